@@ -1,0 +1,107 @@
+"""Settings: where things are and how much is allowed. From the environment, prefix `SIGHTLINE_`.
+
+Scientific values are not settings; they live in params.yaml. All paths are absolute, derived from `root`.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sightline.errors import ParamsError
+from sightline.task import Limits
+
+
+def find_root(start: Path) -> Path:
+    """The nearest folder at or above `start` that holds a params.yaml; `start` itself where none does."""
+    start = start.resolve()
+    for folder in (start, *start.parents):
+        if (folder / "params.yaml").is_file():
+            return folder
+    return start
+
+
+class Settings(BaseSettings):
+    """One field a setting; `docs/reference/settings.md` lists them all (a test holds it complete)."""
+
+    model_config = SettingsConfigDict(env_prefix="SIGHTLINE_", frozen=True, extra="ignore")
+
+    root: Path = Field(default_factory=lambda: find_root(Path.cwd()), description="the project folder")
+    mlflow_uri: str = Field(default="", description="MLflow server; empty: sqlite under mlruns/")
+    dvc_remote: str = Field(default="", description="DVC remote, a folder or s3://bucket/path; empty: none")
+    dvc_endpoint_url: str = Field(default="", description="S3 endpoint of the DVC remote, if not Amazon's")
+    host: str = Field(default="127.0.0.1", description="address the servers bind to; others need a token")
+    token: SecretStr = Field(default=SecretStr(""), description="bearer token the endpoint asks for")
+    endpoint_port: int = Field(default=3000, ge=1, le=65535, description="port of the endpoint")
+    mlflow_port: int = Field(default=5000, ge=1, le=65535, description="port of the MLflow UI")
+    prefect_port: int = Field(default=4200, ge=1, le=65535, description="port of the Prefect UI")
+    max_bytes: int = Field(default=32 * 2**20, gt=0, description="largest upload, in bytes")
+    max_pixels: int = Field(default=64 * 2**20, gt=0, description="largest image, in pixels")
+    max_batch: int = Field(default=8, gt=0, description="most images the endpoint puts into one call")
+    max_wait_ms: float = Field(default=5.0, ge=0, description="longest the endpoint waits to fill a batch")
+    max_queue: int = Field(default=256, gt=0, description="requests waiting before the endpoint answers 503")
+    poll_s: float = Field(default=2.0, gt=0, description="how often the endpoint asks for a new champion")
+
+    @cached_property
+    def limits(self) -> Limits:
+        """What an uploaded or local input may weigh."""
+        return Limits(bytes=self.max_bytes, pixels=self.max_pixels)
+
+    @property
+    def data(self) -> Path:
+        """Versioned inputs, pinned by data.dvc."""
+        return self.root / "data"
+
+    @property
+    def inbox(self) -> Path:
+        """Where new labels arrive, a folder a task."""
+        return self.root / "inbox"
+
+    @property
+    def build(self) -> Path:
+        """Outputs of stages and checkpoints: all of it can be made again."""
+        return self.root / "build"
+
+    @property
+    def state(self) -> Path:
+        """The ledger, the prediction log and Prefect's database: none of it can be made again."""
+        return self.root / "state"
+
+    @property
+    def mlruns(self) -> Path:
+        """MLflow's database and artifacts."""
+        return self.root / "mlruns"
+
+    @property
+    def ledger(self) -> Path:
+        """The ledger's sqlite file."""
+        return self.state / "ledger.sqlite"
+
+    @property
+    def tracking_uri(self) -> str:
+        """Address of MLflow: the server that was set, or an absolute sqlite path (relative ones break in workers)."""
+        return self.mlflow_uri or f"sqlite:///{self.mlruns / 'mlflow.db'}"
+
+
+def load_settings() -> Settings:
+    """Settings from the environment.
+
+    Raises:
+        ParamsError: a variable has a value that does not fit, named with the variable.
+    """
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = "SIGHTLINE_" + "_".join(str(part) for part in first["loc"]).upper()
+        raise ParamsError(first["msg"], where=name, way_out="Correct or unset this environment variable.") from error
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.token.get_secret_value():
+        raise ParamsError(
+            f"binding to {settings.host} needs a token",
+            where="SIGHTLINE_HOST",
+            way_out="Set SIGHTLINE_TOKEN to a secret of 16 characters or more, or bind to 127.0.0.1.",
+        )
+    return settings.model_copy(update={"root": settings.root.resolve()})

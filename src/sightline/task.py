@@ -1,0 +1,338 @@
+"""One concept: the Task. Read this file first.
+
+A task is everything that is particular to one vision problem: how its data lie on disk, which networks compete,
+how a prediction is judged. Whatever is the same for all problems (versions, gates, registry, promotion, serving,
+drift) is written once in the platform and knows a task only through the two protocols below.
+
+    task = open_task("pv_hotspots", params)        # sightline.tasks
+    manifest = task.load(root)                     # what is there, a row a sample; no pixels yet
+    model = task.train("fused", data, work, report)
+    rows = task.judge(model, manifest, report)     # sufficient statistics, a row a sample
+    task.score(rows, weights)                      # pooled metrics; the bootstrap only changes the weights
+    model.save(directory); task.restore(directory)
+    model.predict([model.read(path, limits)])
+
+There are no base classes: a task is any object with these attributes. Parameters go into constructors, data into
+verbs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Json = Any
+"""What `json.dumps` takes."""
+
+
+# ---------------------------------------------------------------------------------------------------- samples
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One labelled sample, as the manifest lists it. Nothing of it is decoded yet.
+
+    Attributes:
+        id: unique within its set (the file stem, as a rule).
+        set: the folder below `data/<task>/` it lies in (`sample`, `real`, or what a user named).
+        files: role -> path relative to the set's folder, POSIX separators; the first is the input.
+        sha256: of the input file's bytes.
+        labels_sha256: of the label file's bytes, or of this sample's share of a common label file.
+        group: samples that must never be separated by a split (a flight, a scene, a site).
+        stratum: what a split balances (a class, a camera).
+        problem: why the sample cannot be used; empty when it can.
+        figures: numbers the gate asks about (width, boxes, share of defects ...).
+        split: train, validation or test, once the platform has assigned it.
+        fold: 0 .. folds-1, once the platform has assigned it; -1 before.
+    """
+
+    id: str
+    set: str
+    files: Mapping[str, str]
+    sha256: str
+    labels_sha256: str
+    group: str
+    stratum: str
+    problem: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    split: str = ""
+    fold: int = -1
+
+    @property
+    def key(self) -> str:
+        """`set/id`, unique within the task."""
+        return f"{self.set}/{self.id}"
+
+    @property
+    def input_file(self) -> str:
+        """The file a model would read, relative to the set's folder."""
+        return next(iter(self.files.values()))
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Samples of one or more sets below `root` (`data/<task>`)."""
+
+    root: Path
+    samples: tuple[Sample, ...]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def path(self, sample: Sample, role: str | None = None) -> Path:
+        """Absolute path of a sample's file (its input unless `role` says otherwise)."""
+        name = sample.input_file if role is None else sample.files[role]
+        return self.root / sample.set / name
+
+    def where(self, keep: Any) -> Manifest:
+        """The samples for which `keep(sample)` holds, in their order."""
+        return replace(self, samples=tuple(s for s in self.samples if keep(s)))
+
+    def __add__(self, other: Manifest) -> Manifest:
+        if other.root != self.root:
+            raise ValueError(f"manifests of two roots cannot be joined: {self.root} and {other.root}")
+        return replace(self, samples=self.samples + other.samples)
+
+    def digest(self) -> str:
+        """SHA-256 over the identity and content of all samples; independent of where `root` is."""
+        lines = [f"{s.key} {s.sha256} {s.labels_sha256} {s.group}" for s in self.samples]
+        return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What one fit may look at.
+
+    `validation` may be empty: a task then trains for its fixed number of epochs. `start` is a model of the same
+    candidate to continue from (pre-training is nothing but an earlier fit).
+    """
+
+    train: Manifest
+    validation: Manifest
+    start: Model | None = None
+
+
+# ------------------------------------------------------------------------------------------------------ judging
+
+
+@dataclass(frozen=True)
+class Row:
+    """What judging one sample left: enough to compute any pooled metric, and nothing that could not be stored.
+
+    `statistics` is JSON: numbers, strings, lists. `row` is the prediction's flat row (the reference for drift) and
+    `embedding` its embedding.
+    """
+
+    key: str
+    sha256: str
+    group: str
+    stratum: str
+    statistics: Mapping[str, Json]
+    row: Mapping[str, float | int | str] = field(default_factory=dict)
+    embedding: tuple[float, ...] = ()
+
+
+Rows = Sequence[Row]
+
+
+def save_rows(rows: Rows, path: Path) -> None:
+    """Write rows as JSON lines (a row a line, keys sorted: the same rows give the same bytes)."""
+    text = "".join(json.dumps(vars(row), sort_keys=True, allow_nan=False) + "\n" for row in rows)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def load_rows(path: Path) -> list[Row]:
+    """Read what `save_rows` wrote."""
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        values = json.loads(line)
+        rows.append(Row(**{**values, "embedding": tuple(values["embedding"])}))
+    return rows
+
+
+# ------------------------------------------------------------------------------------------------------ the gate
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """One question the gate asks of the manifest; `quality.py` translates it.
+
+    The manifest becomes a table with the columns id, set, file, problem, sha256, group, stratum, split, fold and
+    one for each of the samples' figures.
+
+    kind:
+        between: every value of `column` lies in [low, high];
+        one_of: every value of `column` is in `values`;
+        unique: no value of `column` occurs twice;
+        mean_between: the mean of `column` lies in [low, high];
+        rows_between: the number of rows lies in [low, high].
+    """
+
+    kind: Literal["between", "one_of", "unique", "mean_between", "rows_between"]
+    why: str
+    column: str = ""
+    low: float | None = None
+    high: float | None = None
+    values: tuple[str, ...] = ()
+    severity: Literal["critical", "warning"] = "critical"
+
+
+# ------------------------------------------------------------------------------------------------------ models
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an input may weigh before it is decoded."""
+
+    bytes: int = 32 * 2**20
+    pixels: int = 64 * 2**20
+
+
+class Card(BaseModel):
+    """The JSON card of a saved model (`card.json` in its directory).
+
+    Everything that predicting needs and weights do not hold. Floats in `preprocessing` and `thresholds` are those
+    that training chose.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str
+    candidate: str
+    classes: tuple[str, ...]
+    formats: tuple[str, ...]  # what `read` takes, as media types
+    preprocessing: dict[str, Json]
+    thresholds: dict[str, float]
+    provenance: dict[str, Json]  # seed, parameters, digests of the training manifest
+    files: dict[str, str] = {}  # file name -> SHA-256, checked by `restore`
+
+
+@runtime_checkable
+class Input(Protocol):
+    """What `Model.read` returns; each task has its own class with at least these."""
+
+    @property
+    def sha256(self) -> str:
+        """Of the bytes that were read."""
+        ...
+
+    @property
+    def statistics(self) -> Mapping[str, float]:
+        """Figures of the input as it came in (level, contrast, sharpness, colour): what drift looks at."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One answer.
+
+    Attributes:
+        row: flat figures for the log, drift and tables; the same keys for every answer of a model. Includes the
+            input's statistics under `input_*` and the answer's under `output_*`.
+        embedding: (d,) float32, what the network made of the input.
+        document: the answer itself as JSON (boxes, polygons ...), what the endpoint returns.
+        exports: file name suffix -> JSON of interchange formats the answer has (`coco.json`, `geojson`).
+    """
+
+    row: Mapping[str, float | int | str]
+    embedding: NDArray[np.float32]
+    document: dict[str, Json]
+    exports: Mapping[str, Json] = field(default_factory=dict)
+
+
+class Model(Protocol):
+    """A trained model with its own pre- and post-processing, so that all who use it get the same answer."""
+
+    @property
+    def card(self) -> Card: ...
+
+    def read(self, source: Path | bytes, limits: Limits) -> Input:
+        """Decode one input. Raises DataRejected, naming the file, before decoding whole what breaks `limits`."""
+        ...
+
+    def predict(self, batch: Sequence[Any]) -> list[Prediction]:
+        """Answer inputs of this model's `read`, in order. The answer does not depend on the batch they come in."""
+        ...
+
+    def draw(self, source: Any, prediction: Prediction) -> NDArray[np.uint8]:
+        """A picture (h, w, 3) RGB of an input of `read` with the answer drawn on it."""
+        ...
+
+    def save(self, directory: Path) -> None:
+        """Write `card.json` and the weights (no pickle) into `directory`, which exists and is empty."""
+        ...
+
+
+class Report(Protocol):
+    """Where a task tells of its progress. The platform turns it into progress bars and tracked metrics."""
+
+    def progress(self, done: int, total: int, what: str) -> None:
+        """`what` names the phase in a few words: "epoch 3/20"."""
+        ...
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """Figures after a step (an epoch)."""
+        ...
+
+
+class Task(Protocol):
+    """One vision problem. `sightline.tasks.open_task` makes it from its parameters."""
+
+    @property
+    def name(self) -> str:
+        """Also the name in the registry, in stages and in endpoints."""
+        ...
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The networks and the plain baseline that compete; the first is the one expected to win."""
+        ...
+
+    def sample(self, root: Path, report: Report) -> None:
+        """Write the synthetic set in the upstream's real layout into `root`, the same bits for the same seed."""
+        ...
+
+    def load(self, root: Path) -> Manifest:
+        """List the set in `root` (`data/<task>/<set>`): no pixel kept, no split assigned.
+
+        Bad samples are listed with their `problem`. Raises DataMissing where the layout is not found at all.
+        """
+        ...
+
+    def expectations(self) -> Sequence[Expectation]:
+        """What the gate asks, beyond what it asks of every task."""
+        ...
+
+    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> Model:
+        """Fit one candidate.
+
+        `work` is private to this task, data, parameters and code, and shared by the candidates: what two
+        candidates have in common is kept in a subfolder and trained once. Killed and called again with the same
+        `work`, it goes on from the last checkpoint.
+        """
+        ...
+
+    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+        """Compare the model's answers with the labels, a row a sample, in the manifest's order."""
+        ...
+
+    def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
+        """Pooled metrics of weighted rows; `weights` (n,) counts how often each row is drawn. NaN where undefined."""
+        ...
+
+    def plots(self, rows: Rows) -> Mapping[str, Json]:
+        """Vega-free plot data: name -> {"x": .., "y": .., "xlabel", "ylabel"} or {"matrix", "labels"}."""
+        ...
+
+    def restore(self, directory: Path) -> Model:
+        """Read a saved model: the directory and nothing else. Raises ModelRejected where it does not fit."""
+        ...

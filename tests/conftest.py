@@ -1,0 +1,19 @@
+"""Fixtures of all rings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real samples; tests that ask for it are skipped where it is absent."""
+    folder = Path(os.environ.get("SIGHTLINE_REAL_DATA", ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"real samples are not at {folder}; set SIGHTLINE_REAL_DATA to their folder")
+    return folder
