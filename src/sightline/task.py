@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -92,7 +92,7 @@ class Manifest:
         name = sample.input_file if role is None else sample.files[role]
         return self.root / sample.set / name
 
-    def where(self, keep: Any) -> Manifest:
+    def where(self, keep: Callable[[Sample], bool]) -> Manifest:
         """The samples for which `keep(sample)` holds, in their order."""
         return replace(self, samples=tuple(s for s in self.samples if keep(s)))
 
@@ -253,7 +253,9 @@ class Model(Protocol):
     """A trained model with its own pre- and post-processing, so that all who use it get the same answer."""
 
     @property
-    def card(self) -> Card: ...
+    def card(self) -> Card:
+        """What predicting needs besides the weights, and where they come from."""
+        ...
 
     def read(self, source: Path | bytes, limits: Limits) -> Input:
         """Decode one input. Raises DataRejected, naming the file, before decoding whole what breaks `limits`."""
@@ -330,7 +332,7 @@ class Task(Protocol):
         ...
 
     def plots(self, rows: Rows) -> Mapping[str, Json]:
-        """Vega-free plot data: name -> {"x": .., "y": .., "xlabel", "ylabel"} or {"matrix", "labels"}."""
+        """Plot data: name -> {"x", "y", "xlabel", "ylabel"} for a curve, {"matrix", "labels"} for a confusion."""
         ...
 
     def restore(self, directory: Path) -> Model:

@@ -1,0 +1,163 @@
+"""params.yaml, typed: the only home of scientific values.
+
+A task has one section; what every task has is declared here, what is its own in `tasks/<task>/params.py`:
+
+    profile: cpu                # which of the training recipes is in force
+    pv_hotspots:
+      seed: 20
+      data: {...}  sample: {...}  gate: {...}  evaluate: {...}  promotion: {...}  watch: {...}
+      train: {reference: {...}, cpu: {...}}
+"""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sightline.errors import ParamsError
+
+
+class Frozen(BaseModel):
+    """A section: immutable, and refusing keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class DataParams(Frozen):
+    """Which sets serve what.
+
+    Training sets that are absent are left out; where none is there, the pre-training sets are trained on alone,
+    held out by split. Where they are there, a model is pre-trained once, then judged by `protocol`.
+    """
+
+    pretrain: tuple[str, ...] = ("sample",)
+    train: tuple[str, ...] = ("real",)
+    protocol: Literal["folds", "holdout"] = "folds"
+    folds: int = Field(default=3, ge=2, le=20)
+    validation_share: float = Field(default=0.2, gt=0, lt=0.5)
+    test_share: float = Field(default=0.2, gt=0, lt=0.5)
+
+
+class EvaluateParams(Frozen):
+    """How metrics get their intervals: a bootstrap over groups."""
+
+    resamples: int = Field(default=1000, ge=100, le=100_000)
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    pictures: int = Field(default=12, ge=0, description="how many samples are drawn for the reports")
+
+
+class PromotionParams(Frozen):
+    """When a challenger becomes champion."""
+
+    metric: str
+    floor: float = Field(description="below it nothing is promoted")
+    margin: float = Field(default=0.02, ge=0, description="how far the one-sided bound may lie below zero")
+    confidence: float = Field(default=0.95, gt=0.5, lt=1)
+    latency_ratio: float = Field(default=1.5, gt=0, description="most the challenger may cost, of the champion")
+
+
+class WatchParams(Frozen):
+    """When the prediction log is said to have drifted from the training reference."""
+
+    window_days: int = Field(default=7, ge=1)
+    min_rows: int = Field(default=20, ge=5, description="fewer answers say nothing")
+    max_rows: int = Field(default=1000, ge=20, description="rows drawn from each side for the tests")
+    alpha: float = Field(default=0.01, gt=0, lt=0.5, description="family-wise error of the whole verdict")
+    cooldown_h: float = Field(default=24.0, ge=0, description="hours between two requests for retraining")
+
+
+class TaskParams(Frozen):
+    """What every task's section has. Tasks narrow `sample`, `gate` and `train`."""
+
+    seed: int = Field(default=20, ge=0, lt=2**31)
+    candidates: tuple[str, ...]
+    data: DataParams = DataParams()
+    evaluate: EvaluateParams = EvaluateParams()
+    promotion: PromotionParams
+    watch: WatchParams = WatchParams()
+
+
+AnyParams = TypeVar("AnyParams", bound=TaskParams)
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """The whole of params.yaml, unchecked.
+
+    Raises:
+        ParamsError: the file is absent, not YAML or not a mapping.
+    """
+    try:
+        raw = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ParamsError(
+            "there is no params.yaml", where=path, way_out="Run inside the project, or set SIGHTLINE_ROOT to it."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = getattr(error, "problem_mark", None)
+        line = f" (line {place.line + 1})" if place else ""
+        raise ParamsError(f"this is not YAML{line}", where=path, way_out="Correct the line.") from error
+    if not isinstance(raw, dict):
+        raise ParamsError("the top of the file is not a mapping", where=path, way_out="See the README's example.")
+    return raw
+
+
+def load_section(path: Path, name: str, model: type[AnyParams]) -> AnyParams:
+    """The section of one task, with the training recipe of the profile in force.
+
+    Raises:
+        ParamsError: the section or the profile is absent, a key is unknown (the nearest known one is named), or a
+            value does not fit.
+    """
+    raw = read_params(path)
+    if name not in raw:
+        known = [key for key in raw if key != "profile"]
+        raise ParamsError(f"there is no section {name!r}", where=path, way_out=_nearest(name, known))
+    values = dict(raw[name] or {})
+    profile, recipes = raw.get("profile"), values.get("train")
+    if not isinstance(recipes, dict) or profile not in recipes:
+        known = sorted(recipes) if isinstance(recipes, dict) else []
+        raise ParamsError(
+            f"{name}.train has no recipe for the profile {profile!r}", where=path, way_out=_nearest(str(profile), known)
+        )
+    try:
+        # The recipes that are not in force must be right too: a typo should not wait for the day it is used.
+        checked = {key: model.model_validate({**values, "train": recipe}) for key, recipe in recipes.items()}
+    except ValidationError as error:
+        raise _explain(error, path, name, model) from error
+    return checked[profile]
+
+
+def _nearest(word: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"Did you mean {close[0]!r}?"
+    return f"Known: {', '.join(known)}." if known else "Nothing is known here."
+
+
+def _explain(error: ValidationError, path: Path, name: str, model: type[BaseModel]) -> ParamsError:
+    """Turn pydantic's first complaint into a sentence that names the key and the way out."""
+    first = error.errors()[0]
+    keys = [str(part) for part in first["loc"]]
+    field = ".".join([name, *keys])
+    if first["type"] == "extra_forbidden":
+        way_out = _nearest(keys[-1], _keys_at(model, keys[:-1]))
+        return ParamsError(f"the key {keys[-1]!r} is unknown", where=f"{path}: {field}", way_out=way_out)
+    given = first.get("input")
+    shown = "" if isinstance(given, dict) else f" (given: {given!r})"
+    return ParamsError(
+        first["msg"][0].lower() + first["msg"][1:] + shown, where=f"{path}: {field}", way_out="Correct this value."
+    )
+
+
+def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
+    """Field names of the section that `keys` leads to."""
+    for key in keys:
+        inner = model.model_fields[key].annotation if key in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return list(model.model_fields)

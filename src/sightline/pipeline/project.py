@@ -1,0 +1,84 @@
+"""A project: one task of one folder, opened with its settings and parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from sightline.errors import DataMissing
+from sightline.ledger import Ledger
+from sightline.params import TaskParams, load_section
+from sightline.settings import Settings
+from sightline.splits import place, read_splits
+from sightline.task import Manifest, Task
+from sightline.tasks import open_task, params_model
+
+
+@dataclass(frozen=True)
+class Project:
+    """One task, and where its things are."""
+
+    settings: Settings
+    params: TaskParams
+    task: Task
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of the folder; shared by its tasks."""
+        return Ledger(self.settings.ledger)
+
+    @property
+    def data(self) -> Path:
+        """`data/<task>`: a folder a set, and splits.csv."""
+        return self.settings.data / self.name
+
+    def validation(self) -> Path:
+        """Where the gate writes: `build/validation/<task>`."""
+        return self.settings.build / "validation" / self.name
+
+    def models(self, candidate: str) -> Path:
+        """Where training writes: `build/models/<task>/<candidate>`."""
+        return self.settings.build / "models" / self.name / candidate
+
+    def evaluation(self, candidate: str) -> Path:
+        """Where judging writes: `build/evaluations/<task>/<candidate>`."""
+        return self.settings.build / "evaluations" / self.name / candidate
+
+    def sets(self) -> tuple[str, ...]:
+        """Names of the sets that params.yaml asks for and that are there, pre-training first."""
+        wanted = (*self.params.data.pretrain, *self.params.data.train)
+        return tuple(name for name in wanted if (self.data / name).is_dir())
+
+    def load(self) -> Manifest:
+        """All samples of these sets, with their splits.
+
+        Raises:
+            DataMissing: none of the sets is there.
+        """
+        names = self.sets()
+        if not names:
+            raise DataMissing(
+                f"no set of {self.name} is there",
+                where=self.data,
+                way_out=f"Write the synthetic one with `sightline data sample {self.name}`.",
+            )
+        manifest = Manifest(self.data, ())
+        for name in names:
+            manifest += self.task.load(self.data / name)
+        return place(manifest, read_splits(self.data / "splits.csv"), self.params.data.folds)
+
+
+def open_project(name: str, settings: Settings) -> Project:
+    """Open a task of the project folder.
+
+    Raises:
+        ParamsError: the task is unknown, or its section of params.yaml is wrong.
+    """
+    params = load_section(settings.root / "params.yaml", name, params_model(name))
+    return Project(settings, params, open_task(name, params))
