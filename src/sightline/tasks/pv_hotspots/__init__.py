@@ -1,0 +1,1 @@
+"""Hot spots on photovoltaic modules, from infrared."""

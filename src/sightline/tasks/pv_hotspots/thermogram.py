@@ -1,0 +1,232 @@
+"""Thermograms: reading what infrared cameras write (untrusted), and writing radiometric JPEG.
+
+The scalar temperature signal is the `level`: raw counts where the file has them, else the palette inverted, else the
+grey values. Absolute temperatures are not to be trusted (factory constants); differences within a picture are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sightline.errors import DataMissing, DataRejected
+from sightline.task import Limits
+from sightline.tasks.pv_hotspots.palette import find_palette, invert_palette
+from sightline.tasks.pv_hotspots.pictures import decode
+from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
+
+FORMATS = ("image/jpeg", "image/png", "image/tiff")
+"""Media types that `read_thermogram` takes."""
+
+MIN_SIDE_PX = 16
+
+
+@dataclass(frozen=True)
+class Thermogram:
+    """One thermogram, decoded.
+
+    Attributes:
+        picture: (h, w, 3) uint8 RGB, as stored (grey ones stretched to 8 bits).
+        level: (h, w) float32, rises with temperature: raw counts, the palette's index 0 .. 255, or grey values.
+        radiometric: whether `level` holds raw counts.
+        palette: "iron", "rainbow" or "grey": what the picture's colours follow best.
+        celsius: (h, w) float32 by Planck's law with the file's constants, emissivity 1; uncalibrated. None where the
+            file has no counts or no constants.
+        sha256: of the file's bytes.
+        statistics: figures of the input as it came in, for drift (see `input_statistics`).
+        name: the file's name or what the caller called it, for messages.
+    """
+
+    picture: NDArray[np.uint8]
+    level: NDArray[np.float32]
+    radiometric: bool
+    palette: str
+    celsius: NDArray[np.float32] | None
+    sha256: str
+    statistics: Mapping[str, float] = field(repr=False)
+    name: str = ""
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Thermogram:
+    """Decode a JPEG (radiometric or not), PNG or TIFF (8 or 16 bits, or float).
+
+    Args:
+        source: a file, or its bytes.
+        limits: most bytes and pixels; both are checked before anything is decoded.
+        where: what messages call the input; the path, or "image", where empty.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: it is no such image, broken, too large or of a kind that holds no thermogram.
+    """
+    where = where or (str(source) if isinstance(source, Path) else "image")
+    data = _read_bytes(source, limits, where)
+    values = decode(data, limits, where)
+    height, width = values.shape[:2]
+    if min(height, width) < MIN_SIDE_PX:
+        raise DataRejected(
+            f"{width} x {height} pixels are too few for a thermogram",
+            where=where,
+            way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
+        )
+    picture = values if values.ndim == 3 else _grey_picture(values)
+    palette = find_palette(picture)
+    level, celsius = _radiometric_level(data, (height, width), limits)
+    radiometric = level is not None
+    if level is None:
+        level = values.astype(np.float32) if values.ndim == 2 else invert_palette(picture, palette)
+    return Thermogram(
+        picture=picture,
+        level=level,
+        radiometric=radiometric,
+        palette=palette,
+        celsius=celsius,
+        sha256=hashlib.sha256(data).hexdigest(),
+        statistics=input_statistics(picture, level),
+        name=where,
+    )
+
+
+def _read_bytes(source: Path | bytes, limits: Limits, where: str) -> bytes:
+    if isinstance(source, bytes):
+        data = source
+    else:
+        try:
+            with source.open("rb") as file:
+                data = file.read(limits.bytes + 1)
+        except FileNotFoundError as error:
+            raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise DataRejected(f"the file cannot be read: {reason}", where=where, way_out="Give a file.") from error
+    if len(data) > limits.bytes:
+        raise DataRejected(
+            f"the file is larger than {limits.bytes:,} bytes",
+            where=where,
+            way_out="Give a smaller image or raise SIGHTLINE_MAX_BYTES.",
+        )
+    if not data:
+        raise DataRejected("the file is empty", where=where, way_out="Copy it again from its source.")
+    return data
+
+
+def _grey_picture(values: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """8-bit grey as it is; others stretched from the smallest to the largest value."""
+    if values.dtype != np.uint8:
+        floats = values.astype(np.float64)
+        low, high = floats.min(), floats.max()
+        values = ((floats - low) * (255 / max(high - low, np.finfo(np.float64).tiny))).round().astype(np.uint8)
+    return np.repeat(values[..., None].astype(np.uint8), 3, axis=2)
+
+
+def _radiometric_level(
+    data: bytes, shape: tuple[int, int], limits: Limits
+) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
+    """Raw counts and Celsius of a JPEG, resampled to the picture's (h, w) where the detector is coarser."""
+    radiometry = read_radiometry(data, limits.pixels) if data[:2] == b"\xff\xd8" else None
+    if radiometry is None or not _same_aspect(radiometry.counts.shape, shape):
+        return None, None
+    celsius = radiometry.planck.celsius(radiometry.counts) if radiometry.planck else None
+    level = _resample(radiometry.counts.astype(np.float32), shape)
+    return level, None if celsius is None else _resample(celsius, shape)
+
+
+def _same_aspect(first: tuple[int, ...], second: tuple[int, int]) -> bool:
+    """Within 2 %: else the counts do not show what the picture shows."""
+    return abs(first[0] * second[1] - first[1] * second[0]) <= 0.02 * first[1] * second[0]
+
+
+def _resample(values: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
+    if values.shape == shape:
+        return values
+    return np.asarray(Image.fromarray(values).resize(shape[::-1], Image.Resampling.BILINEAR), dtype=np.float32)
+
+
+# --------------------------------------------------------------------------------------------------- statistics
+
+
+def input_statistics(picture: NDArray[np.uint8], level: NDArray[np.float32]) -> dict[str, float]:
+    """Figures by which drift is seen, of the central 1024 x 1024 pixels at most.
+
+    luminance_*: mean, spread and percentiles of the picture's luminance (ITU-R BT.601), 0 .. 255;
+    chroma_a, chroma_b: mean opponent colours (red - green, yellow - blue), -1 .. 1: another palette;
+    saturation: mean of (max - min) / max of the colours;
+    sharpness: variance of the Laplacian over the variance of luminance: falls with blur;
+    level_median, level_spread: median and 5 .. 95 % range of the level: a hotter or more contrasted scene;
+    level_noise: standard deviation of the noise (Immerkaer 1996), in units of the level.
+    """
+    rgb = _centre(picture).astype(np.float32)
+    signal = _centre(level).astype(np.float32)
+    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
+    luminance = 0.299 * red + 0.587 * green + 0.114 * blue
+    largest, smallest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
+    low, high = np.percentile(luminance, (5, 95))
+    cold, median, hot = np.percentile(signal, (5, 50, 95))
+    spread = float(luminance.std(dtype=np.float64))
+    return {
+        "luminance_mean": float(luminance.mean(dtype=np.float64)),
+        "luminance_std": spread,
+        "luminance_p05": float(low),
+        "luminance_p95": float(high),
+        "chroma_a": float((red - green).mean(dtype=np.float64) / 255),
+        "chroma_b": float(((red + green) / 2 - blue).mean(dtype=np.float64) / 255),
+        "saturation": float(((largest - smallest) / np.maximum(largest, 1)).mean(dtype=np.float64)),
+        "sharpness": float(_laplacian(luminance).var(dtype=np.float64) / max(spread**2, 1e-6)),
+        "level_median": float(median),
+        "level_spread": float(hot - cold),
+        "level_noise": _noise(signal),
+    }
+
+
+def _centre(values: NDArray[np.generic], side_px: int = 1024) -> NDArray[np.generic]:
+    top, left = (max(size - side_px, 0) // 2 for size in values.shape[:2])
+    return values[top : top + side_px, left : left + side_px]
+
+
+def _laplacian(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    inner = values[1:-1, 1:-1]
+    return values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4 * inner
+
+
+def _noise(values: NDArray[np.float32]) -> float:
+    """Immerkaer, Fast noise variance estimation, CVIU 64 (1996): the mean absolute double second difference."""
+    across = values[:, :-2] - 2 * values[:, 1:-1] + values[:, 2:]
+    both = across[:-2] - 2 * across[1:-1] + across[2:]
+    return float(np.abs(both).mean(dtype=np.float64) * np.sqrt(np.pi / 2) / 6)
+
+
+# ------------------------------------------------------------------------------------------------------ writing
+
+
+def write_thermogram(
+    path: Path, counts: Counts, planck: Planck, picture: NDArray[np.uint8], *, quality: int = 90
+) -> None:
+    """Write a radiometric JPEG such that `read_thermogram` gives the same counts, bit for bit.
+
+    Args:
+        path: the file; written under a temporary name, then renamed.
+        counts: (h, w) uint16, the detector's raw counts.
+        planck: their constants.
+        picture: (h, w, 3) uint8 RGB.
+        quality: of the JPEG, 1 .. 95.
+
+    Raises:
+        ValueError: the shapes or types do not fit, or the counts exceed 16 MiB.
+    """
+    if picture.shape != (*counts.shape, 3):
+        raise ValueError(f"the picture {picture.shape} and the counts {counts.shape} differ in size")
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="JPEG", quality=quality)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_bytes(embed_radiometry(buffer.getvalue(), counts, planck))
+    temporary.replace(path)
