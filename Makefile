@@ -1,0 +1,77 @@
+# What a person types. `make` alone lists it; CONTRIBUTING.md explains the rings of tests.
+
+PYTHON ?= python3
+UV     ?= .tools/uv/bin/uv
+TASK   ?=
+
+BIN   := .venv/bin
+READY := .venv/.ready
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup demo test test-all check format serve up lock clean
+
+help: ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+setup: $(READY) ## make .venv from requirements.lock (the targets below do it by themselves)
+
+demo: $(READY) ## the whole loop on synthetic data, each task there is (TASK=name: only that one)
+	@tasks="$(TASK)"; \
+	test -n "$$tasks" || tasks=$$($(BIN)/python -c 'from sightline.tasks import TASKS; print(*TASKS)') || exit $$?; \
+	for task in $$tasks; do \
+	    $(BIN)/sightline data sample $$task && $(BIN)/sightline run $$task || exit $$?; \
+	done
+
+test: check ## ruff, mypy, import-linter and the fast tests
+	$(BIN)/pytest -q
+
+test-all: test ## ... and the slow tests: kills, real servers, a browser, training
+	$(BIN)/pytest -q -m slow
+
+check: $(READY) ## ruff, mypy, import-linter
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(READY) ## let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+serve: $(READY) ## the HTTP endpoints of the champions (TASK=name: only that one)
+	$(BIN)/sightline serve $(TASK)
+
+up: $(READY) ## one server: MLflow, Prefect with its schedules, the endpoints
+	$(BIN)/sightline up
+
+lock: $(UV) ## resolve requirements.lock anew after a change of pyproject.toml (UPGRADE=1: newest versions)
+	$(UV) pip compile --universal --python-version 3.11 --generate-hashes pyproject.toml --all-extras \
+	    $(if $(UPGRADE),--upgrade) -o requirements.lock
+
+clean: ## remove what can be made again (build/, caches); data/, state/ and mlruns/ stay
+	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# ---------------------------------------------------------------------------------------------- environment
+
+$(READY): requirements.lock pyproject.toml | $(UV)
+	@$(call require_python)
+	@$(BIN)/python -c '$(SUITABLE)' 2>/dev/null || \
+	    $(UV) venv --clear --no-python-downloads --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
+	VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock
+	VIRTUAL_ENV=.venv $(UV) pip install --no-deps -e .
+	@touch $@
+
+.tools/uv/bin/uv:
+	@$(call require_python)
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
+	    echo "make: $(PYTHON) has no pip, which fetches uv. Install it (Debian: apt install python3-pip)," >&2; \
+	    echo "      or name a uv you have: make UV=/path/to/uv ..." >&2; exit 1; }
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .tools/uv 'uv>=0.8'
+
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+define require_python
+$(PYTHON) -c '$(SUITABLE)' 2>/dev/null || { \
+    echo "make: Sightline needs Python 3.11, 3.12 or 3.13; '$(PYTHON)' is $$($(PYTHON) --version 2>&1 || true)." >&2; \
+    echo "      Name another one: make PYTHON=python3.12 ..." >&2; exit 1; }
+endef
