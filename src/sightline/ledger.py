@@ -26,7 +26,7 @@ Kind = Literal["run", "promotion", "rollback", "drift", "request", "intake"]
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS predictions (
-    id INTEGER PRIMARY KEY, time_s REAL NOT NULL, task TEXT NOT NULL, version INTEGER NOT NULL,
+    id INTEGER PRIMARY KEY AUTOINCREMENT, time_s REAL NOT NULL, task TEXT NOT NULL, version INTEGER NOT NULL,
     sha256 TEXT NOT NULL, source TEXT NOT NULL, row TEXT NOT NULL, embedding BLOB NOT NULL);
 CREATE INDEX IF NOT EXISTS predictions_by_time ON predictions (task, time_s);
 CREATE TABLE IF NOT EXISTS entries (
@@ -111,8 +111,8 @@ class Ledger:
             way_out="Check that the disk has room and the folder can be written.",
         )
 
-    def log(self, answers: Sequence[Answer]) -> None:
-        """Append answers in one transaction; when this returns they are on disk."""
+    def log(self, answers: Sequence[Answer]) -> list[int]:
+        """Append answers in one transaction; when this returns they are on disk. Their numbers, never given twice."""
         rows = [
             (
                 a.time_s,
@@ -125,9 +125,10 @@ class Ledger:
             )
             for a in answers
         ]
-        statement = "INSERT INTO predictions (time_s, task, version, sha256, source, row, embedding)"
+        columns = "(time_s, task, version, sha256, source, row, embedding)"
         with self._transaction() as connection:
-            connection.executemany(f"{statement} VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            statement = f"INSERT INTO predictions {columns} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (a constant)
+            return [int(connection.execute(statement, row).lastrowid or 0) for row in rows]
 
     def answers(self, task: str, since_s: float = 0.0, until_s: float = float("inf")) -> list[Answer]:
         """Answers given in [since, until), oldest first."""
