@@ -46,7 +46,7 @@ up: $(READY) ## one server: MLflow, Prefect with its schedules, the endpoints
 	$(BIN)/sightline up
 
 lock: $(UV) ## resolve requirements.lock anew after a change of pyproject.toml (UPGRADE=1: newest versions)
-	$(UV) pip compile --universal --python-version 3.11 --generate-hashes pyproject.toml --all-extras \
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml --all-extras \
 	    $(if $(UPGRADE),--upgrade) -o requirements.lock
 
 clean: ## remove what can be made again (build/, caches); data/, state/ and mlruns/ stay
