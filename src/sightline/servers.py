@@ -1,0 +1,127 @@
+"""The servers of an installation: the MLflow UI, Prefect and its flows, the endpoints. What to start, and how.
+
+No vendor is imported here: a server is a command, an environment and an address that answers once it is ready.
+`processes.up(settings.state, plan(settings), say)` runs them.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from sightline.processes import Server, answers, running
+from sightline.settings import Settings
+
+CODE = Path(__file__).resolve().parents[2]
+"""The repository: `flows` and `services` are imported from here, whatever folder the project itself lies in."""
+
+
+def plan(settings: Settings, task: str = "") -> tuple[Server, ...]:
+    """All servers of a project folder, with the endpoint of one task or of all.
+
+    A server that the environment names elsewhere (`SIGHTLINE_MLFLOW_URI`, `PREFECT_API_URL`) is not started here.
+    """
+    servers = []
+    if not settings.mlflow_uri:
+        servers.append(_mlflow(settings))
+    if not os.environ.get("PREFECT_API_URL"):
+        servers.append(_prefect(settings))
+    servers += [_flows(settings), _endpoint(settings, task)]
+    return tuple(servers)
+
+
+def common_environment(settings: Settings) -> dict[str, str]:
+    """What every process of a project folder gets."""
+    return {
+        "SIGHTLINE_ROOT": str(settings.root),
+        "DO_NOT_TRACK": "1",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DVC_NO_ANALYTICS": "1",
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def prefect_environment(settings: Settings) -> dict[str, str]:
+    """What every process that imports prefect needs besides; variables that are set already win.
+
+    Prefect's database lies in state/prefect, so that a UI started later shows the runs made without a server.
+    """
+    ours = {
+        "PREFECT_HOME": str(settings.state / "prefect"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",  # it needs 23-26 s, the default is 20
+        "PREFECT_CLI_PROMPT": "false",
+    }
+    return {**common_environment(settings), **{key: os.environ.get(key, value) for key, value in ours.items()}}
+
+
+def prefect_api(settings: Settings) -> str:
+    """Address of the Prefect API to use: what PREFECT_API_URL says, else the one of this folder; empty where none is.
+
+    Costs milliseconds. The server is asked, so that a stale note is not believed.
+    """
+    told = os.environ.get("PREFECT_API_URL", "")
+    if told:
+        return told
+    address = running(settings.state).get("prefect", "")
+    return f"{address}/api" if address and answers(f"{address}/api/health") else ""
+
+
+def _mlflow(settings: Settings) -> Server:
+    address = f"http://127.0.0.1:{settings.mlflow_port}"
+    return Server(
+        "mlflow",
+        (
+            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(settings.mlflow_port)),
+            *("--backend-store-uri", settings.tracking_uri, "--workers", "1"),
+            *("--artifacts-destination", (settings.mlruns / "artifacts").as_uri()),
+        ),
+        CODE,
+        address=address,
+        health=f"{address}/health",
+        setting="SIGHTLINE_MLFLOW_PORT",
+        # Jobs are of no use here and cost eight processes and 650 MB.
+        environment={**common_environment(settings), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+    )
+
+
+def _prefect(settings: Settings) -> Server:
+    address = f"http://127.0.0.1:{settings.prefect_port}"
+    return Server(
+        "prefect",
+        (
+            *(sys.executable, "-m", "prefect", "server", "start"),
+            *("--host", "127.0.0.1", "--port", str(settings.prefect_port)),
+        ),
+        CODE,
+        address=address,
+        health=f"{address}/api/health",
+        setting="SIGHTLINE_PREFECT_PORT",
+        environment={**prefect_environment(settings), "PREFECT_API_URL": f"{address}/api"},
+    )
+
+
+def _flows(settings: Settings) -> Server:
+    own = "" if os.environ.get("PREFECT_API_URL") else f"http://127.0.0.1:{settings.prefect_port}/api"
+    return Server(
+        "flows",
+        (sys.executable, "-m", "flows.serve"),
+        CODE,
+        environment={**prefect_environment(settings), **({"PREFECT_API_URL": own} if own else {})},
+        after="prefect" if own else "",
+    )
+
+
+def _endpoint(settings: Settings, task: str) -> Server:
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
+    address = f"http://{host}:{settings.endpoint_port}"
+    return Server(
+        "endpoint",
+        (sys.executable, "-m", "sightline", "serve", *([task] if task else [])),
+        CODE,
+        address=address,
+        health=f"{address}/livez",  # alive without a champion: the first one may come while it runs
+        setting="SIGHTLINE_ENDPOINT_PORT",
+        environment=common_environment(settings),
+    )

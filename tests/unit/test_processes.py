@@ -1,0 +1,169 @@
+"""Servers as processes: they are waited for, watched, and none is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import BackendError
+from sightline.processes import Group, Server, answers, check_ports, running
+
+SERVE = """
+import http.server, sys
+http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), http.server.SimpleHTTPRequestHandler).serve_forever()
+"""
+SERVE_WITH_CHILD = (
+    """
+import subprocess, sys
+subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+"""
+    + SERVE
+)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def http_server(name: str, folder: Path, after: str = "", code: str = SERVE) -> Server:
+    port = free_port()
+    address = f"http://127.0.0.1:{port}"
+    command = (sys.executable, "-c", code, str(port))
+    return Server(name, command, folder, address=address, health=f"{address}/", setting="SIGHTLINE_X_PORT", after=after)
+
+
+def process_of(state: Path, name: str) -> int:
+    return int(json.loads((state / "servers.json").read_text())["servers"][name]["process"])
+
+
+def group_is_gone(leader: int) -> bool:
+    try:
+        os.killpg(leader, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_all_answer_after_start_and_none_after_stop(tmp_path: Path) -> None:
+    first, later = http_server("first", tmp_path), http_server("later", tmp_path, after="first")
+    said: list[str] = []
+    group = Group(tmp_path, said.append)
+    try:
+        group.start([later, first])
+        assert answers(first.health)
+        assert answers(later.health)
+        assert running(tmp_path) == {"first": first.address, "later": later.address}
+        ready = [line for line in said if "http" in line]
+        assert ready[0].startswith("first")  # the one that waits for another comes after it
+    finally:
+        group.stop()
+    assert not answers(first.health)
+    assert running(tmp_path) == {}
+
+
+def test_children_of_servers_are_stopped_too(tmp_path: Path) -> None:
+    group = Group(tmp_path, lambda _: None)
+    group.start([http_server("parent", tmp_path, code=SERVE_WITH_CHILD)])
+    leader = process_of(tmp_path, "parent")
+    group.stop()
+    deadline = time.monotonic() + 5
+    while not group_is_gone(leader) and time.monotonic() < deadline:
+        time.sleep(0.05)  # the child is reaped by init
+    assert group_is_gone(leader)
+
+
+def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
+    broken = Server(
+        "broken", (sys.executable, "-c", "raise SystemExit('no such database')"), tmp_path, health="http://127.0.0.1:9/"
+    )
+    group = Group(tmp_path, lambda _: None)
+    try:
+        with pytest.raises(BackendError, match="broken ended with status 1: no such database"):
+            group.start([broken])
+    finally:
+        group.stop()
+
+
+def test_a_server_that_ends_later_is_told_too(tmp_path: Path) -> None:
+    server = http_server("mortal", tmp_path)
+    group = Group(tmp_path, lambda _: None)
+    try:
+        group.start([server])
+        os.kill(process_of(tmp_path, "mortal"), signal.SIGKILL)
+        with pytest.raises(BackendError, match="mortal ended with status -9"):
+            group.wait(every_s=0.05)
+    finally:
+        group.stop()
+
+
+def test_a_missing_program_is_a_clear_error(tmp_path: Path) -> None:
+    group = Group(tmp_path, lambda _: None)
+    with pytest.raises(BackendError, match="absent cannot be started"):
+        group.start([Server("absent", ("/no/such/program",), tmp_path)])
+
+
+def test_a_taken_port_names_the_setting_that_moves_it(tmp_path: Path) -> None:
+    server = http_server("mlflow", tmp_path)
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", int(server.address.rsplit(":", 1)[1])))
+        other.listen()
+        with pytest.raises(BackendError, match=r"taken.*Set SIGHTLINE_X_PORT"):
+            check_ports(tmp_path, [server])
+    check_ports(tmp_path, [server])
+
+
+def test_a_second_start_in_one_folder_names_the_first(tmp_path: Path) -> None:
+    server = http_server("mlflow", tmp_path)
+    group = Group(tmp_path, lambda _: None)
+    try:
+        group.start([server])
+        with pytest.raises(BackendError, match=f"runs already.*kill {os.getpid()}"):
+            check_ports(tmp_path, [server])
+    finally:
+        group.stop()
+
+
+def test_notes_of_dead_servers_are_not_believed(tmp_path: Path) -> None:
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    note = {"supervisor": dead.pid, "servers": {"prefect": {"process": dead.pid, "address": "http://127.0.0.1:9"}}}
+    (tmp_path / "servers.json").write_text(json.dumps(note))
+    assert running(tmp_path) == {}
+    (tmp_path / "servers.json").write_text("{half")
+    assert running(tmp_path) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_stops_all_when_it_is_interrupted_twice(tmp_path: Path, number: int) -> None:
+    server = http_server("mlflow", tmp_path)
+    script = textwrap.dedent(f"""
+        from pathlib import Path
+        from sightline.processes import Server, up
+        here = Path({str(tmp_path)!r})
+        server = Server("mlflow", {server.command!r}, here, address={server.address!r}, health={server.health!r})
+        up(here, [server], lambda line: print(line, flush=True))
+    """)
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    with process.stdout:
+        for line in process.stdout:
+            if "All are ready" in line:
+                break
+        leader = process_of(tmp_path, "mlflow")
+        process.send_signal(number)
+        process.send_signal(number)
+        rest = process.stdout.read()
+    assert process.wait() == 0
+    assert "Stopping" in rest
+    assert group_is_gone(leader)
