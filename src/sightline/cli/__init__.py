@@ -1,0 +1,45 @@
+"""The command line: the same words for every task. Imports nothing heavy before a command needs it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+import traceback
+
+from sightline.errors import SightlineError
+
+
+def main() -> None:
+    """Run the command line; errors become one line and a fitting exit code."""
+    from sightline.cli.app import app
+
+    try:
+        app(prog_name="sightline")
+    except SightlineError as error:
+        sys.stderr.write(f"sightline: {error}\n")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("sightline: stopped; run it again to go on where it was.\n")
+        raise SystemExit(130) from None
+    except BrokenPipeError:  # the reader of our output left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(0) from None
+    except Exception as error:
+        raise SystemExit(_confess(error)) from None
+
+
+def _confess(error: Exception) -> int:
+    """An error nobody foresaw: keep the traceback for a report, tell the reader one line."""
+    from sightline.settings import load_settings
+
+    try:
+        folder = load_settings().state / "crashes"
+        folder.mkdir(parents=True, exist_ok=True)
+        path = folder / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
+        path.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        kept = f"The traceback is in {path}."
+    except (OSError, SightlineError):
+        kept = "The traceback could not be kept."
+    sys.stderr.write(f"sightline: unexpected {type(error).__name__}: {error}. This is a defect. {kept}\n")
+    return 1

@@ -1,0 +1,245 @@
+"""`sightline ...`: one function a command."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sightline.cli.data import data
+from sightline.cli.open import open_task_project, open_version
+from sightline.cli.show import echo, print_json, table, tree
+from sightline.errors import DataRejected, ModelMissing, ParamsError
+from sightline.settings import load_settings
+
+if TYPE_CHECKING:
+    from sightline.task import Json
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+    help="Trains, judges, serves and watches vision models. Begin with `sightline run TASK --help`.",
+)
+app.add_typer(data, name="data")
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task, such as pv_hotspots.")]
+TaskRef = Annotated[
+    str,
+    typer.Argument(metavar="TASK[@REF]", help="A task and, if not the champion, an alias or a version: pv_hotspots@3."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+CandidateName = Annotated[str, typer.Option("--candidate", "-c", help="One of the task's candidates.")]
+
+
+@app.command(epilog="Example: `sightline run pv_hotspots`")
+def run(
+    task: TaskName,
+    force: Annotated[bool, typer.Option("--force", help="Go through all steps even if nothing has changed.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take new labels in, validate, train, judge, register and promote; only what has changed is done."""
+    from sightline.cli.run import run_task
+
+    run_task(open_task_project(task), force, as_json)
+
+
+@app.command(epilog="Example: `sightline validate pv_hotspots`")
+def validate(task: TaskName, as_json: AsJson = False) -> None:
+    """Ask the gate: may these data be trained on? Writes Data Docs that say why not."""
+    from sightline.pipeline.validate import validate as ask
+
+    verdict = ask(open_task_project(task))
+    if as_json:
+        print_json({"task": task, "passed": verdict.passed, "docs": str(verdict.docs)})
+    elif verdict.passed:
+        echo(f"The gate is open for {task}. Data Docs: {verdict.docs}")
+    verdict.raise_if_failed()
+
+
+@app.command(epilog="Example: `sightline train pv_hotspots --candidate fused`")
+def train(task: TaskName, candidate: CandidateName) -> None:
+    """Train one candidate. A training that was killed goes on from its last checkpoint."""
+    from sightline.pipeline.fit import check_candidate, fit, fit_keys, is_finished, make_plan
+    from sightline.progress import Bars
+
+    project = open_task_project(task)
+    check_candidate(project, candidate)
+    with Bars(f"train {candidate}") as bars:
+        plan = make_plan(project)
+        keys = fit_keys(project, plan)
+        if is_finished(project, candidate, keys):
+            fit(project, candidate, bars, lambda _step, _values: None)
+            return
+        from sightline.tracking import Tracking
+
+        with Tracking(project.settings).training_run(task, candidate, keys["final"]) as live:
+            fit(project, candidate, bars, live)
+
+
+@app.command(
+    epilog="Examples: `sightline evaluate pv_hotspots@champion`, `sightline evaluate pv_hotspots --data ~/labelled`"
+)
+def evaluate(
+    task: TaskRef,
+    data: Annotated[Path | None, typer.Option("--data", help="A labelled folder in the upstream layout.")] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")] = None,
+    candidate: Annotated[str, typer.Option("--candidate", "-c", help="With --stage: which candidate.")] = "",
+    stage: Annotated[bool, typer.Option("--stage", help="Judge what `train` left in build/ (the DVC stage).")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Metrics with intervals: of a version as it was judged, or of any model on your own labels."""
+    from sightline.cli.evaluate import evaluate_here, evaluate_stage
+
+    if stage:
+        evaluate_stage(open_task_project(task), candidate, as_json)
+    else:
+        evaluate_here(task, data, model, as_json)
+
+
+@app.command(epilog="Example: `sightline predict pv_hotspots flight/*.jpg --out answers`")
+def predict(
+    task: TaskRef,
+    files: Annotated[list[Path], typer.Argument(metavar="FILE..", help="What the model reads: images, scenes ...")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder for pictures and JSON.")] = None,
+    model: Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")] = None,
+    log: Annotated[bool, typer.Option("--log", help="Enter the answers in the prediction log.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Answer files. A file that cannot be read is told and skipped; the rest goes on."""
+    from sightline.cli.predict import predict_files
+
+    predict_files(task, files, out, model, log, as_json)
+
+
+@app.command(epilog="Example: `sightline models pv_hotspots`")
+def models(task: TaskName, as_json: AsJson = False) -> None:
+    """List the registered versions with their aliases, figures and decisions."""
+    from sightline.pipeline.judge import headline, read_metrics
+    from sightline.tracking import Tracking
+
+    project = open_task_project(task)
+    tracking = Tracking(project.settings)
+    metric = project.params.promotion.metric
+    rows: list[dict[str, Json]] = []
+    for version in tracking.versions(task):
+        figure = headline(read_metrics(tracking.evaluation(version)), metric)
+        tags = version.tags
+        rows.append(
+            {
+                "version": version.number,
+                "candidate": tags.get("candidate", ""),
+                "aliases": ", ".join(version.aliases),
+                metric: f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] n={figure.n}",
+                "data": tags.get("data_version", "")[:8],
+                "decision": tags.get("decision", ""),
+            }
+        )
+    if as_json:
+        print_json(rows)
+    elif not rows:
+        raise ModelMissing(f"nothing of {task} is registered", way_out=f"Run `sightline run {task}` first.")
+    else:
+        table(f"{task}: registered versions", rows)
+
+
+@app.command(epilog="Example: `sightline lineage pv_hotspots@champion`")
+def lineage(task: TaskRef, as_json: AsJson = False) -> None:
+    """Follow a version back to its data, code and parameters, and forward to its decisions and answers."""
+    from sightline.pipeline.lineage import lineage as follow
+
+    document = follow(*open_version(task))
+    if as_json:
+        print_json(document)
+    else:
+        tree(document["version"], document)
+
+
+@app.command(epilog="Example: `sightline reproduce pv_hotspots@3`")
+def reproduce(task: TaskRef, as_json: AsJson = False) -> None:
+    """Train a version again from its own data, code and parameters in a temporary folder, and compare."""
+    from sightline.pipeline.reproduce import TOLERANCE
+    from sightline.pipeline.reproduce import reproduce as again
+
+    result = again(*open_version(task))
+    for warning in result.warnings:
+        echo(f"warning: {warning}", err=True)
+    if as_json:
+        print_json({"version": result.version, "agrees": result.agrees, "largest": result.largest, **result.figures})
+    else:
+        rows = [{"metric": name, "stored": a, "again": b} for name, (a, b) in result.figures.items()]
+        table(f"{result.version}: largest difference {result.largest:.2g} (tolerance {TOLERANCE})", rows)
+    if not result.agrees:
+        raise DataRejected("the figures do not agree", where=result.version, way_out="See the warnings above.")
+
+
+@app.command(epilog="Example: `sightline promote pv_hotspots@4 --reason 'checked by eye'`")
+def promote(
+    task: TaskRef, reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")] = ""
+) -> None:
+    """Make a version champion by hand. Runs promote by the rules of params.yaml; this overrules them."""
+    from sightline.pipeline.promote import promote_by_hand
+
+    name, _, ref = task.partition("@")
+    if not ref or not reason:
+        raise ParamsError(
+            "promoting by hand needs a version and a reason",
+            where=task,
+            way_out=f"For example: sightline promote {name}@challenger --reason 'checked by eye'.",
+        )
+    project, tracking, version = open_version(task)
+    decision = promote_by_hand(project, tracking, str(version.number), reason)
+    echo(f"{name}@{decision.challenger} is champion ({decision.outcome}; before: {decision.champion or 'none'}).")
+
+
+@app.command(epilog="Example: `sightline rollback pv_hotspots`")
+def rollback(task: TaskName) -> None:
+    """Give the champion's place back to the one before. A running endpoint follows within seconds."""
+    from sightline.pipeline.promote import rollback as go_back
+    from sightline.tracking import Tracking
+
+    project = open_task_project(task)
+    version = go_back(project, Tracking(project.settings))
+    echo(f"{version} is champion again.")
+
+
+@app.command(epilog="Example: `sightline watch pv_hotspots`")
+def watch(task: TaskName, as_json: AsJson = False) -> None:
+    """Compare the prediction log with the training reference; writes and stores the drift report."""
+    from sightline.cli.watch import watch_task
+
+    watch_task(open_task_project(task), as_json)
+
+
+@app.command(epilog="Example: `sightline serve pv_hotspots`")
+def serve(task: TaskName) -> None:
+    """Serve the champion over HTTP (BentoML) until Ctrl-C. See docs/how-to/serve.md."""
+    from sightline.serving import serve_command
+
+    settings = load_settings()
+    open_task_project(task)  # a wrong name is told before a server starts
+    command, environment = serve_command(settings, task)
+    _become(command, environment, settings.root)
+
+
+@app.command(epilog="Example: `sightline up`, then open the addresses it prints")
+def up() -> None:
+    """Start the MLflow UI, the Prefect server with its schedules, and the endpoints, until Ctrl-C."""
+    from sightline.servers import up as start
+
+    start(load_settings())
+
+
+def _become(command: Sequence[str], environment: dict[str, str], cwd: Path) -> None:
+    """Run a server in the foreground; its exit code is ours."""
+    try:
+        code = subprocess.run(command, env=environment, cwd=cwd, check=False).returncode
+    except KeyboardInterrupt:
+        code = 0
+    if code:
+        sys.exit(code)

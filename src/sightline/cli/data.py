@@ -1,0 +1,76 @@
+"""`sightline data ...`: what is there, where it comes from, and which version it is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sightline.cli.open import open_task_project
+from sightline.cli.show import echo, print_json, table
+
+data = typer.Typer(no_args_is_help=True, help="Write, add, fetch and list data; each version is pinned by DVC.")
+
+TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task, such as pv_hotspots.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+@data.command(epilog="Example: `sightline data sample pv_hotspots`")
+def sample(task: TaskName) -> None:
+    """Write the task's synthetic set into data/, the same bits for the same seed, and pin it."""
+    from sightline.pipeline.data import sample as write
+    from sightline.progress import Bars
+
+    with Bars(f"sample {task}") as bars:
+        said = write(open_task_project(task), bars)
+    echo(said)
+
+
+@data.command(epilog="Example: `sightline data add pv_hotspots ~/thermograms`")
+def add(
+    task: TaskName,
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="Your copy, in the upstream layout.")],
+    set_name: Annotated[str, typer.Option("--set", help="Which set it becomes or joins.")] = "real",
+) -> None:
+    """Check your own data, then copy them into data/, split them by group, and pin them."""
+    from sightline.pipeline.data import add as take
+
+    echo(take(open_task_project(task), path, set_name))
+
+
+@data.command(epilog="Example: `sightline data fetch pv_hotspots`")
+def fetch(task: TaskName) -> None:
+    """Download the published data from upstream, with the vendor's own client, and add them."""
+    from sightline.pipeline.data import fetch as download
+    from sightline.progress import Bars
+
+    with Bars(f"fetch {task}") as bars:
+        said = download(open_task_project(task), bars)
+    echo(said)
+
+
+@data.command(epilog="Example: `sightline data status pv_hotspots`")
+def status(task: TaskName, as_json: AsJson = False) -> None:
+    """Which sets are there, how large, and whether they are what is pinned."""
+    from sightline.pipeline.data import status as look
+
+    document = look(open_task_project(task))
+    if as_json:
+        print_json(document)
+    else:
+        table(f"{task}: {document['data_version'] or 'not pinned'}", document["sets"])
+
+
+@data.command(epilog="Example: `sightline data versions pv_hotspots`")
+def versions(task: TaskName, as_json: AsJson = False) -> None:
+    """Versions of data.dvc in git's history, newest first."""
+    from sightline.pipeline.data import versions as history
+
+    rows = history(open_task_project(task))
+    if as_json:
+        print_json(rows)
+    elif rows:
+        table(f"{task}: data versions", rows)
+    else:
+        echo("No version is committed yet: commit data.dvc.")

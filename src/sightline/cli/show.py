@@ -1,0 +1,75 @@
+"""Showing results: plain lines, tables, trees, JSON."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+from sightline.files import finite
+from sightline.task import Json
+
+
+def echo(text: str, err: bool = False) -> None:
+    """One line of text."""
+    (sys.stderr if err else sys.stdout).write(text + "\n")
+
+
+def print_json(document: Json) -> None:
+    """JSON for programs; what is undefined becomes null."""
+    echo(json.dumps(finite(document), indent=2))
+
+
+def cell(value: Json) -> str:
+    """A value as a person reads it."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value)
+
+
+def table(title: str, rows: Sequence[Mapping[str, Json]]) -> None:
+    """Rows of the same keys."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left")
+    for name in rows[0] if rows else ():
+        drawn.add_column(name, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(cell(value) for value in row.values()))
+    Console().print(drawn, markup=False)
+
+
+def figure_rows(metrics: Mapping[str, Json]) -> list[dict[str, Json]]:
+    """A line a metric: value, interval, n."""
+    return [
+        {
+            "metric": name,
+            "value": figure["value"],
+            "low": figure["low"],
+            "high": figure["high"],
+            "n": figure["n"],
+        }
+        for name, figure in metrics.items()
+    ]
+
+
+def tree(title: str, document: Mapping[str, Json]) -> None:
+    """Nested mappings as a tree."""
+    from rich.console import Console
+    from rich.text import Text
+    from rich.tree import Tree
+
+    def grow(branch: Tree, value: Json) -> None:
+        items = value.items() if isinstance(value, dict) else enumerate(value, start=1)
+        for key, inner in items:
+            if isinstance(inner, dict | list) and inner:
+                grow(branch.add(Text(str(key))), inner)
+            else:
+                branch.add(Text(f"{key}: {cell(inner) if not isinstance(inner, dict | list) else '-'}"))
+
+    root = Tree(Text(title))
+    grow(root, dict(document))
+    Console().print(root)

@@ -1,0 +1,64 @@
+"""Files written whole or not at all, and digests of what is on disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sightline.errors import BackendError
+
+if TYPE_CHECKING:
+    from sightline.task import Json
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file under a temporary name, then rename it into place.
+
+    Raises:
+        BackendError: the disk is full or the folder cannot be written; the old file is kept.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BackendError(
+            f"the file cannot be written ({error.strerror})", where=path, way_out="Check room and rights on the disk."
+        ) from error
+
+
+def write_json(path: Path, document: Json) -> None:
+    """Write JSON with sorted keys: the same document gives the same bytes. NaN and infinity become null."""
+    text = json.dumps(finite(document), indent=2, sort_keys=True, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def finite(document: Json) -> Json:
+    """The document with null in place of what JSON has no word for."""
+    if isinstance(document, float):
+        return document if math.isfinite(document) else None
+    if isinstance(document, dict):
+        return {key: finite(value) for key, value in document.items()}
+    if isinstance(document, list | tuple):
+        return [finite(value) for value in document]
+    return document
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_files(files: Iterable[Path], relative_to: Path) -> str:
+    """One SHA-256 over several files' names and contents, whatever order they come in."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file.relative_to(relative_to).as_posix()} {sha256_file(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,208 @@
+"""Judging: each sample by a model that has not seen it, metrics with intervals, plots and pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.files import write_json
+from sightline.pipeline.fit import check_candidate, make_plan
+from sightline.pipeline.project import Project
+from sightline.resampling import Figure, figures, resampling_unit
+from sightline.task import Json, Manifest, Model, Report, Row, Rows, save_rows
+
+
+def judge(project: Project, candidate: str, report: Report) -> dict[str, Json]:
+    """Judge a candidate that was trained, into `build/evaluations/<task>/<candidate>/`; its metrics.json.
+
+    rows.jsonl holds the test rows of all sets (out of fold where there are folds), validation.jsonl those that the
+    winner is chosen on.
+
+    Raises:
+        ModelMissing: it was not trained yet.
+    """
+    check_candidate(project, candidate)
+    plan = make_plan(project)
+    models = project.models(candidate)
+    out = project.evaluation(candidate)
+    partial = out.with_name(f".{candidate}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        rows: list[Row] = []
+        for name, data in plan.test.items():
+            rows += project.task.judge(project.task.restore(models / name), data, report)
+        final = project.task.restore(models / "final")
+        validation = project.task.judge(final, plan.validation, report)
+        metrics: dict[str, Json] = {"protocol": plan.protocol, "main": list(plan.main)}
+        metrics["sets"] = {name: _measure(project, of_set) for name, of_set in by_set(rows).items()}
+        metrics["validation"] = _measure(project, validation)
+        save_rows(rows, partial / "rows.jsonl")
+        save_rows(validation, partial / "validation.jsonl")
+        write_json(partial / "metrics.json", metrics)
+        _write_plots(project, rows, plan.main, partial / "plots")
+        _draw(project, models, plan.test, partial / "pictures")
+        shutil.copy(models / "training.csv", partial / "training.csv")
+        shutil.rmtree(out, ignore_errors=True)
+        partial.replace(out)
+    except OSError as error:
+        raise BackendError(
+            f"the evaluation cannot be written ({error.strerror})",
+            where=out,
+            way_out="Make room on the disk and run it again.",
+        ) from error
+    return metrics
+
+
+def by_set(rows: Rows) -> dict[str, list[Row]]:
+    """Set name -> its rows, in their order."""
+    result: dict[str, list[Row]] = {}
+    for row in rows:
+        result.setdefault(row.key.split("/", 1)[0], []).append(row)
+    return result
+
+
+def main_rows(rows: Rows, main: tuple[str, ...]) -> list[Row]:
+    """The rows of the sets that promotion looks at."""
+    return [row for row in rows if row.key.split("/", 1)[0] in main]
+
+
+def _measure(project: Project, rows: Rows) -> dict[str, Json]:
+    """{"n", "unit", "metrics": {name: {"value", "low", "high", "n"}}}."""
+    how = project.params.evaluate
+    found = figures(rows, project.task.score, how.resamples, how.confidence, project.params.seed)
+    unit = resampling_unit(rows) if rows else "sample"
+    return {"n": len(rows), "unit": unit, "metrics": {name: asdict(figure) for name, figure in found.items()}}
+
+
+def _write_plots(project: Project, rows: Rows, main: tuple[str, ...], folder: Path) -> None:
+    """Curves as CSV (DVC draws them), matrices as JSON, all as PNG for the registry."""
+    folder.mkdir(parents=True)
+    for name, plot in project.task.plots(main_rows(rows, main)).items():
+        if "matrix" in plot:
+            write_json(folder / f"{name}.json", plot)
+        else:
+            with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
+                writer = csv.writer(file, lineterminator="\n")
+                writer.writerow([plot["xlabel"], plot["ylabel"]])
+                writer.writerows(zip(plot["x"], plot["y"], strict=True))
+        _draw_plot(name, plot, folder / f"{name}.png")
+
+
+def _draw_plot(name: str, plot: Mapping[str, Json], path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(5, 4), layout="constrained")
+    FigureCanvasAgg(canvas)
+    axes = canvas.add_subplot(title=name.replace("_", " "))
+    if "matrix" in plot:
+        axes.imshow(plot["matrix"], cmap="Blues")
+        labels = plot["labels"]
+        axes.set_xticks(range(len(labels)), labels)
+        axes.set_yticks(range(len(labels)), labels)
+        axes.set(xlabel="answer", ylabel="label")
+        for i, line in enumerate(plot["matrix"]):
+            for j, count in enumerate(line):
+                axes.text(j, i, f"{count:g}", ha="center", va="center", bbox={"facecolor": "white", "lw": 0})
+    else:
+        axes.plot(plot["x"], plot["y"])
+        axes.set(xlabel=plot["xlabel"], ylabel=plot["ylabel"])
+        axes.grid(alpha=0.3)
+    canvas.savefig(path, metadata={"Software": None})
+
+
+def _draw(project: Project, models: Path, test: Mapping[str, Manifest], folder: Path) -> None:
+    """Pictures of the first samples of each part, drawn by the model that judged them."""
+    from PIL import Image
+
+    folder.mkdir(parents=True)
+    share = -(-project.params.evaluate.pictures // max(len(test), 1))
+    for name, data in test.items():
+        model = project.task.restore(models / name)
+        for sample in data.samples[:share]:
+            source = model.read(data.path(sample), project.settings.limits)
+            drawn = model.draw(source, model.predict([source])[0])
+            Image.fromarray(drawn).save(folder / f"{sample.set}-{sample.id}.jpg", quality=90)
+
+
+def evaluate_folder(
+    project: Project, model: Model, folder: Path, seen: frozenset[str], report: Report
+) -> dict[str, Json]:
+    """Judge a model on a user's own labelled folder in the upstream layout.
+
+    Samples the model was trained on (`seen`, SHA-256 of inputs) are left out and counted.
+
+    Raises:
+        DataMissing: nothing is left to judge on.
+        DataRejected: files of the folder cannot be used; all are named.
+    """
+    root = folder.resolve()
+    manifest = Manifest(root.parent, project.task.load(root).samples)
+    bad = [f"{s.input_file}: {s.problem}" for s in manifest.samples if s.problem]
+    if bad:
+        raise DataRejected("; ".join(bad[:20]), where=folder, way_out=f"Mend or remove these {len(bad)} files.")
+    fresh = manifest.where(lambda s: s.sha256 not in seen)
+    if not len(fresh):
+        raise DataMissing(
+            f"all {len(manifest)} samples were trained on",
+            where=folder,
+            way_out="Judge on samples the model has not seen.",
+        )
+    rows = project.task.judge(model, fresh, report)
+    measured = _measure(project, rows)
+    return {
+        "task": project.name,
+        "data": str(folder),
+        "protocol": "unseen",
+        "left_out": len(manifest) - len(fresh),
+        "unit": measured["unit"],
+        "metrics": measured["metrics"],
+        "rows": [{"key": row.key, **row.statistics} for row in rows],
+    }
+
+
+def read_metrics(folder: Path) -> dict[str, Json]:
+    """The metrics.json of an evaluation.
+
+    Raises:
+        DataMissing: it was not judged yet.
+    """
+    try:
+        return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise DataMissing("no evaluation is here yet", where=folder, way_out="Run `sightline run` first.") from error
+
+
+def headline(metrics: Mapping[str, Json], name: str) -> Figure:
+    """The figure of one metric on the main sets of an evaluation (the first of them)."""
+    found = metrics["sets"][metrics["main"][0]]["metrics"][name]
+    value, low, high = (float("nan") if found[key] is None else found[key] for key in ("value", "low", "high"))
+    return Figure(value, low, high, found["n"])
+
+
+def seen_inputs(folder: Path) -> frozenset[str]:
+    """SHA-256 of the inputs that the final model was trained on, from an evaluation's training.csv."""
+    with (folder / "training.csv").open(newline="", encoding="utf-8") as file:
+        return frozenset(line["sha256"] for line in csv.DictReader(file))
+
+
+def measure_latency(models: Mapping[str, Model], paths: list[Path], project: Project) -> dict[str, float]:
+    """Milliseconds an input, the median of interleaved single predictions: machine noise hits all models alike."""
+    inputs = {name: [model.read(path, project.settings.limits) for path in paths] for name, model in models.items()}
+    spent: dict[str, list[float]] = {name: [] for name in models}
+    for name, model in models.items():
+        model.predict(inputs[name][:1])  # warm-up
+    for number in range(len(paths)):
+        for name, model in models.items():
+            started = time.perf_counter()
+            model.predict([inputs[name][number]])
+            spent[name].append((time.perf_counter() - started) * 1000)
+    return {name: sorted(values)[len(values) // 2] for name, values in spent.items()}
+

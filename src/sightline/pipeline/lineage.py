@@ -1,0 +1,61 @@
+"""Lineage: from a model version back to the data, the code and the parameters that made it."""
+
+from __future__ import annotations
+
+import time
+
+from sightline.pipeline.judge import read_metrics
+from sightline.pipeline.project import Project
+from sightline.task import Json
+from sightline.tracking import Tracking, Version
+
+
+def lineage(project: Project, tracking: Tracking, version: Version) -> dict[str, Json]:
+    """All that is known of where a version comes from and what became of it, as nested JSON."""
+    metrics = read_metrics(tracking.evaluation(version))
+    answers = [a for a in project.ledger.answers(project.name) if a.version == version.number]
+    history = [
+        {"when": _when(entry.time_s), "what": entry.kind, **_brief(entry.document)}
+        for entry in project.ledger.entries(project.name)
+        if entry.kind in ("promotion", "rollback") and version.number in _concerned(entry.document)
+    ]
+    return {
+        "version": str(version),
+        "aliases": list(version.aliases),
+        "registered": _when(version.created_s),
+        "mlflow run": version.run_id,
+        "candidate": version.tags.get("candidate", ""),
+        "made from": {
+            "data version": version.tags.get("data_version", ""),
+            "code": {
+                "git commit": version.tags.get("git_commit", ""),
+                "with uncommitted changes": version.tags.get("git_dirty", ""),
+            },
+            "parameters (sha256)": version.tags.get("params_hash", ""),
+            "requirements.lock (sha256)": version.tags.get("lock_hash", ""),
+            "stage key": version.tags.get("stage_key", ""),
+            "fit": version.tags.get("fit_key", ""),
+        },
+        "judged": {
+            "protocol": metrics["protocol"],
+            **{
+                name: {"n": part["n"], **{k: f["value"] for k, f in part["metrics"].items()}}
+                for name, part in metrics["sets"].items()
+            },
+        },
+        "decisions": history,
+        "answers given": len(answers),
+    }
+
+
+def _when(time_s: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
+
+
+def _concerned(document: dict[str, Json]) -> tuple[Json, ...]:
+    return tuple(document.get(key) for key in ("challenger", "champion", "from", "to"))
+
+
+def _brief(document: dict[str, Json]) -> dict[str, Json]:
+    wanted = ("outcome", "challenger", "champion", "reasons", "from", "to")
+    return {key: document[key] for key in wanted if key in document}

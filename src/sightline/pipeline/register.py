@@ -1,0 +1,141 @@
+"""Registering: each judged candidate becomes a model version that can be followed back to all it was made from."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from sightline import versions
+from sightline.errors import ModelMissing
+from sightline.files import sha256_file, write_json, write_text
+from sightline.pipeline.judge import by_set, read_metrics
+from sightline.pipeline.project import Project
+from sightline.task import Json, load_rows
+from sightline.tracking import Record, Tracking, Version
+
+
+def evaluate_stage(task: str, candidate: str) -> str:
+    """The name of a candidate's last stage in dvc.yaml."""
+    return f"evaluate@{task}-{candidate}"
+
+
+def register(project: Project, tracking: Tracking) -> list[Version]:
+    """Register every candidate that was judged and is not registered yet; their versions, in the candidates' order.
+
+    Raises:
+        ModelMissing: a candidate was not judged.
+        BackendError: MLflow cannot be reached.
+    """
+    known = {version.tags.get("stage_key"): version for version in tracking.versions(project.name)}
+    result = []
+    for candidate in project.params.candidates:
+        key = versions.stage_key(project.settings, evaluate_stage(project.name, candidate))
+        found = known.get(key)
+        if found is None:
+            found = tracking.register(_record(project, candidate, key))
+        elif candidate not in found.aliases:  # data or parameters went back, or a kill came between
+            tracking.set_alias(project.name, candidate, found.number)
+            found = tracking.version(project.name, str(found.number))
+        result.append(found)
+    return result
+
+
+def _record(project: Project, candidate: str, stage_key: str) -> Record:
+    models, evaluation = project.models(candidate), project.evaluation(candidate)
+    if not (models / "fits.json").is_file():
+        raise ModelMissing("this candidate was not trained", where=models, way_out="Run `sightline run` first.")
+    fits = json.loads((models / "fits.json").read_text(encoding="utf-8"))
+    metrics = read_metrics(evaluation)
+    sources = _collect_sources(project, candidate)
+    return Record(
+        task=project.name,
+        candidate=candidate,
+        model=models / "final",
+        evaluation=evaluation,
+        params=_flatten(project.params.model_dump(mode="json")),
+        metrics=_flat_metrics(metrics),
+        history={path.name.split(".")[0]: _read_history(path) for path in sorted(models.glob("*.history.csv"))},
+        tags={
+            "stage_key": stage_key,
+            "candidate": candidate,
+            "fit_key": fits["keys"]["final"],
+            "protocol": fits["protocol"],
+            **_source_tags(project),
+        },
+        files={"sources": tuple(sorted(sources.iterdir())), "gate": (project.validation(),)},
+        example=_example(project, evaluation),
+    )
+
+
+def _collect_sources(project: Project, candidate: str) -> Path:
+    """What a reproduction needs, as files: data.dvc, dvc.lock, params.yaml, the lock, the diff against HEAD."""
+    root, folder = project.settings.root, project.models(candidate).with_name(f".{candidate}.sources")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("data.dvc", "dvc.lock", "dvc.yaml", "params.yaml", "requirements.lock"):
+        if (root / name).is_file():
+            write_text(folder / name, (root / name).read_text(encoding="utf-8"))
+    write_text(folder / "diff.patch", versions.diff(project.settings))
+    manifest = project.load()
+    lines = [
+        {"key": s.key, "sha256": s.sha256, "labels_sha256": s.labels_sha256, "split": s.split, "fold": s.fold}
+        for s in manifest.samples
+    ]
+    write_json(folder / "manifest.json", lines)
+    return folder
+
+
+def _source_tags(project: Project) -> dict[str, str]:
+    root = project.settings.root
+    params = json.dumps(project.params.model_dump(mode="json"), sort_keys=True)
+    lock = root / "requirements.lock"
+    return {
+        "data_version": versions.data_version(project.settings, project.name),
+        "git_commit": versions.commit(project.settings),
+        "git_dirty": str(bool(versions.diff(project.settings))).lower(),
+        "params_hash": hashlib.sha256(params.encode()).hexdigest(),
+        "lock_hash": sha256_file(lock) if lock.is_file() else "",
+    }
+
+
+def _flatten(values: Mapping[str, Json], prefix: str = "") -> dict[str, str]:
+    """Nested parameters as dotted names; MLflow holds at most 6,000 characters each."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, dict):
+            flat.update(_flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = json.dumps(value)[:6000] if isinstance(value, list) else str(value)[:6000]
+    return flat
+
+
+def _flat_metrics(metrics: Mapping[str, Json]) -> dict[str, float]:
+    """`<set>/<metric>` with `.low` and `.high`; what is undefined is left out."""
+    parts = {**metrics["sets"], "validation": metrics["validation"]}
+    flat: dict[str, float] = {}
+    for part, measured in parts.items():
+        flat[f"{part}/n"] = float(measured["n"])
+        for name, figure in measured["metrics"].items():
+            for suffix, key in (("", "value"), (".low", "low"), (".high", "high")):
+                if figure[key] is not None:
+                    flat[f"{part}/{name}{suffix}"] = figure[key]
+    return flat
+
+
+def _read_history(path: Path) -> dict[int, dict[str, float]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return {
+            int(line["step"]): {name: float(value) for name, value in line.items() if name != "step" and value}
+            for line in csv.DictReader(file)
+        }
+
+
+def _example(project: Project, evaluation: Path) -> bytes:
+    """An input that the model was judged on: real enough to be an example, and small."""
+    rows = by_set(load_rows(evaluation / "rows.jsonl"))
+    wanted = next(iter(rows.values()))[0].key
+    manifest = project.load()
+    sample = next(s for s in manifest.samples if s.key == wanted)
+    return manifest.path(sample).read_bytes()
