@@ -140,7 +140,8 @@ def _nearest(word: str, known: list[str]) -> str:
 
 def _explain(error: ValidationError, path: Path, name: str, model: type[BaseModel]) -> ParamsError:
     """Turn pydantic's first complaint into a sentence that names the key and the way out."""
-    first = error.errors()[0]
+    # A misspelt key makes two complaints, one unknown and one missing: the unknown one names the cause.
+    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
     keys = [str(part) for part in first["loc"]]
     field = ".".join([name, *keys])
     if first["type"] == "extra_forbidden":

@@ -1,1 +1,56 @@
-"""The tasks: one package a vision problem."""
+"""The tasks, by name. A new task gets a line in `TASKS` and a case in `_classes`; nothing registers itself."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import ParamsError
+from sightline.params import TaskParams
+from sightline.task import Model, Task
+
+TASKS = ("pv_hotspots",)
+
+
+def _classes(name: str) -> tuple[type[TaskParams], Any]:
+    """The parameters' model and the class of a task; imported only when asked for."""
+    match name:
+        case "pv_hotspots":
+            from sightline.tasks.pv_hotspots.params import Params
+            from sightline.tasks.pv_hotspots.task import PvHotspots
+
+            return Params, PvHotspots
+        case _:
+            near = difflib.get_close_matches(name, TASKS, n=1)
+            hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
+            raise ParamsError(f"there is no task {name!r}", where="TASK", way_out=hint)
+
+
+def params_model(name: str) -> type[TaskParams]:
+    """The typed section of params.yaml that a task reads.
+
+    Raises:
+        ParamsError: the name is unknown.
+    """
+    return _classes(name)[0]
+
+
+def open_task(name: str, params: TaskParams) -> Task:
+    """A task with its parameters.
+
+    Raises:
+        ParamsError: the name is unknown.
+    """
+    task: Task = _classes(name)[1](params)
+    return task
+
+
+def restore_model(name: str, directory: Path) -> Model:
+    """A saved model, without any params.yaml: `restore` of a task is static.
+
+    Raises:
+        ModelRejected: the directory does not hold a model of this task.
+    """
+    model: Model = _classes(name)[1].restore(directory)
+    return model

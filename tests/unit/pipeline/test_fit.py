@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import DataMissing, ParamsError
+from sightline.params import DataParams
+from sightline.pipeline.fit import fit, fit_keys, is_finished, make_plan
+from sightline.pipeline.project import Project
+from sightline.progress import Bars
+from tests.toy import PARAMS, ToyTask, split_again, toy_project, write_set
+
+
+def train(project: Project, candidate: str = "threshold") -> list[tuple[int, dict[str, float]]]:
+    seen: list[tuple[int, dict[str, float]]] = []
+    with Bars("train") as bars:
+        fit(project, candidate, bars, lambda step, values: seen.append((step, values)))
+    return seen
+
+
+def trainings(project: Project) -> list[str]:
+    assert isinstance(project.task, ToyTask)
+    return project.task.trainings
+
+
+def test_the_sample_alone_is_held_out_by_split(tmp_path: Path) -> None:
+    plan = make_plan(toy_project(tmp_path, "sample"))
+    assert [f.name for f in plan.fits] == ["final"]
+    assert plan.protocol == "holdout"
+    assert plan.main == ("sample",)
+    seen = {s.group for s in plan.fits[0].train.samples} | {s.group for s in plan.fits[0].validation.samples}
+    assert not seen & {s.group for s in plan.test["final"].samples}
+
+
+def test_real_data_are_judged_out_of_fold_after_one_pretraining(tmp_path: Path) -> None:
+    plan = make_plan(toy_project(tmp_path, "sample", "real"))
+    assert [f.name for f in plan.fits] == ["pretrain", "fold-0", "fold-1", "fold-2", "final"]
+    assert plan.main == ("real",)
+    judged = [s.key for name in ("fold-0", "fold-1", "fold-2") for s in plan.test[name].samples]
+    assert sorted(judged) == sorted(s.key for s in plan.fits[-1].train.samples)
+    for one in plan.fits[1:4]:
+        tested = {s.group for s in plan.test[one.name].samples}
+        assert not tested & {s.group for s in (*one.train.samples, *one.validation.samples)}
+        assert one.start == "pretrain"
+
+
+def test_nothing_that_judges_was_seen_in_pretraining(tmp_path: Path) -> None:
+    plan = make_plan(toy_project(tmp_path, "sample", "real"))
+    tested = {s.key for data in plan.test.values() for s in data.samples}
+    assert not tested & {s.key for s in plan.fits[0].train.samples}
+
+
+def test_holdout_can_be_asked_for(tmp_path: Path) -> None:
+    params = PARAMS.model_copy(update={"data": DataParams(protocol="holdout")})
+    plan = make_plan(toy_project(tmp_path, "sample", "real", params=params))
+    assert [f.name for f in plan.fits] == ["pretrain", "final"]
+    assert {s.set for s in plan.validation.samples} == {"real"}
+
+
+def test_each_fit_is_done_once(tmp_path: Path) -> None:
+    project = toy_project(tmp_path, "sample")
+    seen = train(project)
+    assert seen == [(1, {"final (1/1)/level": pytest.approx(seen[0][1]["final (1/1)/level"])})]
+    train(project)
+    assert len(trainings(project)) == 1
+    assert is_finished(project, "threshold", fit_keys(project, make_plan(project)))
+    assert not is_finished(project, "constant", fit_keys(project, make_plan(project)))
+
+
+def test_new_data_keep_the_pretraining(tmp_path: Path) -> None:
+    project = toy_project(tmp_path, "sample")
+    train(project)
+    write_set(project.data / "real", groups=6, frames=4, seed=9)
+    split_again(project)
+    train(project)
+    # The fit on the sample is the pre-training of the next run: trained once.
+    assert len(trainings(project)) == 1 + 3 + 1
+
+
+def test_what_is_written_tells_all(tmp_path: Path) -> None:
+    project = toy_project(tmp_path, "sample", "real")
+    train(project)
+    folder = project.models("threshold")
+    assert (folder / "final" / "card.json").is_file()
+    fits = json.loads((folder / "fits.json").read_text())
+    assert set(fits["keys"]) == {"pretrain", "fold-0", "fold-1", "fold-2", "final"}
+    with (folder / "training.csv").open(newline="") as file:
+        seen = {line["key"] for line in csv.DictReader(file)}
+    assert {s.key for s in make_plan(project).fits[-1].train.samples} <= seen
+    assert not list(folder.parent.glob(".*"))
+
+
+def test_keys_follow_data_and_parameters(tmp_path: Path) -> None:
+    project = toy_project(tmp_path, "sample")
+    before = fit_keys(project, make_plan(project))
+    other = Project(project.settings, PARAMS.model_copy(update={"seed": 2}), project.task)
+    assert fit_keys(other, make_plan(other)) != before
+    watched = Project(project.settings, PARAMS.model_copy(update={"evaluate": PARAMS.evaluate}), project.task)
+    assert fit_keys(watched, make_plan(watched)) == before
+    (project.data / "sample" / "g1x0-0.txt").write_text("1")
+    assert fit_keys(project, make_plan(project)) != before
+
+
+def test_an_unknown_candidate_is_refused_with_the_known_ones(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="threshold, constant"):
+        train(toy_project(tmp_path, "sample"), "treshold")
+
+
+def test_no_data_is_told_with_the_way_out(tmp_path: Path) -> None:
+    with pytest.raises(DataMissing, match="sightline data sample toy"):
+        train(toy_project(tmp_path))
+

@@ -1,0 +1,78 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sightline.errors import BackendError
+from sightline.ledger import Answer, Ledger
+
+
+def answer(number: int, time_s: float = 1.0, task: str = "toy") -> Answer:
+    embedding = np.array([number, 0.5], dtype=np.float32)
+    return Answer(task, 1, f"sha{number}", f"{number}.png", {"input_mean": 0.5, "n": number}, embedding, time_s)
+
+
+def test_answers_come_back_as_they_were_logged(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "state" / "ledger.sqlite")
+    ledger.log([answer(1), answer(2)])
+    ledger.log([answer(3, task="other")])
+    back = Ledger(ledger.path).answers("toy")
+    assert [a.source for a in back] == ["1.png", "2.png"]
+    assert back[1].row == {"input_mean": 0.5, "n": 2}
+    assert back[1].embedding.tolist() == [2.0, 0.5]
+
+
+def test_a_window_of_time_is_half_open(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.log([answer(n, time_s=float(n)) for n in range(5)])
+    assert [a.time_s for a in ledger.answers("toy", 1.0, 3.0)] == [1.0, 2.0]
+
+
+def test_entries_are_kept_by_kind_and_order(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.record("run", "toy", {"a": 1})
+    ledger.record("promotion", "toy", {"b": 2})
+    ledger.record("run", "toy", {"a": 3})
+    assert [e.document for e in ledger.entries("toy", "run")] == [{"a": 1}, {"a": 3}]
+    last = ledger.last("toy", "run")
+    assert last is not None
+    assert last.document == {"a": 3}
+    assert ledger.last("toy", "drift") is None
+    assert len(ledger.entries("toy")) == 3
+
+
+@pytest.mark.parametrize("statement", ["UPDATE entries SET document = '{}'", "DELETE FROM entries"])
+def test_what_happened_cannot_be_rewritten(tmp_path: Path, statement: str) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.record("run", "toy", {})
+    connection = sqlite3.connect(ledger.path)
+    with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        connection.execute(statement)
+    connection.close()
+
+
+def test_many_writers_lose_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+
+    def write(start: int) -> None:
+        ledger = Ledger(path)
+        for number in range(start, start + 10):
+            ledger.log([answer(number)])
+
+    threads = [threading.Thread(target=write, args=(start * 10,)) for start in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(a.row["n"] for a in Ledger(path).answers("toy")) == list(range(40))  # type: ignore[type-var]
+
+
+def test_a_file_that_is_no_database_is_told_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    path.write_text("not a database at all, just text " * 50)
+    with pytest.raises(BackendError, match=r"ledger\.sqlite"):
+        Ledger(path).log([answer(1)])

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import ParamsError
+from sightline.settings import find_root, load_settings
+
+
+def test_the_root_is_the_nearest_folder_with_params(tmp_path: Path) -> None:
+    inner = tmp_path / "a" / "b"
+    inner.mkdir(parents=True)
+    (tmp_path / "params.yaml").touch()
+    assert find_root(inner) == tmp_path.resolve()
+
+
+def test_all_places_are_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SIGHTLINE_ROOT", ".")
+    settings = load_settings()
+    assert settings.data == tmp_path.resolve() / "data"
+    assert settings.tracking_uri == f"sqlite:///{tmp_path.resolve()}/mlruns/mlflow.db"
+
+
+def test_a_wrong_value_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_ENDPOINT_PORT", "70000")
+    with pytest.raises(ParamsError, match="SIGHTLINE_ENDPOINT_PORT"):
+        load_settings()
+
+
+def test_binding_beyond_this_machine_needs_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_HOST", "0.0.0.0")
+    with pytest.raises(ParamsError, match="SIGHTLINE_TOKEN"):
+        load_settings()
+    monkeypatch.setenv("SIGHTLINE_TOKEN", "a-long-enough-secret")
+    assert load_settings().host == "0.0.0.0"
+
+
+def test_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_TOKEN", "a-long-enough-secret")
+    assert "secret" not in repr(load_settings()).replace("SecretStr", "")
