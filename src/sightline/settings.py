@@ -35,6 +35,7 @@ class Settings(BaseSettings):
     dvc_endpoint_url: str = Field(default="", description="S3 endpoint of the DVC remote, if not Amazon's")
     host: str = Field(default="127.0.0.1", description="address the servers bind to; others need a token")
     token: SecretStr = Field(default=SecretStr(""), description="bearer token the endpoint asks for")
+    model_dir: str = Field(default="", description="saved model the endpoint serves instead of the champion")
     endpoint_port: int = Field(default=3000, ge=1, le=65535, description="port of the endpoint")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="port of the MLflow UI")
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="port of the Prefect UI")
