@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -368,23 +369,29 @@ def _log_artifact(path: Path, folder: str) -> None:
 def _log_model(record: Record) -> str:
     """The saved directory as it is, and beside it MLflow's own wrapping of it; the wrapping's address."""
     import mlflow
-    import mlflow.pyfunc
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, Schema
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it warns of its own type hints when it is imported
+        import mlflow.pyfunc
 
     mlflow.log_artifacts(str(record.model), "saved_model")
     signature = ModelSignature(
         inputs=Schema([ColSpec("binary", "image")]), outputs=Schema([ColSpec("string", "document")])
     )
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name("registered_model.py")),
-        artifacts={"directory": str(record.model)},
-        model_config={"task": record.task},
-        signature=signature,
-        input_example=_example(record.example),
-        pip_requirements=["sightline"],
-    )
+    with warnings.catch_warnings():
+        # The signature is given above; MLflow would rather read it off type hints.
+        warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
+        info = mlflow.pyfunc.log_model(
+            name="model",
+            python_model=str(Path(__file__).with_name("registered_model.py")),
+            artifacts={"directory": str(record.model)},
+            model_config={"task": record.task},
+            signature=signature,
+            input_example=_example(record.example),
+            pip_requirements=["sightline"],
+        )
     return str(info.model_uri)
 
 
