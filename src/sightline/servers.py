@@ -1,24 +1,36 @@
 """The servers of an installation: the MLflow UI, Prefect and its flows, the endpoints. What to start, and how.
 
 No vendor is imported here: a server is a command, an environment and an address that answers once it is ready.
-`processes.up(settings.state, plan(settings), say)` runs them.
+`processes.py` runs them.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
-from sightline.processes import Server, answers, running
+from sightline import processes
+from sightline.processes import Say, Server, answers, running
 from sightline.settings import Settings
+from sightline.tasks import TASKS
 
 CODE = Path(__file__).resolve().parents[2]
 """The repository: `flows` and `services` are imported from here, whatever folder the project itself lies in."""
 
 
-def plan(settings: Settings, task: str = "") -> tuple[Server, ...]:
-    """All servers of a project folder, with the endpoint of one task or of all.
+def up(settings: Settings, say: Say) -> None:
+    """Start all servers, tell their addresses, and stay until interrupted.
+
+    Raises:
+        BackendError: see `processes.up`.
+    """
+    processes.up(settings.state, plan(settings), say)
+
+
+def plan(settings: Settings, tasks: Sequence[str] = TASKS) -> tuple[Server, ...]:
+    """All servers of a project folder; the endpoints of several tasks get consecutive ports.
 
     A server that the environment names elsewhere (`SIGHTLINE_MLFLOW_URI`, `PREFECT_API_URL`) is not started here.
     """
@@ -27,7 +39,8 @@ def plan(settings: Settings, task: str = "") -> tuple[Server, ...]:
         servers.append(_mlflow(settings))
     if not os.environ.get("PREFECT_API_URL"):
         servers.append(_prefect(settings))
-    servers += [_flows(settings), _endpoint(settings, task)]
+    servers.append(_flows(settings))
+    servers += [_endpoint(settings, task, settings.endpoint_port + number) for number, task in enumerate(tasks)]
     return tuple(servers)
 
 
@@ -113,15 +126,15 @@ def _flows(settings: Settings) -> Server:
     )
 
 
-def _endpoint(settings: Settings, task: str) -> Server:
+def _endpoint(settings: Settings, task: str, port: int) -> Server:
     host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
-    address = f"http://{host}:{settings.endpoint_port}"
+    address = f"http://{host}:{port}"
     return Server(
-        "endpoint",
-        (sys.executable, "-m", "sightline", "serve", *([task] if task else [])),
+        task,
+        (sys.executable, "-m", "sightline", "serve", task),
         CODE,
         address=address,
-        health=f"{address}/livez",  # alive without a champion: the first one may come while it runs
+        health=f"{address}/v1/live",  # alive without a champion: the first one may come while it runs
         setting="SIGHTLINE_ENDPOINT_PORT",
-        environment=common_environment(settings),
+        environment={**common_environment(settings), "SIGHTLINE_ENDPOINT_PORT": str(port)},
     )

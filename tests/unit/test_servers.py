@@ -14,6 +14,8 @@ from sightline.processes import Server
 from sightline.servers import plan, prefect_api, prefect_environment
 from sightline.settings import Settings
 
+TASKS = ("one", "two")
+
 
 @pytest.fixture
 def settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Settings:
@@ -28,42 +30,44 @@ def by_name(servers: tuple[Server, ...]) -> dict[str, Server]:
 
 
 def test_every_server_listens_on_its_port_of_this_machine_only(settings: Settings) -> None:
-    servers = by_name(plan(settings))
+    servers = by_name(plan(settings, TASKS))
     assert {name: server.address for name, server in servers.items()} == {
         "mlflow": "http://127.0.0.1:5901",
         "prefect": "http://127.0.0.1:5902",
         "flows": "",
-        "endpoint": "http://127.0.0.1:5903",
+        "one": "http://127.0.0.1:5903",
+        "two": "http://127.0.0.1:5904",
     }
+    assert servers["two"].environment["SIGHTLINE_ENDPOINT_PORT"] == "5904"
     for name in ("mlflow", "prefect"):
         assert "127.0.0.1" in servers[name].command
 
 
 def test_the_user_interfaces_have_no_password_and_so_stay_local_whatever_the_endpoint_does(settings: Settings) -> None:
-    servers = by_name(plan(settings.model_copy(update={"host": "0.0.0.0"})))
+    servers = by_name(plan(settings.model_copy(update={"host": "0.0.0.0"}), TASKS))
     assert "0.0.0.0" not in " ".join((*servers["mlflow"].command, *servers["prefect"].command))
-    assert servers["endpoint"].address == "http://127.0.0.1:5903"  # what a person on this machine opens
+    assert servers["one"].address == "http://127.0.0.1:5903"  # what a person on this machine opens
 
 
 def test_flows_wait_for_prefect_and_use_it(settings: Settings) -> None:
-    flows = by_name(plan(settings))["flows"]
+    flows = by_name(plan(settings, TASKS))["flows"]
     assert flows.after == "prefect"
     assert flows.environment["PREFECT_API_URL"] == "http://127.0.0.1:5902/api"
 
 
 def test_servers_that_run_elsewhere_are_not_started(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
-    servers = by_name(plan(settings.model_copy(update={"mlflow_uri": "http://mlflow.example"})))
-    assert set(servers) == {"flows", "endpoint"}
+    servers = by_name(plan(settings.model_copy(update={"mlflow_uri": "http://mlflow.example"}), TASKS))
+    assert set(servers) == {"flows", "one", "two"}
     assert "PREFECT_API_URL" not in servers["flows"].environment  # its own is kept
     assert prefect_api(settings) == "http://prefect.example/api"
 
 
 def test_every_server_works_on_this_project_and_tells_nobody(settings: Settings) -> None:
-    for server in plan(settings):
+    for server in plan(settings, TASKS):
         assert server.environment["SIGHTLINE_ROOT"] == str(settings.root)
         assert server.environment["DO_NOT_TRACK"] == "1"
-    assert by_name(plan(settings))["prefect"].environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert by_name(plan(settings, TASKS))["prefect"].environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 
 def test_prefects_database_lies_in_the_project_unless_told_otherwise(

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 import traceback
+from collections.abc import Callable
 
 from sightline.errors import SightlineError
 
@@ -14,8 +15,13 @@ def main() -> None:
     """Run the command line; errors become one line and a fitting exit code."""
     from sightline.cli.app import app
 
+    guarded(lambda: app(prog_name="sightline"))
+
+
+def guarded(run: Callable[[], None]) -> None:
+    """Run a program; errors become one line and a fitting exit code, never a traceback."""
     try:
-        app(prog_name="sightline")
+        run()
     except SightlineError as error:
         sys.stderr.write(f"sightline: {error}\n")
         raise SystemExit(error.exit_code) from None

@@ -232,7 +232,7 @@ def up() -> None:
     """Start the MLflow UI, the Prefect server with its schedules, and the endpoints, until Ctrl-C."""
     from sightline.servers import up as start
 
-    start(load_settings())
+    start(load_settings(), echo)
 
 
 def _become(command: Sequence[str], environment: dict[str, str], cwd: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -32,14 +33,16 @@ def run_task(project: Project, force: bool, as_json: bool) -> None:
 
 
 def _run_flow(project: Project) -> dict[str, Json]:
-    """Start `python -m flows.retrain` and read the outcome it writes; its exit code is ours."""
-    root = project.settings.root
-    if not (root / "flows" / "retrain.py").is_file():
-        raise BackendError("there is no flows/retrain.py", where=root, way_out="Run inside the project's checkout.")
+    """Start `python -m flows retrain` and read the outcome it writes; its exit code is ours."""
+    from sightline.servers import CODE, common_environment
+
+    if not (CODE / "flows" / "__main__.py").is_file():
+        raise BackendError("there are no flows", where=CODE, way_out="Run from the project's checkout: `make setup`.")
     with tempfile.TemporaryDirectory(prefix="sightline-run-") as folder:
         outcome = Path(folder) / "outcome.json"
-        command = [sys.executable, "-m", "flows.retrain", project.name, "--outcome", str(outcome)]
-        code = subprocess.run(command, cwd=root, check=False).returncode
+        command = [sys.executable, "-m", "flows", "retrain", project.name, "--outcome", str(outcome)]
+        environment = {**os.environ, **common_environment(project.settings)}
+        code = subprocess.run(command, cwd=CODE, env=environment, check=False).returncode
         if code:
             raise SystemExit(code)  # the flow has told why
         return dict(json.loads(outcome.read_text(encoding="utf-8")))
