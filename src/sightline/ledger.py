@@ -143,6 +143,13 @@ class Ledger:
             for version, sha256, source, row, embedding, time_s in found
         ]
 
+    def days(self, task: str) -> dict[tuple[str, int], int]:
+        """(day in UTC as YYYY-MM-DD, model version) -> how many answers were given."""
+        query = "SELECT date(time_s, 'unixepoch'), version, COUNT(*) FROM predictions WHERE task = ? GROUP BY 1, 2"
+        with self._transaction() as connection:
+            found = connection.execute(query, (task,)).fetchall()
+        return {(day, version): count for day, version, count in found}
+
     def record(self, kind: Kind, task: str, document: Mapping[str, Json]) -> int:
         """Append one entry; its number."""
         with self._transaction() as connection:
