@@ -14,7 +14,6 @@ from sightline.cli.data import data
 from sightline.cli.open import open_task_project, open_version
 from sightline.cli.show import echo, print_json, table, tree
 from sightline.errors import DataRejected, ModelMissing, ParamsError
-from sightline.settings import load_settings
 
 if TYPE_CHECKING:
     from sightline.task import Json
@@ -220,6 +219,7 @@ def watch(task: TaskName, as_json: AsJson = False) -> None:
 def serve(task: TaskName) -> None:
     """Serve the champion over HTTP (BentoML) until Ctrl-C. See docs/how-to/serve.md."""
     from sightline.serving import serve_command
+    from sightline.settings import load_settings
 
     settings = load_settings()
     open_task_project(task)  # a wrong name is told before a server starts
@@ -231,6 +231,7 @@ def serve(task: TaskName) -> None:
 def up() -> None:
     """Start the MLflow UI, the Prefect server with its schedules, and the endpoints, until Ctrl-C."""
     from sightline.servers import up as start
+    from sightline.settings import load_settings
 
     start(load_settings(), echo)
 

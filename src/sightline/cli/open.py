@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.errors import ModelMissing
-from sightline.settings import load_settings
 
 if TYPE_CHECKING:
     from sightline.pipeline.project import Project
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
 def open_task_project(name: str) -> Project:
     """A task of the project folder we are in."""
     from sightline.pipeline.project import open_project
+    from sightline.settings import load_settings
 
     return open_project(name, load_settings())
 

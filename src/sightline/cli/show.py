@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sightline.files import finite
-from sightline.task import Json
+
+if TYPE_CHECKING:
+    from sightline.task import Json
 
 
 def echo(text: str, err: bool = False) -> None:
