@@ -1,0 +1,106 @@
+"""One run of a flow, now and here: `python -m flows retrain TASK`, `python -m flows monitor TASK`.
+
+Uses the Prefect server that runs for this folder, else a temporary one on the same database, so that the UI shows
+the run later. Progress goes to stderr; the outcome is written as JSON to `--outcome`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sightline.cli import guarded
+from sightline.errors import BackendError, ParamsError
+from sightline.files import write_json
+from sightline.servers import prefect_api, prefect_environment
+from sightline.settings import load_settings
+from sightline.task import Json
+
+
+def main(words: list[str] | None = None) -> None:
+    """Read the words of the command line and run. Errors become one line and the exit code of their class."""
+    parser = argparse.ArgumentParser(prog="python -m flows", description=__doc__)
+    flows = parser.add_subparsers(dest="flow", required=True)
+    for name in ("retrain", "monitor"):
+        one = flows.add_parser(name)
+        one.add_argument("task")
+        one.add_argument("--outcome", type=Path, help="write the outcome here, as JSON")
+        if name == "retrain":
+            one.add_argument("--reason", choices=("request", "schedule", "drift", "labels"), default="request")
+            one.add_argument("--wait-s", type=float, default=0.0, help="how long to wait for another run of the task")
+    arguments = vars(parser.parse_args(words))
+    guarded(lambda: _run(arguments.pop("flow"), arguments.pop("outcome"), arguments))
+
+
+def _run(name: str, outcome: Path | None, parameters: dict[str, Any]) -> None:
+    prepare()
+    document = _call(_find(name), parameters)
+    if outcome is not None:
+        write_json(outcome, document)
+
+
+def prepare() -> None:
+    """Set the environment that prefect reads when it is imported; let SIGTERM end a run as Ctrl-C does."""
+    settings = load_settings()
+    api = prefect_api(settings)
+    os.environ.update(
+        prefect_environment(settings)
+        | {"PREFECT_API_URL": api, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": str(not api).lower()}
+        # What a run tells it tells by itself; Prefect's own lines are in its log, for the UI.
+        | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"}
+    )
+    if not api:
+        del os.environ["PREFECT_API_URL"]
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def _find(name: str) -> Callable[..., Json]:
+    if name == "monitor":
+        from flows.monitor import monitor
+
+        return monitor
+    from flows.retrain import retrain
+
+    return retrain
+
+
+def _call(flow: Callable[..., Json], parameters: dict[str, Any]) -> Json:
+    """Run the flow; what Prefect raises by itself becomes a BackendError.
+
+    Raises:
+        BackendError: Prefect's server cannot be reached or started.
+        SightlineError: what a step raised.
+    """
+    import httpx
+    from prefect.exceptions import ParameterTypeError, PrefectException
+    from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
+
+    try:
+        # Joining the heartbeat's thread would cost a second; that a run is dead the next one knows by its lock.
+        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+            return flow(**parameters)
+    except ParameterTypeError as error:
+        raise ParamsError(str(error), where="flow parameters") from error
+    except (PrefectException, httpx.HTTPError) as error:
+        raise _prefect_failed(error) from error
+    except RuntimeError as error:
+        if "API" not in str(error):
+            raise
+        raise _prefect_failed(error) from error
+
+
+def _prefect_failed(error: Exception) -> BackendError:
+    first = str(error).strip().splitlines()[:1] or [type(error).__name__]
+    return BackendError(
+        f"Prefect failed ({first[0]})",
+        where=os.environ.get("PREFECT_API_URL", "its temporary server"),
+        way_out="Start `sightline up`, or unset PREFECT_API_URL; run again to go on where it was.",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,187 @@
+"""The retraining flow: new labels in -> validate -> train -> evaluate -> register -> promote.
+
+Every step is safe to repeat: DVC skips the stages whose inputs have not changed, a training goes on from its
+checkpoint, registering looks for the stage's key first, and a decision is taken once. So a run that was killed
+anywhere is simply run again.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from uuid import UUID
+
+from prefect import flow, runtime, task
+from prefect.client.orchestration import get_client
+from prefect.exceptions import ObjectNotFound
+from prefect.states import Completed, Crashed
+
+from flows.exclusive import exclusive
+from flows.telling import decision_page, keep_page, labels_page, tell
+from sightline import versions
+from sightline.errors import BackendError
+from sightline.files import write_text
+from sightline.pipeline import data, outcome
+from sightline.pipeline.project import Project, open_project
+from sightline.pipeline.promote import Decision
+from sightline.pipeline.promote import promote as decide
+from sightline.pipeline.register import evaluate_stage
+from sightline.pipeline.register import register as enter
+from sightline.pipeline.watch import watch
+from sightline.progress import Bars
+from sightline.settings import load_settings
+from sightline.task import Json
+from sightline.tracking import Tracking, Version
+
+if TYPE_CHECKING:
+    from prefect.client.schemas.objects import State, TaskRun
+    from prefect.tasks import Task
+
+Reason = Literal["request", "schedule", "drift", "labels"]
+
+
+def is_worth_retrying(step: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
+    """Only what a server or a disk did is tried again: bad data stay bad."""
+    error = state.result(raise_on_failure=False)
+    if not isinstance(error, BackendError):
+        return False
+    tell(f"{step.name}: {error} Trying again.")
+    return True
+
+
+class _Options(TypedDict):
+    retries: int
+    retry_delay_seconds: list[float]
+    retry_condition_fn: Any
+    persist_result: bool
+    result_serializer: str
+
+
+# Nothing of a step is kept by Prefect: DVC, the checkpoints and the registry know what is done.
+_STEP = _Options(
+    retries=3,
+    retry_delay_seconds=[5.0, 20.0, 60.0],
+    retry_condition_fn=is_worth_retrying,
+    persist_result=False,
+    result_serializer="json",
+)
+
+
+def _open(name: str) -> Project:
+    return open_project(name, load_settings())
+
+
+@task(**_STEP)
+def take_in(name: str) -> int:
+    """Take new labels from the inbox into the data, as a new data version; how many samples came."""
+    return data.take_in(_open(name))
+
+
+@task(**_STEP)
+def validate(name: str) -> None:
+    """Ask the gate."""
+    versions.repro(load_settings(), f"validate@{name}")
+
+
+@task(task_run_name="train {candidate}", **_STEP)
+def train(name: str, candidate: str) -> None:
+    """Train one candidate, unless nothing of it has changed."""
+    versions.repro(load_settings(), f"train@{name}-{candidate}")
+
+
+@task(task_run_name="evaluate {candidate}", **_STEP)
+def evaluate(name: str, candidate: str) -> None:
+    """Judge one candidate, unless nothing of it has changed."""
+    versions.repro(load_settings(), evaluate_stage(name, candidate))
+
+
+@task(**_STEP)
+def register(name: str) -> list[Version]:
+    """Make a model version of each candidate that is not registered yet."""
+    project = _open(name)
+    return enter(project, Tracking(project.settings))
+
+
+@task(**_STEP)
+def promote(name: str, challengers: Sequence[Version]) -> Decision:
+    """Let the best become champion if it may."""
+    project = _open(name)
+    with Bars("promote") as bars:
+        return decide(project, Tracking(project.settings), challengers, bars)
+
+
+# Parameter names are what the UI and prefect.yaml say.
+@flow(flow_run_name="{task}: {reason}", persist_result=False, result_serializer="json")
+def retrain(task: str, reason: Reason = "request", wait_s: float = 0.0) -> Json:
+    """Bring a task's models up to its data; only what has changed is done.
+
+    A run that drift asked for stops where there are no new labels, and lists the images to label.
+
+    Args:
+        task: its name.
+        reason: who asks: a person, the schedule, drift, or labels that were waited for.
+        wait_s: how long to wait for another run of the task in this folder.
+    """
+    project = _open(task)
+    run_id = str(runtime.flow_run.id or "")
+    with exclusive(project.settings, task, run_id, wait_s, tell) as killed:
+        if killed:
+            _bury(killed)
+        started_s = time.time()
+        taken = take_in(task)
+        if reason == "drift" and not taken and not versions.status(project.settings, outcome.stages(project)):
+            return _ask_for_labels(project)
+        return _go_through(project, started_s)
+
+
+def _go_through(project: Project, started_s: float) -> Json:
+    name, candidates = project.name, project.params.candidates
+    validate(name)
+    for candidate in candidates:  # one after the other: they share cores, and DVC's lock
+        train(name, candidate)
+    for candidate in candidates:
+        evaluate(name, candidate)
+    registered = register(name)
+    decision = promote(name, registered)
+    document = outcome.conclude(project, Tracking(project.settings), registered, decision, started_s)
+    page = decision_page(document, project.settings, registered)
+    keep_page(name, "decision", page, f"{decision.outcome}: version {decision.challenger}")
+    message = f"Version {decision.challenger} is {decision.outcome}: {'; '.join(decision.reasons)}"
+    tell(message)
+    return Completed(message=message, data=document)
+
+
+def _ask_for_labels(project: Project) -> Json:
+    """Write down which images to label, and stop: without labels there is nothing to learn."""
+    name, settings = project.name, project.settings
+    asked = project.ledger.last(name, "request")
+    if asked is not None and "most_drifted" in asked.document:
+        names, reasons = asked.document["most_drifted"], asked.document["reasons"]
+    else:  # a person said that it has drifted
+        drift = watch(project, Tracking(settings))
+        names, reasons = list(drift.most_drifted), list(drift.reasons)
+    path = settings.build / "watch" / name / "to_label.csv"
+    table = io.StringIO()
+    csv.writer(table, lineterminator="\n").writerows([("rank", "image"), *enumerate(names, start=1)])
+    write_text(path, table.getvalue())
+    inbox = settings.inbox / name
+    document = {"task": name, "state": "labels needed", "images": len(names), "to_label": str(path)}
+    project.ledger.record("request", name, document)
+    keep_page(name, "labels", labels_page(name, names, str(inbox), reasons), f"{len(names)} images to label")
+    message = f"Labels are needed: the {len(names)} most drifted images are listed in {path}; labels go into {inbox}."
+    tell(message)
+    return Completed(name="LabelsNeeded", message=message, data=document)
+
+
+def _bury(flow_run: str) -> None:
+    """Mark the run that was killed while it held the lock: without this it would be shown as running for ever."""
+    tell("An earlier run was killed; this one goes on where it was.")
+    try:
+        with get_client(sync_client=True) as client:
+            state = Crashed(message="Its process was killed; the next run went on where it was.")
+            client.set_flow_run_state(UUID(flow_run), state, force=True)
+    except (ObjectNotFound, ValueError):
+        return  # it ran with another database
