@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected, ModelRejected
-from sightline.params import DataParams, EvaluateParams, PromotionParams, TaskParams
+from sightline.params import DataParams, EvaluateParams, Frozen, PromotionParams, TaskParams
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
 from sightline.splits import assign, write_splits
@@ -27,7 +27,7 @@ SIDE = 12
 
 
 class ToyParams(TaskParams):
-    train: dict[str, float] = {}
+    train: Frozen = Frozen()
 
 
 PARAMS = ToyParams(
@@ -97,6 +97,7 @@ class ToyModel:
 class ToyTask:
     name = "toy"
     candidates = ("threshold", "constant")
+    upstream = None
 
     def __init__(self, params: ToyParams = PARAMS) -> None:
         self.params = params
@@ -157,9 +158,16 @@ class ToyTask:
         for sample in data.samples:
             prediction = model.predict([model.read(data.path(sample), Limits())])[0]
             right = float(prediction.document["spot"] == bool(sample.figures["spot"]))
-            embedding = tuple(float(v) for v in prediction.embedding)
             rows.append(
-                Row(sample.key, sample.sha256, sample.group, sample.stratum, {"right": right}, prediction.row, embedding)
+                Row(
+                    sample.key,
+                    sample.sha256,
+                    sample.group,
+                    sample.stratum,
+                    statistics={"right": right},
+                    row=prediction.row,
+                    embedding=tuple(prediction.embedding.tolist()),
+                )
             )
         return rows
 
@@ -211,7 +219,3 @@ def split_again(project: Project) -> None:
     samples = [s for name in project.sets() for s in project.task.load(project.data / name).samples]
     if samples:
         write_splits(project.data / "splits.csv", assign(samples, project.params.data))
-
-
-
-

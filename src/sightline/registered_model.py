@@ -1,6 +1,6 @@
 """What MLflow loads when someone asks it for a model of the registry ("models from code": no pickle).
 
-    mlflow.pyfunc.load_model("models:/pv_hotspots@champion").predict(pandas.DataFrame({"image": [image_bytes]}))
+mlflow.pyfunc.load_model("models:/pv_hotspots@champion").predict(pandas.DataFrame({"image": [image_bytes]}))
 """
 
 from __future__ import annotations

@@ -97,8 +97,6 @@ def paired_difference(
         raise ValueError("a paired comparison needs the same samples in the same order")
     ones = np.ones(len(challenger))
     value = score(challenger, ones) - score(champion, ones)
-    draws = [
-        score(challenger, weights) - score(champion, weights) for weights in draw_weights(challenger, 2000, seed)
-    ]
+    draws = [score(challenger, weights) - score(champion, weights) for weights in draw_weights(challenger, 2000, seed)]
     bound, _ = _quantiles(draws, 1 - confidence, 1.0)
     return Difference(float(value), bound, len(challenger), resampling_unit(challenger))

@@ -120,6 +120,42 @@ class TrainingData:
     start: Model | None = None
 
 
+@dataclass(frozen=True)
+class RemoteFile:
+    """One published file.
+
+    Attributes:
+        url: https only.
+        checksum: `sha256:<hex>` or `md5:<hex>`, as the publisher gives it.
+        bytes: its size, as far as the publisher gives it; 0 where unknown.
+    """
+
+    url: str
+    checksum: str
+    bytes: int = 0
+
+    @property
+    def name(self) -> str:
+        """The file name it is kept under."""
+        return self.url.partition("?")[0].rsplit("/", 1)[-1]
+
+
+@dataclass(frozen=True)
+class Upstream:
+    """Where a task's published data are: what `sightline data fetch` downloads.
+
+    Attributes:
+        kind: kaggle is asked by its own client; https lists its `files` (archives are unpacked).
+        ref: `owner/dataset` at Kaggle, else the page that a person would read.
+        licence: what the publisher says, or that it says nothing.
+    """
+
+    kind: Literal["kaggle", "https"]
+    ref: str
+    licence: str
+    files: tuple[RemoteFile, ...] = ()
+
+
 # ------------------------------------------------------------------------------------------------------ judging
 
 
@@ -297,6 +333,11 @@ class Task(Protocol):
     @property
     def candidates(self) -> tuple[str, ...]:
         """The networks and the plain baseline that compete; the first is the one expected to win."""
+        ...
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """Where the published data are; None where nothing is published."""
         ...
 
     def sample(self, root: Path, report: Report) -> None:

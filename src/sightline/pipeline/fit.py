@@ -237,4 +237,3 @@ def _write_training_manifest(path: Path, plan: Plan) -> None:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(["key", "sha256", "labels_sha256", "group"])
         writer.writerows([s.key, s.sha256, s.labels_sha256, s.group] for s in seen.values())
-

@@ -205,4 +205,3 @@ def measure_latency(models: Mapping[str, Model], paths: list[Path], project: Pro
             model.predict([inputs[name][number]])
             spent[name].append((time.perf_counter() - started) * 1000)
     return {name: sorted(values)[len(values) // 2] for name, values in spent.items()}
-

@@ -55,8 +55,8 @@ def _record(project: Project, candidate: str, stage_key: str) -> Record:
         candidate=candidate,
         model=models / "final",
         evaluation=evaluation,
-        params=_flatten(project.params.model_dump(mode="json")),
-        metrics=_flat_metrics(metrics),
+        params=flatten_params(project.params.model_dump(mode="json")),
+        metrics=flatten_metrics(metrics),
         history={path.name.split(".")[0]: _read_history(path) for path in sorted(models.glob("*.history.csv"))},
         tags={
             "stage_key": stage_key,
@@ -100,18 +100,18 @@ def _source_tags(project: Project) -> dict[str, str]:
     }
 
 
-def _flatten(values: Mapping[str, Json], prefix: str = "") -> dict[str, str]:
+def flatten_params(values: Mapping[str, Json], prefix: str = "") -> dict[str, str]:
     """Nested parameters as dotted names; MLflow holds at most 6,000 characters each."""
     flat: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, dict):
-            flat.update(_flatten(value, f"{prefix}{key}."))
+            flat.update(flatten_params(value, f"{prefix}{key}."))
         else:
             flat[prefix + key] = json.dumps(value)[:6000] if isinstance(value, list) else str(value)[:6000]
     return flat
 
 
-def _flat_metrics(metrics: Mapping[str, Json]) -> dict[str, float]:
+def flatten_metrics(metrics: Mapping[str, Json]) -> dict[str, float]:
     """`<set>/<metric>` with `.low` and `.high`; what is undefined is left out."""
     parts = {**metrics["sets"], "validation": metrics["validation"]}
     flat: dict[str, float] = {}

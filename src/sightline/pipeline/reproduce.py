@@ -66,7 +66,7 @@ def reproduce(project: Project, tracking: Tracking, version: Version) -> Reprodu
             _run([*command, project.name, "--candidate", candidate], folder)
         again = read_metrics(folder / "build" / "evaluations" / project.name / candidate)
     stored = read_metrics(tracking.evaluation(version))
-    figures = _pair(stored, again)
+    figures = pair_figures(stored, again)
     gaps = [abs(a - b) for a, b in figures.values() if a is not None and b is not None]
     gaps += [float("inf") for a, b in figures.values() if (a is None) != (b is None)]
     return Reproduction(str(version), figures, max(gaps, default=float("inf")), warnings)
@@ -119,7 +119,8 @@ def _run(arguments: list[str], folder: Path) -> None:
         raise BackendError(f"`sightline {' '.join(arguments)}` failed with {code}", where=folder)
 
 
-def _pair(stored: Mapping[str, Json], again: Mapping[str, Json]) -> dict[str, tuple[float | None, float | None]]:
+def pair_figures(stored: Mapping[str, Json], again: Mapping[str, Json]) -> dict[str, tuple[float | None, float | None]]:
+    """`<set>/<metric>` -> (stored, found again), of two metrics.json."""
     pairs = {}
     for part, measured in stored["sets"].items():
         for name, figure in measured["metrics"].items():

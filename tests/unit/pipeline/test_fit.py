@@ -112,4 +112,3 @@ def test_an_unknown_candidate_is_refused_with_the_known_ones(tmp_path: Path) -> 
 def test_no_data_is_told_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match="sightline data sample toy"):
         train(toy_project(tmp_path))
-

@@ -6,7 +6,15 @@ import pytest
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.pipeline.fit import fit
-from sightline.pipeline.judge import evaluate_folder, headline, judge, main_rows, measure_latency, read_metrics, seen_inputs
+from sightline.pipeline.judge import (
+    evaluate_folder,
+    headline,
+    judge,
+    main_rows,
+    measure_latency,
+    read_metrics,
+    seen_inputs,
+)
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
 from sightline.task import load_rows
@@ -51,7 +59,8 @@ def test_judging_again_gives_the_same_bytes(judged: Project) -> None:
 def test_pictures_and_plots_are_there(judged: Project) -> None:
     folder = judged.evaluation("threshold")
     assert list((folder / "pictures").glob("*.jpg"))
-    assert {p.name for p in (folder / "plots").iterdir()} == {"confusion.json", "confusion.png", "curve.csv", "curve.png"}
+    names = {p.name for p in (folder / "plots").iterdir()}
+    assert names == {"confusion.json", "confusion.png", "curve.csv", "curve.png"}
 
 
 def test_own_labels_are_judged_without_what_was_trained_on(judged: Project, tmp_path: Path) -> None:

@@ -1,0 +1,58 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sightline.pipeline.fit import fit
+from sightline.pipeline.judge import judge, read_metrics
+from sightline.pipeline.lineage import lineage
+from sightline.pipeline.project import Project
+from sightline.pipeline.register import flatten_metrics, flatten_params
+from sightline.pipeline.reproduce import pair_figures
+from sightline.progress import Bars
+from tests.fake_tracking import FakeTracking
+from tests.toy import Silent, toy_project
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Project:
+    project = toy_project(tmp_path, "sample")
+    with Bars("train") as bars:
+        fit(project, "threshold", bars, lambda _step, _values: None)
+    judge(project, "threshold", Silent())
+    return project
+
+
+def test_parameters_become_dotted_names() -> None:
+    flat = flatten_params({"seed": 1, "train": {"epochs": 3, "sizes": [1, 2]}})
+    assert flat == {"seed": "1", "train.epochs": "3", "train.sizes": "[1, 2]"}
+
+
+def test_metrics_are_named_by_set_and_leave_out_the_undefined(judged: Project) -> None:
+    metrics = read_metrics(judged.evaluation("threshold"))
+    metrics["validation"]["metrics"]["accuracy"]["value"] = None
+    flat = flatten_metrics(metrics)
+    assert flat["sample/accuracy"] == 1.0
+    assert flat["sample/n"] == metrics["sets"]["sample"]["n"]
+    assert "validation/accuracy" not in flat
+
+
+def test_lineage_leads_back_to_data_and_forward_to_decisions(judged: Project) -> None:
+    tracking = FakeTracking()
+    version = tracking.add("toy", "threshold", judged.models("threshold") / "final", judged.evaluation("threshold"))
+    tracking.tag(version, {"data_version": "abc.dir", "git_commit": "123"})
+    judged.ledger.record("promotion", "toy", {"challenger": 1, "champion": None, "outcome": "promoted", "reasons": []})
+    judged.ledger.record("promotion", "toy", {"challenger": 7, "champion": 6, "outcome": "refused", "reasons": []})
+    document = lineage(judged, tracking, tracking.version("toy", "1"))  # type: ignore[arg-type]
+    assert document["made from"]["data version"] == "abc.dir"
+    assert document["judged"]["sample"]["accuracy"] == 1.0
+    assert [entry["outcome"] for entry in document["decisions"]] == ["promoted"]
+    json.dumps(document)
+
+
+def test_figures_are_paired_by_set_and_name(judged: Project) -> None:
+    metrics = read_metrics(judged.evaluation("threshold"))
+    assert pair_figures(metrics, metrics) == {"sample/accuracy": (1.0, 1.0)}
+    assert pair_figures(metrics, {"sets": {}}) == {"sample/accuracy": (1.0, None)}
