@@ -47,7 +47,7 @@ class Threshold:
                 raise DataRejected(f"{len(data)} bytes are more than {limits.bytes}", where=name)
             with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
                 if image.width * image.height > limits.pixels:
-                    raise DataRejected(f"{image.width}x{image.height} pixels are too many", where=name)
+                    raise DataRejected(f"{image.width}x{image.height} pixels are more than {limits.pixels}", where=name)
                 pixels = np.asarray(image.convert("L"), dtype=np.float64)
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataRejected(f"this is no whole PNG ({error})", where=name, way_out="Send a PNG.") from error

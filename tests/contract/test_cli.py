@@ -1,0 +1,176 @@
+"""Every verb of the command line over every task, in a checkout of its own, as a person would type them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sightline.tasks import TASKS
+from tests.contract.subjects import ROOT, Silent, tiny_section, tiny_task
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
+
+
+class Checkout:
+    """A copy of the repository with tiny parameters, committed in a git of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        names = self._git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+        for name in filter(None, names):
+            if (ROOT / name).is_file() and not name.startswith("tests/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        params = {"profile": "cpu", **{task: tiny_section(task) for task in TASKS}}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        self._git(folder, "init", "-q")
+        self._git(folder, "add", "-A")
+        self._git(folder, "-c", "user.name=test", "-c", "user.email=test@example.org", "commit", "-qm", "a copy")
+
+    def _git(self, folder: Path, *arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout
+
+    def type(self, *words: str | Path, code: int = 0) -> str:
+        """Run `sightline words`; what it printed on standard output, or on standard error if it had to fail."""
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTLINE_")}
+        environment = {
+            **outside,
+            "PYTHONPATH": str(self.folder / "src"),
+            "OMP_NUM_THREADS": "1",
+            # What reaches for the network finds a closed door, and no credentials.
+            **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
+            **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
+            "KAGGLE_CONFIG_DIR": str(self.folder / "state"),
+        }
+        command = [sys.executable, "-m", "sightline", *map(str, words)]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        said = f"{' '.join(map(str, words))}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == code, said
+        assert "Traceback" not in done.stderr, said
+        return done.stderr if code else done.stdout
+
+    def ask(self, *words: str | Path) -> Any:
+        """The JSON that a command prints."""
+        return json.loads(self.type(*words, "--json"))
+
+
+@pytest.fixture(scope="module", params=TASKS)
+def task(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def checkout(task: str, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """After the sample was written and the flow has run once."""
+    made = Checkout(tmp_path_factory.mktemp(task) / "project")
+    made.type("models", task, code=5)
+    made.type("run", task, code=4)  # there are no data yet
+    made.type("data", "sample", task)
+    made.type("run", task)
+    return made
+
+
+@pytest.fixture(scope="module")
+def inputs(checkout: Checkout, task: str) -> list[Path]:
+    manifest = tiny_task(task).load(checkout.folder / "data" / task / "sample")
+    return [manifest.path(sample) for sample in manifest.samples[:3]]
+
+
+def test_a_second_run_finds_nothing_changed(checkout: Checkout, task: str) -> None:
+    assert checkout.ask("run", task)["unchanged"] is True
+    assert len(checkout.ask("models", task)) == len(tiny_task(task).candidates)
+
+
+def test_data_are_there_and_pinned(checkout: Checkout, task: str) -> None:
+    assert checkout.ask("data", "status", task)["data_version"]
+    assert isinstance(checkout.ask("data", "versions", task), list)
+
+
+def test_the_gate_is_open(checkout: Checkout, task: str) -> None:
+    verdict = checkout.ask("validate", task)
+    assert verdict["passed"] is True
+    assert Path(verdict["docs"]).exists()
+
+
+def test_training_again_does_nothing(checkout: Checkout, task: str) -> None:
+    checkout.type("train", task, "--candidate", tiny_task(task).candidates[0])
+    checkout.type("train", task, "--candidate", "nonsense", code=3)
+
+
+def test_each_candidate_is_a_version_that_was_judged(checkout: Checkout, task: str) -> None:
+    for candidate in tiny_task(task).candidates:
+        assert checkout.ask("evaluate", f"{task}@{candidate}")
+    checkout.type("evaluate", f"{task}@nonsense", code=5)
+
+
+def test_a_saved_folder_is_judged_on_labels_of_ones_own(checkout: Checkout, task: str, tmp_path: Path) -> None:
+    tiny_task(task, seed=11).sample(tmp_path / "mine", Silent())
+    candidate = tiny_task(task).candidates[0]
+    folder = checkout.folder / "build" / "models" / task / candidate / "final"
+    answer = checkout.ask("evaluate", task, "--model", folder, "--data", tmp_path / "mine")
+    assert answer["task"] == task
+    assert {"model", "data", "protocol"} <= set(answer)
+    for figure in answer["metrics"].values():
+        assert set(figure) == {"value", "low", "high", "n"}
+
+
+def test_files_are_answered(checkout: Checkout, task: str, inputs: list[Path], tmp_path: Path) -> None:
+    ref = f"{task}@{tiny_task(task).candidates[0]}"
+    answers = checkout.ask("predict", ref, *inputs, "--out", tmp_path / "out", "--log")
+    assert [answer["file"] for answer in answers] == [str(path) for path in inputs]
+    assert len(list((tmp_path / "out").glob("*.png"))) == len(inputs)
+    broken = tmp_path / f"broken{inputs[0].suffix}"
+    broken.write_bytes(b"not what it says")
+    assert broken.name in checkout.type("predict", ref, broken, inputs[0], code=4)
+
+
+def test_a_version_can_be_followed_back(checkout: Checkout, task: str) -> None:
+    ref = f"{task}@{tiny_task(task).candidates[0]}"
+    text = json.dumps(checkout.ask("lineage", ref))
+    assert checkout.ask("data", "status", task)["data_version"] in text
+
+
+def test_a_version_can_be_made_again(checkout: Checkout, task: str) -> None:
+    again = checkout.ask("reproduce", f"{task}@{tiny_task(task).candidates[-1]}")
+    assert again["agrees"] is True
+    assert again["largest"] == 0
+
+
+def test_promotion_by_hand_and_back(checkout: Checkout, task: str) -> None:
+    versions = [str(version["version"]) for version in checkout.ask("models", task)]
+    first, second = versions[:2]
+    checkout.type("promote", f"{task}@{first}", code=3)  # a reason is wanted
+    for number in (first, second):
+        checkout.type("promote", f"{task}@{number}", "--reason", "a test")
+    assert second in checkout.ask("lineage", f"{task}@champion")["version"]
+    checkout.type("rollback", task)
+    assert first in checkout.ask("lineage", f"{task}@champion")["version"]
+    checkout.type("rollback", task, code=5)  # there is no one before
+
+
+def test_watching_few_answers_finds_no_drift(checkout: Checkout, task: str) -> None:
+    assert checkout.ask("watch", task)["drift"] is False
+
+
+def test_fetching_without_a_network_is_told_in_one_line(checkout: Checkout, task: str) -> None:
+    environment_has_no_network = checkout.type("data", "fetch", task, code=7)
+    assert environment_has_no_network.strip()
+
+
+def test_ones_own_data_join_the_set(checkout: Checkout, task: str, tmp_path: Path) -> None:
+    tiny_task(task, seed=12).sample(tmp_path / "mine", Silent())
+    before = checkout.ask("data", "status", task)["data_version"]
+    checkout.type("data", "add", task, tmp_path / "nowhere", code=4)
+    assert checkout.ask("data", "status", task)["data_version"] == before
+    checkout.type("data", "add", task, tmp_path / "mine")
+    after = checkout.ask("data", "status", task)
+    assert after["data_version"] != before
+    assert "real" in json.dumps(after["sets"])

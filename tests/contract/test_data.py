@@ -1,0 +1,102 @@
+"""What every task promises about its data."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import DataMissing, ModelError
+from sightline.splits import assign, place
+from sightline.task import Manifest
+from sightline.tasks import TASKS
+from tests.contract.subjects import ALL, TINY, Silent, tiny_params, tiny_task
+
+GATE_COLUMNS = {"id", "set", "file", "problem", "sha256", "group", "stratum", "split", "fold", ""}
+
+
+def test_every_task_is_under_contract() -> None:
+    assert set(TINY) == set(TASKS)
+
+
+@pytest.fixture(scope="module", params=ALL)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def manifest(name: str, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
+    root = tmp_path_factory.mktemp(name) / "sample"
+    task = tiny_task(name)
+    report = Silent()
+    task.sample(root, report)
+    assert all(0 < done <= total and what for done, total, what in report.told)
+    return task.load(root)
+
+
+def test_name_and_candidates(name: str) -> None:
+    task = tiny_task(name)
+    assert task.name == name
+    assert task.candidates
+    assert len(set(task.candidates)) == len(task.candidates)
+
+
+def test_samples_are_whole_and_unplaced(name: str, manifest: Manifest) -> None:
+    assert len(manifest) > 0
+    assert len({sample.key for sample in manifest.samples}) == len(manifest)
+    for sample in manifest.samples:
+        assert sample.problem == ""
+        assert sample.set == "sample"
+        assert (sample.split, sample.fold) == ("", -1)
+        assert sample.group
+        assert all(math.isfinite(value) for value in sample.figures.values())
+        assert all(manifest.path(sample, role).is_file() for role in sample.files)
+        assert sample.sha256 == hashlib.sha256(manifest.path(sample).read_bytes()).hexdigest()
+
+
+def test_loading_twice_gives_the_same(name: str, manifest: Manifest) -> None:
+    assert tiny_task(name).load(manifest.root / "sample") == manifest
+
+
+def test_the_sample_is_decided_by_its_seed(name: str, manifest: Manifest, tmp_path: Path) -> None:
+    digests = []
+    for folder, seed in (("same", 7), ("other", 8)):
+        task = tiny_task(name, seed)
+        task.sample(tmp_path / folder / "sample", Silent())
+        digests.append(task.load(tmp_path / folder / "sample").digest())
+    assert digests[0] == manifest.digest() != digests[1]
+
+
+def test_every_split_gets_samples_and_no_group_is_divided(name: str, manifest: Manifest) -> None:
+    params = tiny_params(name, 7).data
+    placed = place(manifest, assign(manifest.samples, params), params.folds)
+    assert {sample.split for sample in placed.samples} == {"train", "validation", "test"}
+    places = {(sample.group, sample.split, sample.fold) for sample in placed.samples}
+    assert len(places) == len({sample.group for sample in placed.samples})
+
+
+def test_expectations_ask_for_columns_that_are_there(name: str, manifest: Manifest) -> None:
+    expectations = tiny_task(name).expectations()
+    assert expectations
+    columns = GATE_COLUMNS | set(manifest.samples[0].figures)
+    assert {expectation.column for expectation in expectations} - columns == set()
+    assert all(expectation.why for expectation in expectations)
+
+
+def test_what_is_not_there_is_said_to_be_missing(name: str, tmp_path: Path) -> None:
+    task = tiny_task(name)
+    (tmp_path / "empty").mkdir()
+    for folder in ("empty", "absent"):
+        with pytest.raises(DataMissing, match=folder):
+            task.load(tmp_path / folder)
+        with pytest.raises(ModelError, match=folder):
+            task.restore(tmp_path / folder)
+
+
+def test_a_broken_card_is_refused(name: str, tmp_path: Path) -> None:
+    for text in ("", "{", "[]", '{"task": "another"}', "\x00\xff"):
+        (tmp_path / "card.json").write_text(text, encoding="utf-8")
+        with pytest.raises(ModelError, match=r"card\.json"):
+            tiny_task(name).restore(tmp_path)

@@ -1,0 +1,205 @@
+"""What every task promises about its models: each candidate trained on a tiny set, then used in all ways there are."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sightline.errors import DataError, DataRejected, ModelRejected
+from sightline.splits import assign, place
+from sightline.task import Input, Limits, Manifest, Model, Prediction, Row, Task, TrainingData, load_rows, save_rows
+from tests.contract.subjects import TRAINED, Silent, tiny_params, tiny_task
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One candidate after its training, and again after a restore."""
+
+    task: Task
+    metric: str
+    candidate: str
+    fresh: Model
+    folder: Path
+    model: Model
+    data: Manifest
+    rows: list[Row]
+
+
+def fit(task: Task, candidate: str, data: Manifest, work: Path) -> Model:
+    work.mkdir(parents=True, exist_ok=True)
+    train = data.where(lambda s: s.split == "train")
+    return task.train(candidate, TrainingData(train, data.where(lambda s: s.split == "validation")), work, Silent())
+
+
+@pytest.fixture(scope="module", params=TRAINED)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Trained]:
+    name = str(request.param)
+    root = tmp_path_factory.mktemp(name)
+    task, params = tiny_task(name), tiny_params(name, 7)
+    task.sample(root / "sample", Silent())
+    manifest = task.load(root / "sample")
+    data = place(manifest, assign(manifest.samples, params.data), params.data.folds)
+    test = data.where(lambda s: s.split != "train")
+    found = []
+    for candidate in task.candidates:
+        fresh = fit(task, candidate, data, root / "work")
+        folder = root / candidate
+        folder.mkdir()
+        fresh.save(folder)
+        model = task.restore(folder)
+        rows = list(task.judge(model, test, Silent()))
+        found.append(Trained(task, params.promotion.metric, candidate, fresh, folder, model, test, rows))
+    return found
+
+
+def answers(model: Model, manifest: Manifest) -> list[Prediction]:
+    return model.predict([model.read(manifest.path(sample), Limits()) for sample in manifest.samples])
+
+
+def plain(prediction: Prediction) -> tuple[Any, ...]:
+    return dict(prediction.row), prediction.document, prediction.embedding.tolist()
+
+
+def test_a_saved_model_is_a_card_and_weights_without_pickle(trained: list[Trained]) -> None:
+    for one in trained:
+        card = one.model.card
+        assert (card.task, card.candidate) == (one.task.name, one.candidate)
+        assert card.classes
+        assert card.formats
+        files = {path.relative_to(one.folder).as_posix() for path in one.folder.rglob("*") if path.is_file()}
+        assert files == {"card.json", *card.files}
+        assert {Path(name).suffix for name in files} <= {".json", ".onnx", ".safetensors", ".npz"}
+        for name, digest in card.files.items():
+            assert sha256((one.folder / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_restored_model_answers_like_the_trained_one(trained: list[Trained]) -> None:
+    for one in trained:
+        few = Manifest(one.data.root, one.data.samples[:3])
+        for fresh, again in zip(answers(one.fresh, few), answers(one.model, few), strict=True):
+            assert fresh.row.keys() == again.row.keys()
+            for key, value in fresh.row.items():
+                assert again.row[key] == (
+                    pytest.approx(value, rel=1e-3, abs=1e-3) if isinstance(value, float) else value
+                )
+
+
+def test_saving_a_restored_model_changes_nothing(trained: list[Trained], tmp_path: Path) -> None:
+    for one in trained:
+        folder = tmp_path / one.candidate
+        folder.mkdir()
+        one.model.save(folder)
+        for path in one.folder.rglob("*"):
+            if path.is_file():
+                assert (folder / path.relative_to(one.folder)).read_bytes() == path.read_bytes()
+
+
+def test_a_changed_weight_file_is_refused(trained: list[Trained], tmp_path: Path) -> None:
+    for one in trained:
+        for name in one.model.card.files:
+            folder = tmp_path / one.candidate / name.replace("/", "-")
+            folder.mkdir(parents=True)
+            one.model.save(folder)
+            data = bytearray((folder / name).read_bytes())
+            data[len(data) // 2] ^= 1
+            (folder / name).write_bytes(data)
+            with pytest.raises(ModelRejected, match=name):
+                one.task.restore(folder)
+
+
+def test_rows_are_one_a_sample_in_order_and_survive_storing(trained: list[Trained], tmp_path: Path) -> None:
+    for one in trained:
+        assert [row.key for row in one.rows] == [sample.key for sample in one.data.samples]
+        for row, sample in zip(one.rows, one.data.samples, strict=True):
+            assert (row.sha256, row.group, row.stratum) == (sample.sha256, sample.group, sample.stratum)
+        save_rows(one.rows, tmp_path / "rows.jsonl")
+        stored = load_rows(tmp_path / "rows.jsonl")
+        ones = np.ones(len(stored))
+        assert one.task.score(stored, ones) == pytest.approx(one.task.score(one.rows, ones), nan_ok=True)
+        assert len({(*row.row, len(row.embedding)) for row in one.rows}) == 1
+
+
+def test_weights_count_how_often_a_row_is_drawn(trained: list[Trained]) -> None:
+    for one in trained:
+        random = np.random.default_rng(3)
+        for _ in range(5):
+            drawn = random.integers(0, len(one.rows), len(one.rows))
+            weights = np.bincount(drawn, minlength=len(one.rows)).astype(np.float64)
+            weighted = one.task.score(one.rows, weights)
+            repeated = one.task.score([one.rows[index] for index in drawn], np.ones(len(drawn)))
+            assert weighted == pytest.approx(repeated, nan_ok=True, abs=1e-9)
+        assert one.metric in weighted
+
+
+def test_answers_do_not_depend_on_the_batch_nor_on_path_or_bytes(trained: list[Trained]) -> None:
+    for one in trained:
+        few = Manifest(one.data.root, one.data.samples[:3])
+        together = answers(one.model, few)
+        for sample, among_others in zip(few.samples, together, strict=True):
+            source = one.model.read(few.path(sample).read_bytes(), Limits())
+            assert isinstance(source, Input)
+            assert source.sha256 == sample.sha256
+            alone = one.model.predict([source])[0]
+            assert dict(alone.row) == pytest.approx(dict(among_others.row), rel=1e-3, abs=1e-3)
+
+
+def test_an_answer_can_be_logged_sent_and_drawn(trained: list[Trained]) -> None:
+    for one in trained:
+        source = one.model.read(one.data.path(one.data.samples[0]), Limits())
+        answer = one.model.predict([source])[0]
+        assert {f"input_{name}" for name in source.statistics} <= set(answer.row)
+        assert any(name.startswith("output_") for name in answer.row)
+        assert all(not isinstance(value, float) or math.isfinite(value) for value in answer.row.values())
+        assert all(json.dumps(document, allow_nan=False) for document in (answer.document, *answer.exports.values()))
+        assert answer.embedding.dtype == np.float32
+        assert answer.embedding.ndim == 1
+        assert np.isfinite(answer.embedding).all()
+        picture = one.model.draw(source, answer)
+        assert (picture.dtype, picture.ndim, picture.shape[2]) == (np.uint8, 3, 3)
+
+
+def test_plots_are_curves_or_matrices(trained: list[Trained]) -> None:
+    for one in trained:
+        for name, plot in one.task.plots(one.rows).items():
+            assert json.dumps(plot, allow_nan=False), name
+            if "matrix" in plot:
+                assert {len(row) for row in plot["matrix"]} == {len(plot["matrix"])} == {len(plot["labels"])}
+            else:
+                assert len(plot["x"]) == len(plot["y"])
+                assert plot["xlabel"]
+                assert plot["ylabel"]
+
+
+def test_bad_input_is_refused_by_name(trained: list[Trained], tmp_path: Path) -> None:
+    one = trained[0]
+    whole = one.data.path(one.data.samples[0]).read_bytes()
+    suffix = one.data.path(one.data.samples[0]).suffix
+    for number, broken in enumerate((b"", b"not what it says", whole[: len(whole) // 2])):
+        path = tmp_path / f"broken-{number}{suffix}"
+        path.write_bytes(broken)
+        with pytest.raises(DataRejected, match=path.name):
+            one.model.read(path, Limits())
+        with pytest.raises(DataRejected):
+            one.model.read(broken, Limits())
+    with pytest.raises(DataError, match="absent"):
+        one.model.read(tmp_path / f"absent{suffix}", Limits())
+    for limits in (Limits(bytes=100), Limits(pixels=100)):
+        with pytest.raises(DataRejected):
+            one.model.read(whole, limits)
+
+
+def test_the_same_seed_gives_the_same_model(trained: list[Trained], tmp_path: Path) -> None:
+    one = trained[0]
+    data = one.task.load(one.data.root / "sample")
+    params = tiny_params(one.task.name, 7)
+    placed = place(data, assign(data.samples, params.data), params.data.folds)
+    again = fit(one.task, one.candidate, placed, tmp_path / "work")
+    few = Manifest(one.data.root, one.data.samples[:3])
+    assert [plain(p) for p in answers(again, few)] == [plain(p) for p in answers(one.fresh, few)]
