@@ -19,6 +19,7 @@ class BrightSpots:
     """Two candidates: the peak over the median, and the mean as the plain baseline."""
 
     name = "bright_spots"
+    upstream = None  # nothing is published
 
     def __init__(self, params: BrightSpotsParams) -> None:
         self.params = params
