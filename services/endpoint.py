@@ -1,0 +1,63 @@
+"""What the BentoML services of all tasks have in common: the application, the guard before it, the options."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from importlib import resources
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+
+from sightline.ledger import Ledger
+from sightline.pipeline.serve import champions, log_into
+from sightline.serving.app import build_app
+from sightline.serving.champion import Champions
+from sightline.serving.guard import Guard
+from sightline.settings import Settings, load_settings
+
+OPTIONS: dict[str, Any] = {
+    "workers": 1,  # one process holds the model, uses all cores and batches across all clients
+    "traffic": {"timeout": 150},  # the guard and the engine answer earlier (30 s for the body, 60 s to predict)
+    "http": {"host": "127.0.0.1"},  # BentoML's own default is every address
+    "logging": {"access": {"enabled": True, "skip_paths": ["/v1/ready", "/v1/live", "/v1/metrics"]}},
+}
+"""Options of `bentoml.service` for every endpoint."""
+
+
+def mount(service: Any, task: str, source: Champions | None = None, settings: Settings | None = None) -> None:
+    """Give a BentoML service the routes of a task's endpoint.
+
+    Args:
+        service: what `@bentoml.service` made; it needs no API of its own.
+        task: name of the task.
+        source: who says which version answers; the registry, or SIGHTLINE_MODEL_DIR, where not given.
+        settings: from the environment where not given.
+
+    Raises:
+        ParamsError: a setting is wrong.
+    """
+    settings = settings or load_settings()
+    _log_to_stderr()
+    app = build_app(task, source or champions(task, settings), settings, log_into(Ledger(settings.ledger), task))
+    app.router.routes.append(Route("/bentoml", _bentoml_page))
+    service.mount_asgi_app(app, path="/")
+    service.add_asgi_middleware(Guard, token=settings.token.get_secret_value(), max_bytes=settings.max_bytes)
+
+
+async def _bentoml_page(_: Request) -> Response:
+    """BentoML's own page, which `/` would show; the tracker in it is kept out by the guard's policy."""
+    page = resources.files("_bentoml_impl.server") / "main-openapi.html"
+    return HTMLResponse(page.read_text(encoding="utf-8"))
+
+
+def _log_to_stderr() -> None:
+    logger = logging.getLogger("sightline")
+    if not logger.handlers:
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        logger.propagate = False

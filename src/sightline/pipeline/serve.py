@@ -1,0 +1,74 @@
+"""What an endpoint takes from the platform: its champion from the registry, its log in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sightline.errors import ModelMissing
+from sightline.ledger import Answer, Ledger
+from sightline.serving.champion import Champions, DirectoryChampion
+from sightline.settings import Settings
+from sightline.task import Model
+from sightline.tasks import restore_model
+from sightline.tracking import Tracking
+
+if TYPE_CHECKING:
+    from sightline.serving.engine import Answered, Log
+
+
+class RegistryChampions:
+    """The version with the alias `champion`."""
+
+    def __init__(self, task: str, tracking: Tracking, restore: Callable[[Path], Model]) -> None:
+        self._task = task
+        self._tracking = tracking
+        self._restore = restore
+
+    def current(self) -> tuple[int, Callable[[], Model]]:
+        """Its number, and what fetches and reads it.
+
+        Raises:
+            ModelMissing: nothing was promoted yet.
+            BackendError: MLflow cannot be reached.
+        """
+        number = self._tracking.current(self._task, "champion")
+        if number is None:
+            raise ModelMissing(f"{self._task} has no champion", way_out=f"Run `sightline run {self._task}` first.")
+        return number, lambda: self._load(number)
+
+    def _load(self, number: int) -> Model:
+        return self._restore(self._tracking.directory(self._tracking.version(self._task, str(number))))
+
+
+def champions(task: str, settings: Settings) -> Champions:
+    """Who says which version of a task answers: the registry, or the directory that SIGHTLINE_MODEL_DIR names."""
+
+    def restore(directory: Path) -> Model:
+        return restore_model(task, directory)
+
+    if settings.model_dir:
+        return DirectoryChampion(settings.root / settings.model_dir, restore)
+    return RegistryChampions(task, Tracking(settings), restore)
+
+
+def log_into(ledger: Ledger, task: str) -> Log:
+    """What writes the rows of a batch of answers into the ledger, in one transaction."""
+
+    def log(answered: Sequence[Answered]) -> Sequence[int]:
+        return ledger.log(
+            [
+                Answer(
+                    task,
+                    a.version,
+                    a.question.input.sha256,
+                    a.question.source,
+                    a.prediction.row,
+                    a.prediction.embedding,
+                )
+                for a in answered
+            ]
+        )
+
+    return log

@@ -1,0 +1,223 @@
+"""The routes of an endpoint."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from sightline.errors import RequestError, SightlineError
+from sightline.serving.champion import Champions
+from sightline.serving.engine import Answered, Engine, Log
+from sightline.serving.metrics import Metrics
+from sightline.serving.openapi import describe, docs_page
+from sightline.serving.problems import problem
+from sightline.serving.uploads import read_upload
+from sightline.settings import Settings
+from sightline.task import Json
+
+log = logging.getLogger(__name__)
+
+_PAGES = Path(__file__).with_name("pages")
+_MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
+_GONE = 499  # the client closed the connection; nobody reads it but the metrics
+
+
+def build_app(task: str, champions: Champions, settings: Settings, log_answers: Log, example: bytes = b"") -> Starlette:
+    """The endpoint of one task. Its lifespan loads the champion and keeps it up to date.
+
+    Put the `Guard` before it.
+
+    Args:
+        task: its name.
+        champions: who says which version answers.
+        settings: limits, batching, polling.
+        log_answers: writes the rows of a batch before their answers leave.
+        example: an upload the task's models can read, to warm them; a grey noise image where none is given.
+    """
+    metrics = Metrics(task)
+    engine = Engine(task, champions, log_answers, settings, metrics, example)
+    routes = _Routes(engine, settings, metrics)
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        engine.start()
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(engine.stop)
+
+    return Starlette(routes=routes.table(), lifespan=lifespan)
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Routes:
+    """The handlers, by path and method."""
+
+    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
+        self._engine = engine
+        self._settings = settings
+        self._metrics = metrics
+        self._handlers: dict[str, tuple[str, Handler]] = {
+            "/": ("GET", self._page),
+            "/v1/predict": ("POST", self._predict),
+            "/v1/picture": ("POST", self._picture),
+            "/v1/model": ("GET", self._model),
+            "/v1/live": ("GET", self._live),
+            "/v1/ready": ("GET", self._ready),
+            "/v1/metrics": ("GET", self._exposition),
+            "/v1/openapi.json": ("GET", self._openapi),
+            "/v1/docs": ("GET", self._docs),
+            "/v1/static/{name}": ("GET", self._static),
+        }
+
+    def table(self) -> list[Route]:
+        """A route a path; each answers wrong methods itself, so that every error is JSON of one shape."""
+        known = [
+            Route(path, self._answering(path, method, handler), methods=list(_METHODS), name=path)
+            for path, (method, handler) in self._handlers.items()
+        ]
+        return [*known, Route("/v1/{path:path}", self._answering("/v1/", "", self._unknown), methods=list(_METHODS))]
+
+    def _answering(self, path: str, method: str, handler: Handler) -> Handler:
+        """The handler, with every error turned into an answer, and counted."""
+        allowed = {"GET": ("GET", "HEAD")}.get(method, (method,))
+
+        async def answer(request: Request) -> Response:
+            start_s = time.perf_counter()
+            try:
+                if method and request.method not in allowed:
+                    raise RequestError(f"{path} takes {method} only", where=request.method, status=405)
+                response = await handler(request)
+            except Exception as error:
+                if not isinstance(error, SightlineError):
+                    log.error("%s %s failed", request.method, path, exc_info=error)
+                response = problem(error)
+                if response.status_code == 405:
+                    response.headers["Allow"] = ", ".join(allowed)
+            self._metrics.answered(path, response.status_code, time.perf_counter() - start_s)
+            return response
+
+        return answer
+
+    async def _unknown(self, request: Request) -> Response:
+        raise RequestError("there is nothing here", where=request.url.path, way_out="See /v1/docs.", status=404)
+
+    # ------------------------------------------------------------------------------------------------ predicting
+
+    async def _predict(self, request: Request) -> Response:
+        if _wants_picture(request):
+            return await self._picture(request)
+        answered = await self._answered(request)
+        document: dict[str, Json] = {
+            **answered.prediction.document,
+            "task": self._engine.task,
+            "version": answered.version,
+            "prediction_id": answered.id,
+            "sha256": answered.question.input.sha256,
+        }
+        if request.query_params.get("picture", "").lower() in ("1", "true", "yes"):
+            png = await self._engine.draw(answered)
+            document["picture"] = "data:image/png;base64," + base64.b64encode(png).decode()
+        return Response(json.dumps(document, allow_nan=False), media_type="application/json")
+
+    async def _picture(self, request: Request) -> Response:
+        answered = await self._answered(request)
+        headers = {"X-Sightline-Version": str(answered.version), "X-Sightline-Prediction-Id": str(answered.id)}
+        return Response(await self._engine.draw(answered), headers=headers, media_type="image/png")
+
+    async def _answered(self, request: Request) -> Answered:
+        champion = self._engine.champion()
+        upload = await read_upload(request, champion.model.card.formats, self._settings.max_bytes)
+        return await _unless_gone(request, self._engine.answer(upload.content, upload.name))
+
+    # ------------------------------------------------------------------------------------------------ about it
+
+    async def _model(self, _: Request) -> Response:
+        champion = self._engine.champion()
+        return JSONResponse(
+            {
+                "task": self._engine.task,
+                "version": champion.number,
+                "since_s": champion.since_s,
+                "card": champion.model.card.model_dump(mode="json"),
+            }
+        )
+
+    async def _live(self, _: Request) -> Response:
+        return JSONResponse({"live": True})
+
+    async def _ready(self, _: Request) -> Response:
+        """503 while no version answers; 200 with a warning while a newer one cannot take over."""
+        champion = self._engine.champion()
+        warning = self._engine.keeper.problem
+        told = {"warning": warning.what} if warning else {}
+        return JSONResponse({"ready": True, "task": self._engine.task, "version": champion.number, **told})
+
+    async def _exposition(self, _: Request) -> Response:
+        return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    async def _openapi(self, _: Request) -> Response:
+        return JSONResponse(self._description())
+
+    async def _docs(self, _: Request) -> Response:
+        return HTMLResponse(docs_page(self._description()))
+
+    def _description(self) -> dict[str, Json]:
+        champion = self._engine.keeper.champion
+        card = champion.model.card if champion else None
+        return describe(self._engine.task, card, self._settings)
+
+    async def _page(self, _: Request) -> Response:
+        return await _file("index.html")
+
+    async def _static(self, request: Request) -> Response:
+        return await _file(request.path_params["name"])
+
+
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def _wants_picture(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "image/png" in accepted and "application/json" not in accepted and "*/*" not in accepted
+
+
+async def _file(name: str) -> Response:
+    """One file of pages/."""
+    path = _PAGES / name
+    if path.parent != _PAGES or path.suffix not in _MEDIA_TYPES or not path.is_file():
+        raise RequestError("there is nothing here", where=name, way_out="See /v1/docs.", status=404)
+    content = await asyncio.to_thread(path.read_bytes)
+    return Response(content, media_type=f"{_MEDIA_TYPES[path.suffix]}; charset=utf-8")
+
+
+async def _unless_gone(request: Request, work: Awaitable[Answered]) -> Answered:
+    """The outcome of `work`, given up when the client leaves: nobody computes what nobody reads."""
+    answering = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.done():
+            raise RequestError("the client has gone", status=_GONE)
+        return await answering
+    finally:
+        answering.cancel()
+        leaving.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,151 @@
+"""Which model answers, and how a new champion takes over while requests go on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from sightline.errors import BackendError, ModelError, ModelMissing, ModelRejected, SightlineError
+from sightline.serving.batching import Plan
+from sightline.serving.metrics import Metrics
+from sightline.task import Model
+
+log = logging.getLogger(__name__)
+
+_LONGEST_RETRY_S = 300.0
+
+
+class Champions(Protocol):
+    """Who says which version is the champion: a registry, a directory, a test."""
+
+    def current(self) -> tuple[int, Callable[[], Model]]:
+        """The champion's number, and what loads it.
+
+        Raises:
+            ModelMissing: there is no champion.
+            BackendError: the registry cannot be asked.
+        """
+        ...
+
+
+class DirectoryChampion:
+    """One saved model that never changes, for an endpoint without a registry. Its number is 0."""
+
+    def __init__(self, directory: Path, restore: Callable[[Path], Model]) -> None:
+        self._directory = directory
+        self._restore = restore
+
+    def current(self) -> tuple[int, Callable[[], Model]]:
+        """Number 0, and what reads the directory."""
+        if not (self._directory / "card.json").is_file():
+            raise ModelMissing(
+                "there is no saved model here", where=self._directory, way_out="Correct SIGHTLINE_MODEL_DIR."
+            )
+        return 0, lambda: self._restore(self._directory)
+
+
+@dataclass(frozen=True)
+class Champion:
+    """A loaded and warmed model version."""
+
+    number: int
+    model: Model
+    plan: Plan
+    since_s: float
+
+
+class ChampionKeeper:
+    """Keeps `champion` up to date from a thread of its own.
+
+    A new version is loaded and warmed beside the one that answers, then takes its place by one exchange of a
+    reference: requests that began with the old one end with it. Whatever fails, the old one goes on answering.
+
+    Args:
+        task: models of another task are refused.
+        champions: who is asked.
+        warm: makes a first prediction with a new model, and says how to call it.
+        poll_s: how often `champions` is asked.
+        metrics: told of every change and failure.
+    """
+
+    def __init__(
+        self, task: str, champions: Champions, warm: Callable[[Model], Plan], poll_s: float, metrics: Metrics
+    ) -> None:
+        self.champion: Champion | None = None
+        self.problem: SightlineError | None = ModelMissing("the model is still loading", way_out="Try again shortly.")
+        self._task = task
+        self._champions = champions
+        self._warm = warm
+        self._poll_s = poll_s
+        self._metrics = metrics
+        self._failed: tuple[int, float, float] = (-1, 0.0, 0.0)  # number, pause before and time of the next try
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+
+    def start(self) -> None:
+        """Begin to ask for champions."""
+        self._thread.start()
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Ask no more."""
+        self._stop.set()
+        self._thread.join(timeout_s)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            self.poll()
+            self._stop.wait(self._poll_s)
+
+    def poll(self) -> None:
+        """Ask once, and take a new champion in. Never raises: what is wrong is in `problem` and in the metrics."""
+        try:
+            number, load = self._champions.current()
+        except Exception as error:
+            self._metrics.registry_failures.inc()
+            self._tell(error, "the champion is not known")
+            return
+        if self.champion is not None and number == self.champion.number:
+            self.problem = None
+            return
+        failed, _, next_s = self._failed
+        if number == failed and time.monotonic() < next_s:
+            return
+        try:
+            self._take_in(number, load)
+        except Exception as error:
+            self._metrics.load_failures.inc()
+            self._postpone(number)
+            self._tell(error, f"version {number} cannot be served")
+
+    def _take_in(self, number: int, load: Callable[[], Model]) -> None:
+        start_s = time.monotonic()
+        model = load()
+        if model.card.task != self._task:
+            raise ModelRejected(f"this is a model of {model.card.task}, not of {self._task}", where=f"version {number}")
+        plan = self._warm(model)
+        self.champion = Champion(number, model, plan, time.time())
+        self.problem = None
+        self._failed = (-1, 0.0, 0.0)
+        self._metrics.champion(number)
+        log.info("version %d answers now (%s, %.1f s)", number, plan, time.monotonic() - start_s)
+
+    def _postpone(self, number: int) -> None:
+        """A version that cannot be loaded is tried again after ever longer pauses."""
+        failed, pause_s, _ = self._failed
+        pause_s = min(pause_s * 2, _LONGEST_RETRY_S) if number == failed else self._poll_s
+        self._failed = (number, pause_s, time.monotonic() + pause_s)
+
+    def _tell(self, error: Exception, what: str) -> None:
+        expected = isinstance(error, SightlineError)
+        if isinstance(error, ModelError | BackendError):
+            known: SightlineError = error
+        else:  # whatever it is, clients are told that the model is not there, not that their request is wrong
+            known = ModelRejected(f"{what} ({error if expected else type(error).__name__})")
+        if self.problem is None or str(known) != str(self.problem):  # once, not with every poll
+            log.warning("%s: %s", what, known, exc_info=None if expected else error)
+        self.problem = known

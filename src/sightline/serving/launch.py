@@ -1,0 +1,43 @@
+"""The command that starts a task's endpoint as a process of its own."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from sightline.errors import ParamsError
+from sightline.settings import Settings
+
+
+def serve_command(settings: Settings, task: str) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment of the process that serves `task`; it runs until it gets SIGINT or SIGTERM.
+
+    Raises:
+        ParamsError: the task has no service.
+    """
+    folder = _services(settings)
+    service = folder / f"{task}.py"
+    if not service.is_file():
+        known = sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "endpoint"))
+        raise ParamsError(f"{task!r} has no endpoint", where=service, way_out=f"Known: {', '.join(known)}.")
+    host = "127.0.0.1" if settings.host == "localhost" else settings.host  # BentoML takes addresses only
+    name = "".join(part.title() for part in task.split("_"))
+    command = [sys.executable, "-m", "bentoml", "serve", f"services.{task}:{name}"]
+    command += ["--working-dir", str(folder.parent), "--host", host, "--port", str(settings.endpoint_port)]
+    environment = {
+        **os.environ,
+        "SIGHTLINE_ROOT": str(settings.root),
+        "BENTOML_DO_NOT_TRACK": "true",  # the word counts: "1" does not turn tracking off
+    }
+    return command, environment
+
+
+def _services(settings: Settings) -> Path:
+    """The project's own services/; where the root is only a place for data, those of the source tree."""
+    for folder in (settings.root / "services", Path(__file__).resolve().parents[3] / "services"):
+        if folder.is_dir():
+            return folder
+    raise ParamsError(
+        "there is no folder services/", where=settings.root, way_out="Run inside the project, or set SIGHTLINE_ROOT."
+    )

@@ -1,0 +1,78 @@
+// Upload an image, show the picture with the answer drawn on it and a table of each list the answer has.
+"use strict";
+const at = (id) => document.getElementById(id);
+
+async function ask(address, options = {}) {
+  const token = at("token").value;
+  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const response = await fetch(address, { ...options, headers });
+  if (response.status === 401) at("secret").hidden = false;
+  const answer = await response.json();
+  if (!response.ok) throw new Error([answer.where, answer.error].filter(Boolean).join(": ") + ". " + answer.way_out);
+  return answer;
+}
+
+async function showState() {
+  try {
+    const ready = await ask("/v1/ready");
+    at("task").textContent = ready.task;
+    at("state").textContent = `Version ${ready.version} answers.` + (ready.warning ? ` Warning: ${ready.warning}.` : "");
+  } catch (error) {
+    at("state").textContent = `Not ready: ${error.message}`;
+    setTimeout(showState, 3000);
+  }
+}
+
+const shown = (value) =>
+  typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4)
+    : Array.isArray(value) ? value.map(shown).join(", ")
+    : value !== null && typeof value === "object" ? JSON.stringify(value) : String(value);
+
+function tableOf(name, rows) {
+  const table = document.createElement("table");
+  table.createCaption().textContent = `${name} (${rows.length})`;
+  const columns = [...new Set(rows.flatMap(Object.keys))];
+  const head = table.createTHead().insertRow();
+  for (const column of columns) head.appendChild(document.createElement("th")).textContent = column;
+  const body = table.createTBody();
+  for (const row of rows) {
+    const line = body.insertRow();
+    for (const column of columns) line.insertCell().textContent = column in row ? shown(row[column]) : "";
+  }
+  return table;
+}
+
+function show(answer) {
+  const { picture, ...rest } = answer;
+  at("picture").src = picture;
+  at("caption").textContent = `Prediction ${rest.prediction_id} by version ${rest.version}`;
+  at("answer").hidden = at("details").hidden = false;
+  at("json").textContent = JSON.stringify(rest, null, 2);
+  const lists = Object.entries(rest).filter(([, v]) => Array.isArray(v) && v.length && typeof v[0] === "object");
+  at("tables").replaceChildren(...lists.map(([name, rows]) => tableOf(name, rows)));
+}
+
+async function predict(event) {
+  event.preventDefault();
+  at("problem").hidden = true;
+  at("form").querySelector("button").disabled = true;
+  try {
+    show(await ask("/v1/predict?picture=true", { method: "POST", body: new FormData(at("form")) }));
+  } catch (error) {
+    at("problem").textContent = error.message;
+    at("problem").hidden = false;
+  } finally {
+    at("form").querySelector("button").disabled = false;
+  }
+}
+
+const drop = at("drop");
+drop.addEventListener("dragover", (event) => { event.preventDefault(); drop.classList.add("over"); });
+drop.addEventListener("dragleave", () => drop.classList.remove("over"));
+drop.addEventListener("drop", (event) => {
+  event.preventDefault();
+  drop.classList.remove("over");
+  at("image").files = event.dataTransfer.files;
+});
+at("form").addEventListener("submit", predict);
+showState();

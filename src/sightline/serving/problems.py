@@ -1,0 +1,40 @@
+"""Errors as HTTP answers: a status, and JSON that says what is wrong, where, and the way out."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from starlette.responses import JSONResponse
+
+from sightline.errors import BackendError, DataError, ModelError, RequestError, SightlineError
+
+_RETRY_AFTER_S = 1
+
+
+def problem(error: Exception) -> JSONResponse:
+    """The answer to a request that failed; never more of an unforeseen error than that it happened."""
+    if not isinstance(error, SightlineError):
+        return _response(500, "the server failed", "", "Its log says why; tell its keeper the time of the request.")
+    status = _status(error)
+    # Clients need no paths of the server's disk.
+    where = error.where if status < 500 else PurePath(error.where).name
+    return _response(status, error.what, where, error.way_out)
+
+
+def _status(error: SightlineError) -> int:
+    match error:
+        case RequestError():
+            return error.status
+        case DataError():
+            return 422
+        case BackendError() | ModelError():
+            return 503
+        case _:
+            return 500
+
+
+def _response(status: int, what: str, where: str, way_out: str) -> JSONResponse:
+    headers = {"Retry-After": str(_RETRY_AFTER_S)} if status == 503 else {}
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse({"error": what, "where": where, "way_out": way_out}, status, headers)

@@ -1,0 +1,137 @@
+"""A raw ASGI client, and champions that a test sets."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sightline.errors import BackendError, DataRejected, ModelMissing
+from sightline.task import Card, Limits, Model, Prediction
+from tests.toy import ToyInput, ToyModel
+
+
+def png(value: int = 50, side: int = 8) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(np.full((side, side), value, dtype=np.uint8)).save(file, "PNG")
+    return file.getvalue()
+
+
+def card(task: str = "toy") -> Card:
+    return Card(
+        task=task,
+        candidate="threshold",
+        classes=("no", "spot"),
+        formats=("image/png",),
+        preprocessing={},
+        thresholds={"level": 100.0},
+        provenance={},
+    )
+
+
+class CountingModel(ToyModel):
+    """The toy model; remembers its batches and fails on the peak it is told."""
+
+    def __init__(self, number: int = 1, poison: float = -1.0, task: str = "toy") -> None:
+        super().__init__(card(task))
+        self.number = number
+        self.poison = poison
+        self.batches: list[int] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def read(self, source: Any, limits: Limits) -> ToyInput:
+        found = super().read(source, limits)
+        if found.pixels.size > limits.pixels:
+            raise DataRejected(f"{found.pixels.size} pixels are too many", where="body")
+        return found
+
+    def predict(self, batch: Sequence[ToyInput]) -> list[Prediction]:
+        self.gate.wait(10)
+        self.batches.append(len(batch))
+        if any(item.pixels.max() == self.poison for item in batch):
+            raise ValueError("secret detail of a library")
+        return super().predict(batch)
+
+
+class SetChampions:
+    """Champions that a test sets."""
+
+    def __init__(self, *models: Model) -> None:
+        self.models: dict[int, Callable[[], Model]] = {n: (lambda m=m: m) for n, m in enumerate(models, 1)}  # type: ignore[misc]
+        self.number = 1 if models else 0
+        self.reachable = True
+
+    def current(self) -> tuple[int, Callable[[], Model]]:
+        if not self.reachable:
+            raise BackendError("MLflow failed", where="sqlite:////secret/place/mlflow.db")
+        if not self.number:
+            raise ModelMissing("toy has no champion", way_out="Run `sightline run toy` first.")
+        return self.number, self.models[self.number]
+
+
+class Answer:
+    """What an application sent."""
+
+    def __init__(self, messages: list[dict[str, Any]]) -> None:
+        self.status: int = messages[0]["status"]
+        self.headers = {k.decode().lower(): v.decode() for k, v in messages[0]["headers"]}
+        self.body = b"".join(m.get("body", b"") for m in messages[1:])
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+async def ask(
+    app: Any,
+    method: str = "POST",
+    path: str = "/v1/predict",
+    body: Sequence[bytes] = (b"",),
+    headers: dict[str, str] | None = None,
+    pause_s: float = 0.0,
+    gone_after_s: float | None = None,
+) -> Answer:
+    """Send one request, its body in pieces; `gone_after_s` lets the client leave while it waits."""
+    pieces = list(body)
+    messages: list[dict[str, Any]] = []
+    answered = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        if pieces:
+            await asyncio.sleep(pause_s)
+            piece = pieces.pop(0)
+            return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(answered.wait(), gone_after_s)
+        return {"type": "http.disconnect"}
+
+    async def send(message: dict[str, Any]) -> None:
+        messages.append(message)
+        if message["type"] == "http.response.body" and not message.get("more_body"):
+            answered.set()
+
+    route, _, query = path.partition("?")
+    scope = {
+        "type": "http",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "method": method,
+        "scheme": "http",
+        "path": route,
+        "raw_path": route.encode(),
+        "query_string": query.encode(),
+        "root_path": "",
+        "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (headers or {}).items()],
+        "server": ("127.0.0.1", 3000),
+        "client": ("127.0.0.1", 50000),
+    }
+    await app(scope, receive, send)
+    return Answer(messages)

@@ -1,0 +1,432 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import io
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from sightline.errors import BackendError
+from sightline.ledger import Ledger
+from sightline.pipeline.serve import log_into
+from sightline.serving.app import build_app
+from sightline.serving.engine import Answered
+from sightline.serving.guard import Guard
+from sightline.settings import Settings
+from tests.unit.serving.harness import Answer, CountingModel, SetChampions, ask, png
+
+PNG = {"Content-Type": "image/png"}
+
+
+class Endpoint:
+    """The guarded application of the toy task in a folder."""
+
+    def __init__(self, root: Path, champions: SetChampions, log: Any = None, **options: Any) -> None:
+        self.settings = Settings(root=root, poll_s=0.01, **options)
+        self.ledger = Ledger(self.settings.ledger)
+        self.app = build_app("toy", champions, self.settings, log or log_into(self.ledger, "toy"))
+        self.guarded = Guard(self.app, max_bytes=self.settings.max_bytes)
+
+    def run(self, *requests: dict[str, Any]) -> list[Answer]:
+        """Send requests one after the other."""
+
+        async def all_of_them() -> list[Answer]:
+            return [await ask(self.guarded, **request) for request in requests]
+
+        return self.within(all_of_them)
+
+    def within(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run `work` while the application is up and its first champion has been asked for."""
+
+        async def session() -> Any:
+            async with self.app.router.lifespan_context(self.app):
+                for _ in range(500):
+                    ready = await ask(self.app, "GET", "/v1/ready")
+                    if "loading" not in ready.json.get("error", ""):
+                        break
+                    await asyncio.sleep(0.01)
+                return await work()
+
+        return asyncio.run(session())
+
+
+@pytest.fixture
+def model() -> CountingModel:
+    return CountingModel()
+
+
+@pytest.fixture
+def endpoint(tmp_path: Path, model: CountingModel) -> Endpoint:
+    return Endpoint(tmp_path, SetChampions(model))
+
+
+def form(name: str = "image", content: bytes | None = None, filename: str = "a.png") -> dict[str, Any]:
+    head = f'--xx\r\nContent-Disposition: form-data; name="{name}"; filename="{filename}"\r\n\r\n'.encode()
+    content = png() if content is None else content
+    return {
+        "body": [head + content + b"\r\n--xx--\r\n"],
+        "headers": {"Content-Type": "multipart/form-data; boundary=xx"},
+    }
+
+
+def assert_problem(answer: Answer, status: int, word: str = "") -> None:
+    assert answer.status == status, answer.body
+    assert set(answer.json) == {"error", "where", "way_out"}
+    assert word in " ".join(answer.json.values())
+    assert "Traceback" not in answer.body.decode()
+
+
+# ------------------------------------------------------------------------------------------------------ answers
+
+
+def test_an_image_gets_the_tasks_answer_and_its_lineage(endpoint: Endpoint) -> None:
+    (answer,) = endpoint.run({"body": [png(150)], "headers": PNG})
+    assert answer.status == 200
+    (row,) = endpoint.ledger.answers("toy")
+    assert answer.json == {
+        "spot": True,
+        "peak": 150.0,
+        "task": "toy",
+        "version": 1,
+        "prediction_id": 1,
+        "sha256": row.sha256,
+    }
+    assert row.row == {"input_mean": 150.0, "output_spot": 1}
+    assert row.embedding.tolist() == [150.0, 150.0]
+
+
+def test_the_row_is_on_disk_before_the_answer_leaves(tmp_path: Path, model: CountingModel) -> None:
+    order: list[str] = []
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+
+    def log(answered: Sequence[Answered]) -> Sequence[int]:
+        numbers = log_into(ledger, "toy")(answered)
+        order.append(f"{len(ledger.answers('toy'))} in the ledger")
+        return numbers
+
+    endpoint = Endpoint(tmp_path, SetChampions(model), log)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        async def sending(message: Any) -> None:
+            order.append(message["type"])
+            await send(message)
+
+        await endpoint.guarded(scope, receive, sending)
+
+    endpoint.within(lambda: ask(app, body=[png()], headers=PNG))
+    assert order[0] == "1 in the ledger"
+
+
+def test_a_form_brings_the_file_and_its_name(endpoint: Endpoint) -> None:
+    raw, formed, named = endpoint.run(
+        {"body": [png()], "headers": PNG},
+        form(filename="C:\\pictures\\roof\x01 7.png"),
+        {"body": [png()], "headers": PNG, "path": "/v1/predict?source=../../roof.png"},
+    )
+    assert raw.json["sha256"] == formed.json["sha256"]
+    assert [row.source for row in endpoint.ledger.answers("toy")] == ["", "roof 7.png", "roof.png"]
+    assert named.status == 200
+
+
+@pytest.mark.parametrize("kind", ["image/png", "IMAGE/PNG; x=y", "application/octet-stream", ""])
+def test_media_types_that_are_taken(endpoint: Endpoint, kind: str) -> None:
+    (answer,) = endpoint.run({"body": [png()], "headers": {"Content-Type": kind} if kind else {}})
+    assert answer.status == 200
+
+
+def test_the_answer_can_be_a_picture(endpoint: Endpoint) -> None:
+    asked, accepted, both = endpoint.run(
+        {"path": "/v1/picture", "body": [png(9)], "headers": PNG},
+        {"body": [png(9)], "headers": {**PNG, "Accept": "image/png"}},
+        {"path": "/v1/predict?picture=true", "body": [png(9)], "headers": PNG},
+    )
+    for content in (asked.body, accepted.body, base64.b64decode(both.json["picture"].partition(",")[2])):
+        pixels = np.asarray(Image.open(io.BytesIO(content)))
+        assert pixels.shape == (8, 8, 3)
+        assert (pixels == 9).all()
+    assert (asked.headers["x-sightline-version"], asked.headers["x-sightline-prediction-id"]) == ("1", "1")
+    assert len(endpoint.ledger.answers("toy")) == 3
+
+
+def test_requests_at_the_same_time_share_batches_and_each_gets_its_own_answer(
+    endpoint: Endpoint, model: CountingModel
+) -> None:
+    async def crowd() -> list[Answer]:
+        return await asyncio.gather(*(ask(endpoint.guarded, body=[png(v)], headers=PNG) for v in range(60)))
+
+    answers = endpoint.within(crowd)
+    assert [answer.json["peak"] for answer in answers] == list(range(60))
+    assert sorted(answer.json["prediction_id"] for answer in answers) == list(range(1, 61))
+    assert len(endpoint.ledger.answers("toy")) == 60
+
+
+# ------------------------------------------------------------------------------------------------------ refusals
+
+
+def test_what_is_no_image_is_refused_with_the_reason(endpoint: Endpoint) -> None:
+    text, cut, nothing, html = endpoint.run(
+        {"body": [b"hello"], "headers": PNG},
+        {"body": [png()[:40]], "headers": PNG},
+        {"body": [b""], "headers": PNG},
+        {"body": [b"<html>"], "headers": {"Content-Type": "text/html"}},
+    )
+    assert_problem(text, 422, "not an image")
+    assert_problem(cut, 422, "not an image")
+    assert_problem(nothing, 422, "no image")
+    assert_problem(html, 415, "image/png")
+    assert endpoint.ledger.answers("toy") == []
+
+
+def test_limits_of_bytes_and_pixels(tmp_path: Path, model: CountingModel) -> None:
+    endpoint = Endpoint(tmp_path, SetChampions(model), max_bytes=2000, max_pixels=5000)
+    heavy, wide = endpoint.run({"body": [b"x" * 2001], "headers": PNG}, {"body": [png(side=100)], "headers": PNG})
+    assert_problem(heavy, 413, "2000 bytes")
+    assert_problem(wide, 422, "10000 pixels")
+
+
+def test_broken_forms_are_refused(endpoint: Endpoint) -> None:
+    boundary = {"Content-Type": "multipart/form-data; boundary=xx"}
+    other, text, no_boundary, cut, two = endpoint.run(
+        form(name="file"),
+        {
+            "body": [b'--xx\r\nContent-Disposition: form-data; name="image"\r\n\r\nabc\r\n--xx--\r\n'],
+            "headers": boundary,
+        },
+        {"body": form()["body"], "headers": {"Content-Type": "multipart/form-data"}},
+        {"body": [form()["body"][0][:90]], "headers": boundary},
+        {"body": [form()["body"][0].removesuffix(b"--xx--\r\n") + form()["body"][0]], "headers": boundary},
+    )
+    assert_problem(other, 422, "image")
+    assert_problem(text, 422, "image")
+    assert_problem(no_boundary, 400, "boundary")
+    assert_problem(cut, 400, "cut off")
+    assert_problem(two, 422, "2 files")
+
+
+_KINDS = ("image/png", "multipart/form-data; boundary=xx", "multipart/form-data; boundary=", "a/b", ";")
+_HEADS = (b"", b"--xx\r\n", b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n')
+
+
+def test_rubbish_is_refused_and_never_fails_the_server(endpoint: Endpoint) -> None:
+    with asyncio.Runner() as runner:
+
+        @given(
+            body=st.builds(bytes.__add__, st.sampled_from(_HEADS), st.binary(max_size=400)),
+            kind=st.sampled_from(_KINDS),
+            accept=st.text('abc*/,;=q \\"', max_size=20),
+        )
+        @settings(max_examples=200, deadline=None)
+        def refused(body: bytes, kind: str, accept: str) -> None:
+            request = ask(endpoint.guarded, body=[body], headers={"Content-Type": kind, "Accept": accept})
+            answer = runner.run(request)
+            assert answer.status in (400, 415, 422)
+            assert_problem(answer, answer.status)
+
+        async def ready() -> None:
+            while (await ask(endpoint.app, "GET", "/v1/ready")).status != 200:
+                await asyncio.sleep(0.01)
+
+        lifespan = endpoint.app.router.lifespan_context(endpoint.app)
+        runner.run(lifespan.__aenter__())
+        runner.run(ready())
+        refused()
+        runner.run(lifespan.__aexit__(None, None, None))
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "HEAD", "OPTIONS"])
+def test_wrong_methods_are_told_the_right_one(endpoint: Endpoint, method: str) -> None:
+    (answer,) = endpoint.run({"method": method})
+    assert answer.status == 405
+    assert answer.headers["allow"] == "POST"
+
+
+@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/static/../app.py", "/v1/static/nothing.js", "/v1/static/%2e%2e"])
+def test_what_is_not_there_is_404(endpoint: Endpoint, path: str) -> None:
+    (answer,) = endpoint.run({"method": "GET", "path": path})
+    assert_problem(answer, 404)
+
+
+# ------------------------------------------------------------------------------------------------------ failures
+
+
+def test_an_input_that_fails_in_the_model_fails_alone_and_silently(tmp_path: Path) -> None:
+    model = CountingModel(poison=13)
+    endpoint = Endpoint(tmp_path, SetChampions(model))
+
+    async def crowd() -> list[Answer]:
+        return await asyncio.gather(*(ask(endpoint.guarded, body=[png(v)], headers=PNG) for v in range(10, 20)))
+
+    answers = endpoint.within(crowd)
+    statuses = {answer.status: answer for answer in answers}
+    assert sorted(answer.status for answer in answers) == [200] * 9 + [500]
+    assert_problem(statuses[500], 500, "the server failed")
+    assert "secret" not in statuses[500].body.decode()
+
+
+def test_when_the_ledger_fails_there_is_no_answer(tmp_path: Path, model: CountingModel) -> None:
+    def full(answered: Sequence[Answered]) -> Sequence[int]:
+        raise BackendError("the disk is full", where="/srv/sightline/state/ledger.sqlite")
+
+    (answer,) = Endpoint(tmp_path, SetChampions(model), full).run({"body": [png()], "headers": PNG})
+    assert_problem(answer, 503, "the disk is full")
+    assert answer.headers["retry-after"] == "1"
+    assert "/srv" not in answer.body.decode()
+
+
+def test_over_capacity_new_requests_are_told_to_come_back(tmp_path: Path, model: CountingModel) -> None:
+    endpoint = Endpoint(tmp_path, SetChampions(model), max_queue=3)
+
+    async def crowd() -> list[Answer]:
+        model.gate.clear()
+        first = [asyncio.create_task(ask(endpoint.guarded, body=[png()], headers=PNG)) for _ in range(3)]
+        await asyncio.sleep(0.05)
+        late = await ask(endpoint.guarded, body=[png()], headers=PNG)
+        model.gate.set()
+        return [*await asyncio.gather(*first), late]
+
+    answers = endpoint.within(crowd)
+    assert [answer.status for answer in answers] == [200, 200, 200, 503]
+    assert answers[-1].headers["retry-after"] == "1"
+
+
+def test_what_nobody_waits_for_is_not_computed(tmp_path: Path, model: CountingModel) -> None:
+    endpoint = Endpoint(tmp_path, SetChampions(model), max_batch=1)
+
+    async def leave() -> int:
+        model.gate.clear()
+        busy = [asyncio.create_task(ask(endpoint.guarded, body=[png()], headers=PNG)) for _ in range(8)]
+        await asyncio.sleep(0.05)
+        before = len(model.batches)
+        gone = await ask(endpoint.guarded, body=[png()], headers=PNG, gone_after_s=0.01)
+        model.gate.set()
+        await asyncio.gather(*busy)
+        assert gone.status == 499
+        return len(model.batches) - before
+
+    assert endpoint.within(leave) == 8
+
+
+# ------------------------------------------------------------------------------------------------------ champions
+
+
+def test_without_a_champion_it_is_alive_but_not_ready(tmp_path: Path) -> None:
+    ready, live, predicted, model = Endpoint(tmp_path, SetChampions()).run(
+        {"method": "GET", "path": "/v1/ready"},
+        {"method": "GET", "path": "/v1/live"},
+        {"body": [png()], "headers": PNG},
+        {"method": "GET", "path": "/v1/model"},
+    )
+    for answer in (ready, predicted, model):
+        assert_problem(answer, 503, "toy has no champion")
+        assert "retry-after" in answer.headers
+    assert live.status == 200
+
+
+def test_requests_across_promotion_and_rollback_are_all_answered(tmp_path: Path) -> None:
+    champions = SetChampions(CountingModel(1), CountingModel(2))
+    endpoint = Endpoint(tmp_path, champions)
+    seen: list[tuple[int, int]] = []
+
+    async def client(until: asyncio.Event) -> None:
+        while not until.is_set():
+            answer = await ask(endpoint.guarded, body=[png()], headers=PNG)
+            seen.append((answer.status, answer.json.get("version", 0)))
+
+    async def wait_for(version: int) -> None:
+        for _ in range(1000):
+            if seen and seen[-1][1] == version:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError(f"version {version} never answered")
+
+    async def story() -> None:
+        done = asyncio.Event()
+        clients = [asyncio.create_task(client(done)) for _ in range(6)]
+        for version in (1, 2, 1):
+            champions.number = version
+            await wait_for(version)
+        done.set()
+        await asyncio.gather(*clients)
+
+    endpoint.within(story)
+    assert {status for status, _ in seen} == {200}
+    assert len(endpoint.ledger.answers("toy")) == len(seen)
+
+
+def test_a_newer_version_that_cannot_be_loaded_is_a_warning(tmp_path: Path, model: CountingModel) -> None:
+    champions = SetChampions(model, CountingModel(task="ships"))
+    endpoint = Endpoint(tmp_path, champions)
+
+    async def story() -> tuple[Answer, Answer, Answer]:
+        champions.number = 2
+        for _ in range(500):
+            ready = await ask(endpoint.guarded, "GET", "/v1/ready")
+            if "warning" in ready.json:
+                break
+            await asyncio.sleep(0.01)
+        metrics = await ask(endpoint.guarded, "GET", "/v1/metrics")
+        return ready, metrics, await ask(endpoint.guarded, body=[png()], headers=PNG)
+
+    ready, metrics, answer = endpoint.within(story)
+    assert ready.status == 200
+    assert "ships" in ready.json["warning"]
+    assert 'sightline_champion_load_failures_total{task="toy"}' in metrics.body.decode()
+    assert answer.json["version"] == 1
+
+
+# ------------------------------------------------------------------------------------------------------ about it
+
+
+def test_the_model_tells_its_card(endpoint: Endpoint) -> None:
+    (answer,) = endpoint.run({"method": "GET", "path": "/v1/model"})
+    assert (answer.json["version"], answer.json["card"]["classes"]) == (1, ["no", "spot"])
+
+
+def test_metrics_count_requests_batches_and_stages(endpoint: Endpoint) -> None:
+    *_, metrics = endpoint.run(
+        {"body": [png()], "headers": PNG}, {"body": [b"x"], "headers": PNG}, {"method": "GET", "path": "/v1/metrics"}
+    )
+    text = metrics.body.decode()
+    assert 'sightline_requests_total{route="/v1/predict",status="200",task="toy"} 1.0' in text
+    assert 'sightline_requests_total{route="/v1/predict",status="422",task="toy"} 1.0' in text
+    assert 'sightline_champion_version{task="toy"} 1.0' in text
+    for stage in ("read", "predict", "log"):
+        assert f'sightline_stage_seconds_count{{stage="{stage}",task="toy"}}' in text
+
+
+def test_pages_take_nothing_from_the_network(endpoint: Endpoint) -> None:
+    pages = endpoint.run(
+        *({"method": "GET", "path": p} for p in ("/", "/v1/docs", "/v1/static/page.js", "/v1/static/style.css"))
+    )
+    for page in pages:
+        assert page.status == 200
+        assert "http://" not in page.body.decode()
+        assert "https://" not in page.body.decode()
+        assert "//" not in page.headers["content-type"]
+
+
+def test_the_description_names_every_route_and_what_the_model_reads(endpoint: Endpoint) -> None:
+    described, docs = endpoint.run({"method": "GET", "path": "/v1/openapi.json"}, {"method": "GET", "path": "/v1/docs"})
+    document = described.json
+    assert document["openapi"].startswith("3.")
+    assert set(document["paths"]["/v1/predict"]["post"]["requestBody"]["content"]) == {
+        "image/png",
+        "multipart/form-data",
+    }
+    routes = {route.path for route in endpoint.app.routes if "{" not in route.path}  # type: ignore[attr-defined]
+    assert set(document["paths"]) == routes
+    for path in routes:
+        assert path in docs.body.decode()
+    assert _references(document) <= set(document["components"]["schemas"])
+
+
+def _references(document: Any) -> set[str]:
+    return {part.partition('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}

@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+
+import pytest
+
+from sightline.serving.batching import Batcher, Outcomes, Plan, choose_plan, images_per_second, measure_plan
+
+
+class Work:
+    """Doubles numbers; waits at the gate; odd numbers above 100 fail."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.finished: list[list[int]] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def run(self, items: Sequence[int]) -> Outcomes[int]:
+        self.batches.append(list(items))
+        assert self.gate.wait(10)
+        return [ValueError(str(i)) if i > 100 and i % 2 else i * 2 for i in items]
+
+    def finish(self, items: Sequence[int], outcomes: Outcomes[int]) -> Outcomes[int]:
+        self.finished.append(list(items))
+        return outcomes
+
+
+def make(work: Work, plan: Plan, on_the_way: int = 0, max_wait_s: float = 0.0) -> Batcher[int, int]:
+    batcher: Batcher[int, int] = Batcher(work.run, work.finish, lambda i: i // 1000, lambda: on_the_way, max_wait_s)
+    batcher.use(plan)
+    return batcher
+
+
+async def submit_while_busy(batcher: Batcher[int, int], work: Work, items: list[int]) -> list[int | BaseException]:
+    """Hold the only lane with 0, submit the items, let go."""
+    work.gate.clear()
+    first = asyncio.create_task(batcher.submit(0))
+    await asyncio.sleep(0.01)
+    tasks = [asyncio.create_task(batcher.submit(item)) for item in items]
+    await asyncio.sleep(0.01)
+    work.gate.set()
+    await first
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_items_that_wait_share_batches() -> None:
+    work = Work()
+    outcomes = asyncio.run(submit_while_busy(make(work, Plan(batch=3)), work, [1, 2, 3, 4]))
+    assert outcomes == [2, 4, 6, 8]
+    assert work.batches == [[0], [1, 2, 3], [4]]
+    assert work.finished == work.batches
+
+
+def test_a_lone_item_is_not_held_back() -> None:
+    work = Work()
+    batcher = make(work, Plan(batch=8), on_the_way=0, max_wait_s=30)
+    assert asyncio.run(asyncio.wait_for(batcher.submit(4), 5)) == 8
+
+
+def test_a_batch_waits_for_items_on_their_way() -> None:
+    async def run() -> None:
+        batcher = make(work, Plan(batch=2), on_the_way=1, max_wait_s=30)
+        first = asyncio.create_task(batcher.submit(1))
+        await asyncio.sleep(0.01)
+        assert work.batches == []
+        assert await batcher.submit(2) == 4
+        assert await first == 2
+
+    work = Work()
+    asyncio.run(run())
+    assert work.batches == [[1, 2]]
+
+
+def test_a_batch_waits_no_longer_than_it_may() -> None:
+    work = Work()
+    assert asyncio.run(asyncio.wait_for(make(work, Plan(batch=2), 1, 0.01).submit(1), 5)) == 2
+
+
+def test_one_bad_item_fails_alone() -> None:
+    work = Work()
+    outcomes = asyncio.run(submit_while_busy(make(work, Plan(batch=4)), work, [102, 103, 104]))
+    assert outcomes[0] == 204
+    assert isinstance(outcomes[1], ValueError)
+    assert outcomes[2] == 208
+
+
+def test_kinds_never_share_a_batch() -> None:
+    work = Work()
+    asyncio.run(submit_while_busy(make(work, Plan(batch=8)), work, [1, 2, 1002, 1004, 4]))
+    assert work.batches == [[0], [1, 2], [1002, 1004], [4]]
+
+
+def test_a_cancelled_item_is_never_worked_on() -> None:
+    async def run() -> None:
+        batcher = make(work, Plan(batch=1))
+        work.gate.clear()
+        first = asyncio.create_task(batcher.submit(0))
+        leaving = asyncio.create_task(batcher.submit(1))
+        staying = asyncio.create_task(batcher.submit(2))
+        await asyncio.sleep(0.01)
+        leaving.cancel()
+        work.gate.set()
+        await asyncio.gather(first, staying)
+
+    work = Work()
+    asyncio.run(run())
+    assert work.batches == [[0], [2]]
+
+
+def test_lanes_run_side_by_side() -> None:
+    meeting = threading.Barrier(2, timeout=10)  # broken, with an exception, unless two come
+
+    def work(items: Sequence[int]) -> Outcomes[int]:
+        meeting.wait()
+        return list(items)
+
+    async def run() -> list[int]:
+        batcher: Batcher[int, int] = Batcher(work, lambda _, outcomes: outcomes, lambda _: 0, lambda: 0, 0.0)
+        batcher.use(Plan(batch=1, lanes=2))
+        return await asyncio.gather(batcher.submit(1), batcher.submit(2))
+
+    assert asyncio.run(run()) == [1, 2]
+
+
+@pytest.mark.parametrize("failing", ["work", "finish"])
+def test_a_step_that_raises_fails_its_batch_and_no_other(failing: str) -> None:
+    calls = 0
+
+    def maybe(items: Sequence[int], outcomes: Outcomes[int] | None = None) -> Outcomes[int]:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise OSError("disk")
+        return outcomes or list(items)
+
+    def fine(items: Sequence[int], outcomes: Outcomes[int] | None = None) -> Outcomes[int]:
+        return outcomes or list(items)
+
+    async def run() -> None:
+        steps = (maybe, fine) if failing == "work" else (fine, maybe)
+        batcher: Batcher[int, int] = Batcher(*steps, lambda _: 0, lambda: 0, 0.0)
+        with pytest.raises(OSError, match="disk"):
+            await batcher.submit(1)
+        assert await batcher.submit(2) == 2
+
+    asyncio.run(run())
+
+
+RATES = {
+    "batches help up to four": ({(1, 1): 10, (2, 1): 15, (4, 1): 20, (8, 1): 12, (1, 2): 10}, Plan(4, 1)),
+    "batches bring nothing": ({(1, 1): 10, (2, 1): 10.4, (1, 2): 10.4}, Plan(1, 1)),
+    "lanes help, batches do not": ({(1, 1): 10, (2, 1): 9, (1, 2): 18, (2, 2): 17}, Plan(1, 2)),
+    "lanes need batches too": ({(1, 1): 10, (2, 1): 9, (1, 2): 9, (2, 2): 12, (4, 2): 14, (8, 2): 10}, Plan(4, 2)),
+    "lanes hurt": ({(1, 1): 10, (2, 1): 12, (4, 1): 12, (1, 2): 5, (2, 2): 5}, Plan(2, 1)),
+}
+
+
+@pytest.mark.parametrize("case", RATES)
+def test_the_plan_with_the_most_images_a_second_wins(case: str) -> None:
+    rates, expected = RATES[case]
+    assert choose_plan(lambda plan: rates[plan.batch, plan.lanes], max_batch=8, max_lanes=2) == expected
+
+
+def test_when_time_is_up_no_larger_batch_is_tried() -> None:
+    tried: list[Plan] = []
+
+    def rate(plan: Plan) -> float:
+        tried.append(plan)
+        return float(plan.batch)
+
+    choose_plan(rate, max_batch=8, max_lanes=2, in_time=lambda: False)
+    assert tried == [Plan(1, 1), Plan(1, 2)]
+
+
+def test_a_plan_is_measured_with_calls_side_by_side() -> None:
+    meeting = threading.Barrier(2, timeout=10)  # broken, with an exception, unless two come
+
+    def wait() -> None:
+        meeting.wait()
+
+    assert images_per_second(lambda _: wait(), Plan(batch=3, lanes=2)) > 0
+
+
+def test_measuring_ends_with_a_plan_within_the_limits() -> None:
+    plan = measure_plan(lambda _: None, max_batch=4, max_lanes=2)
+    assert plan.batch in (1, 2, 4)
+    assert plan.lanes in (1, 2)
