@@ -1,0 +1,177 @@
+"""DVC as a program: `python -m dvc` of this interpreter, so that nothing of it is imported; its messages translated."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sightline import errors
+from sightline.errors import BackendError, DataMissing, ParamsError, SightlineError
+
+_ERROR_FILE = "SIGHTLINE_ERROR_FILE"
+"""Names the file in which a failing stage leaves its error: DVC's own exit code is 255 whatever the stage's was."""
+
+_BUSY = ("is busy", "Unable to acquire lock")
+_MEANINGS: tuple[tuple[tuple[str, ...], type[SightlineError], str, str], ...] = (
+    (
+        ("is not a git repository", "not inside of a DVC repository"),
+        DataMissing,
+        "this folder is not a git repository with DVC",
+        "Data versions belong to git's: clone the project, or run `git init` in this folder.",
+    ),
+    (
+        ("No space left", "Disk quota", "File too large", "Permission denied", "Read-only file system"),
+        BackendError,
+        "DVC cannot write: {what}",
+        "Check room and rights on the disk.",
+    ),
+    (
+        ("does not exist as an output or a stage name", "not found inside 'dvc.yaml'"),
+        ParamsError,
+        "{what}",
+        "The tasks and candidates under `foreach` in dvc.yaml must be those of params.yaml.",
+    ),
+    (
+        ("is invalid.", "YAML file structure is corrupted", "failed to parse"),
+        ParamsError,
+        "DVC cannot read its files: {all}",
+        "Correct the file it names.",
+    ),
+    (
+        ("No remote provided", "no remote specified", "but requires", "requires dvc-", "config file error"),
+        ParamsError,
+        "the DVC remote cannot be used: {what}",
+        "Set SIGHTLINE_DVC_REMOTE to a folder or s3://bucket/path; S3 needs the extra `s3` of pyproject.toml.",
+    ),
+    (
+        ("missing cache files", "Checkout failed", "failed to pull", "failed to load directory", "Missing cache"),
+        DataMissing,
+        "files of this version are not in DVC's cache",
+        "Bring them with `dvc pull` from a remote that has them, or take another data version.",
+    ),
+)
+"""What DVC writes -> what it means. The first that fits counts."""
+
+
+def environment() -> dict[str, str]:
+    """Ours, with telemetry off and this interpreter's programs first: stages call `sightline`."""
+    programs = str(Path(sys.executable).parent)
+    path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
+    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+
+
+def call(root: Path, *arguments: str) -> str:
+    """Run a command of DVC in `root`; what it printed.
+
+    Raises:
+        SightlineError: the one that fits what DVC said.
+    """
+    command = [sys.executable, "-m", "dvc", *arguments]
+    done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise translate(done.stderr or done.stdout, root, arguments)
+    return done.stdout
+
+
+def translate(said: str, root: Path, arguments: Sequence[str]) -> SightlineError:
+    """What DVC wrote before it failed -> our error."""
+    if any(word in said for word in _BUSY):
+        return busy(root)
+    lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it gave no reason"]
+    what = next((line for line in lines if line.startswith("ERROR: ")), lines[0]).removeprefix("ERROR: ").rstrip(".:")
+    for words, kind, meaning, way_out in _MEANINGS:
+        if any(word in said for word in words):
+            return kind(meaning.format(what=what, all=" ".join(lines)[:400]), where=root, way_out=way_out)
+    return BackendError(f"`dvc {' '.join(arguments)}` failed: {what}", where=root)
+
+
+def busy(root: Path) -> BackendError:
+    """Another process of DVC works here: which one."""
+    running = "; ".join(f"process {number}: {command}" for number, command in sorted(users(root, root).items()))
+    return BackendError(
+        f"another run is going on ({running or 'DVC is locked'})",
+        where=root,
+        way_out="Wait for it or stop it, then try again.",
+    )
+
+
+def users(root: Path, path: Path) -> dict[int, str]:
+    """Process number -> command of the live DVC processes that read or write at or below `path`."""
+    try:
+        locks = json.loads((root / ".dvc" / "tmp" / "rwlock").read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # nothing was ever run here, or DVC is just writing it
+        return {}
+    found: dict[int, str] = {}
+    for mode in ("read", "write"):
+        for name, holders in locks.get(mode, {}).items():
+            if path in (Path(name), *Path(name).parents) or Path(name) in path.parents:
+                for holder in holders if isinstance(holders, list) else [holders]:
+                    found[int(holder["pid"])] = f"dvc {holder['cmd'].partition(' ')[2]}".strip()
+    return {number: command for number, command in found.items() if _lives(number)}
+
+
+def _lives(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # it lives, and is another user's
+        return True
+    return True
+
+
+# ------------------------------------------------------------------------------------------- errors through DVC
+
+
+def run_stage(root: Path, arguments: Sequence[str], error_file: Path) -> None:
+    """Run a command of DVC that runs stages, its output and theirs straight to the terminal.
+
+    Raises:
+        SightlineError: the stage's own error, as it was raised there; else what DVC's failure means.
+    """
+    command = [sys.executable, "-m", "dvc", *arguments]
+    child = subprocess.Popen(command, cwd=root, env={**environment(), _ERROR_FILE: str(error_file)})
+    try:
+        code = child.wait()
+    except KeyboardInterrupt:
+        child.wait()  # the terminal has told it too; DVC leaves its locks in order
+        raise
+    if code == 0:
+        return
+    handed = _read_error(error_file)
+    if handed is not None:
+        raise handed
+    if users(root, root):
+        raise busy(root)
+    raise BackendError(
+        f"`dvc {' '.join(arguments)}` failed with exit code {code}", where=root, way_out="The lines above say why."
+    )
+
+
+def hand_over(error: SightlineError) -> None:
+    """Leave the error of a stage for the `repro` that waits for it; does nothing where none waits.
+
+    The command line calls this before it exits.
+    """
+    name = os.environ.get(_ERROR_FILE)
+    if not name:
+        return
+    document = {"kind": type(error).__name__, "what": error.what, "where": error.where, "way_out": error.way_out}
+    try:
+        Path(name).write_text(json.dumps(document), encoding="utf-8")
+    except OSError:
+        return  # the reason is on the terminal already
+
+
+def _read_error(path: Path) -> SightlineError | None:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        kind = getattr(errors, document["kind"], SightlineError)
+        error = kind(document["what"], where=document["where"], way_out=document["way_out"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None  # no error of ours: killed, or a defect
+    return error if isinstance(error, SightlineError) else None

@@ -1,0 +1,59 @@
+"""The DVC remote: a folder or S3, where data versions and models are shared from."""
+
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+from sightline.errors import ParamsError
+from sightline.settings import Settings
+from sightline.versions.pins import PIN
+from sightline.versions.program import call
+
+REMOTE = "sightline"
+
+
+def configure_remote(settings: Settings) -> None:
+    """Write the remote of the settings into `.dvc/config.local`, which is not committed.
+
+    Credentials are none of our business: S3's come from its own environment variables and files.
+
+    Raises:
+        ParamsError: no remote is set.
+    """
+    if not settings.dvc_remote:
+        raise ParamsError(
+            "no DVC remote is set",
+            where="SIGHTLINE_DVC_REMOTE",
+            way_out="Set it to a folder or to s3://bucket/path.",
+        )
+    url = settings.dvc_remote
+    if "://" not in url:
+        url = str((settings.root / Path(url).expanduser()).resolve())
+    if not _knows(settings.root, url):
+        call(settings.root, "remote", "add", "--quiet", "--local", "--force", "--default", REMOTE, url)
+    if settings.dvc_endpoint_url:
+        call(settings.root, "remote", "modify", "--quiet", "--local", REMOTE, "endpointurl", settings.dvc_endpoint_url)
+
+
+def _knows(root: Path, url: str) -> bool:
+    """Whether the remote is there already: adding it anew would drop what a person set beside its address."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read(root / ".dvc" / "config.local", encoding="utf-8")
+    return parser.get(f"'remote \"{REMOTE}\"'", "url", fallback="") == url
+
+
+def push(settings: Settings) -> None:
+    """Send the pinned data and the stages' outputs, as they are now, to the remote."""
+    configure_remote(settings)
+    call(settings.root, "push", "--quiet", "--remote", REMOTE)
+
+
+def pull(settings: Settings) -> None:
+    """Bring the pinned data from the remote into `data/`.
+
+    Raises:
+        DataMissing: the remote does not hold them.
+    """
+    configure_remote(settings)
+    call(settings.root, "pull", "--quiet", "--remote", REMOTE, PIN)
