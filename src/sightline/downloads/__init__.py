@@ -1,0 +1,10 @@
+"""Downloads of published data: plain HTTPS with resume and checksum, archives unpacked safely, Kaggle's own client.
+
+Nothing is downloaded unless a person asks for it (`sightline data fetch`).
+"""
+
+from sightline.downloads.archives import is_archive, unpack
+from sightline.downloads.https import Retries, download
+from sightline.downloads.kaggle import download_dataset
+
+__all__ = ["Retries", "download", "download_dataset", "is_archive", "unpack"]

@@ -1,0 +1,131 @@
+"""Unpacking archives from outside: nothing leaves the folder, no links, no more than is allowed."""
+
+from __future__ import annotations
+
+import gzip
+import lzma
+import posixpath
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from sightline.errors import BackendError, DataRejected
+
+_PIECE = 2**20
+_DAMAGED = (
+    *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
+    *(EOFError, NotImplementedError, UnicodeError),
+)
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """What an archive may hold."""
+
+    bytes: int = 64 * 2**30
+    files: int = 1_000_000
+    ratio: int = 1000  # unpacked to packed, beyond 64 MB: photographs have 1, text has 20, bombs have 1000 and more
+
+
+def is_archive(path: Path) -> bool:
+    """Whether `unpack` takes this file: zip, or tar with any of its compressions."""
+    return zipfile.is_zipfile(path) or tarfile.is_tarfile(path)
+
+
+def unpack(archive: Path, folder: Path, allowed: Allowed | None = None) -> None:
+    """Unpack an archive into a new `folder`, whole or not at all.
+
+    Raises:
+        DataRejected: it is no archive, is damaged or encrypted, holds a link or a path that leaves the folder, or
+            unpacks to more than is allowed.
+        BackendError: the disk is full.
+    """
+    limits = allowed or Allowed()
+    partial = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir(parents=True)
+        with _opened(archive) as members:
+            _write_members(members, partial, archive, limits)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except OSError as error:
+        raise BackendError(
+            f"the archive cannot be unpacked ({error.strerror})", where=folder, way_out="Make room on the disk."
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+Member = tuple[str, IO[bytes]]
+
+
+@contextmanager
+def _opened(archive: Path) -> Iterator[Iterator[Member]]:
+    """The files of an archive, one after the other."""
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as opened:
+                yield _zip_members(opened, archive)
+        else:
+            with tarfile.open(archive) as tar:
+                yield _tar_members(tar, archive)
+    except _DAMAGED as error:
+        raise DataRejected(f"the archive is damaged ({error})", where=archive, way_out="Fetch it again.") from error
+
+
+def _zip_members(opened: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
+    for member in opened.infolist():
+        if stat.S_ISLNK(member.external_attr >> 16):
+            raise _refused(archive, f"{member.filename} is a link")
+        if member.flag_bits & 1:
+            raise _refused(archive, "it is encrypted")
+        if not member.is_dir():
+            with opened.open(member) as content:
+                yield member.filename, content
+
+
+def _tar_members(tar: tarfile.TarFile, archive: Path) -> Iterator[Member]:
+    for member in tar:
+        if member.isdir():
+            continue
+        content = tar.extractfile(member) if member.isreg() else None
+        if content is None:
+            raise _refused(archive, f"{member.name} is a link or a device")
+        with content:
+            yield member.name, content
+
+
+def _write_members(members: Iterator[Member], folder: Path, archive: Path, allowed: Allowed) -> None:
+    packed = archive.stat().st_size
+    left = min(allowed.bytes, max(allowed.ratio * packed, 64 * 2**20))
+    for number, (name, content) in enumerate(members, start=1):
+        if number > allowed.files:
+            raise _refused(archive, f"it holds more than {allowed.files} files")
+        path = folder / _safe(name, archive)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("xb") as out:
+            while piece := content.read(_PIECE):  # the sizes that the archive states may be lies
+                left -= len(piece)
+                if left < 0:
+                    raise _refused(archive, "it unpacks to far more than its size lets expect")
+                out.write(piece)
+
+
+def _safe(name: str, archive: Path) -> str:
+    """The member's name, if it stays inside."""
+    clean = posixpath.normpath(name.replace("\\", "/"))
+    if clean in (".", "..") or clean.startswith(("/", "../")) or ":" in clean.partition("/")[0] or "\0" in clean:
+        raise _refused(archive, f"the name {name!r} leaves the folder")
+    return clean
+
+
+def _refused(archive: Path, why: str) -> DataRejected:
+    return DataRejected(f"the archive is refused: {why}", where=archive, way_out="Unpack it yourself if you trust it.")

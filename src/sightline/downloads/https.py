@@ -1,0 +1,211 @@
+"""One file over HTTPS: goes on where it broke off, and is kept only if its checksum is right."""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError
+from sightline.task import RemoteFile, Report
+
+if TYPE_CHECKING:
+    import httpx
+
+_LOCAL = ("127.0.0.1", "localhost", "::1")
+_PIECE = 2**20  # bytes between two words of progress
+
+
+@dataclass(frozen=True)
+class Retries:
+    """How patient a download is.
+
+    Attributes:
+        attempts: how often in a row it may fail without a byte gained.
+        first_s: pause after the first failure; it doubles with each one.
+        longest_s: longest pause, also where the server asks for a longer one.
+        timeout_s: longest silence of the server.
+        sleep: what pauses.
+    """
+
+    attempts: int = 5
+    first_s: float = 1.0
+    longest_s: float = 60.0
+    timeout_s: float = 30.0
+    sleep: Callable[[float], None] = time.sleep
+
+
+class _Again(Exception):
+    """Trying again may help. `pause_s` is what the server asks for; 0 where it does not say."""
+
+    def __init__(self, why: str, pause_s: float = 0.0) -> None:
+        super().__init__(why)
+        self.pause_s = pause_s
+
+
+def download(file: RemoteFile, folder: Path, report: Report, retries: Retries | None = None) -> Path:
+    """Download a file into `folder`; the path it is at.
+
+    What is there with the right checksum is not downloaded again. A download that broke off, here or in an earlier
+    call, goes on where it stopped (`<name>.partial`).
+
+    Raises:
+        DataMissing: the address does not exist any more, or wants a login.
+        DataRejected: the checksum is wrong; the file is removed.
+        BackendError: the server or the network fails again and again, or the disk is full; what has come is kept.
+        ParamsError: the address is not https.
+    """
+    _check_address(file.url, file.url)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / file.name
+    if path.is_file() and _digest(path, file.checksum) == file.checksum:
+        return path
+    partial = folder / f"{file.name}.partial"
+    resumed = partial.is_file()
+    _fill(file, partial, report, retries or Retries())
+    if _digest(partial, file.checksum) != file.checksum and resumed:
+        partial.unlink()  # the beginning may be that of an older file
+        _fill(file, partial, report, retries or Retries())
+    found = _digest(partial, file.checksum)
+    if found != file.checksum:
+        partial.unlink()
+        raise DataRejected(
+            f"the downloaded file is not the published one: its checksum is {found}, not {file.checksum}",
+            where=file.url,
+            way_out="Try again; if it stays so, the publisher has changed the file.",
+        )
+    partial.replace(path)
+    return path
+
+
+def _check_address(url: str, asked: str) -> None:
+    parts = urlsplit(url)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
+        leads = "" if url == asked else f", and leads to {url}"
+        raise ParamsError(f"only https is downloaded from{leads}", where=asked, way_out="Use the https address.")
+
+
+def _digest(path: Path, checksum: str) -> str:
+    """`<algorithm>:<hex>` of a file, by the algorithm of `checksum`."""
+    name = checksum.partition(":")[0]
+    if name not in ("sha256", "md5"):
+        raise ParamsError(f"the checksum {checksum!r} is neither sha256:... nor md5:...", where=path.name)
+    with path.open("rb") as opened:
+        return f"{name}:{hashlib.file_digest(opened, name).hexdigest()}"
+
+
+def _fill(file: RemoteFile, partial: Path, report: Report, retries: Retries) -> None:
+    """Ask again until all bytes are there."""
+    import httpx
+
+    failures = 0
+    with httpx.Client(follow_redirects=True, timeout=httpx.Timeout(retries.timeout_s, connect=10.0)) as client:
+        while True:
+            before = _size(partial)
+            try:
+                _ask(client, file, partial, report)
+                return
+            except (httpx.TransportError, _Again) as error:
+                failures = 1 if _size(partial) > before else failures + 1
+                if failures >= retries.attempts:
+                    raise BackendError(
+                        f"the download failed {failures} times ({error or type(error).__name__})",
+                        where=file.url,
+                        way_out="Run it again later: it goes on where it stopped.",
+                    ) from error
+                pause_s = retries.first_s * 2 ** (failures - 1)
+                asked_s = error.pause_s if isinstance(error, _Again) else 0.0
+                retries.sleep(min(max(pause_s, asked_s), retries.longest_s))
+            except httpx.TooManyRedirects as error:
+                raise BackendError(
+                    "the address leads in circles", where=file.url, way_out="Ask the publisher, or try later."
+                ) from error
+            except OSError as error:
+                raise BackendError(
+                    f"the download cannot be written ({error.strerror})",
+                    where=partial,
+                    way_out="Make room on the disk and run it again: it goes on where it stopped.",
+                ) from error
+
+
+def _ask(client: httpx.Client, file: RemoteFile, partial: Path, report: Report) -> None:
+    """One request: the whole file, or what is missing of it."""
+    have = _size(partial)
+    headers = {"Accept-Encoding": "identity"}  # the bytes that the checksum is of
+    if have:
+        headers["Range"] = f"bytes={have}-"
+    with client.stream("GET", file.url, headers=headers) as answer:
+        _check_address(str(answer.url), file.url)
+        if answer.status_code == 416:  # asked beyond the end: it is complete, or it is another file
+            if have == _length_of_range(answer):
+                return
+            partial.unlink()
+            raise _Again("what was there before is longer than the file")
+        _check_status(answer, file)
+        if answer.status_code != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+            have = 0  # this server always sends the whole file
+        length = int(answer.headers.get("Content-Length", 0))
+        _check_room(partial, length, file)
+        _write(answer, partial, have, have + length if length else file.bytes, report)
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def _length_of_range(answer: httpx.Response) -> int:
+    text = answer.headers.get("Content-Range", "").rpartition("/")[2]
+    return int(text) if text.isdecimal() else -1
+
+
+def _check_status(answer: httpx.Response, file: RemoteFile) -> None:
+    status = answer.status_code
+    if status in (200, 206):
+        return
+    if status in (401, 403):
+        raise DataMissing(
+            f"the server wants a login ({status})",
+            where=file.url,
+            way_out="Download the file with your browser, unpack it, and use `sightline data add`.",
+        )
+    if status in (408, 425, 429) or status >= 500:
+        raise _Again(f"the server answered {status}", _pause_s(answer.headers.get("Retry-After", "")))
+    raise DataMissing(
+        f"the server does not have the file ({status})", where=file.url, way_out="See the publisher's page."
+    )
+
+
+def _pause_s(text: str) -> float:
+    """Retry-After: seconds, or a date."""
+    if text.isdecimal():
+        return float(text)
+    try:
+        return max(email.utils.parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+    except ValueError:
+        return 0.0
+
+
+def _check_room(partial: Path, needed: int, file: RemoteFile) -> None:
+    free = shutil.disk_usage(partial.parent).free
+    if needed > free:
+        raise BackendError(
+            f"the disk has no room for it: {needed / 2**20:.0f} MB more are needed, {free / 2**20:.0f} MB are free",
+            where=partial.parent,
+            way_out=f"Make room, then run it again to download {file.name}.",
+        )
+
+
+def _write(answer: httpx.Response, partial: Path, have: int, total: int, report: Report) -> None:
+    what = f"download {partial.name.removesuffix('.partial')}"
+    with partial.open("ab" if have else "wb") as out:
+        done = have
+        for piece in answer.iter_raw(_PIECE):
+            out.write(piece)
+            done += len(piece)
+            report.progress(done, max(total, done), what)
