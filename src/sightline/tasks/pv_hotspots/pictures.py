@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -16,6 +17,7 @@ from sightline.task import Limits
 from sightline.tasks.pv_hotspots.radiometry import jpeg_segments
 
 _TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_LARGEST = 1e7  # float32 still tells whole numbers apart
 _CONVERT = "Convert it to an 8-bit RGB or grey, or a 16-bit grey image."
 _COPY_AGAIN = "Copy it again from its source."
 
@@ -59,14 +61,14 @@ def _check_pixels(width: int, height: int, limits: Limits, where: str) -> None:
         raise DataRejected("the header names no size", where=where, way_out=_COPY_AGAIN)
     if width * height > limits.pixels:
         raise DataRejected(
-            f"{width} x {height} pixels are more than {limits.pixels:,}",
+            f"{width:,} x {height:,} pixels are more than {limits.pixels:,}",
             where=where,
             way_out="Give a smaller image or raise SIGHTLINE_MAX_PIXELS.",
         )
 
 
 def _refuse_mode(mode: str, where: str) -> DataRejected:
-    return DataRejected(f"images of mode {mode} hold no thermogram", where=where, way_out=_CONVERT)
+    return DataRejected(f"a {mode} image is no thermogram", where=where, way_out=_CONVERT)
 
 
 def _truncated(where: str) -> DataRejected:
@@ -130,24 +132,37 @@ def _decode_tiff(data: bytes, limits: Limits, where: str) -> NDArray[Any]:
         if len(tiff.pages) > 1 and not all(p.is_reduced for p in tiff.pages[1:]):
             raise DataRejected("it has several pages", where=where, way_out="Give its pages one by one.")
         _check_pixels(page.imagewidth, page.imagelength, limits, where)
+        # A tile may be larger than the image it covers.
+        _check_pixels(math.prod(page.chunks), 1, limits, where)
         _check_tiff_mode(page, where)
         ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
         if not ends or max(ends) > len(data) or 0 in page.databytecounts:
             raise _truncated(where)
-        values: NDArray[Any] = np.squeeze(page.asarray())
+        values: NDArray[Any] = page.asarray()
     if values.ndim == 3:
         return np.ascontiguousarray(values[..., :3])
-    if values.dtype.kind == "f" and not np.isfinite(values).all():
+    return _finite(values, where) if values.dtype.kind == "f" else values
+
+
+def _finite(values: NDArray[Any], where: str) -> NDArray[np.float32]:
+    """Floats as float32; NaN, infinity and what is neither a temperature nor a count is refused."""
+    if not np.isfinite(values).all():
         raise DataRejected("it holds NaN or infinite values", where=where, way_out="Fill the missing pixels.")
-    return values
+    if np.abs(values).max() > _LARGEST:
+        raise DataRejected(
+            f"it holds values beyond {_LARGEST:.0e}", where=where, way_out="Give degrees Celsius, kelvin or counts."
+        )
+    return values.astype(np.float32)
 
 
 def _check_tiff_mode(page: Any, where: str) -> None:
     """Grey of 8 or 16 bits or float, or interleaved 8-bit RGB (with or without alpha); nothing else is decoded."""
-    grey = page.samplesperpixel == 1 and page.photometric.name in ("MINISBLACK", "MINISWHITE")
+    grey = page.samplesperpixel == 1 and page.photometric.name == "MINISBLACK"
     colour = page.samplesperpixel in (3, 4) and page.photometric.name == "RGB" and page.planarconfig == 1
     kind = str(page.dtype)
     depth = getattr(page, "imagedepth", 1)
+    if page.compression.name not in ("NONE", "LZW", "PACKBITS", "DEFLATE", "ADOBE_DEFLATE"):
+        raise _refuse_mode(f"TIFF with {page.compression.name} compression", where)
     if depth == 1 and grey and kind in ("uint8", "uint16", "float32", "float64"):
         return
     if depth == 1 and colour and kind == "uint8":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -102,8 +103,11 @@ def _read_bytes(source: Path | bytes, limits: Limits, where: str) -> bytes:
         data = source
     else:
         try:
+            if source.exists() and not source.is_file():
+                raise DataRejected("it is not a file", where=where, way_out="Give the path of one image.")
             with source.open("rb") as file:
-                data = file.read(limits.bytes + 1)
+                size = os.fstat(file.fileno()).st_size
+                data = file.read(min(size, limits.bytes) + 1)  # a buffer of that size is made at once
         except FileNotFoundError as error:
             raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
         except OSError as error:
@@ -125,7 +129,7 @@ def _grey_picture(values: NDArray[np.generic]) -> NDArray[np.uint8]:
     if values.dtype != np.uint8:
         floats = values.astype(np.float64)
         low, high = floats.min(), floats.max()
-        values = ((floats - low) * (255 / max(high - low, np.finfo(np.float64).tiny))).round().astype(np.uint8)
+        values = ((floats - low) * (255 / max(high - low, 1e-9))).round().astype(np.uint8)
     return np.repeat(values[..., None].astype(np.uint8), 3, axis=2)
 
 

@@ -1,0 +1,128 @@
+"""Files that a thermogram's reader must refuse, each made here: name -> (bytes, words of the reason)."""
+
+from __future__ import annotations
+
+import io
+import struct
+import zlib
+from typing import Any
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+SIDE_PX = 64
+
+
+def noise(channels: int = 3) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    shape = (SIDE_PX, SIDE_PX, channels) if channels > 1 else (SIDE_PX, SIDE_PX)
+    return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+
+def encoded(kind: str, mode: str = "RGB", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(noise()).convert(mode).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def tiff(values: np.ndarray[Any, Any], **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, values, **options)
+    return buffer.getvalue()
+
+
+def png_chunk(kind: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+
+def png_bomb() -> bytes:
+    """30,000 x 30,000 pixels of 1 bit, all black: some hundred kB that would be 900 MB of bytes."""
+    header = struct.pack(">IIBBBBB", 30_000, 30_000, 1, 0, 0, 0, 0)
+    body = zlib.compress(bytes(30_000 * 3_751), 9)
+    chunks = ((b"IHDR", header), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(*chunk) for chunk in chunks)
+
+
+def jpeg_of_size(width: int, height: int) -> bytes:
+    """A JPEG whose frame header lies about its size."""
+    data = bytearray(encoded("JPEG"))
+    at = data.index(b"\xff\xc0")
+    data[at + 5 : at + 9] = struct.pack(">HH", height, width)
+    return bytes(data)
+
+
+def patched_tiff(values: np.ndarray[Any, Any], tag: int, value: int, **options: Any) -> bytes:
+    """A TIFF one of whose tags is overwritten with a number."""
+    data = bytearray(tiff(values, **options))
+    with tifffile.TiffFile(io.BytesIO(bytes(data))) as file:
+        entry = file.pages[0].tags[tag]  # type: ignore[union-attr]
+        at, count = entry.offset, entry.count
+    data[at + 2 : at + 12] = struct.pack("<HII", 4, count, value)
+    return bytes(data)
+
+
+def tiff_bomb() -> bytes:
+    """64 x 64 pixels whose one strip inflates to 64 MiB."""
+    plain = tiff(noise(1), compression="zlib", rowsperstrip=SIDE_PX)
+    strip = zlib.compress(bytes(64 * 2**20), 9)
+    data = bytearray(plain) + strip
+    with tifffile.TiffFile(io.BytesIO(plain)) as file:
+        tags = file.pages[0].tags  # type: ignore[union-attr]
+        at = {name: tags[name].offset for name in ("StripOffsets", "StripByteCounts")}
+    for name, value in (("StripOffsets", len(plain)), ("StripByteCounts", len(strip))):
+        data[at[name] + 2 : at[name] + 12] = struct.pack("<HII", 4, 1, value)
+    return bytes(data)
+
+
+def animated_png() -> bytes:
+    frames = [Image.fromarray(noise()), Image.fromarray(255 - noise())]
+    buffer = io.BytesIO()
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+def floats(value: float) -> np.ndarray[Any, np.dtype[np.float64]]:
+    values = noise(1).astype(np.float64)
+    values[3, 5] = value
+    return values
+
+
+def bad_images() -> dict[str, tuple[bytes, str]]:
+    """Every kind, and what its message must say."""
+    jpeg, png = encoded("JPEG"), encoded("PNG")
+    return {
+        "empty": (b"", "empty"),
+        "text": (b"a picture is worth a thousand words\n" * 9, "not that of a JPEG, PNG or TIFF"),
+        "html.jpg": (b"<!doctype html><title>404</title>", "not that of a JPEG, PNG or TIFF"),
+        "gif": (encoded("GIF"), "not that of a JPEG, PNG or TIFF"),
+        "zip": (b"PK\x03\x04" + bytes(60), "not that of a JPEG, PNG or TIFF"),
+        "jpeg_only_magic": (jpeg[:3], "no frame header"),
+        "jpeg_half": (jpeg[: len(jpeg) // 2], "truncated"),
+        "jpeg_without_end": (jpeg[:-2], "truncated"),
+        "jpeg_header_gone": (jpeg[:20] + jpeg[200:], ""),
+        "jpeg_huge": (jpeg_of_size(65_000, 65_000), "65,000 x 65,000 pixels are more"),
+        "jpeg_no_size": (jpeg_of_size(0, 0), "no size"),
+        "jpeg_cmyk": (encoded("JPEG", "CMYK"), "CMYK"),
+        "png_only_magic": (png[:8], "truncated"),
+        "png_half": (png[: len(png) // 2], "truncated"),
+        "png_wrong_checksum": (png[:60] + bytes(4) + png[64:], "broken"),
+        "png_bomb": (png_bomb(), "30,000 x 30,000 pixels are more"),
+        "png_animated": (animated_png(), "animated"),
+        "png_bilevel": (encoded("PNG", "1"), "a 1 image"),
+        "tiff_only_magic": (b"II*\0", "broken"),
+        "tiff_half": (tiff(noise())[: SIDE_PX * SIDE_PX], "truncated"),
+        "tiff_nan": (tiff(floats(np.nan)), "NaN"),
+        "tiff_infinite": (tiff(floats(-np.inf)), "infinite"),
+        "tiff_astronomic": (tiff(floats(1e300)), "beyond"),
+        "tiff_pages": (tiff(np.stack([noise(1)] * 2), photometric="minisblack"), "several pages"),
+        "tiff_complex": (tiff(noise(1).astype(np.complex64)), "complex64"),
+        "tiff_signed": (tiff(noise(1).astype(np.int16)), "int16"),
+        "tiff_bands": (tiff(np.zeros((7, 64, 64), np.uint8), photometric="minisblack", planarconfig="separate"), ""),
+        "tiff_huge": (patched_tiff(noise(1), 256, 2**31), "pixels are more"),
+        "tiff_huge_tile": (patched_tiff(noise(1), 322, 2**30, tile=(16, 16)), "pixels are more"),
+        "tiff_bomb": (tiff_bomb(), "broken"),
+        "too_small": (tiff(noise(1)[:8, :8]), "8 x 8 pixels are too few"),
+    }
+
+
+BAD_IMAGES = bad_images()
