@@ -23,7 +23,10 @@ def guarded(run: Callable[[], None]) -> None:
     try:
         run()
     except SightlineError as error:
+        from sightline.versions import hand_over
+
         sys.stderr.write(f"sightline: {error}\n")
+        hand_over(error)  # to a flow that waits behind DVC
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt:
         sys.stderr.write("sightline: stopped; run it again to go on where it was.\n")

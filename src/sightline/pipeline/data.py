@@ -1,0 +1,219 @@
+"""Where data come from and what is there: the verbs of `sightline data`, and the inbox of new labels."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections import Counter
+from dataclasses import asdict
+from pathlib import Path
+
+from sightline.downloads import download, download_dataset, is_archive, unpack
+from sightline.errors import DataError, DataMissing, DataRejected, ParamsError
+from sightline.files import write_json
+from sightline.pipeline.fit import code_digest
+from sightline.pipeline.inbox import list_refused, look
+from sightline.pipeline.project import Project
+from sightline.pipeline.sets import changing, load_given, merge, plan_merge, refuse_problems, replace
+from sightline.splits import SPLITS, read_splits
+from sightline.task import Json, Report, Upstream
+from sightline.versions import absent_sets, data_version, history, pin, pin_state
+from sightline.versions import add as pin_data
+
+SAMPLE = "sample"
+"""The synthetic set."""
+
+REAL = "real"
+"""The set that real data and new labels go into."""
+
+
+def sample(project: Project, report: Report) -> str:
+    """Write the synthetic set, the same bits for the same seed on one type of CPU, and pin it; what was done.
+
+    Raises:
+        BackendError: a stage is running on the data, or the disk is full.
+    """
+    with changing(project):
+        note = project.settings.build / "samples" / f"{project.name}.json"
+        made_of = _sample_key(project)
+        if _is_as_noted(project, note, made_of) and pin_state(project.settings, project.name) == "pinned":
+            version = data_version(project.settings, project.name)
+            return f"The sample of {project.name} is there, unchanged (data version {version})."
+        _refuse_absent(project, besides=SAMPLE)
+        before = pin(project.settings)
+        made = replace(project, SAMPLE, lambda folder: project.task.sample(folder, report))
+        version = pin_data(project.settings, project.name)
+        write_json(note, {"made_of": made_of, "digest": made.digest()})
+        said = f"Wrote {len(made)} samples of {project.name} and pinned them (data version {version})."
+        if before and pin(project.settings) != before:
+            said += (
+                "\nNotice: data.dvc pinned other data before: other parameters, another generator or another type of"
+                " CPU give other bits, or sets are not here. This is a new data version; commit data.dvc to keep it."
+            )
+        return said
+
+
+def _sample_key(project: Project) -> str:
+    params = project.params.model_dump(mode="json", include={"seed", "sample"})
+    return json.dumps([params, code_digest(project.name)], sort_keys=True)
+
+
+def _is_as_noted(project: Project, note: Path, made_of: str) -> bool:
+    """Whether the set on disk is what these parameters and this code once wrote here."""
+    place = project.data / SAMPLE
+    try:
+        noted = json.loads(note.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return place.is_dir() and bool(noted == {"made_of": made_of, "digest": project.task.load(place).digest()})
+
+
+def _refuse_absent(project: Project, besides: str = "") -> None:
+    """Pinning the task as it is now would silently drop sets that are pinned but not on disk."""
+    absent = [name for name in absent_sets(project.settings, project.name) if name != besides]
+    if absent:
+        raise DataMissing(
+            f"data.dvc pins the set {absent[0]!r} of {project.name}, which is not on disk",
+            where=project.data,
+            way_out="Bring it back with `.venv/bin/dvc checkout data.dvc`, or forget it with `.venv/bin/dvc add data`.",
+        )
+
+
+def add(project: Project, path: Path, set_name: str = REAL) -> str:
+    """Check a person's own copy in the upstream layout, then put it into a set and pin it; what was done.
+
+    Samples that the set has already are left as they are.
+
+    Raises:
+        DataMissing: the layout is not found.
+        DataRejected: files cannot be used, or have the name of others in the set; all are named, nothing has changed.
+        BackendError: a stage is running on the data, or the disk is full; nothing has changed.
+    """
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", set_name):
+        raise ParamsError(f"{set_name!r} is no name for a set", where="--set", way_out="Use letters, digits, _ and -.")
+    path = path.resolve()
+    if path.is_relative_to(project.settings.data):
+        raise DataRejected("this lies in data/ already", where=path, way_out="Give a folder outside.")
+    with changing(project):
+        _refuse_absent(project)
+        given = load_given(project.task, path)
+        refuse_problems(given, path)
+        plan = plan_merge(project, given, set_name)
+        if plan.clashes:
+            named = "; ".join(list(plan.clashes.values())[:20])
+            raise DataRejected(
+                f"{len(plan.clashes)} samples clash: {named}",
+                where=path,
+                way_out=f"Rename them, take the old ones out of data/{project.name}/{set_name}, or use another --set.",
+            )
+        if plan.fresh:
+            merge(project, given, plan.fresh, set_name)
+        if plan.fresh or pin_state(project.settings, project.name) != "pinned":
+            pin_data(project.settings, project.name)
+    return _told(project, set_name, len(plan.fresh), len(plan.known))
+
+
+def _told(project: Project, name: str, fresh: int, known: int) -> str:
+    version = data_version(project.settings, project.name)
+    already = f"; {known} were there already" if known else ""
+    said = f"Added {fresh} samples to the set {name} of {project.name}{already} (data version {version})."
+    if name not in (*project.params.data.pretrain, *project.params.data.train):
+        said += f"\nNotice: params.yaml does not use this set; name it under {project.name}.data.train."
+    return said
+
+
+def fetch(project: Project, report: Report) -> str:
+    """Download the published data and add them; what was done.
+
+    Raises:
+        DataMissing: nothing is published, it is not there any more, or credentials lack (says how to give them).
+        DataRejected: what arrived is not what was published.
+        BackendError: the network, the server or the disk failed; the next call goes on where this one stopped.
+    """
+    upstream = project.task.upstream
+    if upstream is None:
+        raise DataMissing(f"nothing is published for {project.name}", way_out="Use `sightline data add`.")
+    folder = _download(project, upstream, report)
+    said = add(project, folder, REAL)
+    return f"{said}\nSource: {upstream.ref}. Licence: {upstream.licence}."
+
+
+def _download(project: Project, upstream: Upstream, report: Report) -> Path:
+    """The folder that holds the published files, unpacked."""
+    if upstream.kind == "kaggle":
+        report.progress(0, 1, f"download {upstream.ref}")
+        folder = download_dataset(upstream.ref)
+        report.progress(1, 1, f"download {upstream.ref}")
+        return folder
+    downloads = project.settings.build / "downloads" / project.name
+    whole = downloads / "files"
+    shutil.rmtree(whole, ignore_errors=True)
+    for file in upstream.files:
+        path = download(file, downloads / "archives", report)
+        if is_archive(path):
+            unpack(path, whole / file.name.partition(".")[0])
+        else:
+            whole.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, whole / file.name)
+    return whole
+
+
+def status(project: Project) -> dict[str, Json]:
+    """What is there: the sets with their counts, the data version and whether it is what is on disk, the inbox."""
+    places = read_splits(project.data / "splits.csv")
+    names = sorted(path.name for path in project.data.glob("[!.]*") if path.is_dir())
+    rows: list[dict[str, Json]] = []
+    for name in names:
+        try:
+            samples = project.task.load(project.data / name).samples
+        except DataError:
+            samples = ()
+        groups = {(one.set, one.group) for one in samples}
+        counts = Counter(places[one.set, one.group].split for one in samples if (one.set, one.group) in places)
+        row = {"set": name, "samples": len(samples), "unusable": sum(bool(one.problem) for one in samples)}
+        rows.append({**row, "groups": len(groups), **{split: counts[split] for split in SPLITS}})
+    state = pin_state(project.settings, project.name)
+    box = look(project, REAL)
+    return {
+        "task": project.name,
+        "data_version": "" if state == "not pinned" else data_version(project.settings, project.name),
+        "state": state,
+        "sets": rows,
+        "inbox": {"ready": len(box.ready), "waiting": list(box.waiting), "refused": dict(box.refused)},
+        "upstream": project.task.upstream.ref if project.task.upstream else "",
+    }
+
+
+def versions(project: Project) -> list[dict[str, Json]]:
+    """Versions of the task's data, newest first."""
+    return [asdict(one) for one in history(project.settings, project.name)]
+
+
+def take_in(project: Project) -> int:
+    """Take new labels from `inbox/<task>/` into the real set, as a new data version; how many samples came.
+
+    Good samples are taken and leave the inbox; what cannot be used stays, listed in `inbox/<task>/refused.txt`; files
+    that are still being written wait for the next call. Killed at any point, the next call goes on.
+
+    Raises:
+        BackendError: a stage is running on the data, or the disk is full; the inbox keeps its files.
+    """
+    if look(project, REAL).is_empty:
+        return 0
+    with changing(project):
+        box = look(project, REAL)
+        list_refused(box)
+        if not box.ready:
+            return 0
+        _refuse_absent(project)
+        if box.fresh:
+            merge(project, box.given, box.fresh, REAL)
+        version = pin_data(project.settings, project.name)
+        keys = sorted(one.key for one in box.ready)
+        document = {"samples": keys, "data_version": version, "refused": dict(box.refused)}
+        last = project.ledger.last(project.name, "intake")
+        if last is None or (last.document["samples"], last.document["data_version"]) != (keys, version):
+            project.ledger.record("intake", project.name, document)
+        box.clear()
+        return len(box.ready)
