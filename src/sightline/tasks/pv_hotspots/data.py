@@ -1,0 +1,297 @@
+"""The upstream layout: thermograms and their JSON annotations, paired by file stem.
+
+    dataset_1/images/NAME.jpg   dataset_1/annotations/NAME.json
+    dataset_2/images/NAME.jpg   dataset_2/annotations/NAME.json
+
+Either folder or both, one level deeper too. A label file is `{"instances": [{"corners": [{"x", "y"} x4], "center",
+"defected_module": bool}]}` in pixels; some copies write `defected_modules`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.geometry import Polygon, clip_polygon, polygon_area, polygon_box
+from sightline.task import Json, Limits, Manifest, Sample
+from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
+
+CLASSES = ("non_defected", "defected")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+DEFECT_KEYS = ("defected_module", "defected_modules")
+
+MIN_VISIBLE_SHARE = 0.25
+"""Modules with less of their area inside the frame are dropped: nobody could judge them."""
+
+BLOCK_GAP_S = 30.0
+"""Frames closer than this show the same panels and form one group."""
+
+_TIMESTAMP = re.compile(r"(?<!\d)(\d{8})[_-](\d{6})(?!\d)")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What one label file says, clipped to the frame.
+
+    Attributes:
+        polygons: visible part of each module, (k, 2) pixels.
+        boxes: (n, 4) x0, y0, x1, y1 of those polygons.
+        classes: (n,) index into CLASSES.
+        dropped: how many modules lie outside the frame with more than three quarters of their area.
+    """
+
+    polygons: tuple[Polygon, ...]
+    boxes: NDArray[np.float64]
+    classes: NDArray[np.int64]
+    dropped: int
+
+
+# ------------------------------------------------------------------------------------------------------- labels
+
+
+def read_labels(path: Path, width: int, height: int) -> Labels:
+    """Read one label file for a frame of `width` x `height` pixels.
+
+    Raises:
+        DataRejected: the file is not what the layout asks for; names the file and the field.
+    """
+    instances = _read_instances(path)
+    polygons: list[Polygon] = []
+    classes: list[int] = []
+    for number, instance in enumerate(instances):
+        where = f"{path}: instances[{number}]"
+        quad = _read_corners(instance, where)
+        defected = _read_class(instance, where)
+        visible = clip_polygon(quad, width, height)
+        area = polygon_area(quad)
+        if area > 0 and polygon_area(visible) >= MIN_VISIBLE_SHARE * area:
+            polygons.append(visible)
+            classes.append(int(defected))
+    boxes = np.array([polygon_box(polygon) for polygon in polygons], dtype=np.float64).reshape(-1, 4)
+    return Labels(tuple(polygons), boxes, np.array(classes, dtype=np.int64), len(instances) - len(polygons))
+
+
+def _read_instances(path: Path) -> Sequence[Mapping[str, Json]]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataRejected("there is no label file", where=path, way_out="Add it, or remove the image.") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataRejected("this is not JSON", where=path, way_out="Export the labels again.") from error
+    instances = document.get("instances") if isinstance(document, dict) else None
+    if not isinstance(instances, list):
+        raise DataRejected("there is no list 'instances'", where=path, way_out=_SEE_LAYOUT)
+    for number, instance in enumerate(instances):
+        if not isinstance(instance, dict):
+            raise DataRejected("this is no object", where=f"{path}: instances[{number}]", way_out=_SEE_LAYOUT)
+    return instances
+
+
+_SEE_LAYOUT = "See the task's README for the layout."
+
+
+def _read_corners(instance: Mapping[str, Json], where: str) -> Polygon:
+    """(4, 2) corners in the order of a simple polygon."""
+    corners = instance.get("corners")
+    if not isinstance(corners, list):
+        raise DataRejected("there is no list 'corners'", where=where, way_out=_SEE_LAYOUT)
+    if len(corners) != 4:
+        raise DataRejected(f"a module has {len(corners)} corners, not 4", where=f"{where}.corners", way_out=_SEE_LAYOUT)
+    quad = np.empty((4, 2))
+    for number, corner in enumerate(corners):
+        for axis, name in enumerate("xy"):
+            value = corner.get(name) if isinstance(corner, dict) else None
+            if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
+                field = f"{where}.corners[{number}].{name}"
+                raise DataRejected("this is not a finite number of pixels", where=field, way_out="Correct the corner.")
+            quad[number, axis] = value
+    # Around their mean: corners that were clicked crosswise would enclose nothing.
+    offset = quad - quad.mean(axis=0)
+    return np.asarray(quad[np.argsort(np.arctan2(offset[:, 1], offset[:, 0]), kind="stable")])
+
+
+def _read_class(instance: Mapping[str, Json], where: str) -> bool:
+    for key in DEFECT_KEYS:
+        if key in instance:
+            value = instance[key]
+            if not isinstance(value, bool):
+                raise DataRejected(
+                    f"the class {value!r} is unknown", where=f"{where}.{key}", way_out="It must be true or false."
+                )
+            return value
+    raise DataRejected(f"the key {DEFECT_KEYS[0]!r} is missing", where=where, way_out=_SEE_LAYOUT)
+
+
+# ----------------------------------------------------------------------------------------------------- manifest
+
+
+def load_manifest(root: Path) -> Manifest:
+    """List the set in `root` (`data/<task>/<set>`).
+
+    Raises:
+        DataMissing: no folder below `root` has the layout.
+    """
+    folders = _find_folders(root)
+    if not folders:
+        raise DataMissing(
+            "there is no dataset_1 or dataset_2 with images/ and annotations/",
+            where=root,
+            way_out="Give the folder that holds dataset_1 and dataset_2.",
+        )
+    samples = [sample for folder in folders for sample in _load_folder(folder, root)]
+    repeated = {name for name, count in Counter(sample.id for sample in samples).items() if count > 1}
+    samples = [replace(s, id=f"{s.group.split('/')[0]}-{s.id}") if s.id in repeated else s for s in samples]
+    return Manifest(root.parent, tuple(samples))
+
+
+def _find_folders(root: Path) -> list[Path]:
+    """`dataset_*` folders in `root`, or one level deeper where a mirror nested them."""
+    for pattern in ("dataset_*", "*/dataset_*"):
+        found = [folder for folder in sorted(root.glob(pattern)) if (folder / "images").is_dir()]
+        if found:
+            return found
+    return []
+
+
+def _load_folder(folder: Path, root: Path) -> list[Sample]:
+    images: dict[str, list[Path]] = {}
+    for path in sorted((folder / "images").iterdir()):
+        if path.suffix.lower() in SUFFIXES:
+            images.setdefault(path.stem, []).append(path)
+    labels = {path.stem: path for path in sorted((folder / "annotations").glob("*.json"))}
+    stems = sorted(images.keys() | labels.keys())
+    groups = time_blocks(stems)
+    return [_load_sample(stem, images.get(stem, []), labels.get(stem), f"{folder.name}/{groups[stem]}", root)
+            for stem in stems]  # fmt: skip
+
+
+def _load_sample(stem: str, images: Sequence[Path], label: Path | None, group: str, root: Path) -> Sample:
+    present = {"image": images[0] if images else None, "labels": label}
+    files = {role: path.relative_to(root).as_posix() for role, path in present.items() if path is not None}
+    digests = {
+        role: hashlib.sha256(path.read_bytes()).hexdigest() for role, path in present.items() if path is not None
+    }
+    figures: dict[str, float] = {}
+    problem = ""
+    try:
+        if len(images) != 1 or label is None:
+            raise _broken_pair(stem, images, label, root)
+        thermogram = read_thermogram(images[0], Limits())
+        figures = sample_figures(thermogram, label)
+    except DataError as error:
+        problem = str(error).replace(f"{root}/", "")
+    return Sample(
+        id=stem,
+        set=root.name,
+        files=files,
+        sha256=digests.get("image", ""),
+        labels_sha256=digests.get("labels", ""),
+        group=group,
+        stratum="defects" if figures.get("defected") else "none",
+        problem=problem,
+        figures=figures,
+    )
+
+
+def _broken_pair(stem: str, images: Sequence[Path], label: Path | None, root: Path) -> DataRejected:
+    if len(images) > 1:
+        return DataRejected(f"{len(images)} images have this name", where=root / images[0], way_out="Keep one of them.")
+    if label is None:
+        return DataRejected(f"the image has no annotations/{stem}.json", where=images[0], way_out="Add or remove it.")
+    return DataRejected(f"the annotation has no images/{stem}.jpg", where=label, way_out="Add or remove it.")
+
+
+def sample_figures(thermogram: Thermogram, label: Path) -> dict[str, float]:
+    """What the gate asks about one sample."""
+    height, width = thermogram.level.shape
+    labels = read_labels(label, width, height)
+    boxes, modules = labels.boxes, len(labels.boxes)
+    outside = (boxes[:, :2] < 0).any(axis=1) | (boxes[:, 2:] > (width, height)).any(axis=1)
+    sides = (boxes[:, 2:] - boxes[:, :2]).min(axis=1) if modules else np.zeros(1)
+    defected = int(labels.classes.sum())
+    return {
+        "width": float(width),
+        "height": float(height),
+        "radiometric": float(thermogram.radiometric),
+        "modules": float(modules),
+        "defected": float(defected),
+        "defected_share": defected / max(modules, 1),
+        "boxes_outside": float(outside.sum()),
+        "dropped": float(labels.dropped),
+        "smallest_side_px": float(sides.min()),
+        "level_spread": float(thermogram.statistics["level_spread"]),
+    }
+
+
+# ------------------------------------------------------------------------------------------------------- groups
+
+
+def time_blocks(stems: Sequence[str], gap_s: float = BLOCK_GAP_S) -> dict[str, str]:
+    """File stem -> group: the first stem of a run of frames less than `gap_s` apart.
+
+    The time is read from the name (YYYYMMDD_HHMMSS), with whatever stands before it as the site. Names without a
+    time are grouped by what precedes their number, where that tells sites apart, else each stands alone.
+    """
+    groups: dict[str, str] = {}
+    last: dict[str, tuple[float, str]] = {}
+    for site, time_s, stem in sorted((site, time_s, stem) for stem in stems for site, time_s in [_parse(stem)]):
+        if math.isnan(time_s):
+            continue
+        before, first = last.get(site, (-math.inf, stem))
+        if time_s - before >= gap_s:
+            first = stem
+        groups[stem], last[site] = first, (time_s, first)
+    untimed = {stem: re.sub(r"[_-]?\d+$", "", stem) for stem in stems if stem not in groups}
+    sites_differ = len(set(untimed.values())) > 1
+    groups |= {stem: (site or stem) if sites_differ else stem for stem, site in untimed.items()}
+    return groups
+
+
+def _parse(stem: str) -> tuple[str, float]:
+    """(what precedes the time, seconds since 1970) of a file stem; NaN where there is no time."""
+    found = _TIMESTAMP.search(stem)
+    if found:
+        try:
+            moment = datetime.strptime("".join(found.groups()), "%Y%m%d%H%M%S").replace(tzinfo=UTC)
+        except ValueError:
+            return stem, math.nan
+        return stem[: found.start()], moment.timestamp()
+    return stem, math.nan
+
+
+# --------------------------------------------------------------------------------------------------------- COCO
+
+
+def coco_document(
+    name: str, size: tuple[int, int], boxes: NDArray[np.float64], classes: Sequence[int], scores: Sequence[float]
+) -> Json:
+    """Predictions of one image of `size` (width, height) as a COCO document with scores."""
+    width, height = size
+    annotations = [
+        {
+            "id": number,
+            "image_id": 1,
+            "category_id": int(kind) + 1,
+            "bbox": [round(float(v), 2) for v in (x0, y0, x1 - x0, y1 - y0)],
+            "area": round(float((x1 - x0) * (y1 - y0)), 2),
+            "iscrowd": 0,
+            "score": round(float(score), 6),
+        }
+        for number, ((x0, y0, x1, y1), kind, score) in enumerate(zip(boxes, classes, scores, strict=True), start=1)
+    ]
+    return {
+        "images": [{"id": 1, "file_name": name, "width": width, "height": height}],
+        "categories": [{"id": number, "name": label} for number, label in enumerate(CLASSES, start=1)],
+        "annotations": annotations,
+    }

@@ -1,0 +1,250 @@
+"""What is computed from the temperature signal itself: the network's input, and the physical features of modules.
+
+A module's feature is its hottest pixel over its median, within a region that keeps clear of the neighbours: the box
+made smaller (the plain baseline), or the module's parallelogram, which the boxes of its neighbours give away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.geometry import shrink_box
+from sightline.tasks.pv_hotspots.params import InputParams, RegionParams
+
+Floats = NDArray[np.float64]
+Level = NDArray[np.float32]
+Quads = NDArray[np.float64]
+"""(n, 4, 2) corners in the order of a polygon."""
+
+
+# ------------------------------------------------------------------------------------------- the network's input
+
+
+@dataclass(frozen=True)
+class Scale:
+    """Robust range of one frame's level: where 0 and 1 of the network's first channel lie."""
+
+    low: float
+    span: float
+
+
+def frame_scale(level: Level, params: InputParams) -> Scale:
+    """Percentiles of a frame; every fourth pixel says as much as all of them."""
+    low, high = np.percentile(level[::4, ::4], [params.low_percentile, params.high_percentile])
+    return Scale(float(low), max(float(high - low), 1e-6))
+
+
+def network_input(level: Level, scale: Scale, params: InputParams) -> NDArray[np.uint8]:
+    """(3, h, w): the scaled level, its contrast to the surroundings of a module, and to those of a cell."""
+    import cv2
+
+    signal = (level - np.float32(scale.low)) / np.float32(scale.span)
+    planes = [signal * params.level_gain + params.level_offset]
+    for sigma_px, gain in zip(params.contrast_sigma_px, params.contrast_gain, strict=True):
+        planes.append((signal - cv2.GaussianBlur(signal, (0, 0), sigma_px)) * gain + 0.5)
+    return np.asarray(np.clip(np.rint(np.stack(planes) * 255), 0, 255).astype(np.uint8))
+
+
+# ----------------------------------------------------------------------------------------------- the plain feature
+
+
+def box_rise(level: Level, boxes: Floats, shrink: float) -> Floats:
+    """(n,) hottest pixel minus median, in units of the level, within each box made smaller by the share `shrink`."""
+    height, width = level.shape
+    corners = np.rint(shrink_box(boxes, shrink)).astype(np.int64).reshape(-1, 4)
+    x0, x1 = (np.clip(corners[:, axis], 0, width) for axis in (0, 2))
+    y0, y1 = (np.clip(corners[:, axis], 0, height) for axis in (1, 3))
+    return np.array([_rise(level[b:d, a:c]) for a, b, c, d in zip(x0, y0, x1, y1, strict=True)], dtype=np.float64)
+
+
+def _rise(values: Level) -> float:
+    return float(values.max() - np.median(values)) if values.size else 0.0
+
+
+# --------------------------------------------------------------------------------------------- the parallelogram
+
+
+def module_quads(boxes: Floats, width: int, height: int) -> Quads:
+    """The parallelogram of each module, from the boxes of all: modules stand in rows and columns.
+
+    Centres of neighbours give the directions of rows and columns as smooth fields over the frame; with them a box
+    has only one parallelogram that touches its four sides. Boxes that the frame cuts are completed to the size of
+    those around them. Where too few neighbours are found the boxes themselves are returned.
+    """
+    fields = _lattice_fields(boxes, width, height)
+    if fields is None:
+        return np.stack([boxes[:, [0, 1]], boxes[:, [2, 1]], boxes[:, [2, 3]], boxes[:, [0, 3]]], axis=1)
+    whole = _complete_boxes(boxes, fields, width, height)
+    centres, sides = (whole[:, :2] + whole[:, 2:]) / 2, whole[:, 2:] - whole[:, :2]
+    row, column = fields.row_slope(centres), fields.column_slope(centres)
+    steep_row, steep_column = np.abs(row), np.abs(column)
+    # width = across + |column| along; height = along + |row| across
+    determinant = np.maximum(1 - steep_row * steep_column, 0.3)
+    across = np.clip((sides[:, 0] - steep_column * sides[:, 1]) / determinant, 0.3 * sides[:, 0], sides[:, 0])
+    along = np.clip((sides[:, 1] - steep_row * sides[:, 0]) / determinant, 0.3 * sides[:, 1], sides[:, 1])
+    u = np.stack([across, row * across], axis=1) / 2
+    v = np.stack([column * along, along], axis=1) / 2
+    return np.stack([centres - u - v, centres + u - v, centres + u + v, centres - u + v], axis=1)
+
+
+Field = Callable[[Floats], Floats]
+"""(n, 2) places -> (n,) values."""
+
+EDGE_PX = 2.0
+"""A box this near to the frame's edge is taken to be cut by it."""
+
+
+@dataclass(frozen=True)
+class _Fields:
+    row_slope: Field  # dy/dx along a row
+    column_slope: Field  # dx/dy along a column
+    log_width: Field
+    log_height: Field
+
+
+def _lattice_fields(boxes: Floats, width: int, height: int) -> _Fields | None:
+    """None where fewer than six pairs of neighbours in rows, or four in columns, are found."""
+    whole = boxes[~_cut_sides(boxes, width, height).any(axis=1)]
+    if len(whole) < 6:
+        return None
+    centres, sides = (whole[:, :2] + whole[:, 2:]) / 2, whole[:, 2:] - whole[:, :2]
+    first, second = np.nonzero(~np.eye(len(whole), dtype=np.bool_))
+    step = centres[second] - centres[first]
+    in_sides = 2 * step / (sides[first] + sides[second])
+    beside = (in_sides[:, 0] > 0.5) & (in_sides[:, 0] < 1.35) & (np.abs(in_sides[:, 1]) < 0.5)
+    below = (in_sides[:, 1] > 0.5) & (in_sides[:, 1] < 1.35) & (np.abs(in_sides[:, 0]) < 0.5)
+    if beside.sum() < 6 or below.sum() < 4:
+        return None
+    middle = (centres[first] + centres[second]) / 2
+    size = (width, height)
+    return _Fields(
+        row_slope=_smooth_field(middle[beside], step[beside, 1] / step[beside, 0], size),
+        column_slope=_smooth_field(middle[below], step[below, 0] / step[below, 1], size),
+        log_width=_smooth_field(centres, np.log(sides[:, 0]), size),
+        log_height=_smooth_field(centres, np.log(sides[:, 1]), size),
+    )
+
+
+def _cut_sides(boxes: Floats, width: int, height: int) -> NDArray[np.bool_]:
+    """(n, 4) which sides lie on the frame's edge."""
+    return np.concatenate([boxes[:, :2] <= EDGE_PX, boxes[:, 2:] >= np.array([width, height]) - EDGE_PX], axis=1)
+
+
+def _complete_boxes(boxes: Floats, fields: _Fields, width: int, height: int) -> Floats:
+    """Boxes that the frame cuts, made as large as their neighbours."""
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    usual = np.exp(np.stack([fields.log_width(centres), fields.log_height(centres)], axis=1))
+    cut = _cut_sides(boxes, width, height)
+    low = np.where(cut[:, :2], np.minimum(boxes[:, :2], boxes[:, 2:] - usual), boxes[:, :2])
+    high = np.where(cut[:, 2:], np.maximum(boxes[:, 2:], boxes[:, :2] + usual), boxes[:, 2:])
+    return np.concatenate([low, high], axis=1)
+
+
+def _smooth_field(places: Floats, values: Floats, size: tuple[int, int]) -> Field:
+    """A quadratic over the frame, fitted with Huber weights and a ridge on its higher terms."""
+    half = np.array(size) / 2
+
+    def terms(at: Floats) -> Floats:
+        x, y = ((at - half) / half).T
+        return np.stack([np.ones(len(at)), x, y, x * x, x * y, y * y], axis=1)
+
+    design, ridge = terms(places), np.diag([1e-6, 0.3, 0.3, 1.0, 1.0, 1.0])
+    weights = np.ones(len(values))
+    for _ in range(5):
+        weighted = design.T * weights
+        coefficients = np.linalg.solve(weighted @ design + ridge, weighted @ values)
+        residual = np.abs(values - design @ coefficients)
+        spread = max(1.4826 * float(np.median(residual)), 1e-3)
+        weights = 1 / np.maximum(1, residual / (1.5 * spread))
+    return lambda at: np.asarray(terms(at) @ coefficients)
+
+
+# ------------------------------------------------------------------------------------------------------ measuring
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What the temperature signal says about each of n modules, in units of the level it was measured on.
+
+    Attributes:
+        rise: hottest pixel of the eroded parallelogram minus the module's median.
+        over_neighbours: hottest pixel minus the median of the modules around.
+        median: of the module.
+    """
+
+    rise: Floats
+    over_neighbours: Floats
+    median: Floats
+
+
+def measure_modules(signals: Sequence[Level], boxes: Floats, params: RegionParams) -> list[Measured]:
+    """Measure the modules of one frame by their boxes (n, 4) on each of its `signals` (h, w)."""
+    height, width = signals[0].shape
+    hottest, median = np.zeros((2, len(signals), len(boxes)))
+    for index, quad in enumerate(module_quads(boxes, width, height)):
+        part, mask = _region(quad, (height, width), params)
+        for number, signal in enumerate(signals):
+            values = signal[part][mask]
+            if values.size:
+                hottest[number, index], median[number, index] = values.max(), np.median(values)
+    around = [_neighbour_median(boxes, values, params.neighbours) for values in median]
+    return [Measured(hot - mid, hot - near, mid) for hot, mid, near in zip(hottest, median, around, strict=True)]
+
+
+def _region(
+    quad: Floats, shape: tuple[int, int], params: RegionParams
+) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+    """The parallelogram eroded by `erode_px`, or all of it where fewer than `min_px` pixels would be left.
+
+    Returns:
+        Where its bounding box lies in the frame, and which pixels of that belong to it.
+    """
+    import cv2
+
+    size = shape[::-1]
+    low = np.clip(np.floor(quad.min(axis=0)).astype(int) - 1, 0, size)
+    high = np.clip(np.ceil(quad.max(axis=0)).astype(int) + 2, low, size)
+    mask = np.zeros((high - low)[::-1], dtype=np.uint8)
+    part = (slice(low[1], high[1]), slice(low[0], high[0]))
+    if not mask.size:
+        return part, mask > 0
+    cv2.fillConvexPoly(mask, np.rint(quad - low).astype(np.int32), 1)
+    side = 2 * params.erode_px + 1
+    eroded = cv2.erode(mask, np.ones((side, side), dtype=np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
+    return part, (eroded if int(eroded.sum()) >= params.min_px else mask) > 0
+
+
+def _neighbour_median(boxes: Floats, medians: Floats, count: int) -> Floats:
+    """(n,) median of the `count` nearest modules' medians; of the module itself where it stands alone."""
+    if len(boxes) < 2:
+        return medians.copy()
+    centres = (boxes[:, :2] + boxes[:, 2:]) / 2
+    distance = np.linalg.norm(centres[:, None] - centres[None], axis=-1)
+    np.fill_diagonal(distance, np.inf)
+    nearest = np.argsort(distance, axis=1, kind="stable")[:, : min(count, len(boxes) - 1)]
+    return np.asarray(np.median(medians[nearest], axis=1))
+
+
+# ------------------------------------------------------------------------------------------------------ severity
+
+SEVERITIES = ("unknown", "low", "medium", "high")
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What the user must know for a severity: the irradiance, and that the camera was calibrated."""
+
+    irradiance_w_per_m2: float
+    calibrated: bool
+
+
+def severity(rise_k: float, conditions: Conditions | None) -> str:
+    """low: below 10 K at 1000 W/m2; medium: below 20 K; high; unknown where the conditions are not known."""
+    if conditions is None or not conditions.calibrated or conditions.irradiance_w_per_m2 <= 0:
+        return "unknown"
+    at_standard = rise_k * 1000 / conditions.irradiance_w_per_m2
+    return SEVERITIES[1 + int(np.searchsorted((10.0, 20.0), at_standard, side="right"))]

@@ -1,0 +1,230 @@
+"""Judging boxes: sufficient statistics a frame, and pooled metrics of weighted frames.
+
+Average precision as COCO defines it (101 recall points, greedy matching by score): pooled over all frames of a split,
+so it is no mean of per-frame figures. The weights say how often each frame is drawn by the bootstrap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.geometry import box_iou
+from sightline.task import Json, Rows
+from sightline.tasks.pv_hotspots.data import CLASSES, Labels
+
+Floats = NDArray[np.float64]
+
+IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
+RECALL_POINTS = np.linspace(0, 1, 101)
+FALSE_ALARMS_PER_IMAGE = 0.1
+
+KINDS = ("module", *CLASSES)
+"""What is judged: modules whatever their class, and each class."""
+
+
+@dataclass(frozen=True)
+class Detections:
+    """Boxes of one frame with what the model thinks of them.
+
+    Attributes:
+        boxes: (n, 4) x0, y0, x1, y1 in pixels.
+        objectness: (n,) probability of being a module.
+        defect: (n,) probability of the module's being defected.
+    """
+
+    boxes: Floats
+    objectness: Floats
+    defect: Floats
+
+    def scores(self, kind: str) -> Floats:
+        """(n,) by which the boxes are ranked when `kind` is judged."""
+        match kind:
+            case "module":
+                return self.objectness
+            case "defected":
+                return self.defect
+            case _:
+                return self.objectness * (1 - self.defect)
+
+
+def match(boxes: Floats, scores: Floats, truth: Floats) -> NDArray[np.bool_]:
+    """(n, 10) whether each box finds a true box of its own at each of IOU_THRESHOLDS.
+
+    Boxes choose in the order of their scores, each the free true box it overlaps most.
+    """
+    hits = np.zeros((len(boxes), len(IOU_THRESHOLDS)), dtype=np.bool_)
+    if not len(truth):
+        return hits
+    overlap = box_iou(boxes, truth)
+    for level, threshold in enumerate(IOU_THRESHOLDS):
+        free = np.ones(len(truth), dtype=np.bool_)
+        for index in np.argsort(-scores, kind="stable"):
+            candidates = np.where(free, overlap[index], -1.0)
+            best = int(candidates.argmax())
+            if candidates[best] >= threshold:
+                free[best], hits[index, level] = False, True
+    return hits
+
+
+def frame_statistics(found: Detections, labels: Labels, threshold: float) -> dict[str, Json]:
+    """What judging one frame leaves.
+
+    truth: number of true boxes of each kind; hits: a bit for each of IOU_THRESHOLDS; modules: label and defect
+    probability of each true module (0 where it was not found); confusion: rows truth, columns answer at `threshold`,
+    the last of each meaning "no module".
+    """
+    statistics: dict[str, Json] = {}
+    bits = 1 << np.arange(len(IOU_THRESHOLDS))
+    for kind in KINDS:
+        chosen = labels.boxes if kind == "module" else labels.boxes[labels.classes == CLASSES.index(kind)]
+        scores = found.scores(kind)
+        hits = match(found.boxes, scores, chosen) @ bits
+        statistics[kind] = {"truth": len(chosen), "score": _rounded(scores), "hits": [int(value) for value in hits]}
+    partner = _partners(found, labels)
+    seen = np.append(found.defect, 0.0)[partner]  # the index -1 reads the 0 of a module that was missed
+    statistics["modules"] = {"label": labels.classes.tolist(), "score": _rounded(seen)}
+    statistics["confusion"] = _confusion(found, labels, partner, threshold)
+    return statistics
+
+
+def _rounded(values: Floats) -> list[float]:
+    return [round(float(value), 7) for value in values]
+
+
+def _partners(found: Detections, labels: Labels) -> NDArray[np.int64]:
+    """(m,) index of the box that found each true module at an overlap of one half; -1 where none did."""
+    partner = np.full(len(labels.boxes), -1, dtype=np.int64)
+    overlap = box_iou(found.boxes, labels.boxes)
+    for index in np.argsort(-found.objectness, kind="stable"):
+        candidates = np.where(partner < 0, overlap[index], -1.0)
+        if len(candidates) and candidates.max() >= IOU_THRESHOLDS[0]:
+            partner[int(candidates.argmax())] = index
+    return partner
+
+
+def _confusion(found: Detections, labels: Labels, partner: NDArray[np.int64], threshold: float) -> list[list[int]]:
+    nothing = len(CLASSES)
+    answer = np.append((found.defect >= threshold).astype(np.int64), nothing)
+    matrix = np.zeros((nothing + 1, nothing + 1), dtype=np.int64)
+    np.add.at(matrix, (labels.classes, answer[partner]), 1)
+    alone = np.setdiff1d(np.arange(len(found.boxes)), partner)
+    np.add.at(matrix, (nothing, answer[alone]), 1)
+    rows: list[list[int]] = matrix.tolist()
+    return rows
+
+
+# ------------------------------------------------------------------------------------------------- pooled metrics
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """All boxes of all frames for one kind, best first."""
+
+    frame: NDArray[np.int64]  # (n,) which row each box is of
+    score: Floats  # (n,)
+    hits: NDArray[np.bool_]  # (10, n)
+    truth: Floats  # (rows,) number of true boxes
+
+
+class Pool:
+    """Rows made into arrays once, so that a thousand resamples take seconds."""
+
+    def __init__(self, rows: Rows) -> None:
+        self.rows = rows
+        self.rankings = {kind: _rank([row.statistics[kind] for row in rows]) for kind in KINDS}
+        modules = [row.statistics["modules"] for row in rows]
+        self._frame = np.repeat(np.arange(len(rows)), [len(part["label"]) for part in modules])
+        self._label = np.array([label for part in modules for label in part["label"]], dtype=np.float64)
+        scores = np.array([score for part in modules for score in part["score"]], dtype=np.float64)
+        self._distinct, self._place = np.unique(scores, return_inverse=True)
+
+    def score(self, weights: Floats) -> dict[str, float]:
+        """Pooled metrics; NaN where a class has no true box."""
+        precision = {kind: _average_precision(self.rankings[kind], weights) for kind in KINDS}
+        return {
+            "ap50_defected": precision["defected"][0],
+            "ap50_95_defected": float(np.mean(precision["defected"])),
+            "ap50_non_defected": precision["non_defected"][0],
+            "ap50_95_non_defected": float(np.mean(precision["non_defected"])),
+            "map50": float(np.mean([precision[name][0] for name in CLASSES])),
+            "ap50_module": precision["module"][0],
+            "ap50_95_module": float(np.mean(precision["module"])),
+            "recall_defected_at_fa_0_1": _recall_at_false_alarms(self.rankings["defected"], weights),
+            "auc_module": self._auc(weights),
+        }
+
+    def _auc(self, weights: Floats) -> float:
+        """Probability that a defected module scores above a healthy one (ties count half)."""
+        drawn = weights[self._frame]
+        size = len(self._distinct)
+        positive = np.bincount(self._place, drawn * self._label, minlength=size)
+        negative = np.bincount(self._place, drawn * (1 - self._label), minlength=size)
+        pairs = positive.sum() * negative.sum()
+        below = np.cumsum(negative) - negative / 2
+        return float((positive * below).sum() / pairs) if pairs else float("nan")
+
+
+def _rank(parts: Sequence[Mapping[str, Json]]) -> _Ranking:
+    frame = np.repeat(np.arange(len(parts)), [len(part["score"]) for part in parts])
+    score = np.array([value for part in parts for value in part["score"]], dtype=np.float64)
+    masks = np.array([value for part in parts for value in part["hits"]], dtype=np.int64)
+    order = np.argsort(-score, kind="stable")
+    hits = (masks[order][None] >> np.arange(len(IOU_THRESHOLDS))[:, None]) & 1 == 1
+    truth = np.array([part["truth"] for part in parts], dtype=np.float64)
+    return _Ranking(frame[order], score[order], hits, truth)
+
+
+def _average_precision(ranking: _Ranking, weights: Floats) -> list[float]:
+    """At each of IOU_THRESHOLDS."""
+    truth = float(ranking.truth @ weights)
+    if truth == 0:
+        return [float("nan")] * len(IOU_THRESHOLDS)
+    recall, precision = _curves(ranking, weights, truth)
+    values = []
+    for level in range(len(IOU_THRESHOLDS)):
+        envelope = np.append(np.maximum.accumulate(precision[level, ::-1])[::-1], 0.0)
+        values.append(float(envelope[np.searchsorted(recall[level], RECALL_POINTS)].mean()))
+    return values
+
+
+def _curves(ranking: _Ranking, weights: Floats, truth: float) -> tuple[Floats, Floats]:
+    """Recall and precision (10, n) after each box."""
+    drawn = weights[ranking.frame]
+    found = np.cumsum(ranking.hits * drawn, axis=1)
+    answers = np.cumsum(drawn)
+    return found / truth, np.divide(found, answers, out=np.zeros_like(found), where=answers > 0)
+
+
+def _recall_at_false_alarms(ranking: _Ranking, weights: Floats) -> float:
+    """Largest recall at an IoU of one half with at most FALSE_ALARMS_PER_IMAGE, pooled."""
+    truth = float(ranking.truth @ weights)
+    if truth == 0:
+        return float("nan")
+    drawn = weights[ranking.frame]
+    hits = ranking.hits[0]
+    allowed = np.cumsum(drawn * ~hits) <= FALSE_ALARMS_PER_IMAGE * weights.sum()
+    # Boxes with the same score stand or fall together: a threshold cannot tell them apart.
+    last_of_score = np.append(np.diff(ranking.score) != 0, True)[: len(hits)]
+    reachable = np.cumsum(drawn * hits)[allowed & last_of_score]
+    return float(reachable.max() / truth) if len(reachable) else 0.0
+
+
+def plots(rows: Rows) -> dict[str, Json]:
+    """The precision-recall curve on `defected` at an IoU of one half, and the confusion matrix."""
+    ranking = Pool(rows).rankings["defected"]
+    ones = np.ones(len(rows))
+    recall, precision = _curves(ranking, ones, max(float(ranking.truth.sum()), 1.0))
+    confusion = np.sum([np.array(row.statistics["confusion"]) for row in rows], axis=0)
+    return {
+        "precision_recall_defected": {
+            "x": _rounded(recall[0]),
+            "y": _rounded(precision[0]),
+            "xlabel": "recall of defected modules (IoU 0.5)",
+            "ylabel": "precision",
+        },
+        "confusion": {"matrix": confusion.tolist(), "labels": [*CLASSES, "no module"]},
+    }

@@ -1,0 +1,305 @@
+"""A trained model of this task: reading, predicting, drawing, saving and restoring. Needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from sightline.errors import ModelMissing, ModelRejected
+from sightline.task import Card, Json, Limits, Prediction
+from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
+from sightline.tasks.pv_hotspots.detector import Boxes, Detector
+from sightline.tasks.pv_hotspots.feature import (
+    Conditions,
+    Floats,
+    Measured,
+    box_rise,
+    measure_modules,
+    severity,
+)
+from sightline.tasks.pv_hotspots.metrics import Detections
+from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams, RegionParams
+from sightline.tasks.pv_hotspots.scoring import Scorer
+from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_thermogram
+
+NAME = "pv_hotspots"
+WEIGHTS = "detector.safetensors"
+GRAPHS = {"float32": "detector.onnx", "int8": "detector.int8.onnx"}
+Precision = Literal["float32", "int8"]
+
+_TYPICAL_RISE = 60.0
+"""Counts by which the hottest pixel of a healthy module exceeds its median, in radiometric frames."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that turns the network's answers into modules; kept in the card's `preprocessing`."""
+
+    input: InputParams
+    detection: DetectionParams
+    region: RegionParams
+    shrink: float
+    scorer: Scorer
+    precision: Precision = "float32"
+
+    def document(self) -> dict[str, Json]:
+        """As JSON, for the card."""
+        parts = {name: getattr(self, name).model_dump(mode="json") for name in ("input", "detection", "region")}
+        return {**parts, "shrink": self.shrink, "scorer": self.scorer.document(), "precision": self.precision}
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Json]) -> Recipe:
+        """Read what `document` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it does not fit.
+        """
+        if document["precision"] not in GRAPHS:
+            raise ValueError(f"precision {document['precision']!r}")
+        return cls(
+            input=InputParams.model_validate(document["input"]),
+            detection=DetectionParams.model_validate(document["detection"]),
+            region=RegionParams.model_validate(document["region"]),
+            shrink=float(document["shrink"]),
+            scorer=Scorer.from_document(document["scorer"]),
+            precision=document["precision"],
+        )
+
+
+# ------------------------------------------------------------------------------------------------------ features
+
+
+def module_features(
+    thermogram: Thermogram, found: Boxes, measured: Measured, shrink: float, region: RegionParams
+) -> dict[str, Floats]:
+    """What the scorer may use of each module, on logarithmic scales.
+
+    network: the log odds of the network's probability of `defected`; box and region: the logarithm of the hottest
+    pixel over the median in the shrunk box, and in the parallelogram of the module.
+    """
+    share = np.clip(found.classes[:, 1], 1e-6, 1 - 1e-6)
+    box = box_rise(thermogram.level, found.boxes, shrink)
+    unit = _unit(thermogram, measured.rise)
+    return {
+        "network": np.log(share / (1 - share)),
+        "box": np.log(np.maximum(box / unit, 1.0)),
+        "region": np.log(np.maximum(measured.rise / unit, 1.0)),
+    }
+
+
+def _unit(thermogram: Thermogram, rise: Floats) -> float:
+    """How many levels make a count. Without radiometry the palette is stretched over each frame, so the frame's
+    ordinary modules serve as the measure."""
+    if thermogram.radiometric or not len(rise):
+        return 1.0
+    return max(float(np.median(rise)) / _TYPICAL_RISE, 1e-6)
+
+
+@dataclass(frozen=True)
+class Modules:
+    """The modules of one frame with all that is known of them; n of each."""
+
+    found: Boxes
+    defect: Floats  # probability of being defected
+    rise: Floats  # hottest pixel over the neighbours' median: kelvin, or levels without radiometry
+
+    @property
+    def detections(self) -> Detections:
+        """What is judged."""
+        return Detections(self.found.boxes, self.found.objectness, self.defect)
+
+
+# --------------------------------------------------------------------------------------------------------- model
+
+
+@dataclass
+class HotspotModel:
+    """See `sightline.task.Model`.
+
+    Attributes:
+        card: as saved; its `files` lists the weights.
+        files: name -> content of the weights.
+        precision: which graph answers; what the card says, unless set otherwise before the first answer.
+        threads: of the ONNX session; None: see `detector.Detector`.
+        conditions: irradiance and calibration, where the user knows them; without, no severity is given.
+    """
+
+    card: Card
+    files: Mapping[str, bytes] = field(repr=False)
+    precision: Precision | None = None
+    threads: int | None = None
+    conditions: Conditions | None = None
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """From the card."""
+        return Recipe.from_document(self.card.preprocessing)
+
+    @cached_property
+    def detector(self) -> Detector:
+        """The session, opened at the first answer."""
+        graph = self.files[GRAPHS[self.precision or self.recipe.precision]]
+        return Detector(graph, self.recipe.input, self.recipe.detection, self.threads)
+
+    def read(self, source: Path | bytes, limits: Limits) -> Thermogram:
+        """Decode a thermogram. Raises DataMissing or DataRejected."""
+        return read_thermogram(source, limits)
+
+    def modules(self, thermogram: Thermogram) -> Modules:
+        """Find and measure the modules of one frame; those most likely defected first."""
+        recipe = self.recipe
+        found = self.detector(thermogram.level)
+        signals = [thermogram.level] if thermogram.celsius is None else [thermogram.level, thermogram.celsius]
+        measured = measure_modules(signals, found.boxes, recipe.region)
+        features = module_features(thermogram, found, measured[0], recipe.shrink, recipe.region)
+        defect = recipe.scorer.probability(features)
+        order = np.argsort(-defect, kind="stable")
+        ranked = Boxes(found.boxes[order], found.classes[order], found.embedding)
+        return Modules(ranked, defect[order], measured[-1].over_neighbours[order])
+
+    def predict(self, batch: Sequence[Thermogram]) -> list[Prediction]:
+        """Answer frames, each by itself: one at a time is fastest on a CPU, and no answer depends on another."""
+        return [self.answer(thermogram, self.modules(thermogram)) for thermogram in batch]
+
+    def answer(self, thermogram: Thermogram, modules: Modules) -> Prediction:
+        """The prediction of one frame from its modules."""
+        height, width = thermogram.level.shape
+        defected = (modules.defect >= self.card.thresholds["defected"]).astype(np.int64)
+        scores = np.where(defected == 1, modules.defect, 1 - modules.defect)
+        document = {
+            "image": {"width": width, "height": height, "sha256": thermogram.sha256},
+            "radiometric": thermogram.radiometric,
+            "modules": [self._module(thermogram, modules, index, defected, scores) for index in range(len(defected))],
+        }
+        return Prediction(
+            row=_flat_row(thermogram, modules, defected),
+            embedding=modules.found.embedding,
+            document=document,
+            exports={
+                "coco.json": coco_document(
+                    Path(thermogram.name).name, (width, height), modules.found.boxes, defected.tolist(), scores.tolist()
+                )
+            },
+        )
+
+    def _module(
+        self, thermogram: Thermogram, modules: Modules, index: int, defected: NDArray[np.int64], scores: Floats
+    ) -> dict[str, Json]:
+        in_kelvin = thermogram.celsius is not None
+        rise = float(modules.rise[index])
+        calibrated = in_kelvin and self.conditions is not None and self.conditions.calibrated
+        return {
+            "box": [round(float(value), 2) for value in modules.found.boxes[index]],
+            "class": CLASSES[defected[index]],
+            "score": round(float(scores[index]), 6),
+            "defect_probability": round(float(modules.defect[index]), 6),
+            "objectness": round(float(modules.found.objectness[index]), 6),
+            "rise": round(rise, 2),
+            "rise_unit": "K" if in_kelvin else "level",
+            "rise_calibrated": calibrated,
+            "severity": severity(rise, self.conditions if in_kelvin and defected[index] else None),
+        }
+
+    def draw(self, source: Thermogram, prediction: Prediction) -> NDArray[np.uint8]:
+        """The picture with the modules' boxes: defected ones bold, with their rise."""
+        import cv2
+
+        picture = np.ascontiguousarray(source.picture).copy()
+        for module in reversed(prediction.document["modules"]):
+            x0, y0, x1, y1 = (round(value) for value in module["box"])
+            is_defected = module["class"] == CLASSES[1]
+            cv2.rectangle(picture, (x0, y0), (x1, y1), *(((255, 0, 0), 2) if is_defected else ((0, 255, 0), 1)))
+            if is_defected:
+                text = f"{module['rise']:+.0f} {module['rise_unit']}"
+                for colour, weight in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+                    cv2.putText(picture, text, (x0, max(y0 - 4, 12)), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, weight)
+        return np.asarray(picture, dtype=np.uint8)
+
+    def save(self, directory: Path) -> None:
+        """Write the weights and the card into an empty directory."""
+        for name, content in self.files.items():
+            (directory / name).write_bytes(content)
+        (directory / "card.json").write_text(self.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _flat_row(thermogram: Thermogram, modules: Modules, defected: NDArray[np.int64]) -> dict[str, float | int | str]:
+    count = len(defected)
+    sides = modules.found.boxes[:, 2:] - modules.found.boxes[:, :2]
+    row: dict[str, float | int | str] = {f"input_{name}": value for name, value in thermogram.statistics.items()}
+    row |= {
+        "output_modules": count,
+        "output_defected": int(defected.sum()),
+        "output_defected_share": float(defected.mean()) if count else 0.0,
+        "output_objectness": float(modules.found.objectness.mean()) if count else 0.0,
+        "output_largest_defect_probability": float(modules.defect.max(initial=0.0)),
+        "output_largest_rise": float(modules.rise.max(initial=0.0)),
+        "output_module_side_px": float(np.sqrt(sides.prod(axis=1)).mean()) if count else 0.0,
+    }
+    return row
+
+
+# ------------------------------------------------------------------------------------------------------- restore
+
+
+def make_card(
+    candidate: str,
+    recipe: Recipe,
+    thresholds: Mapping[str, float],
+    provenance: Mapping[str, Json],
+    files: Mapping[str, bytes],
+) -> Card:
+    """The card of a newly trained model."""
+    return Card(
+        task=NAME,
+        candidate=candidate,
+        classes=CLASSES,
+        formats=FORMATS,
+        preprocessing=recipe.document(),
+        thresholds=dict(thresholds),
+        provenance=dict(provenance),
+        files={name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
+    )
+
+
+def restore_model(directory: Path) -> HotspotModel:
+    """Read a saved model.
+
+    Raises:
+        ModelMissing: there is no card.
+        ModelRejected: the card or a file is not what was saved.
+    """
+    path = directory / "card.json"
+    try:
+        card = Card.model_validate_json(path.read_text(encoding="utf-8"))
+        recipe = Recipe.from_document(card.preprocessing)
+    except FileNotFoundError as error:
+        raise ModelMissing("there is no card.json", where=directory, way_out="Give a saved model.") from error
+    except (OSError, ValidationError, KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
+        raise ModelRejected("the card is not one of this task's", where=path, way_out=_AGAIN) from error
+    wanted = {WEIGHTS, *GRAPHS.values()}
+    if card.task != NAME or card.classes != CLASSES or set(card.files) != wanted or "defected" not in card.thresholds:
+        raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=_AGAIN)
+    files = {name: _read_verified(directory / name, digest) for name, digest in card.files.items()}
+    return HotspotModel(card, files, precision=recipe.precision)
+
+
+_AGAIN = "Train it again, or fetch it from the registry again."
+
+
+def _read_verified(path: Path, digest: str) -> bytes:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelRejected("a file of the model is missing", where=path, way_out=_AGAIN) from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise ModelRejected("the file is not the one that was saved (SHA-256)", where=path, way_out=_AGAIN)
+    return content

@@ -1,0 +1,99 @@
+"""The task: hot spots on photovoltaic modules, from infrared. See README.md beside this file."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ParamsError
+from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, TrainingData
+from sightline.tasks.pv_hotspots import metrics
+from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
+from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, restore_model
+from sightline.tasks.pv_hotspots.params import CANDIDATES, Params
+from sightline.tasks.pv_hotspots.sample import write_sample
+
+
+class PvHotspots:
+    """See `sightline.task.Task`."""
+
+    name = NAME
+    candidates = CANDIDATES
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self._pool: metrics.Pool | None = None
+
+    def sample(self, root: Path, report: Report) -> None:
+        """Write the synthetic set into `root`."""
+        write_sample(root, self.params.sample, report)
+
+    def load(self, root: Path) -> Manifest:
+        """List the set in `root`. Raises DataMissing where the layout is not found."""
+        return load_manifest(root)
+
+    def expectations(self) -> Sequence[Expectation]:
+        """What the gate asks of frames and boxes."""
+        gate = self.params.gate
+        return (
+            Expectation("between", "a thermogram's width", "width", *gate.side_px),
+            Expectation("between", "a thermogram's height", "height", *gate.side_px),
+            Expectation("between", "a frame shows modules, and not the whole farm", "modules", *gate.modules),
+            Expectation("between", "boxes lie inside the frame", "boxes_outside", 0, 0),
+            Expectation("between", "the picture shows a difference of temperature", "level_spread", gate.level_spread),
+            Expectation(
+                "mean_between", "defects are rare, and not absent", "defected_share", *gate.defected_share_mean
+            ),
+            Expectation("one_of", "what a split balances", "stratum", values=("defects", "none")),
+            Expectation(
+                "between",
+                "boxes are large enough to look at",
+                "smallest_side_px",
+                gate.smallest_module_px,
+                severity="warning",
+            ),
+        )
+
+    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> HotspotModel:
+        """Fit one candidate. Raises ParamsError where it is none of `candidates`."""
+        from sightline.tasks.pv_hotspots.train import train_model
+
+        if candidate not in self.candidates:
+            known = ", ".join(self.candidates)
+            raise ParamsError(f"there is no candidate {candidate!r}", where=NAME, way_out=f"Known: {known}.")
+        return train_model(candidate, data, self.params.train, self.params.seed, work, report)
+
+    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+        """Compare the model's answers with the labels, a row a frame."""
+        if not isinstance(model, HotspotModel):
+            raise TypeError(f"a {type(model).__name__} is no model of {NAME}")
+        rows = []
+        for number, sample in enumerate(data.samples, start=1):
+            thermogram = model.read(data.path(sample), Limits())
+            height, width = thermogram.level.shape
+            labels = read_labels(data.path(sample, "labels"), width, height)
+            modules = model.modules(thermogram)
+            statistics = metrics.frame_statistics(modules.detections, labels, model.card.thresholds["defected"])
+            answer = model.answer(thermogram, modules)
+            embedding = tuple(round(float(value), 6) for value in answer.embedding)
+            rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
+            report.progress(number, len(data), f"frame {number}/{len(data)}")
+        return rows
+
+    def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
+        """Pooled metrics; see `metrics.Pool.score`."""
+        if self._pool is None or self._pool.rows is not rows:
+            self._pool = metrics.Pool(rows)  # the bootstrap asks a thousand times about the same rows
+        return self._pool.score(weights)
+
+    def plots(self, rows: Rows) -> Mapping[str, Json]:
+        """The precision-recall curve and the confusion matrix."""
+        return metrics.plots(rows)
+
+    @staticmethod
+    def restore(directory: Path) -> HotspotModel:
+        """Read a saved model. Raises ModelMissing or ModelRejected."""
+        return restore_model(directory)

@@ -1,0 +1,235 @@
+"""Training: one detector, shared by all candidates, then what turns its boxes into probabilities.
+
+work/detector/                 shared: checkpoints, then the finished weights and graphs
+    detector.safetensors  detector.onnx  detector.int8.onnx  finished.json
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataRejected, ParamsError
+from sightline.files import sha256_file, write_json
+from sightline.geometry import box_iou
+from sightline.task import Limits, Manifest, Report, TrainingData
+from sightline.tasks.pv_hotspots.augment import Frame, Windows
+from sightline.tasks.pv_hotspots.data import Labels, read_labels
+from sightline.tasks.pv_hotspots.detector import Boxes, Detector, fit_frame
+from sightline.tasks.pv_hotspots.feature import Floats, Measured, box_rise, measure_modules
+from sightline.tasks.pv_hotspots.metrics import Detections, Pool, frame_statistics
+from sightline.tasks.pv_hotspots.model import (
+    GRAPHS,
+    WEIGHTS,
+    HotspotModel,
+    Recipe,
+    make_card,
+    module_features,
+)
+from sightline.tasks.pv_hotspots.params import TrainParams
+from sightline.tasks.pv_hotspots.scoring import best_threshold, fit_scorer
+from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
+
+if TYPE_CHECKING:
+    from sightline.tasks.pv_hotspots.yolo import State
+
+FEATURES = {"fused": ("network", "region", "box"), "network": ("network",), "feature": ("box",)}
+"""What each candidate's probability is made of."""
+
+
+def train_model(
+    candidate: str, data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
+) -> HotspotModel:
+    """Fit one candidate; see `sightline.task.Task.train`.
+
+    Raises:
+        DataRejected: no sample can be used, or a start of another kind was given.
+        ParamsError: the weights that params name are not there or not those.
+    """
+    examples = [_read_example(data.train, index) for index in range(len(data.train)) if usable(data.train, index)]
+    if not examples:
+        raise DataRejected(
+            "no labelled frame is left to train on", where=data.train.root, way_out="Add frames, or mend those listed."
+        )
+    files = _detector_files(examples, data, params, seed, work / "detector", report)
+    report.progress(1, 1, "scores")
+    recipe, threshold = fit_recipe(candidate, files[GRAPHS["float32"]], examples, params)
+    provenance = {
+        "seed": seed,
+        "parameters": params.model_dump(mode="json"),
+        "train": data.train.digest(),
+        "train_samples": len(examples),
+        "start": _start_provenance(data),
+    }
+    return HotspotModel(make_card(candidate, recipe, {"defected": threshold}, provenance, files), files)
+
+
+def usable(manifest: Manifest, index: int) -> bool:
+    """Whether a sample has both its files and no problem."""
+    sample = manifest.samples[index]
+    return not sample.problem and "labels" in sample.files
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled frame."""
+
+    thermogram: Thermogram
+    labels: Labels
+
+    @property
+    def frame(self) -> Frame:
+        """What the detector is trained on."""
+        return Frame(self.thermogram.level, self.labels.polygons, self.labels.classes)
+
+
+def _read_example(manifest: Manifest, index: int) -> Example:
+    sample = manifest.samples[index]
+    thermogram = read_thermogram(manifest.path(sample), Limits())
+    height, width = thermogram.level.shape
+    return Example(thermogram, read_labels(manifest.path(sample, "labels"), width, height))
+
+
+def _start_provenance(data: TrainingData) -> dict[str, Any] | None:
+    if data.start is None:
+        return None
+    return {"train": data.start.card.provenance.get("train"), "weights": data.start.card.files.get(WEIGHTS)}
+
+
+# ------------------------------------------------------------------------------------------------------ detector
+
+
+def _detector_files(
+    examples: Sequence[Example], data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
+) -> dict[str, bytes]:
+    """The weights and graphs, trained unless an earlier candidate did."""
+    done = work / "finished.json"
+    if not done.exists():
+        work.mkdir(parents=True, exist_ok=True)
+        _train_detector(examples, data, params, seed, work, report)
+        names = [WEIGHTS, *GRAPHS.values()]
+        write_json(done, {name: sha256_file(work / name) for name in names})
+        shutil.rmtree(work / "ultralytics", ignore_errors=True)
+        shutil.rmtree(work / "checkpoint", ignore_errors=True)
+    digests = json.loads(done.read_text(encoding="utf-8"))
+    for name, digest in digests.items():
+        if sha256_file(work / name) != digest:
+            raise DataRejected("the finished weights were changed", where=work / name, way_out=f"Delete {work}.")
+    return {name: (work / name).read_bytes() for name in digests}
+
+
+def _train_detector(
+    examples: Sequence[Example], data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
+) -> None:
+    from safetensors.torch import save_file
+
+    from sightline.tasks.pv_hotspots import yolo
+    from sightline.tasks.pv_hotspots.quantise import quantise_graph
+
+    start = _start_state(data, params, work)
+    schedule = params.scratch if start is None else params.continued
+    windows = Windows([example.frame for example in examples], schedule.windows, params.augment, params.input, seed)
+    state = yolo.train_detector(windows, schedule, start, params.class_weights, work, report)
+    save_file(state, work / WEIGHTS)
+    report.progress(0, 1, "graphs")
+    yolo.export_graph(state, params.input, work / GRAPHS["float32"])
+    spread = np.linspace(0, len(examples) - 1, min(params.calibration_frames, len(examples))).round().astype(int)
+    pictures = [fit_frame(examples[index].thermogram.level, params.input)[0] for index in spread]
+    quantise_graph(work / GRAPHS["float32"], pictures, work / GRAPHS["int8"])
+    report.progress(1, 1, "graphs")
+
+
+def _start_state(data: TrainingData, params: TrainParams, work: Path) -> State | None:
+    """The weights to begin with: those of the earlier fit, else those that params name, else none."""
+    from sightline.tasks.pv_hotspots.yolo import read_start
+
+    if data.start is not None:
+        if not isinstance(data.start, HotspotModel):
+            raise DataRejected("the start is no model of this task", way_out="Start from a model of pv_hotspots.")
+        path = work / "start.safetensors"
+        path.write_bytes(data.start.files[WEIGHTS])
+        return read_start(path)
+    if not params.weights:
+        return None
+    path = Path(params.weights).expanduser()
+    if not path.is_file() or sha256_file(path) != params.weights_sha256:
+        raise ParamsError(
+            "the file is not there or has another SHA-256", where=f"train.weights: {path}", way_out="Correct it."
+        )
+    return read_start(path)
+
+
+# -------------------------------------------------------------------------------------------------------- scores
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """What the detector found in one frame, and the truth: label (n,) is -1 where no module was."""
+
+    example: Example
+    found: Boxes
+    measured: Measured
+    label: NDArray[np.int64]
+
+
+def fit_recipe(candidate: str, graph: bytes, examples: Sequence[Example], params: TrainParams) -> tuple[Recipe, float]:
+    """Choose the shrink, fit the scorer and set the threshold, all on the frames that were trained on."""
+    detector = Detector(graph, params.input, params.detection)
+    seen = [_look(example, detector, params) for example in examples]
+    shrink = choose_shrink(seen, params.region.shrink_grid)
+    features, labels = _pool_features(seen, shrink, params)
+    names = FEATURES[candidate]
+    scorer = fit_scorer(names, features, labels, params.fusion.ridge, params.fusion.prior)
+    threshold = best_threshold(scorer.probability(features), labels)
+    recipe = Recipe(params.input, params.detection, params.region, shrink, scorer, params.precision)
+    return recipe, threshold
+
+
+def _look(example: Example, detector: Detector, params: TrainParams) -> _Seen:
+    found = detector(example.thermogram.level)
+    measured = measure_modules([example.thermogram.level], found.boxes, params.region)[0]
+    label = np.full(len(found.boxes), -1, dtype=np.int64)
+    if len(example.labels.boxes) and len(label):
+        overlap = box_iou(found.boxes, example.labels.boxes)
+        best = overlap.argmax(axis=1)
+        label = np.where(overlap.max(axis=1) >= 0.5, example.labels.classes[best], -1)
+    return _Seen(example, found, measured, label)
+
+
+def choose_shrink(seen: Sequence[_Seen], grid: Sequence[float]) -> float:
+    """The shrink with which the plain feature has the highest AP50 on `defected`; the first of equals."""
+    precision = []
+    for shrink in grid:
+        rows = [
+            _Scored(frame_statistics(_ranked(one, box_rise(one.example.thermogram.level, one.found.boxes, shrink)),
+                                     one.example.labels, 0.5))
+            for one in seen
+        ]  # fmt: skip
+        precision.append(Pool(rows).score(np.ones(len(rows)))["ap50_defected"])
+    return float(grid[int(np.argmax(np.nan_to_num(precision)))])
+
+
+@dataclass(frozen=True)
+class _Scored:
+    statistics: Mapping[str, Any]
+
+
+def _ranked(seen: _Seen, rise: Floats) -> Detections:
+    return Detections(seen.found.boxes, seen.found.objectness, rise)
+
+
+def _pool_features(
+    seen: Sequence[_Seen], shrink: float, params: TrainParams
+) -> tuple[dict[str, Floats], NDArray[np.int64]]:
+    """Features and labels (n,) of all boxes that found a module."""
+    parts = [module_features(one.example.thermogram, one.found, one.measured, shrink, params.region) for one in seen]
+    known = np.concatenate([one.label for one in seen]) >= 0
+    features = {name: np.concatenate([part[name] for part in parts])[known] for name in parts[0]}
+    return features, np.concatenate([one.label for one in seen])[known]
