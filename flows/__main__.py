@@ -16,7 +16,7 @@ from typing import Any
 from sightline.cli import guarded
 from sightline.errors import BackendError, ParamsError
 from sightline.files import write_json
-from sightline.servers import prefect_api, prefect_environment
+from sightline.servers import prefect_environment, prefect_for_a_run
 from sightline.settings import load_settings
 from sightline.task import Json
 
@@ -37,25 +37,18 @@ def main(words: list[str] | None = None) -> None:
 
 
 def _run(name: str, outcome: Path | None, parameters: dict[str, Any]) -> None:
-    prepare()
-    document = _call(_find(name), parameters)
+    settings = load_settings()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does
+    os.environ.update(prefect_environment(settings))
+    # What a run tells it tells by itself; Prefect's own lines are in its log, for the UI.
+    os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
+    with prefect_for_a_run(settings) as (api, wait):
+        os.environ["PREFECT_API_URL"] = api
+        flow = _find(name)  # imports for seconds, while the server starts
+        wait()
+        document = _call(flow, parameters)
     if outcome is not None:
         write_json(outcome, document)
-
-
-def prepare() -> None:
-    """Set the environment that prefect reads when it is imported; let SIGTERM end a run as Ctrl-C does."""
-    settings = load_settings()
-    api = prefect_api(settings)
-    os.environ.update(
-        prefect_environment(settings)
-        | {"PREFECT_API_URL": api, "PREFECT_SERVER_ALLOW_EPHEMERAL_MODE": str(not api).lower()}
-        # What a run tells it tells by itself; Prefect's own lines are in its log, for the UI.
-        | {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL", "PREFECT_LOGGING_SERVER_LEVEL": "CRITICAL"}
-    )
-    if not api:
-        del os.environ["PREFECT_API_URL"]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def _find(name: str) -> Callable[..., Json]:

@@ -181,7 +181,7 @@ def _bury(flow_run: str) -> None:
     tell("An earlier run was killed; this one goes on where it was.")
     try:
         with get_client(sync_client=True) as client:
-            state = Crashed(message="Its process was killed; the next run went on where it was.")
+            state: State[Any] = Crashed(message="Its process was killed; the next run went on where it was.")
             client.set_flow_run_state(UUID(flow_run), state, force=True)
     except (ObjectNotFound, ValueError):
         return  # it ran with another database

@@ -1,6 +1,7 @@
 """Server processes: started together, waited for until they answer, stopped together.
 
-What they print goes to logs/<name>.log; their process ids lie in servers.json, so that another program finds them.
+What they print goes to logs/<name>.log; `up` notes them in servers.json, so that another program finds them. They end
+with the process that started them, however it ends (tether.py).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
@@ -106,6 +108,7 @@ def up(state: Path, servers: Sequence[Server], say: Say) -> None:
     with _interrupted_once():
         try:
             group.start(servers)
+            group.note()
             say("All are ready. Ctrl-C stops them.")
             group.wait()
         except KeyboardInterrupt:
@@ -181,6 +184,7 @@ class Group:
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._servers: dict[str, Server] = {}
+        self._noted = False
 
     def start(self, servers: Sequence[Server]) -> None:
         """Start all and wait until they are ready; those that come `after` another wait for it.
@@ -192,10 +196,18 @@ class Group:
         later = [server for server in servers if server.after]
         for batch in (first, later):
             for server in batch:
-                self._start(server)
-            self._note()
+                self.launch(server)
             for server in batch:
-                self._wait_ready(server)
+                self.wait_ready(server)
+
+    def note(self) -> None:
+        """Let other programs find these servers, until they are stopped."""
+        servers = {
+            name: {"process": process.pid, "address": self._servers[name].address}
+            for name, process in self._processes.items()
+        }
+        write_json(_notes(self._state), {"supervisor": os.getpid(), "servers": servers})
+        self._noted = True
 
     def wait(self, every_s: float = 0.5) -> None:
         """Return never, unless a server ends.
@@ -218,7 +230,9 @@ class Group:
                 process.wait(max(0.1, deadline_s - time.monotonic()))
             _signal_group(process, signal.SIGKILL)  # and whatever children it left
             process.wait()
-        if self._processes:
+            assert process.stdin is not None
+            process.stdin.close()
+        if self._noted:
             _notes(self._state).unlink(missing_ok=True)
         self._processes.clear()
 
@@ -226,30 +240,38 @@ class Group:
         """Where a server's output goes."""
         return self._state / "logs" / f"{name}.log"
 
-    def _start(self, server: Server) -> None:
+    def launch(self, server: Server) -> None:
+        """Start one, without waiting for it.
+
+        Raises:
+            BackendError: its log cannot be written.
+        """
         log = self.log(server.name)
-        log.parent.mkdir(parents=True, exist_ok=True)
         self._say(f"Starting {server.name} ...")
-        with log.open("wb") as output:
-            try:
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            with log.open("wb") as output:
                 self._processes[server.name] = subprocess.Popen(
-                    server.command,
+                    (sys.executable, "-m", "sightline.tether", *server.command),
                     cwd=server.folder,
                     env={**os.environ, **server.environment},
-                    stdin=subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,  # never written to: it ends with us
                     stdout=output,
                     stderr=subprocess.STDOUT,
                     start_new_session=True,  # Ctrl-C reaches `up` alone, which stops them in order
                 )
-            except OSError as error:
-                raise BackendError(
-                    f"{server.name} cannot be started ({error.strerror})",
-                    where=server.command[0],
-                    way_out="Run `make setup`.",
-                ) from error
+        except OSError as error:
+            raise BackendError(
+                f"{server.name} cannot be started ({error.strerror})", where=log, way_out="Check the disk."
+            ) from error
         self._servers[server.name] = server
 
-    def _wait_ready(self, server: Server) -> None:
+    def wait_ready(self, server: Server) -> None:
+        """Wait until one answers, and tell its address.
+
+        Raises:
+            BackendError: it ended, or did not answer in time.
+        """
         deadline_s = time.monotonic() + _START_S
         while server.health and not answers(server.health):
             self._check(server.name)
@@ -274,13 +296,6 @@ class Group:
             where=log,
             way_out="Mend what it says and start again.",
         )
-
-    def _note(self) -> None:
-        servers = {
-            name: {"process": process.pid, "address": self._servers[name].address}
-            for name, process in self._processes.items()
-        }
-        write_json(_notes(self._state), {"supervisor": os.getpid(), "servers": servers})
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -7,8 +7,11 @@ No vendor is imported here: a server is a command, an environment and an address
 from __future__ import annotations
 
 import os
+import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from sightline import processes
@@ -63,7 +66,6 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
     ours = {
         "PREFECT_HOME": str(settings.state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90",  # it needs 23-26 s, the default is 20
         "PREFECT_CLI_PROMPT": "false",
     }
     return {**common_environment(settings), **{key: os.environ.get(key, value) for key, value in ours.items()}}
@@ -79,6 +81,40 @@ def prefect_api(settings: Settings) -> str:
         return told
     address = running(settings.state).get("prefect", "")
     return f"{address}/api" if address and answers(f"{address}/api/health") else ""
+
+
+@contextmanager
+def prefect_for_a_run(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The address of a Prefect API, and what waits until it answers: the running server's, else that of a new one.
+
+    The new one has no UI and no schedules, writes into this folder's database, and ends with the block. (Prefect's
+    own temporary server outlives a run that is killed, and cannot start while other things are imported.)
+
+    Raises:
+        BackendError: it did not become ready (from the call that waits).
+    """
+    told = prefect_api(settings)
+    if told:
+        yield told, lambda: None
+        return
+    server = _bare_prefect(settings)
+    group = processes.Group(settings.state, lambda _: None)
+    try:
+        group.launch(server)
+        yield f"{server.address}/api", lambda: group.wait_ready(server)
+    finally:
+        group.stop()
+
+
+def _bare_prefect(settings: Settings) -> Server:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    off = ("SCHEDULER", "LATE_RUNS", "TRIGGERS", "FOREMAN", "CANCELLATION_CLEANUP", "PAUSE_EXPIRATIONS", "REPOSSESSOR")
+    bare = {f"PREFECT_SERVER_SERVICES_{name}_ENABLED": "false" for name in off}
+    server = _prefect(settings.model_copy(update={"prefect_port": port}))
+    environment = {**server.environment, **bare, "PREFECT_SERVER_UI_ENABLED": "false"}
+    return replace(server, name="prefect-run", environment=environment)
 
 
 def _mlflow(settings: Settings) -> Server:

@@ -55,6 +55,14 @@ def group_is_gone(leader: int) -> bool:
     return False
 
 
+def goes(leader: int) -> bool:
+    """Whether a process group ends; its orphans are reaped by init."""
+    deadline = time.monotonic() + 10
+    while not group_is_gone(leader) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return group_is_gone(leader)
+
+
 def test_all_answer_after_start_and_none_after_stop(tmp_path: Path) -> None:
     first, later = http_server("first", tmp_path), http_server("later", tmp_path, after="first")
     said: list[str] = []
@@ -63,6 +71,8 @@ def test_all_answer_after_start_and_none_after_stop(tmp_path: Path) -> None:
         group.start([later, first])
         assert answers(first.health)
         assert answers(later.health)
+        assert running(tmp_path) == {}  # nobody else is told unless asked
+        group.note()
         assert running(tmp_path) == {"first": first.address, "later": later.address}
         ready = [line for line in said if "http" in line]
         assert ready[0].startswith("first")  # the one that waits for another comes after it
@@ -75,12 +85,10 @@ def test_all_answer_after_start_and_none_after_stop(tmp_path: Path) -> None:
 def test_children_of_servers_are_stopped_too(tmp_path: Path) -> None:
     group = Group(tmp_path, lambda _: None)
     group.start([http_server("parent", tmp_path, code=SERVE_WITH_CHILD)])
+    group.note()
     leader = process_of(tmp_path, "parent")
     group.stop()
-    deadline = time.monotonic() + 5
-    while not group_is_gone(leader) and time.monotonic() < deadline:
-        time.sleep(0.05)  # the child is reaped by init
-    assert group_is_gone(leader)
+    assert goes(leader)
 
 
 def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
@@ -100,6 +108,7 @@ def test_a_server_that_ends_later_is_told_too(tmp_path: Path) -> None:
     group = Group(tmp_path, lambda _: None)
     try:
         group.start([server])
+        group.note()
         os.kill(process_of(tmp_path, "mortal"), signal.SIGKILL)
         with pytest.raises(BackendError, match="mortal ended with status -9"):
             group.wait(every_s=0.05)
@@ -109,8 +118,12 @@ def test_a_server_that_ends_later_is_told_too(tmp_path: Path) -> None:
 
 def test_a_missing_program_is_a_clear_error(tmp_path: Path) -> None:
     group = Group(tmp_path, lambda _: None)
-    with pytest.raises(BackendError, match="absent cannot be started"):
-        group.start([Server("absent", ("/no/such/program",), tmp_path)])
+    absent = Server("absent", ("/no/such/program",), tmp_path, health="http://127.0.0.1:9/")
+    try:
+        with pytest.raises(BackendError, match="absent ended with status 127: /no/such/program: No such file"):
+            group.start([absent])
+    finally:
+        group.stop()
 
 
 def test_a_taken_port_names_the_setting_that_moves_it(tmp_path: Path) -> None:
@@ -128,6 +141,7 @@ def test_a_second_start_in_one_folder_names_the_first(tmp_path: Path) -> None:
     group = Group(tmp_path, lambda _: None)
     try:
         group.start([server])
+        group.note()
         with pytest.raises(BackendError, match=f"runs already.*kill {os.getpid()}"):
             check_ports(tmp_path, [server])
     finally:
@@ -144,26 +158,38 @@ def test_notes_of_dead_servers_are_not_believed(tmp_path: Path) -> None:
     assert running(tmp_path) == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_up_stops_all_when_it_is_interrupted_twice(tmp_path: Path, number: int) -> None:
-    server = http_server("mlflow", tmp_path)
+def start_up(server: Server, state: Path) -> subprocess.Popen[str]:
+    """`up` with one server in a process of its own; returns once it is ready."""
     script = textwrap.dedent(f"""
         from pathlib import Path
         from sightline.processes import Server, up
-        here = Path({str(tmp_path)!r})
+        here = Path({str(state)!r})
         server = Server("mlflow", {server.command!r}, here, address={server.address!r}, health={server.health!r})
         up(here, [server], lambda line: print(line, flush=True))
     """)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    with process.stdout:
-        for line in process.stdout:
-            if "All are ready" in line:
-                break
-        leader = process_of(tmp_path, "mlflow")
-        process.send_signal(number)
-        process.send_signal(number)
-        rest = process.stdout.read()
-    assert process.wait() == 0
+    while "All are ready" not in process.stdout.readline():
+        assert process.poll() is None
+    return process
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_up_stops_all_when_it_is_interrupted_twice(tmp_path: Path, number: int) -> None:
+    process = start_up(http_server("mlflow", tmp_path), tmp_path)
+    leader = process_of(tmp_path, "mlflow")
+    process.send_signal(number)
+    process.send_signal(number)
+    rest, _ = process.communicate()
+    assert process.returncode == 0
     assert "Stopping" in rest
     assert group_is_gone(leader)
+
+
+def test_servers_do_not_outlive_an_up_that_is_killed(tmp_path: Path) -> None:
+    process = start_up(http_server("mlflow", tmp_path, code=SERVE_WITH_CHILD), tmp_path)
+    leader = process_of(tmp_path, "mlflow")
+    process.kill()
+    process.communicate()
+    assert goes(leader)
+    assert running(tmp_path) == {}

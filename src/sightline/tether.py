@@ -1,0 +1,43 @@
+"""`python -m sightline.tether COMMAND ..`: a command that ends when the program that started it ends, however it ends.
+
+The starter holds the other end of our standard input and never writes: when it is gone, even by SIGKILL, the input
+ends, and the whole process group is stopped. Needs a process group of its own.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+GRACE_S = 15.0
+
+
+def main() -> int:
+    """Run the command; its exit status, 128 + the signal where one ended it."""
+    try:
+        process = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+    except OSError as error:
+        sys.stderr.write(f"{sys.argv[1]}: {error.strerror}\n")
+        return 127
+    # The group's SIGTERM reaches the command too; we stay until it has ended. (Ignoring would be inherited.)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: None)
+    threading.Thread(target=_follow_starter, args=(process,), daemon=True).start()
+    status = process.wait()
+    return status if status >= 0 else 128 - status
+
+
+def _follow_starter(process: subprocess.Popen[bytes]) -> None:
+    while os.read(0, 1):  # not sys.stdin: its lock would be in the way when the command ends first
+        pass
+    os.killpg(0, signal.SIGTERM)
+    try:
+        process.wait(GRACE_S)
+    finally:
+        os.killpg(0, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
