@@ -16,9 +16,13 @@ from prefect import flow, task
 from prefect.events import emit_event
 from prefect.states import Completed
 
+from flows.retrying import STEP
 from flows.telling import keep_page, run_link, tell
+from sightline.errors import ModelMissing
+from sightline.pipeline.data import REAL
+from sightline.pipeline.inbox import look
 from sightline.pipeline.project import Project, open_project
-from sightline.pipeline.watch import Drift
+from sightline.pipeline.watch import Drift, should_ask_retraining
 from sightline.pipeline.watch import watch as compare
 from sightline.settings import load_settings
 from sightline.task import Json
@@ -28,7 +32,7 @@ if TYPE_CHECKING:
     from sightline.ledger import Entry
 
 
-@task(persist_result=False, result_serializer="json")
+@task(**STEP)
 def watch(name: str) -> Drift:
     """Compare the prediction log with the training reference; the report goes to MLflow."""
     project = open_project(name, load_settings())
@@ -44,35 +48,38 @@ def monitor(task: str, settle_s: float = 60.0) -> Json:
         settle_s: labels in the inbox count once nothing has been written there for so long.
     """
     project = open_project(task, load_settings())
-    drift = watch(task)
-    keep_page(task, "drift", _page(project, drift), "drift" if drift.verdict else "no drift")
+    try:
+        drift = watch(task)
+    except ModelMissing:
+        return _completed(task, "Nothing to watch: there is no champion yet.")
+    keep_page(task, "drift", _page(project, drift), drift.state)
     asked = project.ledger.last(task, "request")
     if _labels_are_waited_for(asked) and inbox_is_ready(project, settle_s):
-        message = _ask(project, "sightline.labels", {"task": task, "state": "labels arrived"})
-    elif not drift.verdict:
-        message = f"No drift in {drift.rows} answers."
-    elif asked is not None and time.time() - asked.time_s < project.params.watch.cooldown_h * 3600:
-        message = f"Drift, but retraining was asked for less than {project.params.watch.cooldown_h:g} hours ago."
-    else:
-        message = _ask(
-            project,
-            "sightline.drift",
-            {
-                "task": task,
-                "state": "asked",
-                "reasons": list(drift.reasons),
-                "most_drifted": list(drift.most_drifted),
-                "report_run_id": drift.run_id,
-            },
-        )
-    tell(message)
-    return Completed(message=message, data={"task": task, "drift": drift.verdict, "message": message})
+        return _completed(task, _ask(project, "sightline.labels", {"state": "labels arrived"}))
+    if not drift.verdict:
+        return _completed(task, f"No drift in {drift.rows} inputs ({drift.state}).")
+    if not should_ask_retraining(project, drift):
+        return _completed(task, f"Drift, but retraining was asked for {_ago(asked)}.")
+    evidence = {"state": "asked", "reasons": list(drift.reasons), "report_run_id": drift.run_id}
+    return _completed(task, _ask(project, "sightline.drift", evidence))
+
+
+def _completed(task: str, message: str) -> Json:
+    tell(f"{task}: {message}")
+    return Completed(message=message, data={"task": task, "message": message})
+
+
+def _ago(asked: Entry | None) -> str:
+    assert asked is not None  # else it would be asked now
+    return f"{(time.time() - asked.time_s) / 3600:.1f} hours ago"
 
 
 def inbox_is_ready(project: Project, settle_s: float) -> bool:
-    """Whether there are files in the inbox, and none is still being written."""
-    written_s = [path.stat().st_mtime for path in (project.settings.inbox / project.name).rglob("*") if path.is_file()]
-    return bool(written_s) and time.time() - max(written_s) >= settle_s
+    """Whether there are labels to take in, and the last file was written some time ago."""
+    files = [path for path in (project.settings.inbox / project.name).rglob("*") if path.is_file()]
+    if not files or time.time() - max(path.stat().st_ctime for path in files) < settle_s:
+        return False
+    return bool(look(project, REAL).ready)
 
 
 def _labels_are_waited_for(asked: Entry | None) -> bool:
@@ -89,9 +96,9 @@ def _ask(project: Project, event: str, document: Mapping[str, Json]) -> str:
 
 def _page(project: Project, drift: Drift) -> str:
     lines = [
-        f"# {project.name}: {'drift' if drift.verdict else 'no drift'}",
+        f"# {project.name}: {drift.state}",
         "",
-        f"{drift.rows} answers compared with the training reference.",
+        f"{drift.rows} inputs compared with what version {drift.version} was judged on.",
         f"The report: {run_link(project.settings, drift.run_id)}",
         "",
         *(f"- {reason}" for reason in drift.reasons),

@@ -11,7 +11,7 @@ import csv
 import io
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID
 
 from prefect import flow, runtime, task
@@ -20,9 +20,9 @@ from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Crashed
 
 from flows.exclusive import exclusive
+from flows.retrying import STEP
 from flows.telling import decision_page, keep_page, labels_page, tell
 from sightline import versions
-from sightline.errors import BackendError
 from sightline.files import write_text
 from sightline.pipeline import data, outcome
 from sightline.pipeline.project import Project, open_project
@@ -37,75 +37,47 @@ from sightline.task import Json
 from sightline.tracking import Tracking, Version
 
 if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State, TaskRun
-    from prefect.tasks import Task
+    from prefect.client.schemas.objects import State
 
 Reason = Literal["request", "schedule", "drift", "labels"]
-
-
-def is_worth_retrying(step: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
-    """Only what a server or a disk did is tried again: bad data stay bad."""
-    error = state.result(raise_on_failure=False)
-    if not isinstance(error, BackendError):
-        return False
-    tell(f"{step.name}: {error} Trying again.")
-    return True
-
-
-class _Options(TypedDict):
-    retries: int
-    retry_delay_seconds: list[float]
-    retry_condition_fn: Any
-    persist_result: bool
-    result_serializer: str
-
-
-# Nothing of a step is kept by Prefect: DVC, the checkpoints and the registry know what is done.
-_STEP = _Options(
-    retries=3,
-    retry_delay_seconds=[5.0, 20.0, 60.0],
-    retry_condition_fn=is_worth_retrying,
-    persist_result=False,
-    result_serializer="json",
-)
 
 
 def _open(name: str) -> Project:
     return open_project(name, load_settings())
 
 
-@task(**_STEP)
+@task(**STEP)
 def take_in(name: str) -> int:
     """Take new labels from the inbox into the data, as a new data version; how many samples came."""
     return data.take_in(_open(name))
 
 
-@task(**_STEP)
+@task(**STEP)
 def validate(name: str) -> None:
     """Ask the gate."""
     versions.repro(load_settings(), f"validate@{name}")
 
 
-@task(task_run_name="train {candidate}", **_STEP)
+@task(task_run_name="train {candidate}", **STEP)
 def train(name: str, candidate: str) -> None:
     """Train one candidate, unless nothing of it has changed."""
     versions.repro(load_settings(), f"train@{name}-{candidate}")
 
 
-@task(task_run_name="evaluate {candidate}", **_STEP)
+@task(task_run_name="evaluate {candidate}", **STEP)
 def evaluate(name: str, candidate: str) -> None:
     """Judge one candidate, unless nothing of it has changed."""
     versions.repro(load_settings(), evaluate_stage(name, candidate))
 
 
-@task(**_STEP)
+@task(**STEP)
 def register(name: str) -> list[Version]:
     """Make a model version of each candidate that is not registered yet."""
     project = _open(name)
     return enter(project, Tracking(project.settings))
 
 
-@task(**_STEP)
+@task(**STEP)
 def promote(name: str, challengers: Sequence[Version]) -> Decision:
     """Let the best become champion if it may."""
     project = _open(name)
@@ -157,21 +129,24 @@ def _go_through(project: Project, started_s: float) -> Json:
 def _ask_for_labels(project: Project) -> Json:
     """Write down which images to label, and stop: without labels there is nothing to learn."""
     name, settings = project.name, project.settings
-    asked = project.ledger.last(name, "request")
-    if asked is not None and "most_drifted" in asked.document:
-        names, reasons = asked.document["most_drifted"], asked.document["reasons"]
-    else:  # a person said that it has drifted
-        drift = watch(project, Tracking(settings))
-        names, reasons = list(drift.most_drifted), list(drift.reasons)
+    seen = project.ledger.last(name, "drift")
+    if seen is None or not seen.document["drift"]:  # a person says that it has drifted
+        watch(project, Tracking(settings))
+        seen = project.ledger.last(name, "drift")
+        assert seen is not None  # watching enters it
+    images = seen.document["most_drifted"]
     path = settings.build / "watch" / name / "to_label.csv"
     table = io.StringIO()
-    csv.writer(table, lineterminator="\n").writerows([("rank", "image"), *enumerate(names, start=1)])
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["rank", "image", "sha256"])
+    writer.writerows([rank, image["name"], image["sha256"]] for rank, image in enumerate(images, start=1))
     write_text(path, table.getvalue())
     inbox = settings.inbox / name
-    document = {"task": name, "state": "labels needed", "images": len(names), "to_label": str(path)}
+    document = {"task": name, "state": "labels needed", "images": len(images), "to_label": str(path)}
     project.ledger.record("request", name, document)
-    keep_page(name, "labels", labels_page(name, names, str(inbox), reasons), f"{len(names)} images to label")
-    message = f"Labels are needed: the {len(names)} most drifted images are listed in {path}; labels go into {inbox}."
+    page = labels_page(name, [image["name"] or image["sha256"] for image in images], inbox, seen.document["reasons"])
+    keep_page(name, "labels", page, f"{len(images)} images to label")
+    message = f"Labels are needed: the {len(images)} most drifted images are listed in {path}; labels go into {inbox}."
     tell(message)
     return Completed(name="LabelsNeeded", message=message, data=document)
 

@@ -84,8 +84,9 @@ def build(deployment: Deployment) -> RunnerDeployment:
     Raises:
         ParamsError: Prefect refuses the cron line, the timezone or the parameters.
     """
-    from prefect.deployments.runner import EntrypointType, RunnerDeployment
+    from prefect.deployments.runner import RunnerDeployment
     from prefect.events import DeploymentEventTrigger
+    from prefect.types.entrypoint import EntrypointType
 
     from flows.monitor import monitor
     from flows.retrain import retrain

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import MissingContextError
@@ -71,7 +72,7 @@ def decision_page(document: Mapping[str, Json], settings: Settings, versions: Se
     return "\n".join(lines)
 
 
-def labels_page(task: str, names: Sequence[str], inbox: str, reasons: Sequence[str]) -> str:
+def labels_page(task: str, names: Sequence[str], inbox: Path, reasons: Sequence[str]) -> str:
     """Which images to label, and where the labels go; in markdown."""
     return "\n".join(
         [
