@@ -133,16 +133,26 @@ def run_stage(root: Path, arguments: Sequence[str], error_file: Path) -> None:
     Raises:
         SightlineError: the stage's own error, as it was raised there; else what DVC's failure means.
     """
-    command = [sys.executable, "-m", "dvc", *arguments]
-    child = subprocess.Popen(command, cwd=root, env={**environment(), _ERROR_FILE: str(error_file)})
+    dvc = [sys.executable, "-m", "dvc", *arguments]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sightline.tether", *dvc],  # a stage must not outlive a run that was killed
+        cwd=root,
+        env={**environment(), _ERROR_FILE: str(error_file)},
+        stdin=subprocess.PIPE,
+        process_group=0,
+    )
+    assert child.stdin is not None
     try:
         code = child.wait()
-    except KeyboardInterrupt:
-        child.wait()  # the terminal has told it too; DVC leaves its locks in order
+    except BaseException:
+        child.stdin.close()  # the tether stops DVC and the stage
+        child.wait()
         raise
+    finally:
+        child.stdin.close()
     if code == 0:
         return
-    handed = _read_error(error_file)
+    handed = handed_over(error_file)
     if handed is not None:
         raise handed
     if users(root, root):
@@ -167,11 +177,12 @@ def hand_over(error: SightlineError) -> None:
         return  # the reason is on the terminal already
 
 
-def _read_error(path: Path) -> SightlineError | None:
+def handed_over(path: Path) -> SightlineError | None:
+    """The error that a stage left with `hand_over`; None where it left none (it was killed, or has a defect)."""
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         kind = getattr(errors, document["kind"], SightlineError)
         error = kind(document["what"], where=document["where"], way_out=document["way_out"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None  # no error of ours: killed, or a defect
+        return None
     return error if isinstance(error, SightlineError) else None
