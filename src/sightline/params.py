@@ -67,6 +67,9 @@ class WatchParams(Frozen):
     min_rows: int = Field(default=20, ge=5, description="fewer answers say nothing")
     max_rows: int = Field(default=1000, ge=20, description="rows drawn from each side for the tests")
     alpha: float = Field(default=0.01, gt=0, lt=0.5, description="family-wise error of the whole verdict")
+    outside_share: float = Field(
+        default=0.25, gt=0, lt=1, description="share of the answers outside the reference that makes a change a drift"
+    )
     cooldown_h: float = Field(default=24.0, ge=0, description="hours between two requests for retraining")
 
 

@@ -1,0 +1,137 @@
+"""Watching: is a model still asked what it was judged on?
+
+The reference are the champion's judged rows, the window its answers of the last days in the prediction log.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sightline.comparison import Comparison, Observation
+from sightline.drift import ColumnTests, compare
+from sightline.errors import ModelRejected
+from sightline.ledger import Answer
+from sightline.pipeline.answers import export_closed_days
+from sightline.pipeline.project import Project
+from sightline.task import Row, load_rows
+from sightline.tracking import Tracking, Version
+
+GROUP = "group"
+"""A key of an answer's flat row: inputs with the same value hang together (frames of a flight or a video)."""
+
+
+@dataclass(frozen=True)
+class Drift:
+    """What watching came to.
+
+    Attributes:
+        verdict: whether the inputs have drifted, so that new labels are needed.
+        state: drift, changed (another mix of what is known), same, or too few answers to tell.
+        reasons: in sentences, for any verdict.
+        report: the report's first page.
+        run_id: of the MLflow run that keeps the report.
+        rows: different inputs in the window.
+        version: the champion's number.
+        most_drifted: the inputs that lie furthest from the reference, furthest first: what to label.
+    """
+
+    verdict: bool
+    state: str
+    reasons: tuple[str, ...]
+    report: Path
+    run_id: str
+    rows: int
+    version: int
+    most_drifted: list[str]
+
+
+def watch(
+    project: Project, tracking: Tracking, *, now_s: float | None = None, column_tests: ColumnTests | None = None
+) -> Drift:
+    """Compare the champion's answers of the last days with what it was judged on.
+
+    Closed days of the log are exported to Parquet first. The report goes to `build/watch/<task>/report/` and to
+    MLflow, the verdict into the ledger.
+
+    Args:
+        project: the task.
+        tracking: the registry.
+        now_s: the end of the window in seconds since 1970; now, unless given.
+        column_tests: Evidently's, unless a test brings its own.
+
+    Raises:
+        ModelMissing: there is no champion.
+        BackendError: MLflow or the ledger cannot be reached, or a file cannot be written; trying again is safe.
+    """
+    now_s = time.time() if now_s is None else now_s
+    settings, params, name = project.settings, project.params, project.name
+    champion = tracking.version(name, "champion")
+    export_closed_days(project.ledger, name, settings.state / "predictions", now_s)
+    answers = project.ledger.answers(name, now_s - params.watch.window_days * 86400, now_s)
+    window = [_answered(answer) for answer in answers if answer.version == champion.number]
+    report = settings.build / "watch" / name / "report"
+    found = compare(_reference(tracking, champion), window, params.watch, params.seed, report, column_tests)
+    when = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="seconds")
+    run_id = tracking.log_report(name, f"watch {when}", report, found.metrics())
+    project.ledger.record("drift", name, _entry(found, champion, run_id))
+    return Drift(
+        verdict=found.drifted,
+        state=found.state,
+        reasons=found.reasons,
+        report=report / "index.html",
+        run_id=run_id,
+        rows=found.rows,
+        version=champion.number,
+        most_drifted=[item.name or item.sha256 for item in found.most_drifted],
+    )
+
+
+def should_ask_retraining(project: Project, drift: Drift, now_s: float | None = None) -> bool:
+    """Whether drift may ask for retraining now: it asks once, then not again before the cooldown has passed."""
+    if not drift.verdict:
+        return False
+    now_s = time.time() if now_s is None else now_s
+    asked = project.ledger.last(project.name, "request")
+    return asked is None or now_s - asked.time_s >= project.params.watch.cooldown_h * 3600
+
+
+def _reference(tracking: Tracking, champion: Version) -> list[Observation]:
+    """The champion's judged rows of the sets that promotion looks at: each by a model that had not seen it."""
+    folder = tracking.evaluation(champion)
+    try:
+        rows = load_rows(folder / "rows.jsonl")
+        main = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["main"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelRejected(
+            f"the evaluation of {champion} cannot be read ({error})",
+            where=folder,
+            way_out="Remove this folder, it is fetched again; or train and register the model anew.",
+        ) from error
+    return [_judged(row) for row in rows if row.key.split("/", 1)[0] in main]
+
+
+def _judged(row: Row) -> Observation:
+    return Observation(row.key, row.sha256, f"{row.key.split('/', 1)[0]} {row.group}", row.row, row.embedding)
+
+
+def _answered(answer: Answer) -> Observation:
+    """An answer without a group stands for itself."""
+    group = str(answer.row.get(GROUP, answer.sha256))
+    return Observation(answer.source, answer.sha256, group, answer.row, answer.embedding)
+
+
+def _entry(found: Comparison, champion: Version, run_id: str) -> dict[str, object]:
+    """What the ledger keeps: the verdict and why, not the figures of every column (they are with the report)."""
+    return {
+        "version": champion.number,
+        "drift": found.drifted,
+        "state": found.state,
+        "reasons": list(found.reasons),
+        "rows": found.rows,
+        "run_id": run_id,
+        "most_drifted": [{"name": item.name, "sha256": item.sha256} for item in found.most_drifted],
+    }

@@ -1,0 +1,193 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from scipy.stats import ks_2samp
+
+from sightline.errors import ModelMissing, ModelRejected
+from sightline.ledger import Answer
+from sightline.pipeline.watch import Drift, should_ask_retraining, watch
+from sightline.task import Row, save_rows
+from tests.fake_tracking import FakeTracking
+from tests.toy import toy_project
+
+NOW_S = 1_800_000_000.0
+DAY_S = 86400.0
+
+
+def column_tests(reference, current, threshold, folder):
+    (folder / "evidently.html").write_text("the report")
+    return {name: float(ks_2samp(reference[name], current[name]).pvalue) for name in reference}
+
+
+def flat_row(rng: np.random.Generator, level: float) -> dict[str, float | int | str]:
+    return {"input_mean": float(rng.normal(level)), "output_spot": int(rng.integers(2))}
+
+
+class Watched:
+    """A project whose champion was judged on 60 images, and whose endpoint answers."""
+
+    def __init__(self, root: Path, *, with_champion: bool = True) -> None:
+        self.project = toy_project(root)
+        self.tracking = FakeTracking()
+        self.rng = np.random.default_rng(0)
+        self.evaluation = root / "evaluation"
+        self.judge(("real", 60, 0.0))
+        self.tracking.add("toy", "threshold", root / "model", self.evaluation)
+        if with_champion:
+            self.tracking.set_alias("toy", "champion", 1)
+
+    def judge(self, *parts: tuple[str, int, float]) -> None:
+        """Store judged rows: (set, how many, their level); promotion looks at the set `real`."""
+        rows = []
+        for name, count, level in parts:
+            for n in range(count):
+                embedding = tuple(self.rng.normal(level, size=3))
+                key = f"{name}/{level}-{n}"
+                rows.append(Row(key, f"sha {key}", f"g{key}", "a", {}, flat_row(self.rng, level), embedding))
+        save_rows(rows, self.evaluation / "rows.jsonl")
+        (self.evaluation / "metrics.json").write_text(json.dumps({"main": ["real"], "sets": {}}))
+
+    def answer(
+        self, count: int, *, level: float = 0.0, version: int = 1, time_s: float = NOW_S - 100, group: str = ""
+    ) -> None:
+        tag = f"{version}-{level}-{time_s}-{group}"
+        self.project.ledger.log(
+            [
+                Answer(
+                    "toy",
+                    version,
+                    f"sha {tag} {n}",
+                    f"{n} at {level}.png",
+                    flat_row(self.rng, level) | ({"group": group} if group else {}),
+                    self.rng.normal(level, size=3).astype(np.float32),
+                    time_s,
+                )
+                for n in range(count)
+            ]
+        )
+
+    def watch(self, now_s: float = NOW_S) -> Drift:
+        return watch(self.project, self.tracking, now_s=now_s, column_tests=column_tests)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def watched(tmp_path: Path) -> Watched:
+    return Watched(tmp_path)
+
+
+def test_unshifted_traffic_is_reported_and_is_no_drift(watched: Watched, tmp_path: Path) -> None:
+    watched.answer(40)
+    drift = watched.watch()
+    assert (drift.verdict, drift.state, drift.rows, drift.version) == (False, "same", 40, 1)
+    assert drift.report == tmp_path / "build/watch/toy/report/index.html"
+    assert "No drift" in drift.report.read_text()
+
+
+def test_shifted_traffic_is_drift_with_reasons_and_a_list_of_images_to_label(watched: Watched) -> None:
+    watched.answer(30, level=5.0)
+    watched.answer(10)
+    drift = watched.watch()
+    assert drift.verdict
+    assert any("input_mean went from" in reason for reason in drift.reasons)
+    assert all(name.endswith("at 5.0.png") for name in drift.most_drifted)
+    assert len(drift.most_drifted) == 20
+
+
+def test_the_report_goes_to_the_registry_and_the_verdict_into_the_ledger(watched: Watched) -> None:
+    watched.answer(40, level=5.0)
+    drift = watched.watch()
+    ((name, folder, metrics),) = watched.tracking.reports
+    assert name == "watch 2027-01-15T08:00:00+00:00"
+    assert (folder / "evidently.html").is_file()
+    assert metrics["drift"] == 1.0
+    (entry,) = watched.project.ledger.entries("toy", "drift")
+    assert entry.document["drift"] is True
+    assert entry.document["run_id"] == drift.run_id == "report1"
+    assert entry.document["reasons"] == list(drift.reasons)
+    assert len(entry.document["most_drifted"][0]["sha256"]) > 0
+
+
+def test_only_the_champions_answers_of_the_window_count(watched: Watched) -> None:
+    watched.answer(40, level=5.0, version=2)
+    watched.answer(40, level=5.0, time_s=NOW_S - 8 * DAY_S)
+    watched.answer(40, level=5.0, time_s=NOW_S + 1)
+    assert watched.watch().state == "too few"
+    watched.answer(25)
+    assert (watched.watch().state, watched.watch().rows) == ("same", 25)
+
+
+def test_only_the_sets_that_judge_are_the_reference(watched: Watched) -> None:
+    watched.answer(40, level=5.0)
+    watched.judge(("real", 60, 0.0), ("sample", 60, 5.0))
+    assert watched.watch().verdict
+    watched.judge(("real", 60, 5.0), ("sample", 60, 0.0))
+    assert not watched.watch().verdict
+
+
+def test_answers_of_one_group_are_one_piece_of_evidence(watched: Watched) -> None:
+    for flight in range(4):
+        watched.answer(20, level=5.0, group=f"flight {flight}")
+    drift = watched.watch()
+    assert drift.state == "too few"
+    assert "80 different inputs in 4 groups" in drift.reasons[0]
+
+
+def test_closed_days_are_exported_on_the_way(watched: Watched, tmp_path: Path) -> None:
+    watched.answer(3, time_s=NOW_S - DAY_S)
+    watched.answer(2)
+    watched.watch()
+    rows = pq.read_table(tmp_path / "state" / "predictions").to_pylist()
+    assert [(row["task"], str(row["day"]), row["version"]) for row in rows] == [("toy", "2027-01-14", 1)] * 3
+
+
+def test_a_champion_on_the_shifted_data_ends_the_drift(watched: Watched, tmp_path: Path) -> None:
+    watched.answer(40, level=5.0)
+    assert watched.watch().verdict
+    watched.evaluation = tmp_path / "second"
+    watched.judge(("real", 60, 0.0), ("real", 20, 5.0))
+    watched.tracking.add("toy", "threshold", tmp_path / "model", watched.evaluation)
+    watched.tracking.set_alias("toy", "champion", 2)
+    assert watched.watch().state == "too few"
+    watched.answer(40, level=5.0, version=2)
+    after = watched.watch()
+    assert (after.verdict, after.state, after.version) == (False, "changed", 2)
+
+
+def test_without_a_champion_there_is_nothing_to_watch(tmp_path: Path) -> None:
+    with pytest.raises(ModelMissing):
+        Watched(tmp_path, with_champion=False).watch()
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl", "metrics.json"])
+@pytest.mark.parametrize("content", [None, "", "{", "[1]"])
+def test_a_broken_evaluation_is_told_with_its_folder(watched: Watched, name: str, content: str | None) -> None:
+    path = watched.evaluation / name
+    path.unlink()
+    if content is not None:
+        path.write_text(content)
+    if (name, content) == ("rows.jsonl", ""):
+        assert watched.watch().state == "too few"
+        return
+    with pytest.raises(ModelRejected, match="evaluation"):
+        watched.watch()
+
+
+def test_retraining_is_asked_for_once_a_cooldown(watched: Watched) -> None:
+    watched.answer(40, level=5.0)
+    drift = watched.watch()
+    assert should_ask_retraining(watched.project, drift)
+    watched.project.ledger.record("request", "toy", {})
+    assert not should_ask_retraining(watched.project, drift)
+    assert not should_ask_retraining(watched.project, drift, now_s=time.time() + 23 * 3600)
+    assert should_ask_retraining(watched.project, drift, now_s=time.time() + 25 * 3600)
+
+
+def test_without_drift_nothing_is_asked_for(watched: Watched) -> None:
+    watched.answer(40)
+    assert not should_ask_retraining(watched.project, watched.watch())
