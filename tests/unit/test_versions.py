@@ -238,7 +238,7 @@ def test_an_error_goes_through_dvc_as_it_is(
     assert str(again) == str(error)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"kind": "Settings", "what": "x", "where": "", "way_out": ""}'])
+@pytest.mark.parametrize("text", ["", "{", "[]"])
 def test_half_an_error_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "error.json").write_text(text)
     assert handed_over(tmp_path / "error.json") is None
