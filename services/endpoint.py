@@ -43,6 +43,8 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
     _log_to_stderr()
     app = build_app(task, source or champions(task, settings), settings, log_into(Ledger(settings.ledger), task))
     app.router.routes.append(Route("/bentoml", _bentoml_page))
+    # BentoML's own /readyz follows ours.
+    service.inner.__is_ready__ = lambda _: app.state.engine.keeper.champion is not None
     service.mount_asgi_app(app, path="/")
     service.add_asgi_middleware(Guard, token=settings.token.get_secret_value(), max_bytes=settings.max_bytes)
 

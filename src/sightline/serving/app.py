@@ -57,7 +57,9 @@ def build_app(task: str, champions: Champions, settings: Settings, log_answers: 
         finally:
             await asyncio.to_thread(engine.stop)
 
-    return Starlette(routes=routes.table(), lifespan=lifespan)
+    app = Starlette(routes=routes.table(), lifespan=lifespan)
+    app.state.engine = engine
+    return app
 
 
 Handler = Callable[[Request], Awaitable[Response]]

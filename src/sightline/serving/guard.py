@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import time
+from ipaddress import ip_address
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -90,6 +91,7 @@ class Guard:
         if self._token and path not in _OPEN and not path.startswith(_OPEN_FOLDERS):
             self._authorize(headers)
         if not self._token:
+            _refuse_other_machines(scope)
             _refuse_other_origins(headers)
         if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             raise RequestError(
@@ -188,6 +190,26 @@ class _Body:
         self._replayed = True
         pieces, self._pieces = self._pieces, []
         return {"type": "http.request", "body": b"".join(pieces), "more_body": False}
+
+
+def _refuse_other_machines(scope: Scope) -> None:
+    """Whoever bound the server beyond this machine, by whatever option, must also have set a token.
+
+    Raises:
+        RequestError: 403.
+    """
+    client: str = (scope.get("client") or ("",))[0]
+    try:
+        local = ip_address(client.partition("%")[0]).is_loopback
+    except ValueError:
+        local = True  # a Unix socket has no address
+    if not local:
+        raise RequestError(
+            "without a token only this machine is answered",
+            where=client,
+            way_out="Set SIGHTLINE_TOKEN where the endpoint runs.",
+            status=403,
+        )
 
 
 def _refuse_other_origins(headers: Headers) -> None:

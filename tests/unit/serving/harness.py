@@ -94,10 +94,12 @@ async def ask(
     app: Any,
     method: str = "POST",
     path: str = "/v1/predict",
+    *,
     body: Sequence[bytes] = (b"",),
     headers: dict[str, str] | None = None,
     pause_s: float = 0.0,
     gone_after_s: float | None = None,
+    client: str = "127.0.0.1",
 ) -> Answer:
     """Send one request, its body in pieces; `gone_after_s` lets the client leave while it waits."""
     pieces = list(body)
@@ -131,7 +133,7 @@ async def ask(
         "root_path": "",
         "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (headers or {}).items()],
         "server": ("127.0.0.1", 3000),
-        "client": ("127.0.0.1", 50000),
+        "client": (client, 50000),
     }
     await app(scope, receive, send)
     return Answer(messages)

@@ -98,6 +98,13 @@ def test_pages_of_other_sites_cannot_post_where_there_is_no_token() -> None:
     assert through(headers={**host, "Origin": "http://127.0.0.1:3000"}).status == 200
 
 
+@pytest.mark.parametrize("client", ["192.168.0.7", "2001:db8::1"])
+def test_other_machines_need_a_token_however_the_server_was_bound(client: str) -> None:
+    assert_refused(through(client=client), 403, client)
+    assert through(client=client, token="secret-word", headers={"Authorization": "Bearer secret-word"}).status == 200
+    assert through(client="::1").status == 200
+
+
 def test_bodies_share_a_bounded_room() -> None:
     async def run() -> tuple[Answer, Answer, Answer]:
         guard = Guard(Echo(), max_bytes=1000, max_bodies=1)

@@ -1,0 +1,34 @@
+"""A BentoML service of the toy task, for tests: its champion is the number in the file `champion` of the root."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import bentoml
+
+from services.endpoint import OPTIONS, mount
+from sightline.errors import ModelMissing
+from sightline.settings import load_settings
+from sightline.task import Model
+from tests.toy import ToyTask
+
+settings = load_settings()
+
+
+class FileChampions:
+    """`champion` holds the number; `models/<number>` the saved model."""
+
+    def current(self) -> tuple[int, Callable[[], Model]]:
+        try:
+            number = int((settings.root / "champion").read_text())
+        except (OSError, ValueError) as error:
+            raise ModelMissing("toy has no champion") from error
+        return number, lambda: ToyTask().restore(settings.root / "models" / str(number))
+
+
+@bentoml.service(name="toy", **OPTIONS)
+class Toy:
+    """Is there a bright spot?"""
+
+
+mount(Toy, "toy", FileChampions(), settings)
