@@ -84,7 +84,8 @@ class Recording:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **figures}) + "\n")
-        self._live(step, {f"{self._prefix}/{name}": value for name, value in figures.items()})
+        fit = self._prefix.split(" ")[0]  # without its count: MLflow takes no brackets in names
+        self._live(step, {f"{fit}/{name}": value for name, value in figures.items()})
 
 
 def read_history(path: Path) -> dict[int, dict[str, float]]:
