@@ -113,7 +113,7 @@ def _add_noise(rng: np.random.Generator, level: Level, span: float, augment: Aug
     """White noise and a fixed pattern of columns, as uncooled detectors have them."""
     white = rng.standard_normal(level.shape, dtype=np.float32) * np.float32(span * augment.noise * rng.random())
     columns = rng.standard_normal((1, level.shape[1]), dtype=np.float32)
-    return level + white + columns * np.float32(span * augment.column_noise * rng.random())
+    return np.asarray(level + white + columns * np.float32(span * augment.column_noise * rng.random()))
 
 
 def _move_labels(frame: Frame, move: Motion, window: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:

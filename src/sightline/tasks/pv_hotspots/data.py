@@ -245,7 +245,7 @@ def time_blocks(stems: Sequence[str], gap_s: float = BLOCK_GAP_S) -> dict[str, s
     """
     groups: dict[str, str] = {}
     last: dict[str, tuple[float, str]] = {}
-    for site, time_s, stem in sorted((site, time_s, stem) for stem in stems for site, time_s in [_parse(stem)]):
+    for site, time_s, stem in sorted((*_parse(stem), stem) for stem in stems):
         if math.isnan(time_s):
             continue
         before, first = last.get(site, (-math.inf, stem))

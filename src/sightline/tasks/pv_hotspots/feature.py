@@ -112,21 +112,33 @@ def _lattice_fields(boxes: Floats, width: int, height: int) -> _Fields | None:
     if len(whole) < 6:
         return None
     centres, sides = (whole[:, :2] + whole[:, 2:]) / 2, whole[:, 2:] - whole[:, :2]
-    first, second = np.nonzero(~np.eye(len(whole), dtype=np.bool_))
-    step = centres[second] - centres[first]
-    in_sides = 2 * step / (sides[first] + sides[second])
-    beside = (in_sides[:, 0] > 0.5) & (in_sides[:, 0] < 1.35) & (np.abs(in_sides[:, 1]) < 0.5)
-    below = (in_sides[:, 1] > 0.5) & (in_sides[:, 1] < 1.35) & (np.abs(in_sides[:, 0]) < 0.5)
-    if beside.sum() < 6 or below.sum() < 4:
+    beside, across = _nearest_neighbours(centres, sides, axis=0)
+    below, along = _nearest_neighbours(centres, sides, axis=1)
+    if len(beside) < 6 or len(below) < 4:
         return None
-    middle = (centres[first] + centres[second]) / 2
     size = (width, height)
     return _Fields(
-        row_slope=_smooth_field(middle[beside], step[beside, 1] / step[beside, 0], size),
-        column_slope=_smooth_field(middle[below], step[below, 0] / step[below, 1], size),
+        row_slope=_smooth_field(beside, across[:, 1] / across[:, 0], size),
+        column_slope=_smooth_field(below, along[:, 0] / along[:, 1], size),
         log_width=_smooth_field(centres, np.log(sides[:, 0]), size),
         log_height=_smooth_field(centres, np.log(sides[:, 1]), size),
     )
+
+
+def _nearest_neighbours(centres: Floats, sides: Floats, axis: int) -> tuple[Floats, Floats]:
+    """The next module of each to the right (axis 0) or below (axis 1), where there is one about a side away.
+
+    Returns:
+        (k, 2) middles between the centres and (k, 2) steps from one to the other.
+    """
+    step = centres[None] - centres[:, None]
+    in_sides = 2 * step / (sides[None] + sides[:, None])
+    ahead, aside = in_sides[..., axis], np.abs(in_sides[..., 1 - axis])
+    near = (ahead > 0.5) & (ahead < 1.35) & (aside < 0.5)
+    distance = np.where(near, np.linalg.norm(step, axis=-1), np.inf)
+    first = np.flatnonzero(near.any(axis=1))
+    second = distance[first].argmin(axis=1)
+    return (centres[first] + centres[second]) / 2, step[first, second]
 
 
 def _cut_sides(boxes: Floats, width: int, height: int) -> NDArray[np.bool_]:

@@ -112,7 +112,7 @@ def _confusion(found: Detections, labels: Labels, partner: NDArray[np.int64], th
     matrix = np.zeros((nothing + 1, nothing + 1), dtype=np.int64)
     np.add.at(matrix, (labels.classes, answer[partner]), 1)
     alone = np.setdiff1d(np.arange(len(found.boxes)), partner)
-    np.add.at(matrix, (nothing, answer[alone]), 1)
+    np.add.at(matrix, (np.full(len(alone), nothing), answer[alone]), 1)
     rows: list[list[int]] = matrix.tolist()
     return rows
 
@@ -131,13 +131,12 @@ class _Ranking:
 
 
 class Pool:
-    """Rows made into arrays once, so that a thousand resamples take seconds."""
+    """The statistics of all frames made into arrays once, so that a thousand resamples take seconds."""
 
-    def __init__(self, rows: Rows) -> None:
-        self.rows = rows
-        self.rankings = {kind: _rank([row.statistics[kind] for row in rows]) for kind in KINDS}
-        modules = [row.statistics["modules"] for row in rows]
-        self._frame = np.repeat(np.arange(len(rows)), [len(part["label"]) for part in modules])
+    def __init__(self, statistics: Sequence[Mapping[str, Json]]) -> None:
+        self.rankings = {kind: _rank([frame[kind] for frame in statistics]) for kind in KINDS}
+        modules = [frame["modules"] for frame in statistics]
+        self._frame = np.repeat(np.arange(len(modules)), [len(part["label"]) for part in modules])
         self._label = np.array([label for part in modules for label in part["label"]], dtype=np.float64)
         scores = np.array([score for part in modules for score in part["score"]], dtype=np.float64)
         self._distinct, self._place = np.unique(scores, return_inverse=True)
@@ -215,7 +214,7 @@ def _recall_at_false_alarms(ranking: _Ranking, weights: Floats) -> float:
 
 def plots(rows: Rows) -> dict[str, Json]:
     """The precision-recall curve on `defected` at an IoU of one half, and the confusion matrix."""
-    ranking = Pool(rows).rankings["defected"]
+    ranking = Pool([row.statistics for row in rows]).rankings["defected"]
     ones = np.ones(len(rows))
     recall, precision = _curves(ranking, ones, max(float(ranking.truth.sum()), 1.0))
     confusion = np.sum([np.array(row.statistics["confusion"]) for row in rows], axis=0)

@@ -78,9 +78,7 @@ class Recipe:
 # ------------------------------------------------------------------------------------------------------ features
 
 
-def module_features(
-    thermogram: Thermogram, found: Boxes, measured: Measured, shrink: float, region: RegionParams
-) -> dict[str, Floats]:
+def module_features(thermogram: Thermogram, found: Boxes, measured: Measured, shrink: float) -> dict[str, Floats]:
     """What the scorer may use of each module, on logarithmic scales.
 
     network: the log odds of the network's probability of `defected`; box and region: the logarithm of the hottest
@@ -160,7 +158,7 @@ class HotspotModel:
         found = self.detector(thermogram.level)
         signals = [thermogram.level] if thermogram.celsius is None else [thermogram.level, thermogram.celsius]
         measured = measure_modules(signals, found.boxes, recipe.region)
-        features = module_features(thermogram, found, measured[0], recipe.shrink, recipe.region)
+        features = module_features(thermogram, found, measured[0], recipe.shrink)
         defect = recipe.scorer.probability(features)
         order = np.argsort(-defect, kind="stable")
         ranked = Boxes(found.boxes[order], found.classes[order], found.embedding)

@@ -73,7 +73,7 @@ class FusionParams(Frozen):
     """The logistic regression that makes a probability of the physical features and the network's score."""
 
     ridge: float = Field(default=1.0, gt=0, description="pull of the standardised coefficients towards `prior`")
-    prior: dict[Literal["network", "region", "box"], float] = {}
+    prior: dict[str, float] = Field(default_factory=dict, description="standardised coefficients to stay near to")
 
 
 class TrainParams(Frozen):

@@ -25,7 +25,7 @@ class PvHotspots:
 
     def __init__(self, params: Params) -> None:
         self.params = params
-        self._pool: metrics.Pool | None = None
+        self._pooled: tuple[Rows, metrics.Pool] | None = None
 
     def sample(self, root: Path, report: Report) -> None:
         """Write the synthetic set into `root`."""
@@ -85,9 +85,10 @@ class PvHotspots:
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
-        if self._pool is None or self._pool.rows is not rows:
-            self._pool = metrics.Pool(rows)  # the bootstrap asks a thousand times about the same rows
-        return self._pool.score(weights)
+        if self._pooled is None or self._pooled[0] is not rows:
+            # The bootstrap asks a thousand times about the same rows.
+            self._pooled = (rows, metrics.Pool([row.statistics for row in rows]))
+        return self._pooled[1].score(weights)
 
     def plots(self, rows: Rows) -> Mapping[str, Json]:
         """The precision-recall curve and the confusion matrix."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -184,7 +184,7 @@ def fit_recipe(candidate: str, graph: bytes, examples: Sequence[Example], params
     detector = Detector(graph, params.input, params.detection)
     seen = [_look(example, detector, params) for example in examples]
     shrink = choose_shrink(seen, params.region.shrink_grid)
-    features, labels = _pool_features(seen, shrink, params)
+    features, labels = _pool_features(seen, shrink)
     names = FEATURES[candidate]
     scorer = fit_scorer(names, features, labels, params.fusion.ridge, params.fusion.prior)
     threshold = best_threshold(scorer.probability(features), labels)
@@ -205,31 +205,21 @@ def _look(example: Example, detector: Detector, params: TrainParams) -> _Seen:
 
 def choose_shrink(seen: Sequence[_Seen], grid: Sequence[float]) -> float:
     """The shrink with which the plain feature has the highest AP50 on `defected`; the first of equals."""
+    ones = np.ones(len(seen))
     precision = []
     for shrink in grid:
-        rows = [
-            _Scored(frame_statistics(_ranked(one, box_rise(one.example.thermogram.level, one.found.boxes, shrink)),
-                                     one.example.labels, 0.5))
-            for one in seen
-        ]  # fmt: skip
-        precision.append(Pool(rows).score(np.ones(len(rows)))["ap50_defected"])
+        rises = [box_rise(one.example.thermogram.level, one.found.boxes, shrink) for one in seen]
+        ranked = [
+            Detections(one.found.boxes, one.found.objectness, rise) for one, rise in zip(seen, rises, strict=True)
+        ]
+        pool = Pool([frame_statistics(found, one.example.labels, 0.5) for found, one in zip(ranked, seen, strict=True)])
+        precision.append(pool.score(ones)["ap50_defected"])
     return float(grid[int(np.argmax(np.nan_to_num(precision)))])
 
 
-@dataclass(frozen=True)
-class _Scored:
-    statistics: Mapping[str, Any]
-
-
-def _ranked(seen: _Seen, rise: Floats) -> Detections:
-    return Detections(seen.found.boxes, seen.found.objectness, rise)
-
-
-def _pool_features(
-    seen: Sequence[_Seen], shrink: float, params: TrainParams
-) -> tuple[dict[str, Floats], NDArray[np.int64]]:
+def _pool_features(seen: Sequence[_Seen], shrink: float) -> tuple[dict[str, Floats], NDArray[np.int64]]:
     """Features and labels (n,) of all boxes that found a module."""
-    parts = [module_features(one.example.thermogram, one.found, one.measured, shrink, params.region) for one in seen]
+    parts = [module_features(one.example.thermogram, one.found, one.measured, shrink) for one in seen]
     known = np.concatenate([one.label for one in seen]) >= 0
     features = {name: np.concatenate([part[name] for part in parts])[known] for name in parts[0]}
     return features, np.concatenate([one.label for one in seen])[known]

@@ -12,7 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -73,7 +73,7 @@ def train_detector(
         trainer = _trainer_class()(overrides=_overrides(schedule, windows.seed, work, newest))
         trainer.callbacks = {event: [] for event in trainer.callbacks}  # none of the trackers that may be installed
         trainer.windows, trainer.start_state, trainer.loss_weights = windows, start, tuple(class_weights)
-        trainer.add_callback("on_train_start", lambda t: _begin(t))
+        trainer.add_callback("on_train_start", _begin)
         trainer.add_callback("on_fit_epoch_end", lambda t: _end_epoch(t, report))
         trainer.add_callback("on_model_save", lambda t: checkpoints.keep(t.last))
         trainer.train()
@@ -168,7 +168,7 @@ class Checkpoints:
                 path.unlink()
 
 
-def _trainer_class() -> type[Any]:
+def _trainer_class() -> type[Any]:  # noqa: C901 - the classes derive from libraries that are imported late
     import torch
     from ultralytics.models.yolo.detect import DetectionTrainer
     from ultralytics.nn.tasks import DetectionModel
@@ -189,7 +189,7 @@ def _trainer_class() -> type[Any]:
 
         def get_dataloader(self, *_: Any, **__: Any) -> Any:
             self.windows.labels = [{"cls": np.zeros(300)}]  # type: ignore[attr-defined]  # the most boxes it allows
-            return Loader(self.windows, batch_size=self.batch_size, shuffle=False, collate_fn=collate)
+            return Loader(cast("Any", self.windows), batch_size=self.batch_size, shuffle=False, collate_fn=collate)
 
         def get_model(self, cfg: Any = None, weights: Any = None, verbose: bool = True) -> Any:  # noqa: ARG002
             model = DetectionModel(ARCHITECTURE, nc=len(CLASSES), ch=3, verbose=False)
