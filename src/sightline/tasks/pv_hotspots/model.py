@@ -36,6 +36,9 @@ WEIGHTS = "detector.safetensors"
 GRAPHS = {"float32": "detector.onnx", "int8": "detector.int8.onnx"}
 Precision = Literal["float32", "int8"]
 
+_REFERENCE_RISE = 100.0
+"""Counts; a module that is hotter than this somewhere is suspicious."""
+
 _TYPICAL_RISE = 60.0
 """Counts by which the hottest pixel of a healthy module exceeds its median, in radiometric frames."""
 
@@ -79,19 +82,21 @@ class Recipe:
 
 
 def module_features(thermogram: Thermogram, found: Boxes, measured: Measured, shrink: float) -> dict[str, Floats]:
-    """What the scorer may use of each module, on logarithmic scales.
+    """What the scorer may use of each module.
 
-    network: the log odds of the network's probability of `defected`; box and region: the logarithm of the hottest
-    pixel over the median in the shrunk box, and in the parallelogram of the module.
+    network: log odds of the network's probability of `defected`. The others are logarithms of a rise over 100 counts:
+    box: hottest pixel over the median, in the shrunk box; region: the same in the module's parallelogram; neighbours:
+    hottest pixel of the parallelogram over the median of the modules around.
     """
     share = np.clip(found.classes[:, 1], 1e-6, 1 - 1e-6)
-    box = box_rise(thermogram.level, found.boxes, shrink)
     unit = _unit(thermogram, measured.rise)
-    return {
-        "network": np.log(share / (1 - share)),
-        "box": np.log(np.maximum(box / unit, 1.0)),
-        "region": np.log(np.maximum(measured.rise / unit, 1.0)),
+    rises = {
+        "box": box_rise(thermogram.level, found.boxes, shrink),
+        "region": measured.rise,
+        "neighbours": measured.over_neighbours,
     }
+    features = {name: np.log(np.maximum(rise / unit, 1.0) / _REFERENCE_RISE) for name, rise in rises.items()}
+    return {"network": np.log(share / (1 - share)), **features}
 
 
 def _unit(thermogram: Thermogram, rise: Floats) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -69,11 +69,20 @@ class DetectionParams(Frozen):
     max_boxes: int = Field(default=300, ge=1)
 
 
-class FusionParams(Frozen):
-    """The logistic regression that makes a probability of the physical features and the network's score."""
+class ScoreParams(Frozen):
+    """A logistic score: what the features of a module weigh (see `model.module_features`)."""
 
-    ridge: float = Field(default=1.0, gt=0, description="pull of the standardised coefficients towards `prior`")
-    prior: dict[str, float] = Field(default_factory=dict, description="standardised coefficients to stay near to")
+    intercept: float = -3.0
+    coefficients: dict[Literal["network", "box", "neighbours", "region"], Annotated[float, Field(ge=0)]]
+
+
+class FusionParams(Frozen):
+    """How the candidates' probabilities are made of the features."""
+
+    fused: ScoreParams = ScoreParams(coefficients={"neighbours": 1.5, "box": 1.5, "network": 0.25})
+    network: ScoreParams = ScoreParams(intercept=0.0, coefficients={"network": 1.0})
+    feature: ScoreParams = ScoreParams(coefficients={"box": 3.0})
+    strength: float = Field(default=100.0, gt=0, description="with which a fit keeps `fused` near to these values")
 
 
 class TrainParams(Frozen):

@@ -33,15 +33,12 @@ from sightline.tasks.pv_hotspots.model import (
     make_card,
     module_features,
 )
-from sightline.tasks.pv_hotspots.params import TrainParams
-from sightline.tasks.pv_hotspots.scoring import best_threshold, fit_scorer
+from sightline.tasks.pv_hotspots.params import FusionParams, ScoreParams, TrainParams
+from sightline.tasks.pv_hotspots.scoring import Scorer, best_threshold, fit_scorer
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 
 if TYPE_CHECKING:
     from sightline.tasks.pv_hotspots.yolo import State
-
-FEATURES = {"fused": ("network", "region", "box"), "network": ("network",), "feature": ("box",)}
-"""What each candidate's probability is made of."""
 
 
 def train_model(
@@ -185,11 +182,19 @@ def fit_recipe(candidate: str, graph: bytes, examples: Sequence[Example], params
     seen = [_look(example, detector, params) for example in examples]
     shrink = choose_shrink(seen, params.region.shrink_grid)
     features, labels = _pool_features(seen, shrink)
-    names = FEATURES[candidate]
-    scorer = fit_scorer(names, features, labels, params.fusion.ridge, params.fusion.prior)
+    scorer = choose_scorer(candidate, features, labels, params.fusion)
     threshold = best_threshold(scorer.probability(features), labels)
     recipe = Recipe(params.input, params.detection, params.region, shrink, scorer, params.precision)
     return recipe, threshold
+
+
+def choose_scorer(
+    candidate: str, features: dict[str, Floats], labels: NDArray[np.int64], params: FusionParams
+) -> Scorer:
+    """The candidate's score: as params have it, or for `fused` near to that."""
+    given: ScoreParams = getattr(params, candidate)
+    scorer = Scorer(given.intercept, dict(given.coefficients))
+    return fit_scorer(scorer, features, labels, params.strength) if candidate == "fused" else scorer
 
 
 def _look(example: Example, detector: Detector, params: TrainParams) -> _Seen:
