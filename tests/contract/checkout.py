@@ -1,0 +1,65 @@
+"""A checkout of the repository to type commands in."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sightline.tasks import TASKS
+from tests.contract.subjects import ROOT, tiny_section
+
+
+class Checkout:
+    """A copy of the repository with tiny parameters, committed in a git of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        names = self._git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
+        for name in filter(None, names):
+            if (ROOT / name).is_file() and not name.startswith("tests/"):
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy2(ROOT / name, folder / name)
+        params = {"profile": "cpu", **{task: tiny_section(task) for task in TASKS}}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        self._git(folder, "init", "-q")
+        self.commit("a copy")
+
+    def commit(self, message: str) -> None:
+        """Commit all that is there and not ignored."""
+        self._git(self.folder, "add", "-A")
+        who = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+        self._git(self.folder, *who, "commit", "-qm", message)
+
+    def _git(self, folder: Path, *arguments: str) -> str:
+        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout
+
+    def type(self, *words: str | Path, code: int = 0) -> str:
+        """Run `sightline words`; what it printed on standard output, or on standard error if it had to fail."""
+        outside = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTLINE_")}
+        environment = {
+            **outside,
+            "PYTHONPATH": str(self.folder / "src"),
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "OMP_NUM_THREADS": "1",
+            # What reaches for the network finds a closed door, and no credentials.
+            **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
+            **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
+            "KAGGLE_CONFIG_DIR": str(self.folder / "state"),
+        }
+        command = [sys.executable, "-m", "sightline", *map(str, words)]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        said = f"{' '.join(map(str, words))}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
+        assert done.returncode == code, said
+        assert "Traceback" not in done.stderr, said
+        return done.stderr if code else done.stdout
+
+    def ask(self, *words: str | Path) -> Any:
+        """The JSON that a command prints."""
+        return json.loads(self.type(*words, "--json"))
