@@ -55,7 +55,9 @@ def take_in(name: str) -> int:
 @task(**STEP)
 def validate(name: str) -> None:
     """Ask the gate."""
-    versions.repro(load_settings(), f"validate@{name}")
+    project = _open(name)
+    project.require_sets()  # DVC would tell of a missing folder as of any failure, and that is tried again
+    versions.repro(project.settings, f"validate@{name}")
 
 
 @task(task_run_name="train {candidate}", **STEP)

@@ -22,6 +22,8 @@ def run_task(project: Project, force: bool, as_json: bool) -> None:
     """Run the flow of one task and show what it came to."""
     from sightline.pipeline.outcome import nothing_changed
 
+    if not (project.settings.inbox / project.name).is_dir():
+        project.require_sets()  # told at once, before a flow starts
     known = None if force else nothing_changed(project)
     document = known or _run_flow(project)
     if as_json:

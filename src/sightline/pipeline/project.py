@@ -55,11 +55,11 @@ class Project:
         wanted = (*self.params.data.pretrain, *self.params.data.train)
         return tuple(name for name in wanted if (self.data / name).is_dir())
 
-    def load(self) -> Manifest:
-        """All samples of these sets, with their splits.
+    def require_sets(self) -> tuple[str, ...]:
+        """`sets()`.
 
         Raises:
-            DataMissing: none of the sets is there.
+            DataMissing: none of them is there.
         """
         names = self.sets()
         if not names:
@@ -68,6 +68,15 @@ class Project:
                 where=self.data,
                 way_out=f"Write the synthetic one with `sightline data sample {self.name}`.",
             )
+        return names
+
+    def load(self) -> Manifest:
+        """All samples of these sets, with their splits.
+
+        Raises:
+            DataMissing: none of the sets is there.
+        """
+        names = self.require_sets()
         manifest = Manifest(self.data, ())
         for name in names:
             manifest += self.task.load(self.data / name)
