@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,43 +59,37 @@ class Running:
                 pass
             return answer
 
-    def wait_until_ready(self, version: int | None = None, timeout_s: float = 120) -> None:
+    def wait_until_ready(self, version: int | None = None) -> None:
         """Until some version, or this one, answers."""
+        self.wait_until(lambda status, told: status == 200 and version in (None, told["version"]))
+
+    def wait_until(self, so: Callable[[int, Any], bool], timeout_s: float = 180) -> Any:
+        """Until `so(status, document)` of /v1/ready holds; the document."""
         end_s = time.monotonic() + timeout_s
         last: Any = "no answer"
-        while time.monotonic() < end_s:
-            if self.process.poll() is not None:
-                break
+        while time.monotonic() < end_s and self.process.poll() is None:
             try:
                 status, last = self.ask("GET", "/v1/ready")
+                if so(status, last):
+                    return last
             except OSError:
-                status = 0
-            if status == 200 and version in (None, last["version"]):
-                return
-            time.sleep(0.2)
-        raise AssertionError(f"not ready: {last}\n{self.log.read_text()}")
+                pass  # not listening yet
+            time.sleep(0.1)
+        raise AssertionError(f"waited in vain: {last}\n{self.log.read_text()}")
 
 
 @contextmanager
-def serve(service: str, root: Path, working_dir: Path = ROOT, **settings: str) -> Iterator[Running]:
-    """Serve `module:Class` with the project folder `root`; stopped at the end, with all its processes."""
+def serve(service: str, root: Path, python: str = sys.executable, **settings: str) -> Iterator[Running]:
+    """Serve `module:Class`, or the folder of a bento, with the project folder `root`; stopped at the end."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     names = {f"SIGHTLINE_{name.upper()}": value for name, value in settings.items()}
     environment = {**os.environ, "BENTOML_DO_NOT_TRACK": "true", "SIGHTLINE_ROOT": str(root), **names}
     environment.setdefault("BENTOML_HOME", str(root / "bentoml"))
-    command = [
-        sys.executable,
-        "-m",
-        "bentoml",
-        "serve",
-        service,
-        "--working-dir",
-        str(working_dir),
-        "--port",
-        str(port),
-    ]
+    command = [python, "-m", "bentoml", "serve", service, "--port", str(port)]
+    if ":" in service:
+        command += ["--working-dir", str(ROOT)]
     log = root / "endpoint.log"
     with log.open("wb") as output:
         process = subprocess.Popen(

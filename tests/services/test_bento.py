@@ -1,0 +1,68 @@
+"""A bento is whole: it runs where the dependencies are installed and the project is not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+
+from tests.services.endpoint_process import ROOT, serve
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a freshly built bento."""
+    path = f"{ROOT / '.tools' / 'uv' / 'bin'}{os.pathsep}{os.environ['PATH']}"
+    if shutil.which("uv", path=path) is None:
+        pytest.skip("bentoml builds with uv, which is neither in .tools/ nor on PATH")
+    home = tmp_path_factory.mktemp("bentoml")
+    environment = {**os.environ, "PATH": path, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
+    done = subprocess.run(
+        [sys.executable, "-m", "bentoml", "build"],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    (found,) = (folder for folder in (home / "bentos" / "pv_hotspots").iterdir() if folder.is_dir())
+    return found
+
+
+@pytest.fixture(scope="module")
+def python_without_sightline(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An interpreter that sees the installed dependencies, but not this project."""
+    folder = tmp_path_factory.mktemp("environment")
+    venv.create(folder, with_pip=False)
+    (site,) = folder.glob("lib/python*/site-packages")
+    (site / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    python = str(folder / "bin" / "python")
+    look = subprocess.run([python, "-c", "import sightline"], cwd=folder, capture_output=True, check=False)
+    assert look.returncode != 0, "the project is visible; this test would prove nothing"
+    return python
+
+
+def test_a_bento_holds_the_lock_and_no_data(bento: Path) -> None:
+    locked = (bento / "env" / "python" / "requirements.txt").read_text()
+    assert "onnxruntime==" in locked
+    assert "--hash=sha256:" in locked
+    assert "sightline" not in "\n".join(line for line in locked.splitlines() if "==" in line)
+    assert {path.name for path in (bento / "src").iterdir()} >= {"sightline", "services"}
+    assert sum(path.stat().st_size for path in (bento / "src").rglob("*") if path.is_file()) < 5_000_000
+
+
+def test_a_bento_runs_in_an_environment_of_its_own(bento: Path, python_without_sightline: str, tmp_path: Path) -> None:
+    with serve(str(bento), tmp_path, python_without_sightline, model_dir="nothing-here") as running:
+        told = running.wait_until(lambda status, told: "SIGHTLINE_MODEL_DIR" in str(told))
+        assert told["error"] == "there is no saved model here"
+        assert running.ask("GET", "/v1/docs")[0] == 200
+        assert running.ask("GET", "/")[0] == 200
