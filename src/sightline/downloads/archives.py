@@ -101,6 +101,16 @@ def _tar_members(tar: tarfile.TarFile, archive: Path) -> Iterator[Member]:
             raise _refused(archive, f"{member.name} is a link or a device")
         with content:
             yield member.name, content
+    _read_padding(tar, archive)
+
+
+def _read_padding(tar: tarfile.TarFile, archive: Path) -> None:
+    """Read to the end: only there a compressed stream shows by its checksum that it is whole."""
+    assert tar.fileobj is not None
+    for _ in range(64):
+        if not tar.fileobj.read(_PIECE):
+            return
+    raise _refused(archive, "much follows the end of its files")
 
 
 def _write_members(members: Iterator[Member], folder: Path, archive: Path, allowed: Allowed) -> None:

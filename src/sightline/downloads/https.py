@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     import httpx
 
 _LOCAL = ("127.0.0.1", "localhost", "::1")
-_PIECE = 2**20  # bytes between two words of progress
 
 
 @dataclass(frozen=True)
@@ -205,7 +204,7 @@ def _write(answer: httpx.Response, partial: Path, have: int, total: int, report:
     what = f"download {partial.name.removesuffix('.partial')}"
     with partial.open("ab" if have else "wb") as out:
         done = have
-        for piece in answer.iter_raw(_PIECE):
+        for piece in answer.iter_raw():
             out.write(piece)
             done += len(piece)
             report.progress(done, max(total, done), what)
