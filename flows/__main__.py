@@ -7,9 +7,11 @@ the run later. Progress goes to stderr; the outcome is written as JSON to `--out
 from __future__ import annotations
 
 import argparse
+import atexit
 import os
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -42,11 +44,13 @@ def _run(name: str, outcome: Path | None, parameters: dict[str, Any]) -> None:
     os.environ.update(prefect_environment(settings))
     # What a run tells it tells by itself; Prefect's own lines are in its log, for the UI.
     os.environ["PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL"] = "CRITICAL"
-    with prefect_for_a_run(settings) as (api, wait):
-        os.environ["PREFECT_API_URL"] = api
-        flow = _find(name)  # imports for seconds, while the server starts
-        wait()
-        document = _call(flow, parameters)
+    server = ExitStack()
+    # Registered before prefect is imported and so run after its own: it sends its last lines and events at exit.
+    atexit.register(server.close)
+    os.environ["PREFECT_API_URL"], wait = server.enter_context(prefect_for_a_run(settings))
+    flow = _find(name)  # imports for seconds, while the server starts
+    wait()
+    document = _call(flow, parameters)
     if outcome is not None:
         write_json(outcome, document)
 
