@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import sys
+import threading
+import time
 from importlib import resources
 from typing import Any
 
+import bentoml
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
@@ -41,6 +46,7 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
     """
     settings = settings or load_settings()
     _log_to_stderr()
+    _end_with_supervisor()
     app = build_app(task, source or champions(task, settings), settings, log_into(Ledger(settings.ledger), task))
     app.router.routes.append(Route("/bentoml", _bentoml_page))
     # BentoML's own /readyz follows ours.
@@ -53,6 +59,20 @@ async def _bentoml_page(_: Request) -> Response:
     """BentoML's own page, which `/` would show; the tracker in it is kept out by the guard's policy."""
     page = resources.files("_bentoml_impl.server") / "main-openapi.html"
     return HTMLResponse(page.read_text(encoding="utf-8"))
+
+
+def _end_with_supervisor() -> None:
+    """Let a worker stop when BentoML's supervisor is gone: killed, it leaves the worker and the port behind."""
+    if bentoml.server_context.worker_index is None:
+        return  # this is the supervisor itself, or a build
+    supervisor = os.getppid()
+
+    def follow() -> None:
+        while os.getppid() == supervisor:
+            time.sleep(1)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, name="supervisor", daemon=True).start()
 
 
 def _log_to_stderr() -> None:

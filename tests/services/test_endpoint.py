@@ -167,6 +167,20 @@ def test_an_answer_that_a_client_has_is_in_the_ledger_even_if_the_server_is_kill
     assert len(set(got)) == len(got)
 
 
+def test_a_worker_does_not_outlive_its_supervisor(tmp_path: Path) -> None:
+    with serve(TOY, tmp_path) as running:
+        running.wait_until(lambda status, _: status == 503)
+        running.process.kill()
+        running.process.wait(10)
+        for _ in range(300):
+            try:
+                running.ask("GET", "/v1/live")
+            except OSError:
+                return
+            time.sleep(0.1)
+    raise AssertionError("the port is still taken")
+
+
 def test_a_token_is_asked_for_and_an_endpoint_without_champion_is_not_ready(tmp_path: Path) -> None:
     with serve(TOY, tmp_path, token="a-long-enough-secret") as running:
         running.wait_until(lambda status, told: status == 503 and told["error"] == "toy has no champion")
