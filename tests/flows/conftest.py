@@ -1,0 +1,37 @@
+"""A toy project with a real Prefect server, shared by the tests of one module."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from sightline.processes import Group
+from sightline.servers import plan
+from tests.flows.toy_folder import ToyFolder
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> ToyFolder:
+    """The sample is there; nothing was run yet."""
+    return ToyFolder(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def prefect_server(folder: ToyFolder) -> Iterator[Group]:
+    """A Prefect server of the folder, as `sightline up` starts it; runs find it by themselves."""
+    settings = folder.settings.model_copy(update={"prefect_port": free_port()})
+    group = Group(settings.state, lambda _: None)
+    try:
+        group.start([folder.adopt(server) for server in plan(settings) if server.name == "prefect"])
+        group.note()
+        yield group
+    finally:
+        group.stop()

@@ -1,0 +1,82 @@
+"""A retraining run that is killed anywhere goes on where it was: nothing is trained twice, nothing registered twice.
+
+Real DVC, MLflow and Prefect, as processes, with the toy task.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+
+from sightline.processes import Group
+from sightline.tracking import Tracking
+from tests.flows.toy_folder import ToyFolder
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+POINTS = (
+    "gate",
+    "train threshold",
+    "train constant",
+    "judge threshold",
+    "before version of threshold",
+    "after version of threshold",
+    "before version of constant",
+    "before alias champion",
+)
+
+
+def test_a_run_killed_at_each_step_does_nothing_twice(folder: ToyFolder, prefect_server: Group) -> None:
+    for point in POINTS:
+        process = folder.start_until(point, "retrain", "toy")
+        if point == "train threshold":
+            assert_second_run_is_refused(folder, process.pid)
+        folder.kill(process)
+
+    status, told = folder.run_flow("retrain", "toy", fail="before alias champion")
+    assert status == 0, told
+    assert "the server went away" in told  # and was tried again
+
+    # A training is begun again only where it was killed in the middle, and ended once.
+    assert Counter(folder.counted()) == {
+        "begun threshold": 2,
+        "ended threshold": 1,
+        "begun constant": 2,
+        "ended constant": 1,
+    }
+    tracking = Tracking(folder.settings)
+    versions = tracking.versions("toy")
+    assert [version.tags["candidate"] for version in versions] == ["threshold", "constant"]
+    assert len({version.run_id for version in versions}) == 2
+    assert versions[0].aliases == ("champion", "threshold")
+    assert [entry.document["outcome"] for entry in folder.ledger.entries("toy", "promotion")] == ["promoted"]
+    assert len(folder.ledger.entries("toy", "run")) == 1
+    assert Counter(run["state_type"] for run in folder.flow_runs("retrain")) == {
+        "CRASHED": len(POINTS),  # none is shown as running for ever
+        "FAILED": 1,  # the second run
+        "COMPLETED": 1,
+    }
+
+
+def assert_second_run_is_refused(folder: ToyFolder, first: int) -> None:
+    status, told = folder.run_flow("retrain", "toy")
+    assert status == 7
+    assert f"another run of this task is under way (process {first}" in told
+    assert "Traceback" not in told
+
+
+def test_a_run_with_nothing_changed_trains_nothing(folder: ToyFolder, prefect_server: Group) -> None:
+    before = folder.counted()
+    status, told = folder.run_flow("retrain", "toy")
+    assert status == 0, told
+    assert "unchanged" in told
+    assert folder.counted() == before
+    assert len(Tracking(folder.settings).versions("toy")) == 2
+
+
+def test_the_decision_is_shown_in_prefect(folder: ToyFolder, prefect_server: Group) -> None:
+    pages = folder.ask("artifacts/latest/filter", {"artifacts": {"key": {"like_": "toy"}}})
+    page = next(page["data"] for page in pages if page["key"] == "toy-decision")
+    assert "/#/models/toy/versions/1" in page
+    assert "| accuracy | 1.000 |" in page

@@ -1,0 +1,161 @@
+"""A project folder with the toy task, git and DVC, in which the real programs run as processes."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from sightline.ledger import Ledger
+from sightline.processes import Server, running
+from sightline.settings import Settings
+from tests.toy import PARAMS
+
+CODE = Path(__file__).resolve().parents[2]
+
+DVC_YAML = """
+stages:
+  validate:
+    foreach: [toy]
+    do:
+      cmd: sightline validate ${item}
+      deps: ["data/${item}"]
+      params: ["${item}"]
+      outs: ["build/validation/${item}/verdict.json"]
+  train:
+    foreach: &candidates
+      toy-threshold: {task: toy, candidate: threshold}
+      toy-constant: {task: toy, candidate: constant}
+    do:
+      cmd: sightline train ${item.task} --candidate ${item.candidate}
+      deps: ["data/${item.task}", "build/validation/${item.task}/verdict.json"]
+      params: ["${item.task}"]
+      outs: ["build/models/${item.task}/${item.candidate}"]
+  evaluate:
+    foreach: *candidates
+    do:
+      cmd: sightline evaluate ${item.task} --candidate ${item.candidate} --stage
+      deps: ["build/models/${item.task}/${item.candidate}", "data/${item.task}"]
+      params: ["${item.task}"]
+      outs: ["build/evaluations/${item.task}/${item.candidate}"]
+"""
+
+PREFECT_YAML = """
+name: toy
+deployments:
+  - name: toy
+    entrypoint: flows/retrain.py:retrain
+    parameters: {task: toy, reason: schedule}
+    schedules: [{interval: 5}]
+  - name: toy
+    entrypoint: flows/monitor.py:monitor
+    parameters: {task: toy}
+"""
+
+
+class ToyFolder:
+    """The folder, and how to run programs in it."""
+
+    def __init__(self, root: Path) -> None:
+        self.settings = Settings(root=root)
+        self.counts, self.stopped = root / "counts.txt", root / "stopped.txt"
+        self.environment: dict[str, str] = {
+            **{key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SIGHTLINE_"))},
+            "PYTHONPATH": os.pathsep.join([str(CODE / "tests" / "flows" / "toy_site"), str(CODE / "src")]),
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "TOY_COUNTS": str(self.counts),
+            "TOY_STOPPED": str(self.stopped),
+            "SIGHTLINE_ROOT": str(root),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "OMP_NUM_THREADS": "1",
+        }
+        params = PARAMS.model_dump(mode="json") | {"train": {"cpu": {}}}
+        (root / "params.yaml").write_text(json.dumps({"profile": "cpu", "toy": params}))  # JSON is YAML
+        (root / "dvc.yaml").write_text(DVC_YAML)
+        (root / "prefect.yaml").write_text(PREFECT_YAML)
+        (root / ".gitignore").write_text("/build/\n/state/\n/mlruns/\n/data/\n/inbox/\n/counts.txt\n/stopped.txt\n")
+        self.call("git", "init", "-q")
+        self.call("dvc", "init", "-q")
+        self.call("git", "add", "-A")
+        self.call("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
+        self.call("sightline", "data", "sample", "toy")
+
+    def call(self, *command: str) -> str:
+        """Run a program in the folder; what it printed."""
+        done = subprocess.run(
+            command, cwd=self.settings.root, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr + done.stdout
+        return done.stdout
+
+    def start_flow(self, *words: str, stop: str = "", fail: str = "") -> subprocess.Popen[str]:
+        """Start `python -m flows ..` in a process group of its own, to wait or to fail once at a point."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "flows", *words],
+            cwd=CODE,
+            env={**self.environment, "TOY_STOP": stop, "TOY_FAIL": fail},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run_flow(self, *words: str, fail: str = "") -> tuple[int, str]:
+        """Run `python -m flows ..` to its end; exit status and what it told."""
+        process = self.start_flow(*words, fail=fail)
+        _, told = process.communicate(timeout=600)
+        return process.returncode, told
+
+    def start_until(self, point: str, *words: str) -> subprocess.Popen[str]:
+        """Start a flow and return when it waits at a point."""
+        self.stopped.unlink(missing_ok=True)
+        process = self.start_flow(*words, stop=point)
+        while not self.stopped.exists() or not self.stopped.read_text():
+            if process.poll() is not None:
+                raise AssertionError(f"{point!r} was not reached: {process.communicate()[1]}")
+            time.sleep(0.05)
+        return process
+
+    def kill(self, process: subprocess.Popen[str]) -> None:
+        """Kill the process group of a flow that waits; returns once nothing of it lives."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+        waiting = Path("/proc") / self.stopped.read_text()
+        deadline_s = time.monotonic() + 30
+        while waiting.exists() and time.monotonic() < deadline_s:
+            time.sleep(0.05)  # a stage ends with the run that started it
+        assert not waiting.exists()
+
+    def adopt(self, server: Server) -> Server:
+        """The server with this folder's environment."""
+        return replace(server, environment={**self.environment, **server.environment})
+
+    def flow_runs(self, flow: str) -> list[dict[str, Any]]:
+        """The runs of a flow that its Prefect server knows, oldest first."""
+        query = {"flows": {"name": {"any_": [flow]}}, "sort": "START_TIME_ASC"}
+        return self.ask("flow_runs/filter", query)
+
+    def ask(self, path: str, query: dict[str, Any]) -> Any:
+        """POST to the API of its Prefect server."""
+        request = urllib.request.Request(
+            f"{running(self.settings.state)['prefect']}/api/{path}",
+            data=json.dumps(query).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(request, timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def counted(self) -> list[str]:
+        """Trainings that were begun and ended, in order."""
+        return self.counts.read_text().split("\n")[:-1] if self.counts.exists() else []
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings.ledger)
