@@ -3,20 +3,16 @@
 mlflow.pyfunc.load_model("models:/pv_hotspots@champion").predict(pandas.DataFrame({"image": [image_bytes]}))
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import mlflow
+import pandas as pd  # MLflow reads the type hints of `predict` while it runs
 from mlflow.pyfunc.model import PythonModel
 
 from sightline.task import Limits
 from sightline.tasks import restore_model
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 
 class SightlineModel(PythonModel):

@@ -98,6 +98,7 @@ class Tracking:
 
         logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database tells of every migration
         logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # no pip here: uv installs
         mlflow.set_tracking_uri(settings.tracking_uri)
         mlflow.set_registry_uri(settings.tracking_uri)
         return mlflow.MlflowClient(settings.tracking_uri, settings.tracking_uri)
@@ -380,18 +381,15 @@ def _log_model(record: Record) -> str:
     signature = ModelSignature(
         inputs=Schema([ColSpec("binary", "image")]), outputs=Schema([ColSpec("string", "document")])
     )
-    with warnings.catch_warnings():
-        # The signature is given above; MLflow would rather read it off type hints.
-        warnings.filterwarnings("ignore", message=".*Add type hints to the `predict` method")
-        info = mlflow.pyfunc.log_model(
-            name="model",
-            python_model=str(Path(__file__).with_name("registered_model.py")),
-            artifacts={"directory": str(record.model)},
-            model_config={"task": record.task},
-            signature=signature,
-            input_example=_example(record.example),
-            pip_requirements=["sightline"],
-        )
+    info = mlflow.pyfunc.log_model(
+        name="model",
+        python_model=str(Path(__file__).with_name("registered_model.py")),
+        artifacts={"directory": str(record.model)},
+        model_config={"task": record.task},
+        signature=signature,
+        input_example=_example(record.example),
+        pip_requirements=["sightline"],
+    )
     return str(info.model_uri)
 
 

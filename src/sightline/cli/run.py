@@ -51,29 +51,23 @@ def _run_flow(project: Project) -> dict[str, Json]:
 
 
 def _show(project: Project, document: dict[str, Json]) -> None:
-    rows = []
-    metric = project.params.promotion.metric
-    for candidate, found in document["candidates"].items():
-        figures = {name: _figure(found["metrics"][name]) for name in _headlines(metric, found["metrics"])}
-        rows.append({"candidate": candidate, "version": found["version"], **figures})
-    first = next(iter(document["candidates"].values()))
-    n = next(iter(first["metrics"].values()))["n"]
+    found = document["candidates"]
+    first = next(iter(found.values()))
+    names = _headlines(project.params.promotion.metric, first["metrics"])
+    rows: list[dict[str, Json]] = [{"metric": "version", **{c: one["version"] for c, one in found.items()}}]
+    rows += [{"metric": name, **{c: _figure(one["metrics"][name]) for c, one in found.items()}} for name in names]
+    n = first["metrics"][names[0]]["n"]
     table(f"{project.name}: judged on {first['set']} (n={n}, {first['protocol']}, by {first['unit']})", rows)
     decision = document["decision"]
-    table(
-        "",
-        [
-            {
-                "task": document["task"],
-                "data version": document["data_version"][:12],
-                "model version": document["version"],
-                "candidate": document["candidate"],
-                "alias": ", ".join(document["aliases"]),
-                "decision": decision["outcome"],
-                "took": f"{document['duration_s']:.0f} s",
-            }
-        ],
-    )
+    summary = {
+        "task": document["task"],
+        "data": document["data_version"][:8],
+        "version": document["version"],
+        "alias": ", ".join(document["aliases"]),
+        "decision": decision["outcome"],
+        "took": f"{document['duration_s']:.0f} s",
+    }
+    table("", [summary])
     for reason in decision["reasons"]:
         echo(f"  {reason}")
     name = project.name
@@ -87,8 +81,8 @@ def _show(project: Project, document: dict[str, Json]) -> None:
 
 
 def _headlines(metric: str, metrics: dict[str, Json]) -> list[str]:
-    """The promotion metric and the three that follow it."""
-    return [metric, *[name for name in metrics if name != metric][:3]]
+    """The promotion metric, then the others."""
+    return [metric, *[name for name in metrics if name != metric]]
 
 
 def _figure(figure: dict[str, Json]) -> str:

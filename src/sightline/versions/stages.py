@@ -28,7 +28,7 @@ def repro(settings: Settings, stage: str, *, force: bool = False) -> None:
         BackendError: another run is going on, or DVC failed.
     """
     with tempfile.TemporaryDirectory(prefix="sightline-stage-") as folder:
-        arguments = ["repro", *(["--force"] if force else []), "--single-item", stage]
+        arguments = ["repro", "--quiet", *(["--force"] if force else []), "--single-item", stage]
         run_stage(settings.root, arguments, Path(folder) / "error.json")
 
 
