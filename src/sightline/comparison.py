@@ -146,8 +146,8 @@ class Comparison:
         match self.state:
             case "too few":
                 return (
-                    f"too few answers to tell: {self.rows} different inputs in {self.groups} groups ({self.needed} "
-                    f"inputs are needed), against {self.reference_rows} in {self.reference_groups} of the reference",
+                    f"too few answers to tell: {self.rows} different inputs ({self.needed} are needed) in "
+                    f"{self.groups} groups, against {self.reference_rows} in {self.reference_groups} of the reference",
                 )
             case "same":
                 return (f"no drift: {self.rows} different inputs look like the {self.reference_rows} of the reference",)
@@ -174,7 +174,7 @@ class Comparison:
     def page(self) -> str:
         """The first page of the report."""
         kind = {"drift": "bad", "changed": "warn", "same": "good", "too few": "warn"}[self.state]
-        blocks = [paragraph(reason[0].upper() + reason[1:] + ".", kind) for reason in self.reasons]
+        blocks = [paragraph(f"{reason}.", kind) for reason in self.reasons]
         blocks.append(
             paragraph(
                 f"Compared: {self.rows} different inputs ({self.groups} independent) with {self.reference_rows} "

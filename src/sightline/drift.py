@@ -15,10 +15,11 @@ One row a group goes into the tests: frames of one flight are no independent evi
 
 from __future__ import annotations
 
+import math
 import shutil
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,11 +27,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.comparison import Change, Comparison, Distant, Observation, Side, State
+from sightline.comparison import Change, Comparison, Observation, Side, State
+from sightline.distance import embedding_distances, most_distant
 from sightline.errors import BackendError, DataRejected
 from sightline.files import write_json, write_text
 from sightline.params import WatchParams
-from sightline.twosample import categories_p_value, mmd_p_value, nearest_distances
+from sightline.twosample import categories_p_value, mmd_p_value
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,7 +44,8 @@ ColumnTests = Callable[["pd.DataFrame", "pd.DataFrame", float, Path], dict[str, 
 MOST_DRIFTED = 20
 """How many inputs the list for labelling names."""
 
-_MIN_GROUPS = 5  # with fewer independent rows on a side no test says anything at a useful level
+_MIN_VALUES = 3  # a column with fewer finite numbers on a side is left out
+_COLUMNS = 50  # more than a task has: what the level of one test is reckoned with before the columns are known
 _MAX_LEVELS = 50  # text with more values is no category
 _TAIL = 0.01  # of the reference lies outside of itself on either side
 
@@ -76,8 +79,7 @@ def compare(
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         changes: list[Change] = []
-        enough = len(after.observations) >= params.min_rows
-        if enough and min(len(before.independent), len(after.independent)) >= _MIN_GROUPS:
+        if len(after.observations) >= params.min_rows and _can_tell(before, after, params.alpha):
             changes = _changes(before, after, params, rng, column_tests or evidently_report, partial)
         comparison = _conclude(before, after, changes, params)
         write_json(partial / "drift.json", comparison.document())
@@ -101,6 +103,12 @@ def _unique(observations: Sequence[Observation]) -> list[Observation]:
     return [first[sha256] for sha256 in sorted(first)]
 
 
+def _can_tell(before: Side, after: Side, alpha: float) -> bool:
+    """Whether a complete separation would be significant: its p-value is two over the ways to choose one side."""
+    n, m = len(before.independent), len(after.independent)
+    return 2 / math.comb(n + m, n) <= alpha / _COLUMNS
+
+
 def _conclude(before: Side, after: Side, changes: Sequence[Change], params: WatchParams) -> Comparison:
     state: State
     if not changes:
@@ -112,7 +120,7 @@ def _conclude(before: Side, after: Side, changes: Sequence[Change], params: Watc
     return Comparison(
         state=state,
         changes=tuple(sorted(changes, key=lambda c: (not c.moved, not c.differs, -c.outside, c.p_value))),
-        most_drifted=_most_drifted(before, after) if changes else (),
+        most_drifted=most_distant(before, after, _comparable(before, after).numbers, MOST_DRIFTED) if changes else (),
         rows=len(after.observations),
         groups=len(after.independent),
         reference_rows=len(before.observations),
@@ -141,7 +149,7 @@ def _comparable(before: Side, after: Side) -> _Columns:
         values = {observation.row[name] for observation in both}
         if any(isinstance(value, str) for value in values):
             categories += [name] if len(values) <= _MAX_LEVELS else []
-        elif all(np.isfinite(side.figures(name)[side.independent]).sum() >= _MIN_GROUPS for side in (before, after)):
+        elif all(np.isfinite(side.figures(name)[side.independent]).sum() >= _MIN_VALUES for side in (before, after)):
             numbers.append(name)
     return _Columns(tuple(numbers), tuple(categories))
 
@@ -165,35 +173,49 @@ def _changes(
 ) -> list[Change]:
     """One change a column, and one for the embeddings where both sides have them."""
     columns = _comparable(before, after)
-    seen, now = before.embeddings(), after.embeddings()
-    embedded = seen.shape[1] == now.shape[1] > 0
     count = len(columns.numbers) + len(columns.categories)
-    if not count and not embedded:
+    near = embedding_distances(before, after)
+    if not count and near is None:
         raise DataRejected(
             "the answers and the model's judged rows have no figure in common",
             where="watch",
             way_out="Judge and register the model again.",
         )
+    level = params.alpha / 2 if count and near is not None else params.alpha
     changes = []
     if count:
-        threshold = params.alpha / (2 if embedded else 1) / count
-        found = column_tests(_frame(before, columns), _frame(after, columns), threshold, folder)
-        for name in columns.numbers:
-            share = _outside_range(before.figures(name), after.figures(name))
-            words = _spread(before.figures(name)), _spread(after.figures(name))
-            changes.append(_change(name, found[name], threshold, share, params, words))
-        for name in columns.categories:
-            share = _outside_levels(before.words(name), after.words(name))
-            words = _shares(before.words(name)), _shares(after.words(name))
-            changes.append(_change(name, found[name], threshold, share, params, words))
-    if embedded:
-        level = params.alpha / (2 if count else 1)
-        permutations = int(min(max(10 / level, 200), 9999))
-        p_value = mmd_p_value(seen[before.independent], now[after.independent], permutations, rng)
-        usual, distances = _distances(seen, now, before.groups())
-        share = float((distances > np.quantile(usual, 1 - _TAIL)).mean())
-        words = f"distance {_spread(usual)}", f"distance {_spread(distances)}"
+        frames = [_frame(side, columns) for side in (before, after)]
+        if near is not None:  # for people to see; the test of the embeddings is another
+            for frame, side, distances in zip(frames, (before, after), near, strict=True):
+                frame["embedding_distance"] = distances[side.independent]
+        p_values = column_tests(frames[0], frames[1], level / count, folder)
+        changes = _column_changes(before, after, columns, p_values, level / count, params)
+    if near is not None:
+        seen, now = before.embeddings()[before.independent], after.embeddings()[after.independent]
+        p_value = mmd_p_value(seen, now, int(min(max(10 / level, 200), 9999)), rng)
+        share = float((near[1] > np.quantile(near[0], 1 - _TAIL)).mean())
+        words = f"distance {_spread(near[0])}", f"distance {_spread(near[1])}"
         changes.append(_change("embedding", p_value, level, share, params, words))
+    return changes
+
+
+def _column_changes(
+    before: Side,
+    after: Side,
+    columns: _Columns,
+    p_values: Mapping[str, float],
+    level: float,
+    params: WatchParams,
+) -> list[Change]:
+    changes = []
+    for name in columns.numbers:
+        share = _outside_range(before.figures(name), after.figures(name))
+        words = _spread(before.figures(name)), _spread(after.figures(name))
+        changes.append(_change(name, p_values[name], level, share, params, words))
+    for name in columns.categories:
+        share = _outside_levels(before.words(name), after.words(name))
+        words = _shares(before.words(name)), _shares(after.words(name))
+        changes.append(_change(name, p_values[name], level, share, params, words))
     return changes
 
 
@@ -219,51 +241,13 @@ def _outside_levels(before: Sequence[str], after: Sequence[str]) -> float:
 
 
 def _spread(values: Floats) -> str:
-    low, median, high = np.nanquantile(values, (0.05, 0.5, 0.95))
-    return f"{median:.3g} ({low:.3g} to {high:.3g})"
+    """Median (5 to 95 %), each with three figures that count."""
+    low, median, high = (f"{float(f'{value:.3g}'):g}" for value in np.nanquantile(values, (0.05, 0.5, 0.95)))
+    return f"{median} ({low} to {high})"
 
 
 def _shares(values: Sequence[str]) -> str:
     return ", ".join(f"{value} {count / len(values):.0%}" for value, count in Counter(values).most_common(3))
-
-
-# ------------------------------------------------------------------------------------------------- most drifted
-
-
-def _distances(seen: Floats, now: Floats, groups: NDArray[np.str_]) -> tuple[Floats, Floats]:
-    """Distances to the nearest row of the reference: of the reference itself (of other groups), and of the window."""
-    usual = nearest_distances(seen, seen, groups)
-    return usual, nearest_distances(now, seen)
-
-
-def _most_drifted(before: Side, after: Side) -> tuple[Distant, ...]:
-    """The inputs furthest from the reference, by their figures and by their embeddings in equal parts."""
-    spaces = [_standardised(before, after), (before.embeddings(), after.embeddings())]
-    total = np.zeros(len(after.observations))
-    used = 0
-    for seen, now in spaces:
-        if seen.shape[1] == now.shape[1] > 0:
-            usual, distances = _distances(seen, now, before.groups())
-            total += distances / max(float(np.median(usual)), 1e-9)
-            used += 1
-    order = np.argsort(-total, kind="stable")[:MOST_DRIFTED]
-    found = [(after.observations[index], float(total[index]) / max(used, 1)) for index in order]
-    return tuple(Distant(observation.name, observation.sha256, distance) for observation, distance in found)
-
-
-def _standardised(before: Side, after: Side) -> tuple[Floats, Floats]:
-    """Both sides' numbers in standard deviations of the reference, ten at most; what is missing counts as usual."""
-    sides: list[list[Floats]] = [[], []]
-    for name in _comparable(before, after).numbers:
-        mean, spread = np.nanmean(before.figures(name)), np.nanstd(before.figures(name))
-        for columns, side in zip(sides, (before, after), strict=True):
-            scores = (side.figures(name) - mean) / (spread if spread > 0 else 1.0)
-            columns.append(np.clip(np.nan_to_num(scores), -10, 10))
-    first, second = (
-        np.stack(columns, axis=1) if columns else np.empty((len(side.observations), 0))
-        for columns, side in zip(sides, (before, after), strict=True)
-    )
-    return first, second
 
 
 # ----------------------------------------------------------------------------------------------------- Evidently

@@ -68,22 +68,3 @@ def squared_distances(first: Floats, second: Floats) -> Floats:
     products = first @ second.T
     squared = (first**2).sum(axis=1)[:, None] + (second**2).sum(axis=1)[None, :] - 2 * products
     return np.asarray(np.maximum(squared, 0.0))
-
-
-def nearest_distances(rows: Floats, others: Floats, groups: NDArray[np.str_] | None = None) -> Floats:
-    """(n,) distance of each row of (n, d) to the nearest of (m, d).
-
-    Args:
-        rows: whose distances are asked for.
-        others: what they are near to.
-        groups: (n,) where `rows` and `others` are the same: rows of one group are no neighbours of each other (frames
-            of one flight). A row without others is infinitely far.
-    """
-    result = np.empty(len(rows))
-    for start in range(0, len(rows), 1000):  # 1,000 at a time: a window may be long
-        part = slice(start, start + 1000)
-        squared = squared_distances(rows[part], others)
-        if groups is not None:
-            squared[groups[part, None] == groups[None, :]] = np.inf
-        result[part] = np.sqrt(squared.min(axis=1))
-    return result

@@ -128,7 +128,9 @@ def test_the_false_alarm_rate_stays_below_alpha(folder: Path) -> None:
     assert alarms <= 14  # 6 expected at most; more than 20 happen once in 1,000 times
 
 
-@pytest.mark.parametrize(("count", "frames", "state"), [(19, 1, "too few"), (20, 1, "same"), (40, 10, "too few")])
+@pytest.mark.parametrize(
+    ("count", "frames", "state"), [(19, 1, "too few"), (20, 1, "same"), (40, 20, "too few"), (40, 10, "same")]
+)
 def test_too_few_answers_or_flights_say_nothing(folder: Path, count: int, frames: int, state: str) -> None:
     found = judge(folder, REFERENCE, observations("new", count, seed=1, frames=frames))
     assert found.state == state
@@ -137,9 +139,10 @@ def test_too_few_answers_or_flights_say_nothing(folder: Path, count: int, frames
 
 
 def test_too_small_a_reference_says_nothing(folder: Path) -> None:
-    found = judge(folder, REFERENCE[:4], observations("new", 40, seed=1, level=9.0))
+    found = judge(folder, REFERENCE[:2], observations("new", 40, seed=1, level=9.0))
     assert found.state == "too few"
-    assert "against 4 in 4 of the reference" in found.reasons[0]
+    assert "against 2 in 2 of the reference" in found.reasons[0]
+    assert judge(folder, REFERENCE[:4], observations("new", 40, seed=1, level=9.0)).drifted
 
 
 def test_the_same_input_asked_again_and_again_counts_once(folder: Path) -> None:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sightline.twosample import categories_p_value, mmd_p_value, nearest_distances
+from sightline.twosample import categories_p_value, mmd_p_value
 
 
 def rng(seed: int) -> np.random.Generator:
@@ -62,17 +62,3 @@ def test_categories_hold_their_level_even_where_they_are_rare() -> None:
 def test_a_new_category_is_seen() -> None:
     assert categories_p_value(["iron"] * 40, ["rainbow"] * 20, 9999, rng(0)) == 1 / 10_000
     assert categories_p_value(["iron"] * 40, ["iron"] * 20, 9999, rng(0)) == 1.0
-
-
-@given(st.integers(0, 2**31), st.integers(1, 30), st.integers(1, 30))
-def test_nearest_distances_are_those_of_all_pairs(seed: int, n: int, m: int) -> None:
-    data = rng(seed)
-    rows, others = data.normal(size=(n, 4)), data.normal(size=(m, 4))
-    expected = np.linalg.norm(rows[:, None] - others[None], axis=2).min(axis=1)
-    assert nearest_distances(rows, others) == pytest.approx(expected, abs=1e-6)
-
-
-def test_frames_of_one_flight_are_no_neighbours() -> None:
-    rows = np.array([[0.0], [0.1], [5.0], [5.1]])
-    assert nearest_distances(rows, rows, np.array(["a", "a", "b", "b"])) == pytest.approx([5.0, 4.9, 4.9, 5.0])
-    assert np.isinf(nearest_distances(rows[:2], rows[:2], np.array(["a", "a"]))).all()
