@@ -73,7 +73,7 @@ class Windows:
     def _cut(self, rng: np.random.Generator, height: int, width: int) -> Window:
         index = int(rng.choice(len(self.frames), p=self._share))
         frame, scale = self.frames[index], self._scales[index]
-        move = _draw_motion(rng, self.augment, frame.level.shape, (height, width))
+        move = _draw_motion(rng, self.augment, frame, (height, width))
         level = _warp(frame.level, move, (height, width), scale.low)
         level = _add_noise(rng, level, scale.span, self.augment)
         span = scale.span / rng.uniform(*self.augment.contrast)
@@ -86,17 +86,19 @@ Motion = NDArray[np.float64]
 """(2, 3) affine map from the frame's pixels to the window's."""
 
 
-def _draw_motion(
-    rng: np.random.Generator, augment: AugmentParams, frame: tuple[int, ...], window: tuple[int, int]
-) -> Motion:
+def _draw_motion(rng: np.random.Generator, augment: AugmentParams, frame: Frame, window: tuple[int, int]) -> Motion:
     factor = np.exp(rng.uniform(*np.log(augment.scale)))
     angle = np.deg2rad(rng.uniform(-augment.rotation_deg, augment.rotation_deg))
     mirror = rng.choice([-1.0, 1.0], 2) if augment.flips else np.ones(2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]) @ np.diag(factor * mirror)
-    size, half = np.array(frame[1::-1]), np.array(window[::-1]) / 2
+    size, half = np.array(frame.level.shape[::-1]), np.array(window[::-1]) / 2
     # The window may look a little beyond the frame's edge: there, too, modules are cut.
     reach = np.maximum(size / 2 - half / factor, 0) * 1.1 + 8
     centre = size / 2 + rng.uniform(-1, 1, 2) * reach
+    if frame.classes.any() and rng.random() < augment.defect_focus:
+        module = frame.polygons[int(rng.choice(np.flatnonzero(frame.classes)))].mean(axis=0)
+        aside = rng.uniform(-0.8, 0.8, 2) * half / factor
+        centre = np.clip(module + aside, size / 2 - reach, size / 2 + reach)
     return np.concatenate([turn, (half - turn @ centre)[:, None]], axis=1)
 
 

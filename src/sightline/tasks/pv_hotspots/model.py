@@ -27,7 +27,7 @@ from sightline.tasks.pv_hotspots.feature import (
     severity,
 )
 from sightline.tasks.pv_hotspots.metrics import Detections
-from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams, RegionParams
+from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams, RegionParams, ScoreParams
 from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_thermogram
 
@@ -68,6 +68,7 @@ class Recipe:
         """
         if document["precision"] not in GRAPHS:
             raise ValueError(f"precision {document['precision']!r}")
+        ScoreParams.model_validate(document["scorer"])
         return cls(
             input=InputParams.model_validate(document["input"]),
             detection=DetectionParams.model_validate(document["detection"]),
@@ -104,7 +105,8 @@ def _unit(thermogram: Thermogram, rise: Floats) -> float:
     ordinary modules serve as the measure."""
     if thermogram.radiometric or not len(rise):
         return 1.0
-    return max(float(np.median(rise)) / _TYPICAL_RISE, 1e-6)
+    least = max(0.01 * thermogram.statistics["level_spread"], 1e-6)
+    return max(float(np.median(rise)), least) / _TYPICAL_RISE
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from pydantic import Field, model_validator
 from sightline.params import Frozen, TaskParams
 from sightline.tasks.pv_hotspots.sample import SampleParams
 
+FeatureName = Literal["network", "box", "neighbours", "region"]
+
 CANDIDATES = ("fused", "network", "feature")
 
 
@@ -39,7 +41,7 @@ class RegionParams(Frozen):
 class AugmentParams(Frozen):
     """What is done to a frame before the network sees it in training. Colours are left alone: hue is temperature."""
 
-    window_px: tuple[int, int] = Field(default=(320, 416), description="height and width of what is cut out")
+    window_px: tuple[int, int] = Field(default=(256, 320), description="height and width of what is cut out")
     flips: bool = True
     rotation_deg: float = Field(default=12.0, ge=0, le=180)
     scale: tuple[float, float] = Field(default=(0.8, 1.3), description="bounds, drawn evenly on a log scale")
@@ -49,6 +51,7 @@ class AugmentParams(Frozen):
     column_noise: float = Field(default=0.003, ge=0, description="the same for each column as a whole")
     mosaic: float = Field(default=0.0, ge=0, le=1, description="share of inputs put together of four")
     defect_weight: float = Field(default=2.0, ge=1, description="how much more often frames with defects are drawn")
+    defect_focus: float = Field(default=0.5, ge=0, le=1, description="share of their windows that show a defect")
 
 
 class ScheduleParams(Frozen):
@@ -56,7 +59,7 @@ class ScheduleParams(Frozen):
 
     epochs: int = Field(ge=1)
     windows: int = Field(ge=1, description="inputs an epoch")
-    batch: int = Field(default=8, ge=1)
+    batch: int = Field(default=4, ge=2)
     learning_rate: float = Field(default=0.003, gt=0)
     freeze: int = Field(default=0, ge=0, le=22, description="first layers that stay as they are")
 
@@ -73,7 +76,7 @@ class ScoreParams(Frozen):
     """A logistic score: what the features of a module weigh (see `model.module_features`)."""
 
     intercept: float = -3.0
-    coefficients: dict[Literal["network", "box", "neighbours", "region"], Annotated[float, Field(ge=0)]]
+    coefficients: dict[FeatureName, Annotated[float, Field(ge=0)]]
 
 
 class FusionParams(Frozen):
@@ -97,6 +100,7 @@ class TrainParams(Frozen):
     fusion: FusionParams = FusionParams()
     weights: str = Field(default="", description="a .safetensors or .pt file to start from; empty: none")
     weights_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
+    class_gain: float = Field(default=0.5, gt=0, description="of the classification loss; boxes have 7.5")
     class_weights: tuple[float, float] = Field(default=(1.0, 1.0), description="of the classification loss")
     precision: Literal["float32", "int8"] = Field(default="float32", description="of the served network")
     calibration_frames: int = Field(default=24, ge=1, description="frames that int8 is calibrated on")

@@ -133,7 +133,7 @@ def _train_detector(
     start = _start_state(data, params, work)
     schedule = params.scratch if start is None else params.continued
     windows = Windows([example.frame for example in examples], schedule.windows, params.augment, params.input, seed)
-    state = yolo.train_detector(windows, schedule, start, params.class_weights, work, report)
+    state = yolo.train_detector(windows, params, start, work, report)
     save_file(state, work / WEIGHTS)
     report.progress(0, 1, "graphs")
     yolo.export_graph(state, params.input, work / GRAPHS["float32"])
@@ -193,7 +193,7 @@ def choose_scorer(
 ) -> Scorer:
     """The candidate's score: as params have it, or for `fused` near to that."""
     given: ScoreParams = getattr(params, candidate)
-    scorer = Scorer(given.intercept, dict(given.coefficients))
+    scorer = Scorer(given.intercept, {str(name): value for name, value in given.coefficients.items()})
     return fit_scorer(scorer, features, labels, params.strength) if candidate == "fused" else scorer
 
 

@@ -16,11 +16,11 @@ from typing import Any, cast
 
 import numpy as np
 
-from sightline.files import sha256_file
 from sightline.task import Report
 from sightline.tasks.pv_hotspots.augment import Window, Windows
+from sightline.tasks.pv_hotspots.checkpoints import Checkpoints
 from sightline.tasks.pv_hotspots.data import CLASSES
-from sightline.tasks.pv_hotspots.params import InputParams, ScheduleParams
+from sightline.tasks.pv_hotspots.params import InputParams, ScheduleParams, TrainParams
 
 State = dict[str, Any]
 """Parameter name -> tensor, float32 on the CPU."""
@@ -55,9 +55,8 @@ def _quiet() -> Iterator[None]:
 
 def train_detector(
     windows: Windows,
-    schedule: ScheduleParams,
+    params: TrainParams,
     start: State | None,
-    class_weights: Sequence[float],
     work: Path,
     report: Report,
 ) -> State:
@@ -67,12 +66,13 @@ def train_detector(
         The moving average of the weights.
     """
     prepare_environment()
+    schedule = params.scratch if start is None else params.continued
     checkpoints = Checkpoints(work)
     newest = checkpoints.newest()
     with _quiet():
-        trainer = _trainer_class()(overrides=_overrides(schedule, windows.seed, work, newest))
+        trainer = _trainer_class()(overrides=_overrides(schedule, params.class_gain, windows.seed, work, newest))
         trainer.callbacks = {event: [] for event in trainer.callbacks}  # none of the trackers that may be installed
-        trainer.windows, trainer.start_state, trainer.loss_weights = windows, start, tuple(class_weights)
+        trainer.windows, trainer.start_state, trainer.loss_weights = windows, start, params.class_weights
         trainer.add_callback("on_train_start", _begin)
         trainer.add_callback("on_fit_epoch_end", lambda t: _end_epoch(t, report))
         trainer.add_callback("on_model_save", lambda t: checkpoints.keep(t.last))
@@ -80,7 +80,9 @@ def train_detector(
     return {name: value.detach().float().cpu().clone() for name, value in trainer.ema.ema.state_dict().items()}
 
 
-def _overrides(schedule: ScheduleParams, seed: int, work: Path, newest: Path | None) -> dict[str, Any]:
+def _overrides(
+    schedule: ScheduleParams, class_gain: float, seed: int, work: Path, newest: Path | None
+) -> dict[str, Any]:
     device, mixed = _device()
     return {
         "model": str(newest) if newest else ARCHITECTURE,
@@ -101,6 +103,7 @@ def _overrides(schedule: ScheduleParams, seed: int, work: Path, newest: Path | N
         "warmup_epochs": max(1.0, schedule.epochs * 0.05),
         "warmup_bias_lr": 0.0,
         "freeze": schedule.freeze or None,
+        "cls": class_gain,
         "seed": seed,
         "deterministic": True,
         "device": device,
@@ -138,34 +141,6 @@ def _end_epoch(trainer: Any, report: Report) -> None:
     losses = {name.removesuffix("_loss") + "_loss": float(value) for name, value in (trainer.tloss or {}).items()}
     report.progress(done, trainer.epochs, f"epoch {done}/{trainer.epochs}")
     report.metrics(done, losses)
-
-
-class Checkpoints:
-    """The newest checkpoint in a folder, under its own SHA-256: what does not match is not read.
-
-    torch's checkpoints are pickles; these are read only because this program wrote them.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder / "checkpoint"
-
-    def newest(self) -> Path | None:
-        """The checkpoint to go on from, or None."""
-        for path in sorted(self.folder.glob("*.pt")):
-            if sha256_file(path) == path.stem:
-                return path
-            path.unlink()
-        return None
-
-    def keep(self, last: Path) -> None:
-        """Move what the trainer wrote here; one checkpoint is there at any time."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        old = list(self.folder.glob("*.pt"))
-        kept = self.folder / f"{sha256_file(last)}.pt"
-        last.replace(kept)
-        for path in old:
-            if path != kept:
-                path.unlink()
 
 
 def _trainer_class() -> type[Any]:  # noqa: C901 - the classes derive from libraries that are imported late
