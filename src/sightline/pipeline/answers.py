@@ -105,11 +105,9 @@ def _table(answers: Sequence[Answer]) -> pa.Table:
 
 
 def _column(values: Sequence[Any]) -> pa.Array:
-    """Numbers as they are (integers with fractions become floats); text where any value is text."""
+    """Text where any value is text; else float64, so that a column has one type in all files."""
     import pyarrow as pa
 
     if any(isinstance(value, str) for value in values):
         return pa.array([None if value is None else str(value) for value in values], pa.string())
-    if any(isinstance(value, float) for value in values):
-        return pa.array([None if value is None else float(value) for value in values], pa.float64())
-    return pa.array(values)
+    return pa.array([None if value is None else float(value) for value in values], pa.float64())

@@ -95,6 +95,12 @@ def test_values_of_several_types_share_a_column(ledger: Ledger, tmp_path: Path) 
     assert [row["input_b"] for row in rows] == ["iron", None, None]
 
 
+def test_a_column_that_is_whole_on_one_day_only_still_reads_as_one_table(ledger: Ledger, tmp_path: Path) -> None:
+    ledger.log([answer(1, MONDAY, input_a=1), answer(2, MONDAY + DAY, input_a=0.5)])
+    export(ledger, tmp_path, MONDAY + 2 * DAY)
+    assert pq.read_table(tmp_path / "predictions")["input_a"].to_pylist() == [1.0, 0.5]
+
+
 def test_a_folder_that_cannot_be_written_is_told_with_the_file(ledger: Ledger, tmp_path: Path) -> None:
     ledger.log([answer(1, MONDAY)])
     (tmp_path / "predictions").write_text("a file where the folder should be")
