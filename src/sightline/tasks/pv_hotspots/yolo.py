@@ -235,14 +235,29 @@ def export_graph(state: Mapping[str, Any], params: InputParams, path: Path) -> N
         )
 
 
-def _exportable(state: Mapping[str, Any]) -> Any:
-    """A module (1, 3, h, w) -> boxes, embedding, with batch norms folded into the convolutions."""
-    import torch
+def read_network(weights: bytes) -> Any:
+    """The network of a saved model in eager PyTorch, ready to predict: batch norms folded into the convolutions."""
+    from safetensors.torch import load
+
+    prepare_environment()
+    with _quiet():
+        return _folded(load(weights))
+
+
+def _folded(state: Mapping[str, Any]) -> Any:
     from ultralytics.nn.tasks import DetectionModel
 
     network = DetectionModel(ARCHITECTURE, nc=len(CLASSES), ch=3, verbose=False)
     network.load_state_dict(dict(state))
     network.eval().fuse(verbose=False)
+    return network
+
+
+def _exportable(state: Mapping[str, Any]) -> Any:
+    """A module (1, 3, h, w) -> boxes, embedding."""
+    import torch
+
+    network = _folded(state)
     network.model[-1].export, network.model[-1].format = True, "onnx"
 
     class Exported(torch.nn.Module):
