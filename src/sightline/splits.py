@@ -1,7 +1,8 @@
 """Which group goes where. Written once, kept in `data/<task>/splits.csv`: a group once assigned never moves.
 
 Groups hang together (frames of one flight, chips of one scene), so whole groups are assigned: the largest first, each
-to the part that is then furthest below its share of samples and of strata.
+to the part that is then furthest below its share of samples and of strata. No part stays empty while there are groups
+enough.
 """
 
 from __future__ import annotations
@@ -98,12 +99,15 @@ def _balance(
 ) -> dict[str, str]:
     """Group -> part, so that parts approach their shares of samples and of each stratum."""
     strata = {group: Counter(sample.stratum for sample in samples) for group, samples in groups.items()}
-    total = sum(strata.values(), Counter())
+    total = Counter(dict(sorted(sum(strata.values(), Counter()).items())))  # sums must not depend on their order
     filled: dict[str, Counter[str]] = {part: Counter() for part in shares}
     chosen: dict[str, str] = {}
     # Known groups first (they cannot move), then the largest: small ones can still mend what large ones leave.
-    for group in sorted(groups, key=lambda name: (name not in known, -strata[name].total(), name)):
-        part = known.get(group) or min(shares, key=lambda p: _imbalance(filled, p, strata[group], shares, total))
+    order = sorted(groups, key=lambda name: (name not in known, -strata[name].total(), name))
+    for left, group in zip(range(len(order), 0, -1), order, strict=True):
+        empty = [part for part in shares if not filled[part]]
+        open_parts = empty if len(empty) >= left else list(shares)  # the last groups go where nothing is yet
+        part = known.get(group) or min(open_parts, key=lambda p: _imbalance(filled, p, strata[group], shares, total))
         filled.setdefault(part, Counter()).update(strata[group])
         chosen[group] = part
     return chosen

@@ -13,7 +13,7 @@ from sightline.downloads import download, download_dataset, is_archive, unpack
 from sightline.errors import DataError, DataMissing, DataRejected, ParamsError
 from sightline.files import write_json
 from sightline.pipeline.fit import code_digest
-from sightline.pipeline.inbox import list_refused, look
+from sightline.pipeline.inbox import SETTLED_S, list_refused, look
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given, merge, plan_merge, refuse_problems, replace
 from sightline.splits import SPLITS, read_splits
@@ -190,7 +190,7 @@ def versions(project: Project) -> list[dict[str, Json]]:
     return [asdict(one) for one in history(project.settings, project.name)]
 
 
-def take_in(project: Project) -> int:
+def take_in(project: Project, settled_s: float = SETTLED_S) -> int:
     """Take new labels from `inbox/<task>/` into the real set, as a new data version; how many samples came.
 
     Good samples are taken and leave the inbox; what cannot be used stays, listed in `inbox/<task>/refused.txt`; files
@@ -199,10 +199,10 @@ def take_in(project: Project) -> int:
     Raises:
         BackendError: a stage is running on the data, or the disk is full; the inbox keeps its files.
     """
-    if look(project, REAL).is_empty:
+    if look(project, REAL, settled_s).is_empty:
         return 0
     with changing(project):
-        box = look(project, REAL)
+        box = look(project, REAL, settled_s)
         list_refused(box)
         if not box.ready:
             return 0

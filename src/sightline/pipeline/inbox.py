@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from sightline.errors import DataError
 from sightline.files import write_text
@@ -18,8 +19,13 @@ SETTLED_S = 2.0
 
 REFUSED = "refused.txt"
 
-Stamp = tuple[int, int]
-"""Size and time of the last change: whether a file is still the one that was looked at."""
+
+class Stamp(NamedTuple):
+    """Whether a file is still the one that was looked at."""
+
+    size: int
+    written_ns: int
+    changed_s: float  # of its status too: copies that keep the time of writing cannot keep this one
 
 
 @dataclass(frozen=True)
@@ -52,19 +58,22 @@ class Inbox:
         for sample in self.ready:
             for role in sample.files:
                 path = self.given.path(sample, role)
-                if path.exists() and _stamp(path) == self.stamps[path]:
-                    path.unlink()
+                if _stamp(path) == self.stamps.get(path):
+                    path.unlink(missing_ok=True)
         for folder in sorted((path for path in self.root.rglob("*") if path.is_dir()), reverse=True):
             if not any(folder.iterdir()):
                 folder.rmdir()
 
 
-def _stamp(path: Path) -> Stamp:
-    found = path.stat()
-    return found.st_size, found.st_mtime_ns
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime)
 
 
-def look(project: Project, set_name: str) -> Inbox:
+def look(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox:
     """Sort what lies in the inbox; changes nothing."""
     root = project.settings.inbox / project.name
     nothing = Inbox(root, Manifest(root, ()))
@@ -75,8 +84,8 @@ def look(project: Project, set_name: str) -> Inbox:
         given = load_given(project.task, root)
     except DataError as error:
         return replace(nothing, refused={".": f"{error.what}. {error.way_out}"})
-    stamps = {given.path(s, role): _stamp(given.path(s, role)) for s in given.samples for role in s.files}
-    young = {path for path in stamps if time.time() - path.stat().st_ctime < SETTLED_S}
+    stamps = {path: stamp for s in given.samples for role in s.files if (stamp := _stamp(path := given.path(s, role)))}
+    young = {path for path, stamp in stamps.items() if time.time() - stamp.changed_s < settled_s}
     good, waiting, refused = [], [], {}
     for sample in given.samples:
         if any(given.path(sample, role) in young for role in sample.files):

@@ -28,7 +28,7 @@ _NAMED = 20
 
 
 @contextmanager
-def changing(project: Project) -> Iterator[None]:
+def changing(project: Project, patience_s: float = 10.0) -> Iterator[None]:
     """While data change: nobody else changes them, and no stage reads them.
 
     Raises:
@@ -37,7 +37,7 @@ def changing(project: Project) -> Iterator[None]:
     path = project.settings.state / "data.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(path, timeout=10):
+        with FileLock(path, timeout=patience_s):
             versions.require_idle(project.settings)
             _put_right(project)
             yield

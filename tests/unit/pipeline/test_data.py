@@ -1,0 +1,71 @@
+"""What `sightline data` refuses before it changes anything; tests/dvc has what it does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import DataMissing, DataRejected, ParamsError
+from sightline.pipeline import data
+from sightline.pipeline.project import Project
+from tests.toy import Silent, toy_project, write_set
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    root = tmp_path / "project"
+    root.mkdir()
+    return toy_project(root, "real")
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_all_bad_files_are_named_and_nothing_changes(project: Project, tmp_path: Path) -> None:
+    before, mine = snapshot(project.data), tmp_path / "mine"
+    write_set(mine, groups=2, frames=2, seed=9)
+    for name in ("g9x0-0", "g9x1-1"):
+        (mine / f"{name}.txt").unlink()
+    with pytest.raises(DataRejected) as caught:
+        data.add(project, mine)
+    assert "2 of 4 samples cannot be used" in str(caught.value)
+    assert "g9x0-0.png: g9x0-0.txt is missing; g9x1-1.png: g9x1-1.txt is missing" in str(caught.value)
+    assert snapshot(project.data) == before
+
+
+def test_the_same_name_with_other_content_is_refused(project: Project, tmp_path: Path) -> None:
+    before, mine = snapshot(project.data), tmp_path / "mine"
+    write_set(mine, groups=6, frames=4, seed=1, brightness=50)
+    with pytest.raises(DataRejected, match=r"24 samples clash: g1x0-0\.png is in the set with other content.*--set"):
+        data.add(project, mine)
+    assert snapshot(project.data) == before
+
+
+def test_a_folder_without_the_layout_is_missing(project: Project, tmp_path: Path) -> None:
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(DataMissing, match=r"no \*\.png"):
+        data.add(project, tmp_path / "holiday")
+    with pytest.raises(DataMissing, match="no such folder"):
+        data.add(project, tmp_path / "nowhere")
+
+
+def test_what_lies_in_data_already_is_refused(project: Project) -> None:
+    with pytest.raises(DataRejected, match="in data/ already"):
+        data.add(project, project.data / "real")
+
+
+@pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "two words", "-x", "splits.csv"])
+def test_names_of_sets_are_plain_words(project: Project, tmp_path: Path, name: str) -> None:
+    with pytest.raises(ParamsError, match="no name for a set"):
+        data.add(project, tmp_path, name)
+
+
+def test_where_nothing_is_published_fetch_says_so(project: Project) -> None:
+    with pytest.raises(DataMissing, match="nothing is published for toy"):
+        data.fetch(project, Silent())
+
+
+def test_an_empty_inbox_takes_nothing(project: Project) -> None:
+    assert data.take_in(project) == 0
