@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import sys
 import zipfile
 from pathlib import Path
@@ -25,9 +26,11 @@ def download_dataset(ref: str) -> Path:
         ParamsError: the credentials' file cannot be read.
         BackendError: Kaggle cannot be reached, or the disk is full.
     """
-    import kagglehub
+    with contextlib.redirect_stdout(sys.stderr):  # where its messages go is settled at the first import
+        import kagglehub
     import requests
 
+    logging.getLogger("kagglehub").setLevel(logging.WARNING)  # its bar says enough
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with contextlib.redirect_stdout(sys.stderr):  # it may speak of its newer versions
