@@ -52,11 +52,22 @@ name: toy
 deployments:
   - name: toy
     entrypoint: flows/retrain.py:retrain
-    parameters: {task: toy, reason: schedule}
-    schedules: [{interval: 5}]
+    parameters: {task: toy, reason: schedule, wait_s: 300}
+    triggers:
+      - name: drift
+        type: event
+        expect: [sightline.drift]
+        match: {prefect.resource.id: sightline.task.toy}
+        parameters: {task: toy, reason: drift}
+      - name: labels
+        type: event
+        expect: [sightline.labels]
+        match: {prefect.resource.id: sightline.task.toy}
+        parameters: {task: toy, reason: labels}
   - name: toy
     entrypoint: flows/monitor.py:monitor
-    parameters: {task: toy}
+    parameters: {task: toy, settle_s: 3}
+    schedules: [{interval: 15}]
 """
 
 
@@ -132,9 +143,14 @@ class ToyFolder:
             time.sleep(0.05)  # a stage ends with the run that started it
         assert not waiting.exists()
 
-    def adopt(self, server: Server) -> Server:
-        """The server with this folder's environment."""
-        return replace(server, environment={**self.environment, **server.environment})
+    def adopt(self, server: Server, **variables: str) -> Server:
+        """The server with this folder's environment, and some variables."""
+        return replace(server, environment={**self.environment, **server.environment, **variables})
+
+    @property
+    def prefect_address(self) -> str:
+        """Of the Prefect server that runs for it."""
+        return running(self.settings.state)["prefect"]
 
     def flow_runs(self, flow: str) -> list[dict[str, Any]]:
         """The runs of a flow that its Prefect server knows, oldest first."""
@@ -144,7 +160,7 @@ class ToyFolder:
     def ask(self, path: str, query: dict[str, Any]) -> Any:
         """POST to the API of its Prefect server."""
         request = urllib.request.Request(
-            f"{running(self.settings.state)['prefect']}/api/{path}",
+            f"{self.prefect_address}/api/{path}",
             data=json.dumps(query).encode(),
             headers={"Content-Type": "application/json"},
         )
