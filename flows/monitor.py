@@ -12,10 +12,11 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from prefect import flow, task
+from prefect import flow, runtime, task
 from prefect.events import emit_event
 from prefect.states import Completed
 
+from flows.exclusive import exclusive
 from flows.retrying import STEP
 from flows.telling import keep_page, run_link, tell
 from sightline.errors import ModelMissing
@@ -30,6 +31,9 @@ from sightline.tracking import Tracking
 
 if TYPE_CHECKING:
     from sightline.ledger import Entry
+
+
+_WAIT_S = 600.0
 
 
 @task(**STEP)
@@ -48,25 +52,29 @@ def monitor(task: str, settle_s: float = 60.0) -> Json:
         settle_s: labels in the inbox count once nothing has been written there for so long.
     """
     project = open_project(task, load_settings())
-    try:
-        drift = watch(task)
-    except ModelMissing:
-        return _completed(task, "Nothing to watch: there is no champion yet.")
-    keep_page(task, "drift", _page(project, drift), drift.state)
-    asked = project.ledger.last(task, "request")
-    if _labels_are_waited_for(asked) and inbox_is_ready(project, settle_s):
-        return _completed(task, _ask(project, "sightline.labels", {"state": "labels arrived"}))
-    if not drift.verdict:
-        return _completed(task, f"No drift in {drift.rows} inputs ({drift.state}).")
-    if not should_ask_retraining(project, drift):
-        return _completed(task, f"Drift, but retraining was asked for {_ago(asked)}.")
-    evidence = {"state": "asked", "reasons": list(drift.reasons), "report_run_id": drift.run_id}
-    return _completed(task, _ask(project, "sightline.drift", evidence))
-
-
-def _completed(task: str, message: str) -> Json:
+    # Two looks at once would ask twice.
+    with exclusive(project.settings, f"{task}.watch", str(runtime.flow_run.id or ""), wait_s=_WAIT_S):
+        message = _look(project, settle_s)
     tell(f"{task}: {message}")
     return Completed(message=message, data={"task": task, "message": message})
+
+
+def _look(project: Project, settle_s: float) -> str:
+    """Watch, and ask where there is a reason to; what was done."""
+    try:
+        drift = watch(project.name)
+    except ModelMissing:
+        return "Nothing to watch: there is no champion yet."
+    keep_page(project.name, "drift", _page(project, drift), drift.state)
+    asked = project.ledger.last(project.name, "request")
+    if _labels_are_waited_for(asked) and inbox_is_ready(project, settle_s):
+        return _ask(project, "sightline.labels", {"state": "labels arrived"})
+    if not drift.verdict:
+        return f"No drift in {drift.rows} inputs ({drift.state})."
+    if not should_ask_retraining(project, drift):
+        return f"Drift, but retraining was asked for {_ago(asked)}."
+    evidence = {"state": "asked", "reasons": list(drift.reasons), "report_run_id": drift.run_id}
+    return _ask(project, "sightline.drift", evidence)
 
 
 def _ago(asked: Entry | None) -> str:

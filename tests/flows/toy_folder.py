@@ -67,7 +67,7 @@ deployments:
   - name: toy
     entrypoint: flows/monitor.py:monitor
     parameters: {task: toy, settle_s: 3}
-    schedules: [{interval: 15}]
+    schedules: [{interval: 40}]
 """
 
 
