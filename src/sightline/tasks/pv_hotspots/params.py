@@ -75,15 +75,15 @@ class DetectionParams(Frozen):
 class ScoreParams(Frozen):
     """A logistic score: what the features of a module weigh (see `model.module_features`)."""
 
-    intercept: float = -3.0
+    intercept: float = 0.0
     coefficients: dict[FeatureName, Annotated[float, Field(ge=0)]]
 
 
 class FusionParams(Frozen):
     """How the candidates' probabilities are made of the features."""
 
-    fused: ScoreParams = ScoreParams(coefficients={"neighbours": 1.5, "box": 1.5, "network": 0.25})
-    network: ScoreParams = ScoreParams(intercept=0.0, coefficients={"network": 1.0})
+    fused: ScoreParams = ScoreParams(intercept=3.0, coefficients={"neighbours": 1.5, "box": 1.5, "network": 1.0})
+    network: ScoreParams = ScoreParams(coefficients={"network": 1.0})
     feature: ScoreParams = ScoreParams(coefficients={"box": 3.0})
     strength: float = Field(default=100.0, gt=0, description="with which a fit keeps `fused` near to these values")
 

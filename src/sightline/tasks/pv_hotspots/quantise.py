@@ -1,11 +1,13 @@
 """The network in 8-bit integers: static quantisation by ONNX Runtime, calibrated on frames of the training set.
 
-The detection head stays in float32: its distribution over box edges and its small class logits do not bear rounding.
+What follows the last but one convolution of the head stays in float32: the distribution over box edges and the small
+class logits do not bear rounding.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 _HEAD = "/model.22/"
+_INNER_CONVOLUTION = re.compile(r"/cv[23]\.\d/cv[23]\.\d\.[01]/")
+"""Of the head; the first two of three in each branch."""
+
+
+def _stays_float(node: str) -> bool:
+    return _HEAD in node and not _INNER_CONVOLUTION.search(node)
 
 
 class _Frames:
@@ -43,7 +51,7 @@ def quantise_graph(graph: Path, pictures: Sequence[NDArray[np.uint8]], path: Pat
             warnings.simplefilter("ignore")
             prepared = Path(folder) / "prepared.onnx"
             quant_pre_process(str(graph), str(prepared), skip_symbolic_shape=True)
-            head = [node.name for node in onnx.load(str(prepared)).graph.node if _HEAD in node.name]
+            names = [node.name for node in onnx.load(str(prepared)).graph.node]
             quantization.quantize_static(
                 str(prepared),
                 str(path),
@@ -52,7 +60,7 @@ def quantise_graph(graph: Path, pictures: Sequence[NDArray[np.uint8]], path: Pat
                 activation_type=quantization.QuantType.QUInt8,
                 weight_type=quantization.QuantType.QInt8,
                 per_channel=True,
-                nodes_to_exclude=head,
+                nodes_to_exclude=[name for name in names if _stays_float(name)],
                 calibrate_method=quantization.CalibrationMethod.MinMax,
             )
     finally:
