@@ -376,6 +376,7 @@ class Task(Protocol):
         """Plot data: name -> {"x", "y", "xlabel", "ylabel"} for a curve, {"matrix", "labels"} for a confusion."""
         ...
 
-    def restore(self, directory: Path) -> Model:
+    @staticmethod
+    def restore(directory: Path) -> Model:
         """Read a saved model: the directory and nothing else. Raises ModelRejected where it does not fit."""
         ...

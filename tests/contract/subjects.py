@@ -28,7 +28,7 @@ _SCHEDULE = {"epochs": 1, "windows": 4, "batch": 2}
 TINY: dict[str, dict[str, Any]] = {
     "pv_hotspots": {
         "sample": {
-            **{"flights": 6, "frames_per_flight": 1, "defect_boost": 20.0},
+            **{"flights": 6, "frames_per_flight": 1, "defect_boost": 8.0},
             "camera": {"width_px": 320, "height_px": 256, "focal_px": 264.5},
             "site": {"tables_across": 2, "tables_along": 3},
         },

@@ -43,6 +43,11 @@ def test_name_and_candidates(name: str) -> None:
     assert len(set(task.candidates)) == len(task.candidates)
 
 
+def test_upstream_names_its_source_and_licence(name: str) -> None:
+    upstream = tiny_task(name).upstream
+    assert upstream is None or (upstream.ref and upstream.licence and (upstream.kind == "kaggle" or upstream.files))
+
+
 def test_samples_are_whole_and_unplaced(name: str, manifest: Manifest) -> None:
     assert len(manifest) > 0
     assert len({sample.key for sample in manifest.samples}) == len(manifest)

@@ -20,6 +20,7 @@ class BrightSpots:
 
     name = "bright_spots"
     upstream = None  # nothing is published
+    upstream = None  # nothing is published
 
     def __init__(self, params: BrightSpotsParams) -> None:
         self.params = params
@@ -95,6 +96,7 @@ class BrightSpots:
             matrix[row.statistics["truth"], row.statistics["answer"]] += 1
         return {"confusion": {"matrix": matrix.tolist(), "labels": ["empty", "spot"]}}
 
-    def restore(self, directory: Path) -> Model:
-        """Read a saved model."""
-        return restore(directory, self.name)
+    @staticmethod
+    def restore(directory: Path) -> Model:
+        """Read a saved model: from its directory alone, without parameters."""
+        return restore(directory, BrightSpots.name)

@@ -13,7 +13,7 @@ from sightline.task import Model, Task
 TASKS = ("pv_hotspots",)
 
 
-def _classes(name: str) -> tuple[type[TaskParams], Any]:
+def _classes(name: str) -> tuple[type[TaskParams], type[Task]]:
     """The parameters' model and the class of a task; imported only when asked for."""
     match name:
         case "pv_hotspots":
@@ -42,7 +42,8 @@ def open_task(name: str, params: TaskParams) -> Task:
     Raises:
         ParamsError: the name is unknown.
     """
-    task: Task = _classes(name)[1](params)
+    make: Any = _classes(name)[1]  # a protocol says nothing of constructors
+    task: Task = make(params)
     return task
 
 

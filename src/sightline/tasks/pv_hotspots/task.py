@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
-from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, TrainingData
+from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, TrainingData, Upstream
 from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
 from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, restore_model
@@ -22,6 +22,7 @@ class PvHotspots:
 
     name = NAME
     candidates = CANDIDATES
+    upstream = Upstream("kaggle", "marcosgabriel/photovoltaic-system-thermography", "as stated on the dataset's page")
 
     def __init__(self, params: Params) -> None:
         self.params = params
