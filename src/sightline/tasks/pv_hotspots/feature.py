@@ -43,10 +43,14 @@ def network_input(level: Level, scale: Scale, params: InputParams) -> NDArray[np
     import cv2
 
     signal = (level - np.float32(scale.low)) / np.float32(scale.span)
-    planes = [signal * params.level_gain + params.level_offset]
-    for sigma_px, gain in zip(params.contrast_sigma_px, params.contrast_gain, strict=True):
-        planes.append((signal - cv2.GaussianBlur(signal, (0, 0), sigma_px)) * gain + 0.5)
-    return np.asarray(np.clip(np.rint(np.stack(planes) * 255), 0, 255).astype(np.uint8))
+    planes = np.empty((3, *level.shape), dtype=np.uint8)
+    # `addWeighted` scales, rounds and clips in one pass.
+    level_gain, level_offset = params.level_gain * 255, params.level_offset * 255
+    cv2.addWeighted(signal, level_gain, signal, 0, level_offset, dst=planes[0], dtype=cv2.CV_8U)
+    for plane, sigma_px, gain in zip(planes[1:], params.contrast_sigma_px, params.contrast_gain, strict=True):
+        around = cv2.GaussianBlur(signal, (0, 0), sigma_px)
+        cv2.addWeighted(signal, gain * 255, around, -gain * 255, 127.5, dst=plane, dtype=cv2.CV_8U)
+    return planes
 
 
 # ----------------------------------------------------------------------------------------------- the plain feature

@@ -81,7 +81,7 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
             way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
         )
     picture = values if values.ndim == 3 else _grey_picture(values)
-    palette = find_palette(picture)
+    palette = find_palette(picture[::4, ::4])
     level, celsius = _radiometric_level(data, (height, width), limits)
     radiometric = level is not None
     if level is None:
@@ -169,23 +169,28 @@ def input_statistics(picture: NDArray[np.uint8], level: NDArray[np.float32]) -> 
     level_median, level_spread: median and 5 .. 95 % range of the level: a hotter or more contrasted scene;
     level_noise: standard deviation of the noise (Immerkaer 1996), in units of the level.
     """
-    rgb = _centre(picture).astype(np.float32)
-    signal = _centre(level).astype(np.float32)
-    red, green, blue = rgb[..., 0], rgb[..., 1], rgb[..., 2]
-    luminance = 0.299 * red + 0.587 * green + 0.114 * blue
-    largest, smallest = np.maximum(np.maximum(red, green), blue), np.minimum(np.minimum(red, green), blue)
-    low, high = np.percentile(luminance, (5, 95))
-    cold, median, hot = np.percentile(signal, (5, 50, 95))
-    spread = float(luminance.std(dtype=np.float64))
+    import cv2
+
+    rgb, signal = np.ascontiguousarray(_centre(picture)), np.ascontiguousarray(_centre(level), dtype=np.float32)
+    # One pass each, without temporaries as large as the picture: this runs for every answer of the endpoint.
+    luminance = cv2.transform(rgb.astype(np.float32), np.array([[0.299, 0.587, 0.114]], dtype=np.float32))
+    colours = cv2.split(rgb)
+    largest, smallest = cv2.max(cv2.max(*colours[:2]), colours[2]), cv2.min(cv2.min(*colours[:2]), colours[2])
+    saturation = cv2.divide((largest - smallest).astype(np.float32), cv2.max(largest, 1.0).astype(np.float32))
+    red, green, blue = (float(value) for value in cv2.mean(rgb)[:3])
+    low, high = np.percentile(luminance[::2, ::2], (5, 95))
+    cold, median, hot = np.percentile(signal[::2, ::2], (5, 50, 95))
+    mean, spread = _mean_and_spread(luminance)
+    _, edges = _mean_and_spread(cv2.Laplacian(luminance, cv2.CV_32F)[1:-1, 1:-1])
     return {
-        "luminance_mean": float(luminance.mean(dtype=np.float64)),
+        "luminance_mean": mean,
         "luminance_std": spread,
         "luminance_p05": float(low),
         "luminance_p95": float(high),
-        "chroma_a": float((red - green).mean(dtype=np.float64) / 255),
-        "chroma_b": float(((red + green) / 2 - blue).mean(dtype=np.float64) / 255),
-        "saturation": float(((largest - smallest) / np.maximum(largest, 1)).mean(dtype=np.float64)),
-        "sharpness": float(_laplacian(luminance).var(dtype=np.float64) / max(spread**2, 1e-6)),
+        "chroma_a": (red - green) / 255,
+        "chroma_b": ((red + green) / 2 - blue) / 255,
+        "saturation": float(cv2.mean(saturation)[0]),
+        "sharpness": edges**2 / max(spread**2, 1e-6),
         "level_median": float(median),
         "level_spread": float(hot - cold),
         "level_noise": _noise(signal),
@@ -197,16 +202,20 @@ def _centre(values: NDArray[np.generic], side_px: int = 1024) -> NDArray[np.gene
     return values[top : top + side_px, left : left + side_px]
 
 
-def _laplacian(values: NDArray[np.float32]) -> NDArray[np.float32]:
-    inner = values[1:-1, 1:-1]
-    return values[:-2, 1:-1] + values[2:, 1:-1] + values[1:-1, :-2] + values[1:-1, 2:] - 4 * inner
+def _mean_and_spread(values: NDArray[np.float32]) -> tuple[float, float]:
+    import cv2
+
+    mean, spread = cv2.meanStdDev(values)
+    return float(mean[0, 0]), float(spread[0, 0])
 
 
 def _noise(values: NDArray[np.float32]) -> float:
     """Immerkaer, Fast noise variance estimation, CVIU 64 (1996): the mean absolute double second difference."""
-    across = values[:, :-2] - 2 * values[:, 1:-1] + values[:, 2:]
-    both = across[:-2] - 2 * across[1:-1] + across[2:]
-    return float(np.abs(both).mean(dtype=np.float64) * np.sqrt(np.pi / 2) / 6)
+    import cv2
+
+    second = np.array([1, -2, 1], dtype=np.float32)
+    both = cv2.sepFilter2D(values, cv2.CV_32F, second, second)[1:-1, 1:-1]
+    return float(cv2.norm(both, cv2.NORM_L1) / both.size * np.sqrt(np.pi / 2) / 6)
 
 
 # ------------------------------------------------------------------------------------------------------ writing
