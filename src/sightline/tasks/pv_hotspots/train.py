@@ -125,10 +125,11 @@ def _detector_files(
 def _train_detector(
     examples: Sequence[Example], data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
 ) -> None:
-    from safetensors.torch import save_file
-
     from sightline.tasks.pv_hotspots import yolo
     from sightline.tasks.pv_hotspots.quantise import quantise_graph
+
+    yolo.prepare_environment()  # before torch is imported
+    from safetensors.torch import save_file
 
     start = _start_state(data, params, work)
     schedule = params.scratch if start is None else params.continued
