@@ -66,7 +66,16 @@ def box_rise(level: Level, boxes: Floats, shrink: float) -> Floats:
 
 
 def _rise(values: Level) -> float:
-    return float(values.max() - np.median(values)) if values.size else 0.0
+    return float(values.max() - median(values.ravel())) if values.size else 0.0
+
+
+def median(values: Level) -> np.float32:
+    """Of (n,) finite values, n > 0. `np.median` takes three times as long on the few pixels of a module."""
+    middle = len(values) // 2
+    if len(values) % 2:
+        return np.float32(np.partition(values, middle)[middle])
+    low, high = np.partition(values, (middle - 1, middle))[middle - 1 : middle + 1]
+    return np.float32((low + high) / 2)
 
 
 # --------------------------------------------------------------------------------------------- the parallelogram
@@ -200,15 +209,15 @@ class Measured:
 def measure_modules(signals: Sequence[Level], boxes: Floats, params: RegionParams) -> list[Measured]:
     """Measure the modules of one frame by their boxes (n, 4) on each of its `signals` (h, w)."""
     height, width = signals[0].shape
-    hottest, median = np.zeros((2, len(signals), len(boxes)))
+    hottest, middle = np.zeros((2, len(signals), len(boxes)))
     for index, quad in enumerate(module_quads(boxes, width, height)):
         part, mask = _region(quad, (height, width), params)
         for number, signal in enumerate(signals):
             values = signal[part][mask]
             if values.size:
-                hottest[number, index], median[number, index] = values.max(), np.median(values)
-    around = [_neighbour_median(boxes, values, params.neighbours) for values in median]
-    return [Measured(hot - mid, hot - near, mid) for hot, mid, near in zip(hottest, median, around, strict=True)]
+                hottest[number, index], middle[number, index] = values.max(), median(values)
+    around = [_neighbour_median(boxes, values, params.neighbours) for values in middle]
+    return [Measured(hot - mid, hot - near, mid) for hot, mid, near in zip(hottest, middle, around, strict=True)]
 
 
 def _region(
