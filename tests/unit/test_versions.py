@@ -181,6 +181,11 @@ def test_a_broken_lock_file_is_refused(settings: Settings) -> None:
         ("ERROR: failed to push data to the cloud - config file error: no remote specified", ParamsError, "DVC_REMOTE"),
         ("ERROR: unexpected error - s3 is supported, but requires 'dvc-s3' to be installed", ParamsError, "extra `s3`"),
         ("ERROR: Checkout failed for following targets:\ndata\nIs your cache up to date?", DataMissing, "dvc pull"),
+        (
+            "ERROR: unexpected error - Can't remove the following unsaved files without",
+            DataRejected,
+            "checkout --force",
+        ),
         ("ERROR: something new\n", BackendError, "something new"),
         ("", BackendError, "no reason"),
     ],

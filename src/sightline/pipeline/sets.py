@@ -241,7 +241,7 @@ def load_given(task: Task, path: Path) -> Manifest:
     """
     if not path.is_dir():
         raise DataMissing("there is no such folder", where=path, way_out="Give the folder that holds your copy.")
-    manifest = task.load(path)
+    path, manifest = _outermost(task, path)
     first = {file.partition("/")[0] for sample in manifest.samples for file in sample.files.values()}
     while len(first) == 1 and (path / next(iter(first))).is_dir():
         path = path / first.pop()
@@ -254,3 +254,18 @@ def load_given(task: Task, path: Path) -> Manifest:
         manifest = inner
         first = {file.partition("/")[0] for sample in manifest.samples for file in sample.files.values()}
     return manifest
+
+
+def _outermost(task: Task, path: Path) -> tuple[Path, Manifest]:
+    """The first folder that has the layout, going down while there is only one way."""
+    try:
+        return path, task.load(path)
+    except DataMissing:
+        inner = [folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith((".", "__"))]
+        if len(inner) != 1:
+            raise
+        try:
+            return _outermost(task, inner[0])
+        except DataMissing:
+            pass
+        raise  # of the folder that was given

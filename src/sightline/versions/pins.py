@@ -162,7 +162,7 @@ def add(settings: Settings, task: str) -> str:
     path, before = settings.root / PIN, pin(settings)
     text = path.read_text(encoding="utf-8") if before else ""
     known = _pinned_listing(settings) is not None
-    call(settings.root, "add", "--quiet", f"data/{task}" if known else "data")
+    call(settings.root, "add", f"data/{task}" if known else "data")
     if known and pin(settings) == before:
         write_text(path, text)  # pinning a part drops the size: keep git from seeing a change where there is none
     return data_version(settings, task)
@@ -197,7 +197,7 @@ def checkout(settings: Settings, folder: Path, task: str) -> None:
     """
     if folder.resolve() != settings.root:
         write_text(folder / ".dvc" / "config.local", f"[cache]\n    dir = {cache(settings).resolve()}\n")
-    call(folder, "checkout", "--quiet", f"data/{task}")
+    call(folder, "checkout", f"data/{task}")
 
 
 # ------------------------------------------------------------------------------------------------------- history

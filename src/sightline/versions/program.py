@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sightline import errors
-from sightline.errors import BackendError, DataMissing, ParamsError, SightlineError
+from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError, SightlineError
 
 _ERROR_FILE = "SIGHTLINE_ERROR_FILE"
 """Names the file in which a failing stage leaves its error: DVC's own exit code is 255 whatever the stage's was."""
@@ -46,6 +46,12 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[SightlineError], str, str], ...] = 
         ParamsError,
         "the DVC remote cannot be used: {what}",
         "Set SIGHTLINE_DVC_REMOTE to a folder or s3://bucket/path; S3 needs the extra `s3` of pyproject.toml.",
+    ),
+    (
+        ("unsaved files",),
+        DataRejected,
+        "files that are not pinned, and nowhere else, would be overwritten",
+        "Pin them with `.venv/bin/dvc add data`, or give them up with `.venv/bin/dvc checkout --force data.dvc`.",
     ),
     (
         ("missing cache files", "Checkout failed", "failed to pull", "failed to load directory", "Missing cache"),
@@ -127,13 +133,14 @@ def _lives(process: int) -> bool:
 # ------------------------------------------------------------------------------------------- errors through DVC
 
 
-def run_stage(root: Path, arguments: Sequence[str], error_file: Path) -> None:
-    """Run a command of DVC that runs stages, its output and theirs straight to the terminal.
+def run_stage(root: Path, stage: str, error_file: Path, options: Sequence[str] = ()) -> None:
+    """Bring one stage up to date, what its command prints straight to the terminal.
 
     Raises:
         SightlineError: the stage's own error, as it was raised there; else what DVC's failure means.
     """
-    dvc = [sys.executable, "-m", "dvc", *arguments]
+    # One stage by itself: plain `dvc repro` would rewrite data.dvc where a task's data are absent.
+    dvc = [sys.executable, "-m", "dvc", "repro", "--quiet", *options, "--single-item", stage]
     child = subprocess.Popen(
         [sys.executable, "-m", "sightline.tether", *dvc],  # a stage must not outlive a run that was killed
         cwd=root,
@@ -157,9 +164,8 @@ def run_stage(root: Path, arguments: Sequence[str], error_file: Path) -> None:
         raise handed
     if users(root, root):
         raise busy(root)
-    raise BackendError(
-        f"`dvc {' '.join(arguments)}` failed with exit code {code}", where=root, way_out="The lines above say why."
-    )
+    call(root, "status", stage)  # dvc.yaml, the pin or the repository may be broken: this says how
+    raise BackendError(f"the stage {stage} failed", where=root, way_out="The lines above say why.")
 
 
 def hand_over(error: SightlineError) -> None:

@@ -31,9 +31,9 @@ def configure_remote(settings: Settings) -> None:
     if "://" not in url:
         url = str((settings.root / Path(url).expanduser()).resolve())
     if not _knows(settings.root, url):
-        call(settings.root, "remote", "add", "--quiet", "--local", "--force", "--default", REMOTE, url)
+        call(settings.root, "remote", "add", "--local", "--force", "--default", REMOTE, url)
     if settings.dvc_endpoint_url:
-        call(settings.root, "remote", "modify", "--quiet", "--local", REMOTE, "endpointurl", settings.dvc_endpoint_url)
+        call(settings.root, "remote", "modify", "--local", REMOTE, "endpointurl", settings.dvc_endpoint_url)
 
 
 def _knows(root: Path, url: str) -> bool:
@@ -46,7 +46,7 @@ def _knows(root: Path, url: str) -> bool:
 def push(settings: Settings) -> None:
     """Send the pinned data and the stages' outputs, as they are now, to the remote."""
     configure_remote(settings)
-    call(settings.root, "push", "--quiet", "--remote", REMOTE)
+    call(settings.root, "push", "--remote", REMOTE)
 
 
 def pull(settings: Settings) -> None:
@@ -56,4 +56,4 @@ def pull(settings: Settings) -> None:
         DataMissing: the remote does not hold them.
     """
     configure_remote(settings)
-    call(settings.root, "pull", "--quiet", "--remote", REMOTE, PIN)
+    call(settings.root, "pull", "--remote", REMOTE, PIN)

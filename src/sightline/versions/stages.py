@@ -19,8 +19,6 @@ from sightline.versions.program import call, run_stage
 def repro(settings: Settings, stage: str, *, force: bool = False) -> None:
     """Bring one stage up to date (`dvc repro -s`); nothing is done where nothing has changed.
 
-    Plain `dvc repro` would rewrite data.dvc where a task's data are absent; one stage by itself does not.
-
     `force` runs it even so.
 
     Raises:
@@ -28,8 +26,7 @@ def repro(settings: Settings, stage: str, *, force: bool = False) -> None:
         BackendError: another run is going on, or DVC failed.
     """
     with tempfile.TemporaryDirectory(prefix="sightline-stage-") as folder:
-        arguments = ["repro", "--quiet", *(["--force"] if force else []), "--single-item", stage]
-        run_stage(settings.root, arguments, Path(folder) / "error.json")
+        run_stage(settings.root, stage, Path(folder) / "error.json", ["--force"] if force else [])
 
 
 def status(settings: Settings, stages: Sequence[str]) -> list[str]:

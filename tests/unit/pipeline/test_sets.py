@@ -196,6 +196,18 @@ def test_the_layout_is_found_however_deep_a_mirror_nested_it(project: Project, t
     assert all(manifest.path(sample).is_file() for sample in manifest.samples)
 
 
+@pytest.mark.parametrize("depth", ["inner", "a/b/c"])
+def test_the_layout_is_looked_for_while_there_is_one_way_down(project: Project, tmp_path: Path, depth: str) -> None:
+    mine = tmp_path / "mine"
+    write_set(mine / depth, groups=1, frames=2, seed=3)
+    (mine / ".complete").mkdir()
+    assert len(load_given(project.task, mine)) == 2
+    (mine / "second").mkdir()
+    with pytest.raises(DataMissing) as caught:
+        load_given(project.task, mine)
+    assert caught.value.where == str(mine)
+
+
 def test_a_folder_that_is_not_there_is_missing(project: Project, tmp_path: Path) -> None:
     with pytest.raises(DataMissing, match="no such folder"):
         load_given(project.task, tmp_path / "nowhere")
