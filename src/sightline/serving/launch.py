@@ -9,6 +9,17 @@ from pathlib import Path
 from sightline.errors import ParamsError
 from sightline.settings import Settings
 
+ONE_THREAD_A_CALL = {
+    "SIGHTLINE_ONNX_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OPENCV_FOR_THREADS_NUM": "1",
+}
+"""The cores are shared out between requests: a call that spreads over all of them wins little and waits for others.
+
+`bentofile.yaml` says the same; variables that are set already win.
+"""
+
 
 def serve_command(settings: Settings, task: str) -> tuple[list[str], dict[str, str]]:
     """Arguments and environment of the process that serves `task`; it runs until it gets SIGINT or SIGTERM.
@@ -26,6 +37,7 @@ def serve_command(settings: Settings, task: str) -> tuple[list[str], dict[str, s
     command = [sys.executable, "-m", "bentoml", "serve", f"services.{task}:{name}"]
     command += ["--working-dir", str(folder.parent), "--host", host, "--port", str(settings.endpoint_port)]
     environment = {
+        **ONE_THREAD_A_CALL,
         **os.environ,
         "SIGHTLINE_ROOT": str(settings.root),
         "BENTOML_DO_NOT_TRACK": "true",  # the word counts: "1" does not turn tracking off

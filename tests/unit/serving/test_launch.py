@@ -3,9 +3,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
 from sightline.errors import ParamsError
 from sightline.serving import serve_command
+from sightline.serving.launch import ONE_THREAD_A_CALL
 from sightline.settings import Settings
 
 
@@ -34,3 +36,15 @@ def test_a_task_without_a_service_is_named(tmp_path: Path) -> None:
 def test_a_name_instead_of_an_address_is_understood(tmp_path: Path) -> None:
     command, _ = serve_command(Settings(root=tmp_path, host="localhost"), "pv_hotspots")
     assert command[command.index("--host") + 1] == "127.0.0.1"
+
+
+def test_threads_are_one_a_call_unless_the_user_says_otherwise(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SIGHTLINE_ONNX_THREADS", raising=False)
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    _, environment = serve_command(Settings(root=tmp_path), "pv_hotspots")
+    assert (environment["SIGHTLINE_ONNX_THREADS"], environment["OMP_NUM_THREADS"]) == ("1", "7")
+
+
+def test_a_bento_has_the_same_threads() -> None:
+    bentofile = yaml.safe_load((Path(__file__).resolve().parents[3] / "bentofile.yaml").read_text(encoding="utf-8"))
+    assert {entry["name"]: entry["value"] for entry in bentofile["envs"]} == ONE_THREAD_A_CALL
