@@ -50,6 +50,22 @@ def fetch(task: TaskName) -> None:
     echo(said)
 
 
+@data.command(epilog="Example: `SIGHTLINE_DVC_REMOTE=/mnt/shared sightline data push pv_hotspots`")
+def push(task: TaskName) -> None:
+    """Send pinned data, of all tasks, and the stages' outputs to the DVC remote (SIGHTLINE_DVC_REMOTE)."""
+    from sightline.pipeline.data import push as send
+
+    echo(send(open_task_project(task)))
+
+
+@data.command(epilog="Example: `SIGHTLINE_DVC_REMOTE=/mnt/shared sightline data pull pv_hotspots`")
+def pull(task: TaskName) -> None:
+    """Bring the task's pinned data from the DVC remote (SIGHTLINE_DVC_REMOTE)."""
+    from sightline.pipeline.data import pull as bring
+
+    echo(bring(open_task_project(task)))
+
+
 @data.command(epilog="Example: `sightline data status pv_hotspots`")
 def status(task: TaskName, as_json: AsJson = False) -> None:
     """Which sets are there, how large, and whether they are what is pinned."""

@@ -20,6 +20,8 @@ from sightline.splits import SPLITS, read_splits
 from sightline.task import Json, Report, Upstream
 from sightline.versions import absent_sets, data_version, history, pin, pin_state
 from sightline.versions import add as pin_data
+from sightline.versions import pull as pull_data
+from sightline.versions import push as push_all
 
 SAMPLE = "sample"
 """The synthetic set."""
@@ -188,6 +190,29 @@ def status(project: Project) -> dict[str, Json]:
 def versions(project: Project) -> list[dict[str, Json]]:
     """Versions of the task's data, newest first."""
     return [asdict(one) for one in history(project.settings, project.name)]
+
+
+def push(project: Project) -> str:
+    """Send the pinned data and the stages' outputs to the DVC remote of the settings; what was done.
+
+    Raises:
+        ParamsError: no remote is set, or it cannot be used.
+    """
+    push_all(project.settings)
+    return f"{project.settings.dvc_remote} has what data.dvc and dvc.lock name."
+
+
+def pull(project: Project) -> str:
+    """Bring what data.dvc pins of the task from the DVC remote; what was done.
+
+    Raises:
+        ParamsError: no remote is set, or it cannot be used.
+        DataMissing: the remote does not hold it.
+        DataRejected: files that are nowhere else would be overwritten.
+    """
+    with changing(project):
+        pull_data(project.settings, project.name)
+    return f"The data of {project.name} are here (data version {data_version(project.settings, project.name)})."
 
 
 def take_in(project: Project, settled_s: float = SETTLED_S) -> int:

@@ -132,7 +132,7 @@ def _with_inherited(project: Project, place: Path, new: Manifest) -> Assignment:
 
 def refuse_problems(manifest: Manifest, where: Path) -> None:
     """Raise DataRejected, listing the files, where a sample has a problem."""
-    bad = [f"{name_of(sample)}: {sample.problem}" for sample in manifest.samples if sample.problem]
+    bad = [_problem(sample) for sample in manifest.samples if sample.problem]
     if bad:
         more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise DataRejected(
@@ -140,6 +140,11 @@ def refuse_problems(manifest: Manifest, where: Path) -> None:
             where=where,
             way_out="Mend or remove them; nothing has changed.",
         )
+
+
+def _problem(sample: Sample) -> str:
+    name = name_of(sample)
+    return sample.problem if sample.problem.startswith(name) else f"{name}: {sample.problem}"
 
 
 def name_of(sample: Sample) -> str:

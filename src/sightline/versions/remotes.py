@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sightline.errors import ParamsError
 from sightline.settings import Settings
-from sightline.versions.pins import PIN
 from sightline.versions.program import call
 
 REMOTE = "sightline"
@@ -44,16 +43,24 @@ def _knows(root: Path, url: str) -> bool:
 
 
 def push(settings: Settings) -> None:
-    """Send the pinned data and the stages' outputs, as they are now, to the remote."""
+    """Send the pinned data and the stages' outputs, as they are now, to the remote.
+
+    Raises:
+        ParamsError: no remote is set, or it cannot be used.
+        BackendError: it cannot be reached.
+    """
     configure_remote(settings)
     call(settings.root, "push", "--remote", REMOTE)
 
 
-def pull(settings: Settings) -> None:
-    """Bring the pinned data from the remote into `data/`.
+def pull(settings: Settings, task: str) -> None:
+    """Bring what data.dvc pins of a task from the remote into `data/<task>`.
 
     Raises:
-        DataMissing: the remote does not hold them.
+        ParamsError: no remote is set, or it cannot be used.
+        DataMissing: the remote does not hold it.
+        DataRejected: files that are nowhere else would be overwritten.
+        BackendError: it cannot be reached.
     """
     configure_remote(settings)
-    call(settings.root, "pull", "--remote", REMOTE, PIN)
+    call(settings.root, "pull", "--remote", REMOTE, f"data/{task}")
