@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.services.endpoint_process import ROOT, serve
+from tests.unit.tasks.pv_hotspots.networks import MODULES, picture, png, tiny_model
 
 pytestmark = pytest.mark.slow
 
@@ -61,8 +62,12 @@ def test_a_bento_holds_the_lock_and_no_data(bento: Path) -> None:
 
 
 def test_a_bento_runs_in_an_environment_of_its_own(bento: Path, python_without_sightline: str, tmp_path: Path) -> None:
-    with serve(str(bento), tmp_path, python_without_sightline, model_dir="nothing-here") as running:
-        told = running.wait_until(lambda status, told: "SIGHTLINE_MODEL_DIR" in str(told))
-        assert told["error"] == "there is no saved model here"
-        assert running.ask("GET", "/v1/docs")[0] == 200
+    saved = tmp_path / "saved"
+    saved.mkdir()
+    tiny_model().save(saved)
+    with serve(str(bento), tmp_path, python_without_sightline, model_dir=str(saved)) as running:
+        running.wait_until_ready()
+        status, answer = running.predict(png(picture()))
+        assert status == 200
+        assert len(answer["modules"]) == len(MODULES)
         assert running.ask("GET", "/")[0] == 200

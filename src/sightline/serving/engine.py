@@ -85,8 +85,7 @@ class Engine:
         self._waiting = 0
         self._reading = 0
         self._readers = ThreadPoolExecutor(_CORES, thread_name_prefix="read")
-        # Decoded images are large: only as many as the next batches need are held, the others wait as files.
-        self._decoded = asyncio.Semaphore(2 * _CORES * settings.max_batch)
+        self._decoded: asyncio.Semaphore | None = None
         self._batcher: Batcher[Question, Answered] = Batcher(
             self._predict, self._log, lambda q: q.champion.number, lambda: self._reading, settings.max_wait_ms / 1000
         )
@@ -129,6 +128,9 @@ class Engine:
         if self._waiting >= self._max_queue:
             raise BackendError("too many requests are waiting", way_out="Try again shortly, or send fewer at a time.")
         self._batcher.use(champion.plan)
+        if self._decoded is None:
+            # Decoded images are large: those of the batches that run and of the next are held, others wait as files.
+            self._decoded = asyncio.Semaphore(2 * champion.plan.batch * champion.plan.lanes)
         self._waiting += 1
         self._metrics.waiting.set(self._waiting)
         try:

@@ -1,0 +1,75 @@
+"""Where an endpoint gets its champion from, and where its rows go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import ModelMissing, ParamsError
+from sightline.ledger import Ledger
+from sightline.pipeline.serve import RegistryChampions, champions, log_into
+from sightline.serving.batching import Plan
+from sightline.serving.champion import Champion, DirectoryChampion
+from sightline.serving.engine import Answered, Question
+from sightline.settings import Settings
+from sightline.task import Limits
+from tests.fake_tracking import FakeTracking
+from tests.toy import ToyTask
+from tests.unit.serving.harness import CountingModel, png
+
+
+def saved(folder: Path) -> Path:
+    folder.mkdir()
+    CountingModel().save(folder)
+    return folder
+
+
+def test_the_registrys_champion_is_named_first_and_fetched_only_when_it_is_new(tmp_path: Path) -> None:
+    tracking = FakeTracking()
+    tracking.add("toy", "threshold", saved(tmp_path / "a"), tmp_path)
+    tracking.add("toy", "constant", saved(tmp_path / "b"), tmp_path)
+    restored: list[Path] = []
+
+    def restore(folder: Path) -> CountingModel:
+        restored.append(folder)
+        return CountingModel()
+
+    source = RegistryChampions("toy", tracking, restore)  # type: ignore[arg-type]
+    with pytest.raises(ModelMissing, match="sightline run toy"):
+        source.current()
+    tracking.set_alias("toy", "champion", 2)
+    number, load = source.current()
+    assert (number, restored) == (2, [])
+    load()
+    assert restored == [tmp_path / "b"]
+
+
+def test_a_directory_is_served_where_one_is_named(tmp_path: Path) -> None:
+    assert isinstance(champions("pv_hotspots", Settings(root=tmp_path)), RegistryChampions)
+    source = champions("pv_hotspots", Settings(root=tmp_path, model_dir="models/best"))
+    assert isinstance(source, DirectoryChampion)
+    with pytest.raises(ModelMissing, match=str(tmp_path / "models" / "best")):
+        source.current()
+
+
+def test_an_unknown_task_is_named_when_its_model_is_loaded(tmp_path: Path) -> None:
+    source = champions("pv_hotspot", Settings(root=tmp_path, model_dir=str(saved(tmp_path / "m"))))
+    _, load = source.current()
+    with pytest.raises(ParamsError, match="Did you mean 'pv_hotspots'"):
+        load()
+
+
+def test_rows_go_into_the_ledger_with_their_version_and_source(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    model = ToyTask().restore(saved(tmp_path / "m"))
+    inputs = [model.read(png(value), Limits()) for value in (10, 200)]
+    champion = Champion(7, model, Plan(), 0.0)
+    answered = [
+        Answered(Question(champion, item, f"{n}.png"), prediction)
+        for n, (item, prediction) in enumerate(zip(inputs, model.predict(inputs), strict=True))
+    ]
+    assert list(log_into(ledger, "toy")(answered)) == [1, 2]
+    rows = ledger.answers("toy")
+    assert [(row.version, row.source, row.row["output_spot"]) for row in rows] == [(7, "0.png", 0), (7, "1.png", 1)]
+    assert [row.sha256 for row in rows] == [item.sha256 for item in inputs]
