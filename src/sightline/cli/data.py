@@ -50,7 +50,7 @@ def fetch(task: TaskName) -> None:
     echo(said)
 
 
-@data.command(epilog="Example: `SIGHTLINE_DVC_REMOTE=/mnt/shared sightline data push pv_hotspots`")
+@data.command(epilog="Example: `sightline data push pv_hotspots`")
 def push(task: TaskName) -> None:
     """Send pinned data, of all tasks, and the stages' outputs to the DVC remote (SIGHTLINE_DVC_REMOTE)."""
     from sightline.pipeline.data import push as send
@@ -58,7 +58,7 @@ def push(task: TaskName) -> None:
     echo(send(open_task_project(task)))
 
 
-@data.command(epilog="Example: `SIGHTLINE_DVC_REMOTE=/mnt/shared sightline data pull pv_hotspots`")
+@data.command(epilog="Example: `sightline data pull pv_hotspots`")
 def pull(task: TaskName) -> None:
     """Bring the task's pinned data from the DVC remote (SIGHTLINE_DVC_REMOTE)."""
     from sightline.pipeline.data import pull as bring
