@@ -38,6 +38,7 @@ def prepare_environment() -> None:
     OpenMP's threads wait instead of spinning: nothing is lost on an idle machine, and much is won on a busy one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))  # ultralytics would set it to 1
     os.environ["YOLO_OFFLINE"] = "1"
     os.environ.setdefault("YOLO_VERBOSE", "false")
     if "YOLO_CONFIG_DIR" not in os.environ:
@@ -141,7 +142,7 @@ def _begin(trainer: Any) -> None:
     import torch
 
     # ultralytics leaves one core idle when it selects the CPU.
-    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count() or 1))
+    torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))
     trainer.windows.epoch = trainer.start_epoch
 
 
