@@ -48,7 +48,8 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
     _log_to_stderr()
     _end_with_supervisor()
     app = build_app(task, source or champions(task, settings), settings, log_into(Ledger(settings.ledger), task))
-    app.router.routes.append(Route("/bentoml", _bentoml_page))
+    description = next(r.endpoint for r in app.routes if isinstance(r, Route) and r.path == "/v1/openapi.json")
+    app.router.routes += [Route("/bentoml", _bentoml_page), Route("/docs.json", description)]
     # BentoML's own /readyz follows ours.
     service.inner.__is_ready__ = lambda _: app.state.engine.keeper.champion is not None
     service.mount_asgi_app(app, path="/")
@@ -56,7 +57,10 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
 
 
 async def _bentoml_page(_: Request) -> Response:
-    """BentoML's own page, which `/` would show; the tracker in it is kept out by the guard's policy."""
+    """BentoML's own page (Swagger), which `/` would show, of the description at /docs.json.
+
+    The tracker in it is kept out by the guard's policy.
+    """
     page = resources.files("_bentoml_impl.server") / "main-openapi.html"
     return HTMLResponse(page.read_text(encoding="utf-8"))
 

@@ -20,7 +20,22 @@ from sightline.serving.problems import problem
 ENVELOPE_BYTES = 64 * 2**10
 """What multipart/form-data may add to an image."""
 
-_OPEN = frozenset({"/", "/v1/live", "/v1/ready", "/v1/docs", "/v1/openapi.json", "/livez", "/readyz", "/healthz"})
+_OPEN = frozenset(
+    {
+        "/",
+        "/v1/live",
+        "/v1/ready",
+        "/v1/docs",
+        "/v1/openapi.json",
+        "/livez",
+        "/readyz",
+        "/healthz",
+        "/bentoml",
+        "/docs.json",
+    }
+)
+"""Probes, pages and descriptions: what has no answer of the model in it needs no token."""
+
 _OPEN_FOLDERS = ("/v1/static/", "/static_content/")
 _DRAIN_S = 2.0
 _HEADERS = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html import escape
 
 import sightline
@@ -21,7 +22,7 @@ _PROBLEMS = {
 
 
 def describe(task: str, card: Card | None, settings: Settings) -> dict[str, Json]:
-    """The OpenAPI 3.1 document.
+    """The OpenAPI document (3.0, which older viewers read too).
 
     Args:
         task: its name.
@@ -30,7 +31,7 @@ def describe(task: str, card: Card | None, settings: Settings) -> dict[str, Json
     """
     formats = card.formats if card else ("image/jpeg", "image/png", "image/tiff")
     document: dict[str, Json] = {
-        "openapi": "3.1.0",
+        "openapi": "3.0.3",
         "info": {
             "title": f"Sightline: {task}",
             "version": sightline.__version__,
@@ -160,19 +161,23 @@ def docs_page(document: dict[str, Json]) -> str:
     )
 
 
+def _prose(text: str) -> str:
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
+
+
 def _route(path: str, method: str, operation: Json) -> str:
     takes = ", ".join(operation.get("requestBody", {}).get("content", {}))
     rows = "".join(
-        f"<tr><td>{status}</td><td>{escape(response['description'])}</td>"
+        f"<tr><td>{status}</td><td>{_prose(response['description'])}</td>"
         f"<td>{escape(', '.join(response['content']))}</td></tr>"
         for status, response in operation["responses"].items()
     )
     queries = "".join(
-        f"<li><code>?{p['name']}=</code> {escape(p['description'])}</li>" for p in operation.get("parameters", ())
+        f"<li><code>?{p['name']}=</code> {_prose(p['description'])}</li>" for p in operation.get("parameters", ())
     )
     return (
         f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}. "
-        f"{escape(operation.get('description', ''))}</p>"
+        f"{_prose(operation.get('description', ''))}</p>"
         + (f"<p>Takes {escape(takes)}.</p>" if takes else "")
         + (f"<ul>{queries}</ul>" if queries else "")
         + f"<table>{rows}</table></section>"

@@ -81,7 +81,9 @@ def test_with_the_token_the_request_goes_on() -> None:
     assert through(token="secret-word", headers={"Authorization": "Bearer secret-word"}).status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/v1/ready", "/v1/live", "/v1/docs", "/v1/static/page.js", "/readyz"])
+@pytest.mark.parametrize(
+    "path", ["/", "/v1/ready", "/v1/live", "/v1/docs", "/v1/static/page.js", "/readyz", "/docs.json"]
+)
 def test_probes_and_pages_need_no_token(path: str) -> None:
     assert through(token="secret-word", method="GET", path=path).status == 200
 
