@@ -50,6 +50,19 @@ def exclusive(
         lock.release()
 
 
+def holder(settings: Settings, task: str) -> str:
+    """Who holds the lock, in words; empty where nobody does."""
+    folder = settings.state / "locks"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / f"{task}.lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return _describe(folder / f"{task}.json")
+    lock.release()
+    return ""
+
+
 def _acquire(lock: FileLock, note: Path, wait_s: float, tell: Callable[[str], None]) -> None:
     try:
         lock.acquire(timeout=0)

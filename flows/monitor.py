@@ -16,7 +16,7 @@ from prefect import flow, runtime, task
 from prefect.events import emit_event
 from prefect.states import Completed
 
-from flows.exclusive import exclusive
+from flows.exclusive import exclusive, holder
 from flows.retrying import STEP
 from flows.telling import keep_page, run_link, tell
 from sightline.errors import ModelMissing
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from sightline.ledger import Entry
 
 
-_WAIT_S = 600.0
+_WAIT_S = 600.0  # if two begin at the same moment
 
 
 @task(**STEP)
@@ -52,9 +52,13 @@ def monitor(task: str, settle_s: float = 60.0) -> Json:
         settle_s: labels in the inbox count once nothing has been written there for so long.
     """
     project = open_project(task, load_settings())
-    # Two looks at once would ask twice.
-    with exclusive(project.settings, f"{task}.watch", str(runtime.flow_run.id or ""), wait_s=_WAIT_S):
-        message = _look(project, settle_s)
+    lock = f"{task}.watch"  # two looks at once would ask twice
+    other = holder(project.settings, lock)
+    if other:
+        message = f"Another look is under way ({other})."
+    else:
+        with exclusive(project.settings, lock, str(runtime.flow_run.id or ""), wait_s=_WAIT_S):
+            message = _look(project, settle_s)
     tell(f"{task}: {message}")
     return Completed(message=message, data={"task": task, "message": message})
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from flows.exclusive import exclusive
+from flows.exclusive import exclusive, holder
 from sightline.errors import BackendError, DataRejected
 from sightline.settings import Settings
 
 HOLD = """
 import sys, time
 from pathlib import Path
-from flows.exclusive import exclusive
+from flows.exclusive import exclusive, holder
 from sightline.settings import Settings
 with exclusive(Settings(root=Path(sys.argv[1])), "toy", "run-1"):
     print("held", flush=True)
@@ -49,6 +49,8 @@ def test_a_second_run_is_told_who_is_first(settings: Settings) -> None:
             exclusive(settings, "toy", ""),
         ):
             pass
+        assert f"process {other.pid}" in holder(settings, "toy")
+        assert holder(settings, "another") == ""
         with exclusive(settings, "another", ""):
             pass  # other tasks go their way
     finally:

@@ -5,6 +5,7 @@ Real DVC, MLflow and Prefect, as processes, with the toy task.
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
 
 import pytest
@@ -25,6 +26,16 @@ POINTS = (
     "before version of constant",
     "before alias champion",
 )
+
+
+def test_ctrl_c_ends_a_run_and_its_stage_without_a_traceback(folder: ToyFolder, prefect_server: Group) -> None:
+    process = folder.start_until("gate", "retrain", "toy")
+    process.send_signal(signal.SIGINT)  # the stage is in a group of its own
+    _, told = process.communicate(timeout=120)
+    assert process.returncode == 130
+    assert "run it again to go on where it was" in told
+    assert "Traceback" not in told
+    folder.assert_stage_is_gone()
 
 
 def test_a_run_killed_at_each_step_does_nothing_twice(folder: ToyFolder, prefect_server: Group) -> None:
@@ -53,7 +64,7 @@ def test_a_run_killed_at_each_step_does_nothing_twice(folder: ToyFolder, prefect
     assert [entry.document["outcome"] for entry in folder.ledger.entries("toy", "promotion")] == ["promoted"]
     assert len(folder.ledger.entries("toy", "run")) == 1
     assert Counter(run["state_type"] for run in folder.flow_runs("retrain")) == {
-        "CRASHED": len(POINTS),  # none is shown as running for ever
+        "CRASHED": len(POINTS) + 1,  # with the interrupted one; none is shown as running for ever
         "FAILED": 1,  # the second run
         "COMPLETED": 1,
     }

@@ -137,10 +137,14 @@ class ToyFolder:
         """Kill the process group of a flow that waits; returns once nothing of it lives."""
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+        self.assert_stage_is_gone()
+
+    def assert_stage_is_gone(self) -> None:
+        """A stage ends with the run that started it."""
         waiting = Path("/proc") / self.stopped.read_text()
         deadline_s = time.monotonic() + 30
         while waiting.exists() and time.monotonic() < deadline_s:
-            time.sleep(0.05)  # a stage ends with the run that started it
+            time.sleep(0.05)
         assert not waiting.exists()
 
     def adopt(self, server: Server, **variables: str) -> Server:
