@@ -109,11 +109,14 @@ def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 def _run(arguments: list[str], folder: Path) -> None:
-    """The version's own code, in a process of its own; its MLflow runs stay in the temporary folder."""
+    """The version's own code, in a process of its own; its MLflow runs stay in the temporary folder.
+
+    What it prints goes to standard error: standard output is the comparison's.
+    """
     environment = {k: v for k, v in os.environ.items() if k != "SIGHTLINE_MLFLOW_URI"}
     environment |= {"SIGHTLINE_ROOT": str(folder), "PYTHONPATH": str(folder / "src")}
     code = subprocess.run(
-        [sys.executable, "-m", "sightline", *arguments], cwd=folder, env=environment, check=False
+        [sys.executable, "-m", "sightline", *arguments], cwd=folder, env=environment, check=False, stdout=2
     ).returncode
     if code:
         raise BackendError(f"`sightline {' '.join(arguments)}` failed with {code}", where=folder)
