@@ -38,10 +38,17 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert {name: table[name] for name in fields} == {name: shown(field.default) for name, field in fields.items()}
 
 
-def test_no_page_names_a_setting_that_does_not_exist() -> None:
-    known = {f"SIGHTLINE_{name.upper()}" for name in Settings.model_fields} | {"SIGHTLINE_REAL_DATA"}
-    named = {name for page in PAGES for name in VARIABLE.findall(page.read_text(encoding="utf-8"))}
+OUTSIDE = {"SIGHTLINE_REAL_DATA", "SIGHTLINE_ONNX_THREADS"}
+"""Variables that are no setting of a project, each explained below the table."""
+
+
+def test_no_page_and_no_module_names_a_setting_that_does_not_exist() -> None:
+    known = {f"SIGHTLINE_{name.upper()}" for name in Settings.model_fields} | OUTSIDE
+    files = [*PAGES, *(ROOT / "src").rglob("*.py"), *(ROOT / "flows").rglob("*.py"), *(ROOT / "services").rglob("*.py")]
+    named = {name for file in files for name in VARIABLE.findall(file.read_text(encoding="utf-8"))}
     assert named - known == set()
+    reference = (ROOT / "docs/reference/settings.md").read_text(encoding="utf-8")
+    assert {name for name in OUTSIDE if f"`{name}`" not in reference} == set()
 
 
 def error_classes() -> list[type[errors.SightlineError]]:
