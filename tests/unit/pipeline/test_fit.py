@@ -63,7 +63,7 @@ def test_holdout_can_be_asked_for(tmp_path: Path) -> None:
 def test_each_fit_is_done_once(tmp_path: Path) -> None:
     project = toy_project(tmp_path, "sample")
     seen = train(project)
-    assert seen == [(1, {"final (1/1)/level": pytest.approx(seen[0][1]["final (1/1)/level"])})]
+    assert seen == [(1, {"final/level": pytest.approx(seen[0][1]["final/level"])})]
     train(project)
     assert len(trainings(project)) == 1
     assert is_finished(project, "threshold", fit_keys(project, make_plan(project)))
