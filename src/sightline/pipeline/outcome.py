@@ -8,6 +8,8 @@ from dataclasses import asdict
 
 from sightline import versions
 from sightline.errors import SightlineError
+from sightline.pipeline.data import REAL
+from sightline.pipeline.inbox import look
 from sightline.pipeline.judge import read_metrics
 from sightline.pipeline.project import Project
 from sightline.pipeline.promote import Decision
@@ -75,8 +77,8 @@ def nothing_changed(project: Project) -> dict[str, Json] | None:
     if last is None or last.document.get("stage_keys") != _known_stage_keys(project):
         return None
     since = [e for e in project.ledger.entries(project.name) if e.id > last.id and e.kind in ("promotion", "rollback")]
-    inbox = project.settings.inbox / project.name
-    if since or (inbox.is_dir() and any(path.is_file() for path in inbox.rglob("*"))):
+    inbox = look(project, REAL)
+    if since or inbox.ready or inbox.waiting:
         return None
     if versions.status(project.settings, stages(project)):
         return None
