@@ -71,13 +71,13 @@ class Installation:
         params = yaml.safe_load(path.read_text())
         task = params[TASK]
         task["candidates"] = ["feature"]
-        task["data"]["protocol"] = "holdout"
-        task["sample"] |= {"flights": 10, "frames_per_flight": 2}
+        task["data"] |= {"protocol": "holdout", "test_share": 0.3}  # drift is told from seven flights or so
+        task["sample"] |= {"flights": FRAMES, "frames_per_flight": 1}
         task["promotion"] |= {"metric": "ap50_module", "floor": 0.0, "margin": 1.0, "latency_ratio": 10.0}
         task["evaluate"] |= {"resamples": 100, "pictures": 2}
         task["train"]["cpu"] |= {
-            "scratch": {"epochs": 8, "windows": 48, "batch": 8, "learning_rate": 0.003, "freeze": 0},
-            "continued": {"epochs": 8, "windows": 48, "batch": 8, "learning_rate": 0.003, "freeze": 0},
+            "scratch": {"epochs": 10, "windows": 120, "batch": 8, "learning_rate": 0.003, "freeze": 0},
+            "continued": {"epochs": 10, "windows": 120, "batch": 8, "learning_rate": 0.003, "freeze": 0},
             "calibration_frames": 4,
         }
         task["train"]["cpu"]["augment"]["window_px"] = [256, 320]
@@ -105,7 +105,7 @@ class Installation:
             "import sys, yaml; from pathlib import Path; from sightline.progress import Bars\n"
             "from sightline.tasks.pv_hotspots.sample import SampleParams, write_sample\n"
             "params = yaml.safe_load(Path('params.yaml').read_text())['pv_hotspots']['sample']\n"
-            f"params |= dict(seed=7, flights={FRAMES // 2}, frames_per_flight=2, height_m=[5.5, 6.5])\n"
+            "params |= dict(seed=7, height_m=[5.5, 6.5])\n"
             "with Bars('new kind') as bars: write_sample(Path(sys.argv[1]), SampleParams(**params), bars)\n"
         )
         subprocess.run([sys.executable, "-c", script, str(folder)], cwd=self.settings.root, check=True)
@@ -210,7 +210,7 @@ def test_the_loop(installation: Installation, up: subprocess.Popen[str], tmp_pat
             e for e in ledger.entries(TASK, "drift") if e.document["version"] == second and e.document["rows"] >= FRAMES
         ],
     )
-    assert [entry.document["drift"] for entry in calm] == [False] * len(calm), calm[-1].document["reasons"]
+    assert {entry.document["state"] for entry in calm} <= {"same", "changed"}, calm[-1].document["reasons"]
 
 
 def test_nothing_of_the_servers_is_left(installation: Installation, up: subprocess.Popen[str]) -> None:
