@@ -44,8 +44,9 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     added = yaml.safe_load(block("yaml", "foreach"))
     for name, stage in added["stages"].items():
         items = pipeline["stages"][name]["foreach"]
-        items += stage["foreach"] if isinstance(items, list) else []
-        if isinstance(items, dict):
+        if isinstance(items, list):
+            items += stage["foreach"]
+        else:
             items |= stage["foreach"]
     (made.folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
     made.commit("a new task")

@@ -27,7 +27,8 @@ from sightline.versions import hand_over
 
 kind = Path("kind.txt").read_text().strip()
 Path("pid.txt").write_text(str(os.getpid()))
-print("standard output of the stage")
+print("table of the stage")
+print("progress of the stage", file=sys.stderr)
 if kind == "closed":
     hand_over(DataRejected("the gate is closed", where="a.json", way_out="See the Data Docs."))
     sys.exit(4)
@@ -62,13 +63,15 @@ def set_kind(settings: Settings, kind: str) -> None:
 def test_a_stage_runs_once_and_its_key_follows(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
     assert versions.status(settings, ["one"]) == ["one"]
     versions.repro(settings, "one")
-    assert "standard output of the stage" in capfd.readouterr().out
+    told = capfd.readouterr()
+    assert "progress of the stage" in told.err
+    assert told.out == "", "DVC's advice is not for people"
     assert versions.status(settings, ["one"]) == []
     key = versions.stage_key(settings, "one")
     versions.repro(settings, "one")
-    assert "standard output" not in capfd.readouterr().out
+    assert "progress" not in capfd.readouterr().err
     versions.repro(settings, "one", force=True)
-    assert "standard output" in capfd.readouterr().out
+    assert "progress" in capfd.readouterr().err
     assert versions.stage_key(settings, "one") == key
     (settings.root / "kind.txt").touch()
     assert versions.status(settings, ["one"]) == [], "the time of a file is no content"

@@ -134,18 +134,22 @@ def _lives(process: int) -> bool:
 
 
 def run_stage(root: Path, stage: str, error_file: Path, options: Sequence[str] = ()) -> None:
-    """Bring one stage up to date, what its command prints straight to the terminal.
+    """Bring one stage up to date; progress and errors go straight to the terminal.
+
+    What DVC and the command print on standard output is dropped: DVC's advice on git, and tables that the end of a
+    run shows again.
 
     Raises:
         SightlineError: the stage's own error, as it was raised there; else what DVC's failure means.
     """
     # One stage by itself: plain `dvc repro` would rewrite data.dvc where a task's data are absent.
-    dvc = [sys.executable, "-m", "dvc", "repro", "--quiet", *options, "--single-item", stage]
+    dvc = [sys.executable, "-m", "dvc", "repro", *options, "--single-item", stage]
     child = subprocess.Popen(
         [sys.executable, "-m", "sightline.tether", *dvc],  # a stage must not outlive a run that was killed
         cwd=root,
         env={**environment(), _ERROR_FILE: str(error_file)},
         stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
         process_group=0,
     )
     assert child.stdin is not None
