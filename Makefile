@@ -67,7 +67,7 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 	@$(PYTHON) -m pip --version >/dev/null 2>&1 || { \
 	    echo "make: $(PYTHON) has no pip, which fetches uv. Install it (Debian: apt install python3-pip)," >&2; \
 	    echo "      or name a uv you have: make UV=/path/to/uv ..." >&2; exit 1; }
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .tools/uv 'uv>=0.8'
+	PIP_ROOT_USER_ACTION=ignore $(PYTHON) -m pip install --quiet --disable-pip-version-check --upgrade --target .tools/uv 'uv>=0.8'
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
 define require_python
