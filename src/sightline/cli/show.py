@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def echo(text: str, err: bool = False) -> None:
-    """One line of text."""
-    (sys.stderr if err else sys.stdout).write(text + "\n")
+    """One line of text, at once: a reader behind a pipe waits for it too."""
+    stream = sys.stderr if err else sys.stdout
+    stream.write(text + "\n")
+    stream.flush()
 
 
 def print_json(document: Json) -> None:
