@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sightline.serving.batching import Batcher, Outcomes, Plan, choose_plan, images_per_second, measure_plan
+from sightline.serving.batching import Batcher, Outcomes, Plan, choose_batch, images_per_second, measure_plan
 
 
 class Work:
@@ -150,29 +150,38 @@ def test_a_step_that_raises_fails_its_batch_and_no_other(failing: str) -> None:
 
 
 RATES = {
-    "batches help up to four": ({(1, 1): 10, (2, 1): 15, (4, 1): 20, (8, 1): 12, (1, 2): 10}, Plan(4, 1)),
-    "batches bring nothing": ({(1, 1): 10, (2, 1): 10.4, (1, 2): 10.4}, Plan(1, 1)),
-    "lanes help, batches do not": ({(1, 1): 10, (2, 1): 9, (1, 2): 18, (2, 2): 17}, Plan(1, 2)),
-    "lanes need batches too": ({(1, 1): 10, (2, 1): 9, (1, 2): 9, (2, 2): 12, (4, 2): 14, (8, 2): 10}, Plan(4, 2)),
-    "lanes hurt": ({(1, 1): 10, (2, 1): 12, (4, 1): 12, (1, 2): 5, (2, 2): 5}, Plan(2, 1)),
+    "batches help up to four": ([10, 15, 20, 12], 4),
+    "batches bring next to nothing": ([10, 10.4, 30, 30], 1),
+    "batches hurt": ([10, 8, 6, 4], 1),
+    "the largest is best": ([10, 15, 20, 25], 8),
 }
 
 
 @pytest.mark.parametrize("case", RATES)
-def test_the_plan_with_the_most_images_a_second_wins(case: str) -> None:
+def test_the_batch_with_the_most_images_a_second_wins(case: str) -> None:
     rates, expected = RATES[case]
-    assert choose_plan(lambda plan: rates.get((plan.batch, plan.lanes), 1.0), max_batch=8, max_lanes=2) == expected
+    assert choose_batch(dict(zip((1, 2, 4, 8), rates, strict=True)).__getitem__, max_batch=8) == expected
 
 
 def test_when_time_is_up_no_larger_batch_is_tried() -> None:
-    tried: list[Plan] = []
+    assert choose_batch(float, max_batch=8, in_time=lambda: False) == 1
 
-    def rate(plan: Plan) -> float:
-        tried.append(plan)
-        return float(plan.batch)
 
-    choose_plan(rate, max_batch=8, max_lanes=2, in_time=lambda: False)
-    assert tried == [Plan(1, 1), Plan(1, 2)]
+def test_what_waits_is_shared_out_between_lanes() -> None:
+    async def run() -> None:
+        batcher = make(work, Plan(batch=8, lanes=2))
+        work.gate.clear()
+        tasks = [asyncio.create_task(batcher.submit(item)) for item in range(2)]  # both lanes are busy
+        await asyncio.sleep(0.01)
+        tasks += [asyncio.create_task(batcher.submit(item)) for item in range(2, 8)]
+        await asyncio.sleep(0.01)
+        work.gate.set()
+        await asyncio.gather(*tasks)
+
+    work = Work()
+    asyncio.run(run())
+    assert max(len(batch) for batch in work.batches) == 3
+    assert sorted(item for batch in work.batches for item in batch) == list(range(8))
 
 
 def test_a_plan_is_measured_with_calls_side_by_side() -> None:
@@ -185,6 +194,6 @@ def test_a_plan_is_measured_with_calls_side_by_side() -> None:
 
 
 def test_measuring_ends_with_a_plan_within_the_limits() -> None:
-    plan = measure_plan(lambda _: None, max_batch=4, max_lanes=2)
+    plan = measure_plan(lambda _: None, max_batch=4, lanes=2)
     assert plan.batch in (1, 2, 4)
-    assert plan.lanes in (1, 2)
+    assert plan.lanes == 2
