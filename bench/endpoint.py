@@ -60,7 +60,8 @@ def main() -> None:
     contenders = _contenders(options.model, folder)
     group = Group(folder, lambda line: print(line, file=sys.stderr))
     try:
-        group.start([contender.server for contender in contenders.values()])
+        for contender in contenders.values():  # one by one: each measures its best batch when it starts
+            group.start([contender.server])
         for contender in contenders.values():
             drive(contender.port, contender.requests(images), clients=2, duration_s=3)  # warm
         equality = {name: _differences(contenders, name, images) for name in SYSTEMS[1:]}
