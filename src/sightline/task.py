@@ -145,15 +145,19 @@ class Upstream:
     """Where a task's published data are: what `sightline data fetch` downloads.
 
     Attributes:
-        kind: kaggle is asked by its own client; https lists its `files` (archives are unpacked).
-        ref: `owner/dataset` at Kaggle, else the page that a person would read.
+        kind: kaggle (a data set) and competition (at Kaggle, which wants its rules accepted) are asked by Kaggle's
+            own client; https lists its `files` (archives are unpacked).
+        ref: `owner/dataset` or the competition's name at Kaggle, else the page that a person would read.
         licence: what the publisher says, or that it says nothing.
+        files: what to download; https only.
+        names: which of a competition's files are needed; archives are unpacked, also nested ones.
     """
 
-    kind: Literal["kaggle", "https"]
+    kind: Literal["kaggle", "competition", "https"]
     ref: str
     licence: str
     files: tuple[RemoteFile, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 # ------------------------------------------------------------------------------------------------------ judging

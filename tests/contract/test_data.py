@@ -45,7 +45,10 @@ def test_name_and_candidates(name: str) -> None:
 
 def test_upstream_names_its_source_and_licence(name: str) -> None:
     upstream = tiny_task(name).upstream
-    assert upstream is None or (upstream.ref and upstream.licence and (upstream.kind == "kaggle" or upstream.files))
+    if upstream is not None:
+        assert upstream.ref
+        assert upstream.licence
+        assert upstream.kind == "kaggle" or (upstream.names if upstream.kind == "competition" else upstream.files)
 
 
 def test_samples_are_whole_and_unplaced(name: str, manifest: Manifest) -> None:

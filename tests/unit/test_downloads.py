@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.downloads import Retries, download, is_archive, unpack
+from sightline.downloads import Retries, download, is_archive, unpack, unpack_nested
 from sightline.downloads.archives import Allowed
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError, SightlineError
 from sightline.task import RemoteFile
@@ -392,3 +392,40 @@ def test_a_full_disk_leaves_nothing_half_unpacked(write: Writer, tmp_path: Path)
     with largest_file(100_000), pytest.raises(BackendError, match=r"cannot be unpacked.*Make room"):
         unpack(tmp_path / "a", tmp_path / "out")
     assert not list(tmp_path.glob("out*"))
+
+
+def zip_of(files: dict[str, bytes]) -> bytes:
+    text = io.BytesIO()
+    with zipfile.ZipFile(text, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return text.getvalue()
+
+
+def test_archives_in_archives_are_unpacked_where_they_lie(tmp_path: Path) -> None:
+    rows = zip_of({"rows.csv": b"a,b", "__MACOSX/._rows.csv": b"junk"})
+    deep = zip_of({"images/a.tif": CONTENT, "more.zip": zip_of({"b.tif": b"b"})})
+    (tmp_path / "a.zip").write_bytes(zip_of({"rows.csv.zip": rows, "bands.zip": deep, "._bands.zip": b"no archive"}))
+    unpack_nested(tmp_path / "a.zip", tmp_path / "out")
+    assert (tmp_path / "out/rows/rows.csv").read_bytes() == b"a,b"
+    assert (tmp_path / "out/bands/images/a.tif").read_bytes() == CONTENT
+    assert (tmp_path / "out/bands/more/b.tif").read_bytes() == b"b"
+    assert not [path for path in tmp_path.rglob("*.zip") if path.name[0] != "." and path.name != "a.zip"]
+
+
+@pytest.mark.parametrize(
+    ("inner", "match"),
+    [
+        ({"x.7z": b"7z"}, "not unpacked here"),
+        ({"a.zip": zip_of({"b.zip": zip_of({"c.zip": zip_of({"d": b"d"})})})}, "archives lie in archives"),
+        ({"a.zip": zip_of({"../b": b"b"})}, "leaves the folder"),
+        ({"a.zip": zip_of({"b": bytes(300_000)})}, "far more than"),
+    ],
+)
+def test_what_is_wrong_with_an_inner_archive_leaves_nothing(
+    inner: dict[str, bytes], match: str, tmp_path: Path
+) -> None:
+    (tmp_path / "whole.zip").write_bytes(zip_of(inner))
+    with pytest.raises(DataRejected, match=match):
+        unpack_nested(tmp_path / "whole.zip", tmp_path / "out", Allowed(bytes=200_000))
+    assert not (tmp_path / "out").exists()

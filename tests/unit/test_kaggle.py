@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.downloads import download_dataset
+from sightline.downloads import download_competition_file, download_dataset
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError
 from tests.unit.test_downloads import largest_file
 
@@ -35,11 +35,12 @@ BUNDLE = zipped({"dataset_1/images/a.jpg": PICTURE, "dataset_1/annotations/a.jso
 
 
 class Kaggle:
-    """One data set, version 3, that lies in a bucket elsewhere, as at Kaggle."""
+    """One data set, version 3, or one file of a competition, that lies in a bucket elsewhere, as at Kaggle."""
 
     def __init__(self) -> None:
         self.status = 200
         self.bundle = BUNDLE
+        self.stored_as = "bundle.zip"
         self.md5 = hashlib.md5(BUNDLE).digest()
         self.break_after: list[int] = []
         self.asked: list[tuple[str, str | None, str | None]] = []
@@ -56,7 +57,7 @@ class Kaggle:
                     document = json.dumps({"currentVersionNumber": 3}).encode()
                     self.answer(200, document, {"Content-Type": "application/json"})
                 else:
-                    self.answer(302, b"", {"Location": "/bucket/bundle.zip"})
+                    self.answer(302, b"", {"Location": f"/bucket/{outer.stored_as}"})
 
             def do_GET(self) -> None:
                 wanted = self.headers.get("Range")
@@ -64,6 +65,7 @@ class Kaggle:
                 start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted else 0
                 checksum = f"crc32c=AAAAAA==, md5={base64.b64encode(outer.md5).decode()}"
                 headers = {"Accept-Ranges": "bytes", "X-Goog-Hash": checksum, "Content-Type": "application/zip"}
+                headers["Last-Modified"] = "Wed, 01 Mar 2017 10:00:00 GMT"
                 self.answer(206 if wanted else 200, outer.bundle[start:], headers, breaks=True)
 
             def answer(self, status: int, body: bytes, headers: dict[str, str], breaks: bool = False) -> None:
@@ -174,3 +176,56 @@ def test_a_full_disk_is_told(kaggle: Kaggle) -> None:
     with largest_file(100_000), pytest.raises(BackendError, match=r"cannot be written.*Make room"):
         download_dataset(REF)
     assert (download_dataset(REF) / "dataset_1" / "images" / "a.jpg").is_file()
+
+
+# --------------------------------------------------------------------------------------------------- competitions
+
+
+COMPETITION = "satellite-competition"
+
+
+@pytest.fixture
+def joined(kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch) -> Kaggle:
+    """A competition's file, asked for with credentials: without any the client does not ask."""
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "a-token")
+    kaggle.stored_as = "sixteen_band.zip"
+    return kaggle
+
+
+def test_a_file_of_a_competition_arrives_as_it_is_and_is_kept(
+    joined: Kaggle, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = download_competition_file(COMPETITION, "sixteen_band.zip")
+    assert path.is_relative_to(tmp_path / "cache")
+    assert path.name == "sixteen_band.zip"
+    assert path.read_bytes() == BUNDLE
+    assert joined.asked[0] == ("DownloadDataFile", None, "Bearer a-token")
+    assert download_competition_file(COMPETITION, "sixteen_band.zip") == path
+    assert capsys.readouterr().out == "", "standard output belongs to --json"
+
+
+def test_a_file_of_a_competition_goes_on_where_it_broke(joined: Kaggle) -> None:
+    joined.break_after = [2_000_000]
+    assert download_competition_file(COMPETITION, "sixteen_band.zip").read_bytes() == BUNDLE
+    assert "bytes=1048576-" in [wanted for _, wanted, _ in joined.asked]
+
+
+def test_rules_that_are_not_accepted_are_told_with_their_address(joined: Kaggle) -> None:
+    joined.status = 403
+    with pytest.raises(DataMissing, match=r"rules of the competition are not accepted") as caught:
+        download_competition_file(COMPETITION, "sixteen_band.zip")
+    assert f"www.kaggle.com/competitions/{COMPETITION}/rules" in caught.value.way_out
+
+
+def test_a_competition_without_credentials_says_how_to_give_them(kaggle: Kaggle) -> None:
+    with pytest.raises(DataMissing, match=r"wants credentials") as caught:
+        download_competition_file(COMPETITION, "sixteen_band.zip")
+    assert "KAGGLE_API_TOKEN" in caught.value.way_out
+    assert not kaggle.asked
+
+
+@pytest.mark.parametrize(("status", "kind"), [(401, DataMissing), (404, DataMissing), (503, BackendError)])
+def test_other_answers_of_a_competition(joined: Kaggle, status: int, kind: type[Exception]) -> None:
+    joined.status = status
+    with pytest.raises(kind, match="credentials" if status == 401 else "no file" if status == 404 else "503"):
+        download_competition_file(COMPETITION, "sixteen_band.zip")

@@ -3,8 +3,16 @@
 Nothing is downloaded unless a person asks for it (`sightline data fetch`).
 """
 
-from sightline.downloads.archives import is_archive, unpack
+from sightline.downloads.archives import is_archive, unpack, unpack_nested
 from sightline.downloads.https import Retries, download
-from sightline.downloads.kaggle import download_dataset
+from sightline.downloads.kaggle import download_competition_file, download_dataset
 
-__all__ = ["Retries", "download", "download_dataset", "is_archive", "unpack"]
+__all__ = [
+    "Retries",
+    "download",
+    "download_competition_file",
+    "download_dataset",
+    "is_archive",
+    "unpack",
+    "unpack_nested",
+]

@@ -12,13 +12,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
 from sightline.errors import BackendError, DataRejected
 
 _PIECE = 2**20
+_DEPTH = 2
+_SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _DAMAGED = (
     *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
     *(EOFError, NotImplementedError, UnicodeError),
@@ -62,6 +64,46 @@ def unpack(archive: Path, folder: Path, allowed: Allowed | None = None) -> None:
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def unpack_nested(archive: Path, folder: Path, allowed: Allowed | None = None) -> None:
+    """Unpack an archive into a new `folder`, whole or not at all, and the archives in it beside where they lay.
+
+    Raises:
+        DataRejected, BackendError: as `unpack`; also where it holds 7z or RAR archives, or archives three levels deep.
+    """
+    limits = allowed or Allowed()
+    unpack(archive, folder, limits)
+    try:
+        for _ in range(_DEPTH):
+            for inner in _archives_in(folder):
+                left = limits.bytes - sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+                unpack(inner, _beside(inner), replace(limits, bytes=max(left, 0)))
+                inner.unlink()
+        if _archives_in(folder):
+            raise _refused(archive, "archives lie in archives in archives")
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
+def _beside(archive: Path) -> Path:
+    """Where an inner archive is unpacked: a folder with its name, less the suffixes where nothing has that name."""
+    place = archive.with_name(archive.name.partition(".")[0])
+    return archive.with_name(f"{archive.name}.unpacked") if place.exists() else place
+
+
+def _archives_in(folder: Path) -> list[Path]:
+    """Archives below a folder, by their suffix; what macOS adds to archives is none of them."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith("._")]
+    for path in files:
+        if path.suffix.lower() in (".7z", ".rar"):
+            raise DataRejected(
+                "this kind of archive is not unpacked here",
+                where=path,
+                way_out="Unpack it with its own program, then use `sightline data add`.",
+            )
+    return [path for path in files if path.name.lower().endswith(_SUFFIXES)]
 
 
 Member = tuple[str, IO[bytes]]

@@ -1,4 +1,4 @@
-"""Data sets of Kaggle, by Kaggle's own client, kagglehub: it resumes, checks and keeps what it downloaded."""
+"""Data sets and competitions of Kaggle, by Kaggle's own client, kagglehub: it resumes, checks and keeps them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import contextlib
 import logging
 import sys
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError, SightlineError
 
@@ -26,6 +28,26 @@ def download_dataset(ref: str) -> Path:
         ParamsError: the credentials' file cannot be read.
         BackendError: Kaggle cannot be reached, or the disk is full.
     """
+    return _ask(lambda kagglehub: kagglehub.dataset_download(ref), ref, lambda status: _refused(status, ref))
+
+
+def download_competition_file(ref: str, name: str) -> Path:
+    """Download one file of a competition as Kaggle keeps it (an archive stays one), or find it in kagglehub's cache.
+
+    Raises:
+        DataMissing: credentials lack or are wrong, the account has not accepted the competition's rules (each says
+            how to go on), or there is no such competition or file.
+        DataRejected, ParamsError, BackendError: as `download_dataset`.
+    """
+    return _ask(
+        lambda kagglehub: kagglehub.competition_download(ref, path=name),
+        f"{ref}/{name}",
+        lambda status: _competition_refused(status, ref, name),
+    )
+
+
+def _ask(download: Callable[[Any], str], what: str, refused: Callable[[int], SightlineError]) -> Path:
+    """Let kagglehub download; where it put what it got."""
     with contextlib.redirect_stdout(sys.stderr):  # where its messages go is settled at the first import
         import kagglehub
     import requests
@@ -34,20 +56,20 @@ def download_dataset(ref: str) -> Path:
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             with contextlib.redirect_stdout(sys.stderr):  # it may speak of its newer versions
-                return Path(kagglehub.dataset_download(ref))
+                return Path(download(kagglehub))
         except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
             if attempt == _ATTEMPTS:  # each attempt goes on where the last one broke off
                 raise BackendError(
                     f"Kaggle cannot be reached ({type(error).__name__})",
-                    where=ref,
+                    where=what,
                     way_out="Check the network and run it again: it goes on where it stopped.",
                 ) from error
         except Exception as error:
-            raise _translate(error, ref) from error
+            raise _translate(error, what, refused) from error
     raise AssertionError("the last attempt returns or raises")
 
 
-def _translate(error: Exception, ref: str) -> SightlineError:
+def _translate(error: Exception, what: str, refused: Callable[[int], SightlineError]) -> SightlineError:
     """What kagglehub raises -> our error."""
     import requests
     from kagglehub.exceptions import CredentialError, DataCorruptionError, UnauthenticatedError
@@ -57,9 +79,9 @@ def _translate(error: Exception, ref: str) -> SightlineError:
     if isinstance(error, CredentialError | UnauthenticatedError):
         status = 401
     if status:
-        return _refused(status, ref)
+        return refused(status)
     if isinstance(error, DataCorruptionError | zipfile.BadZipFile):
-        return DataRejected("what arrived from Kaggle is damaged", where=ref, way_out="Fetch it again.")
+        return DataRejected("what arrived from Kaggle is damaged", where=what, way_out="Fetch it again.")
     if isinstance(error, OSError):
         return BackendError(
             f"the data set cannot be written ({error.strerror or error})",
@@ -68,7 +90,7 @@ def _translate(error: Exception, ref: str) -> SightlineError:
         )
     if isinstance(error, ValueError) and "redentials" in str(error):
         return ParamsError(str(error), where="~/.kaggle/kaggle.json", way_out=_CREDENTIALS)
-    return BackendError(f"Kaggle's client failed ({type(error).__name__}: {error})", where=ref)
+    return BackendError(f"Kaggle's client failed ({type(error).__name__}: {error})", where=what)
 
 
 def _refused(status: int, ref: str) -> SightlineError:
@@ -77,3 +99,21 @@ def _refused(status: int, ref: str) -> SightlineError:
     if status == 404:
         return DataMissing("Kaggle has no such data set", where=ref, way_out="See kaggle.com whether it has moved.")
     return BackendError(f"Kaggle answered {status}", where=ref, way_out="Try again later.")
+
+
+def _competition_refused(status: int, ref: str, name: str) -> SightlineError:
+    if status == 403:
+        return DataMissing(
+            f"Kaggle does not give {name} to your account: the rules of the competition are not accepted, or the"
+            " credentials are not allowed",
+            where=ref,
+            way_out=f"Log in with the account of your credentials, accept the rules at"
+            f" https://www.kaggle.com/competitions/{ref}/rules (late submission is enough), then run it again.",
+        )
+    if status == 404:
+        return DataMissing(
+            f"Kaggle has no file {name} of such a competition",
+            where=ref,
+            way_out="See kaggle.com whether it has moved.",
+        )
+    return _refused(status, ref)

@@ -6,10 +6,11 @@ import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from sightline.downloads import download, download_dataset, is_archive, unpack
+from sightline.downloads import download, download_competition_file, download_dataset, is_archive, unpack, unpack_nested
 from sightline.errors import DataError, DataMissing, DataRejected, ParamsError
 from sightline.files import write_json
 from sightline.pipeline.fit import code_digest
@@ -151,14 +152,24 @@ def _download(project: Project, upstream: Upstream, report: Report) -> Path:
     downloads = project.settings.build / "downloads" / project.name
     whole = downloads / "files"
     shutil.rmtree(whole, ignore_errors=True)
+    if upstream.kind == "competition":
+        for done, name in enumerate(upstream.names):
+            report.progress(done, len(upstream.names), f"download {name}")
+            _put(download_competition_file(upstream.ref, name), whole, unpack_nested)
+        report.progress(len(upstream.names), len(upstream.names), f"download {upstream.ref}")
+        return whole
     for file in upstream.files:
-        path = download(file, downloads / "archives", report)
-        if is_archive(path):
-            unpack(path, whole / file.name.partition(".")[0])
-        else:
-            whole.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(path, whole / file.name)
+        _put(download(file, downloads / "archives", report), whole, unpack)
     return whole
+
+
+def _put(path: Path, whole: Path, unpack_into: Callable[[Path, Path], None]) -> None:
+    """Unpack or copy a downloaded file into the folder `whole`."""
+    if is_archive(path):
+        unpack_into(path, whole / path.name.partition(".")[0])
+    else:
+        whole.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, whole / path.name)
 
 
 def status(project: Project) -> dict[str, Json]:
