@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from tests.services.endpoint_process import Running, serve
-from tests.unit.tasks.pv_hotspots.bad_images import BAD_IMAGES
+from tests.unit.bad_images import BAD_IMAGES
 from tests.unit.tasks.pv_hotspots.networks import MODULES, picture, png, tiny_model
 
 pytestmark = pytest.mark.slow

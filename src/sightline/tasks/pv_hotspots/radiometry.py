@@ -18,6 +18,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
+from sightline.images import jpeg_segments
+
 Counts = NDArray[np.uint16]
 
 _FLIR = b"FLIR\0"
@@ -69,23 +71,6 @@ class Radiometry:
 
 
 # ------------------------------------------------------------------------------------------------------ reading
-
-
-def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """(marker, payload) of each segment up to the start of the scan; stops where the structure breaks."""
-    at = 2
-    while at + 4 <= len(data) and data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:  # fill byte
-            at += 1
-            continue
-        length = int.from_bytes(data[at + 2 : at + 4], "big")
-        if length < 2 or at + 2 + length > len(data):
-            return
-        yield marker, data[at + 4 : at + 2 + length]
-        if marker == 0xDA:
-            return
-        at += 2 + length
 
 
 def read_radiometry(data: bytes, max_pixels: int) -> Radiometry | None:

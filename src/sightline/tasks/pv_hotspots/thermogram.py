@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from sightline.errors import DataMissing, DataRejected
+from sightline.errors import DataRejected
+from sightline.images import decode, read_bytes
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.palette import find_palette, invert_palette
-from sightline.tasks.pv_hotspots.pictures import decode
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
@@ -71,7 +70,7 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
         DataRejected: it is no such image, broken, too large or of a kind that holds no thermogram.
     """
     where = where or (str(source) if isinstance(source, Path) else "image")
-    data = _read_bytes(source, limits, where)
+    data = read_bytes(source, limits, where)
     values = decode(data, limits, where)
     height, width = values.shape[:2]
     if min(height, width) < MIN_SIDE_PX:
@@ -96,32 +95,6 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
         statistics=input_statistics(picture, level),
         name=where,
     )
-
-
-def _read_bytes(source: Path | bytes, limits: Limits, where: str) -> bytes:
-    if isinstance(source, bytes):
-        data = source
-    else:
-        try:
-            if source.exists() and not source.is_file():
-                raise DataRejected("it is not a file", where=where, way_out="Give the path of one image.")
-            with source.open("rb") as file:
-                size = os.fstat(file.fileno()).st_size
-                data = file.read(min(size, limits.bytes) + 1)  # a buffer of that size is made at once
-        except FileNotFoundError as error:
-            raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
-        except OSError as error:
-            reason = error.strerror or str(error)
-            raise DataRejected(f"the file cannot be read: {reason}", where=where, way_out="Give a file.") from error
-    if len(data) > limits.bytes:
-        raise DataRejected(
-            f"the file is larger than {limits.bytes:,} bytes",
-            where=where,
-            way_out="Give a smaller image or raise SIGHTLINE_MAX_BYTES.",
-        )
-    if not data:
-        raise DataRejected("the file is empty", where=where, way_out="Copy it again from its source.")
-    return data
 
 
 def _grey_picture(values: NDArray[np.generic]) -> NDArray[np.uint8]:

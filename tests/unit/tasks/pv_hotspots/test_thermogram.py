@@ -15,11 +15,12 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.images import jpeg_segments
 from sightline.task import Input, Limits
 from sightline.tasks.pv_hotspots.palette import colourise
-from sightline.tasks.pv_hotspots.radiometry import Planck, embed_radiometry, jpeg_segments
+from sightline.tasks.pv_hotspots.radiometry import Planck, embed_radiometry
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram, write_thermogram
-from tests.unit.tasks.pv_hotspots.bad_images import BAD_IMAGES, encoded, noise, tiff
+from tests.unit.bad_images import BAD_IMAGES, encoded, noise, tiff
 
 LIMITS = Limits()
 

@@ -1,4 +1,4 @@
-"""Files that a thermogram's reader must refuse, each made here: name -> (bytes, words of the reason)."""
+"""Files that a reader of images must refuse, each made here: name -> (bytes, words of the reason)."""
 
 from __future__ import annotations
 
