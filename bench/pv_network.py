@@ -46,7 +46,7 @@ def eager(model: Any, threads: int) -> Callable[[Any], object]:
 
 def session(model: Any, precision: str, threads: int) -> Callable[[Any], object]:
     """The graph in an ONNX Runtime session."""
-    from sightline.tasks.pv_hotspots.detector import open_session
+    from sightline.graphs import open_session
     from sightline.tasks.pv_hotspots.model import GRAPHS
 
     opened = open_session(model.files[GRAPHS[precision]], threads)

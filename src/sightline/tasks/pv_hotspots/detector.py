@@ -6,21 +6,16 @@ centre, size and class probabilities - and `embedding` (1, d), the mean of its d
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ModelRejected, ParamsError
+from sightline.graphs import open_session
 from sightline.tasks.pv_hotspots.feature import Level, Scale, frame_scale, network_input
 from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams
 
 Floats = NDArray[np.float64]
-
-THREADS_VARIABLE = "SIGHTLINE_ONNX_THREADS"
-
 
 @dataclass(frozen=True)
 class Boxes:
@@ -63,39 +58,6 @@ class Detector:
         answer, embedding = self._session.run(None, {"image": picture.astype(np.float32)[None] / np.float32(255)})
         height, width = level.shape
         return decode(answer[0], embedding[0], self.detection, (width, height), shrink)
-
-
-def open_session(graph: bytes, threads: int | None = None) -> Any:
-    """An ONNX Runtime session on the CPU.
-
-    Raises:
-        ModelRejected: the bytes are no graph that can be run.
-        ParamsError: the environment's number of threads is none.
-    """
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = _threads() if threads is None else threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    # Threads that spin between two images take the cores from everything else.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-    except Exception as error:
-        raise ModelRejected(
-            f"ONNX Runtime refuses the graph: {str(error).splitlines()[0]}", way_out="Train or fetch the model again."
-        ) from error
-
-
-def _threads() -> int:
-    """0 lets ONNX Runtime choose."""
-    given = os.environ.get(THREADS_VARIABLE, "").strip()
-    if not given:
-        return 0
-    if not given.isdecimal():
-        raise ParamsError("the number of threads is a whole number", where=THREADS_VARIABLE, way_out="Correct it.")
-    return int(given)
 
 
 def fit_frame(level: Level, params: InputParams) -> tuple[NDArray[np.uint8], float]:

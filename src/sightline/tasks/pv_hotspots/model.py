@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -12,9 +10,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
-
-from sightline.errors import ModelMissing, ModelRejected
+from sightline.errors import ModelRejected
+from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.task import Card, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
@@ -231,9 +228,7 @@ class HotspotModel:
 
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
-        for name, content in self.files.items():
-            (directory / name).write_bytes(content)
-        (directory / "card.json").write_text(self.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+        write_saved(directory, self.card, self.files)
 
 
 def _flat_row(thermogram: Thermogram, modules: Modules, defected: NDArray[np.int64]) -> dict[str, float | int | str]:
@@ -271,7 +266,7 @@ def make_card(
         preprocessing=recipe.document(),
         thresholds=dict(thresholds),
         provenance=dict(provenance),
-        files={name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())},
+        files=digests(files),
     )
 
 
@@ -282,29 +277,12 @@ def restore_model(directory: Path) -> HotspotModel:
         ModelMissing: there is no card.
         ModelRejected: the card or a file is not what was saved.
     """
+    card, files = read_saved(directory, {WEIGHTS, *GRAPHS.values()})
     path = directory / "card.json"
+    if card.task != NAME or card.classes != CLASSES or "defected" not in card.thresholds:
+        raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
     try:
-        card = Card.model_validate_json(path.read_text(encoding="utf-8"))
         recipe = Recipe.from_document(card.preprocessing)
-    except FileNotFoundError as error:
-        raise ModelMissing("there is no card.json", where=directory, way_out="Give a saved model.") from error
-    except (OSError, ValidationError, KeyError, TypeError, ValueError, json.JSONDecodeError) as error:
-        raise ModelRejected("the card is not one of this task's", where=path, way_out=_AGAIN) from error
-    wanted = {WEIGHTS, *GRAPHS.values()}
-    if card.task != NAME or card.classes != CLASSES or set(card.files) != wanted or "defected" not in card.thresholds:
-        raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=_AGAIN)
-    files = {name: _read_verified(directory / name, digest) for name, digest in card.files.items()}
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
     return HotspotModel(card, files, precision=recipe.precision)
-
-
-_AGAIN = "Train it again, or fetch it from the registry again."
-
-
-def _read_verified(path: Path, digest: str) -> bytes:
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ModelRejected("a file of the model is missing", where=path, way_out=_AGAIN) from error
-    if hashlib.sha256(content).hexdigest() != digest:
-        raise ModelRejected("the file is not the one that was saved (SHA-256)", where=path, way_out=_AGAIN)
-    return content

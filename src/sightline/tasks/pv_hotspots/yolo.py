@@ -18,9 +18,9 @@ from typing import Any, cast
 
 import numpy as np
 
+from sightline.checkpoints import Checkpoints
 from sightline.task import Report
 from sightline.tasks.pv_hotspots.augment import Window, Windows
-from sightline.tasks.pv_hotspots.checkpoints import Checkpoints
 from sightline.tasks.pv_hotspots.data import CLASSES
 from sightline.tasks.pv_hotspots.params import InputParams, ScheduleParams, TrainParams
 

@@ -9,7 +9,8 @@ import pytest
 
 from sightline.errors import DataRejected, ModelMissing, ModelRejected, ParamsError
 from sightline.task import Limits
-from sightline.tasks.pv_hotspots.detector import THREADS_VARIABLE, decode, fit_frame, non_maximum_suppression
+from sightline.graphs import THREADS_VARIABLE
+from sightline.tasks.pv_hotspots.detector import decode, fit_frame, non_maximum_suppression
 from sightline.tasks.pv_hotspots.feature import Conditions
 from sightline.tasks.pv_hotspots.model import GRAPHS, restore_model
 from sightline.tasks.pv_hotspots.params import DetectionParams

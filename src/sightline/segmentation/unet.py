@@ -1,0 +1,130 @@
+"""U-Nets (Ronneberger et al., 2015) with the encoders ResNet34, VGG16 and InceptionV3.
+
+Decoder and two encoders are those of segmentation-models-pytorch. It has no InceptionV3: timm's is taken, whose
+unpadded convolutions would shift the skips against the picture, so they are padded here (see `AlignedInception`).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+EncoderName = Literal["resnet34", "vgg16", "inceptionv3"]
+ENCODERS: tuple[str, ...] = get_args(EncoderName)
+
+STRIDE = 32
+"""Sides of an input are multiples of it."""
+
+_SMP_NAMES = {"resnet34": "resnet34", "vgg16": "vgg16_bn"}
+
+
+def build_unet(encoder: EncoderName, bands: int, classes: int, decoder_channels: tuple[int, ...]) -> Any:
+    """A U-Net: (n, bands, h, w) float32 -> logits (n, classes, h, w) and an embedding (n, d).
+
+    Args:
+        encoder: one of `ENCODERS`; VGG16 with batch normalisation. Weights are drawn at random.
+        bands: channels of the input.
+        classes: channels of the answer.
+        decoder_channels: five widths, the deepest first.
+
+    Returns:
+        A `torch.nn.Module`. The embedding is the mean of the deepest features.
+    """
+    import torch
+    from segmentation_models_pytorch.base import SegmentationHead
+    from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    class Unet(torch.nn.Module):
+        """See `build_unet`."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            if encoder == "inceptionv3":
+                self.encoder = build_inception(bands)
+            else:
+                self.encoder = get_encoder(_SMP_NAMES[encoder], in_channels=bands, depth=5, weights=None)
+            self.decoder = UnetDecoder(
+                encoder_channels=self.encoder.out_channels, decoder_channels=decoder_channels, n_blocks=5
+            )
+            self.head = SegmentationHead(decoder_channels[-1], classes, kernel_size=3)
+
+        def forward(self, image: Any) -> tuple[Any, Any]:
+            features = self.encoder(image)
+            return self.head(self.decoder(features)), features[-1].mean(dim=(2, 3))
+
+    return Unet()
+
+
+def build_inception(bands: int) -> Any:
+    """InceptionV3 (Szegedy et al., 2016) as an encoder whose features lie on the input's grid at strides 2 .. 32.
+
+    timm's network convolves and pools without padding: 288 pixels become 141, 68, 33, 16 and 7, and each step moves
+    the features by a fraction of a pixel. With one pixel of padding before every unpadded 3x3 the sides are halved
+    exactly and output i is centred on input 2 i, as in a ResNet. Zero padding suits the pools too: what they see
+    comes out of a ReLU. No weight changes its shape, so published weights fit.
+    """
+    import torch
+    from timm.models.inception_v3 import InceptionV3
+
+    class AlignedInception(torch.nn.Module):
+        """Features at strides 1, 2, 4, 8, 16 and 32."""
+
+        out_channels = (bands, 64, 192, 288, 768, 2048)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = InceptionV3(num_classes=0, in_chans=bands, aux_logits=False, global_pool="")
+            for block in (self.network.Conv2d_1a_3x3, self.network.Conv2d_2a_3x3, self.network.Conv2d_4a_3x3):
+                block.conv.padding = (1, 1)
+            for pool in (self.network.Pool1, self.network.Pool2):
+                pool.padding = 1
+
+        def forward(self, image: Any) -> list[Any]:
+            net = self.network
+            half = net.Conv2d_2b_3x3(net.Conv2d_2a_3x3(net.Conv2d_1a_3x3(image)))
+            quarter = net.Conv2d_4a_3x3(net.Conv2d_3b_1x1(net.Pool1(half)))
+            eighth = net.Mixed_5d(net.Mixed_5c(net.Mixed_5b(net.Pool2(quarter))))
+            # Every branch of these two blocks ends in one unpadded 3x3 of stride 2: their input is padded instead.
+            reduced = net.Mixed_6a(torch.nn.functional.pad(eighth, (1, 1, 1, 1)))
+            sixteenth = net.Mixed_6e(net.Mixed_6d(net.Mixed_6c(net.Mixed_6b(reduced))))
+            last = net.Mixed_7a(torch.nn.functional.pad(sixteenth, (1, 1, 1, 1)))
+            return [image, half, quarter, eighth, sixteenth, net.Mixed_7c(net.Mixed_7b(last))]
+
+    return AlignedInception()
+
+
+def export_unet(network: Any, bands: int, window_px: int, activation: Literal["softmax", "sigmoid"]) -> bytes:
+    """The network as an ONNX graph: `image` (n, bands, window, window) -> `probabilities`, `embedding`.
+
+    The number of windows n is free, their side is fixed.
+    """
+    import io
+    import warnings
+
+    import torch
+
+    class Exported(torch.nn.Module):
+        """The network with its activation."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image: Any) -> tuple[Any, Any]:
+            logits, embedding = self.network(image)
+            return (logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()), embedding
+
+    buffer = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracer warns of branches that depend on shapes, which are fixed here
+        torch.onnx.export(
+            Exported().eval(),
+            (torch.zeros(2, bands, window_px, window_px),),
+            buffer,
+            input_names=["image"],
+            output_names=["probabilities", "embedding"],
+            dynamic_axes={name: {0: "n"} for name in ("image", "probabilities", "embedding")},
+            opset_version=17,
+            dynamo=False,
+        )
+    return buffer.getvalue()
