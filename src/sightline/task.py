@@ -254,6 +254,7 @@ class Card(BaseModel):
     thresholds: dict[str, float]
     provenance: dict[str, Json]  # seed, parameters, digests of the training manifest
     files: dict[str, str] = {}  # file name -> SHA-256, checked by `restore`
+    conditions: dict[str, str] = {}  # what a user may tell of an input besides its bytes: name -> what it means
 
 
 @runtime_checkable
@@ -311,6 +312,15 @@ class Model(Protocol):
 
     def save(self, directory: Path) -> None:
         """Write `card.json` and the weights (no pickle) into `directory`, which exists and is empty."""
+        ...
+
+
+@runtime_checkable
+class Conditioned(Protocol):
+    """A model whose card names `conditions`: what the bytes of an input do not hold, but a user may know."""
+
+    def under(self, source: Any, conditions: Mapping[str, float]) -> Any:
+        """The input of `read` with some of these conditions. Raises RequestError where a value cannot be."""
         ...
 
 

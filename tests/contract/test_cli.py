@@ -84,6 +84,12 @@ def test_files_are_answered(checkout: Checkout, task: str, inputs: list[Path], t
     assert broken.name in checkout.type("predict", ref, broken, inputs[0], code=4)
 
 
+def test_conditions_that_the_model_does_not_know_are_refused(checkout: Checkout, task: str, inputs: list[Path]) -> None:
+    ref = f"{task}@{tiny_task(task).candidates[0]}"
+    assert "nonsense" in checkout.type("predict", ref, inputs[0], "--condition", "nonsense=1", code=6)
+    assert "NAME=VALUE" in checkout.type("predict", ref, inputs[0], "--condition", "nonsense", code=3)
+
+
 def test_a_version_can_be_followed_back(checkout: Checkout, task: str) -> None:
     ref = f"{task}@{tiny_task(task).candidates[0]}"
     text = json.dumps(checkout.ask("lineage", ref))

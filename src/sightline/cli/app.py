@@ -108,12 +108,16 @@ def predict(
     out: Annotated[Path | None, typer.Option("--out", help="Folder for pictures and JSON.")] = None,
     model: Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")] = None,
     log: Annotated[bool, typer.Option("--log", help="Enter the answers in the prediction log.")] = False,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option("--condition", metavar="NAME=VALUE", help="What is known of the files besides: a figure."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Answer files. A file that cannot be read is told and skipped; the rest goes on."""
     from sightline.cli.predict import predict_files
 
-    predict_files(task, files, out, model, log, as_json)
+    predict_files(task, files, out, model, log, condition or [], as_json)
 
 
 @app.command(epilog="Example: `sightline models pv_hotspots`")

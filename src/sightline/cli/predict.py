@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.cli.open import open_folder, open_version
 from sightline.cli.show import echo, print_json, table
+from sightline.conditions import parse_conditions, put_under
 from sightline.errors import BackendError, DataError, DataRejected, ParamsError
 from sightline.files import write_json
 from sightline.pipeline.project import Project
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from sightline.ledger import Answer
 
 
-def predict_files(ref: str, files: list[Path], out: Path | None, folder: Path | None, log: bool, as_json: bool) -> None:
+def predict_files(
+    ref: str, files: list[Path], out: Path | None, folder: Path | None, log: bool, given: list[str], as_json: bool
+) -> None:
     """Answer each file; those that cannot be read are told at the end."""
     number = 0
     if folder is not None:
@@ -28,12 +32,13 @@ def predict_files(ref: str, files: list[Path], out: Path | None, folder: Path | 
     else:
         project, tracking, version = open_version(ref)
         model, number = project.task.restore(tracking.directory(version)), version.number
+    conditions = parse_conditions(_named(given), model.card)
     answers: list[dict[str, Json]] = []
     refused: list[str] = []
     with Bars("predict") as bars:
         for done, path in enumerate(files, start=1):
             try:
-                source, prediction = _predict_one(project, model, path)
+                source, prediction = _predict_one(project, model, path, conditions)
             except DataError as error:
                 refused.append(str(error))
                 echo(f"refused: {error}", err=True)
@@ -52,8 +57,18 @@ def predict_files(ref: str, files: list[Path], out: Path | None, folder: Path | 
         raise DataRejected(f"{len(refused)} of {len(files)} files were refused", where="predict", way_out=refused[0])
 
 
-def _predict_one(project: Project, model: Model, path: Path) -> tuple[Input, Prediction]:
-    source = model.read(path, project.settings.limits)
+def _named(given: list[str]) -> Iterator[tuple[str, str]]:
+    for one in given:
+        name, equals, text = one.partition("=")
+        if not equals:
+            raise ParamsError(f"{one!r} is not NAME=VALUE", where="--condition", way_out="Write: --condition name=1.5")
+        yield name.strip(), text
+
+
+def _predict_one(
+    project: Project, model: Model, path: Path, conditions: Mapping[str, float]
+) -> tuple[Input, Prediction]:
+    source = put_under(model, model.read(path, project.settings.limits), conditions)
     return source, model.predict([source])[0]
 
 

@@ -58,9 +58,7 @@ class Fitting:
     validate: Callable[[Any], Mapping[str, float]]
 
 
-def train_network(
-    network: Any, fitting: Fitting, schedule: ScheduleParams, work: Path, report: Report
-) -> State:
+def train_network(network: Any, fitting: Fitting, schedule: ScheduleParams, work: Path, report: Report) -> State:
     """Train to the end of the schedule, from the newest checkpoint in `work` where there is one.
 
     Returns:
@@ -71,9 +69,7 @@ def train_network(
 
     device = choose_device()
     network.to(device).train()
-    optimiser = torch.optim.AdamW(
-        network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
-    )
+    optimiser = torch.optim.AdamW(network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     checkpoints = Checkpoints(work)
     done = _resume(checkpoints, network, optimiser, average)
@@ -152,9 +148,7 @@ def _update_average(average: State, now: Mapping[str, Any], decay: float) -> Non
             torch.Tensor.copy_(value, now[name])
 
 
-def _validated(
-    network: Any, average: State, validate: Callable[[Any], Mapping[str, float]]
-) -> Mapping[str, float]:
+def _validated(network: Any, average: State, validate: Callable[[Any], Mapping[str, float]]) -> Mapping[str, float]:
     """Figures of the averaged weights; the network goes on with its own."""
     own = {name: value.detach().clone() for name, value in network.state_dict().items()}
     network.load_state_dict(average)

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from sightline.conditions import parse_conditions
 from sightline.errors import RequestError, SightlineError
 from sightline.serving.champion import Champions
 from sightline.serving.engine import Answered, Engine, Log
@@ -30,6 +31,7 @@ log = logging.getLogger(__name__)
 
 _PAGES = Path(__file__).with_name("pages")
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
+_OPTIONS = ("source", "picture")  # query parameters that are no conditions of the image
 _GONE = 499  # the client closed the connection; nobody reads it but the metrics
 
 
@@ -141,9 +143,11 @@ class _Routes:
         return Response(await self._engine.draw(answered), headers=headers, media_type="image/png")
 
     async def _answered(self, request: Request) -> Answered:
-        champion = self._engine.champion()
-        upload = await read_upload(request, champion.model.card.formats, self._settings.max_bytes)
-        return await _unless_gone(request, self._engine.answer(upload.content, upload.name))
+        card = self._engine.champion().model.card
+        told = ((name, text) for name, text in request.query_params.multi_items() if name not in _OPTIONS)
+        conditions = parse_conditions(told, card)
+        upload = await read_upload(request, card.formats, self._settings.max_bytes)
+        return await _unless_gone(request, self._engine.answer(upload.content, upload.name, conditions))
 
     # ------------------------------------------------------------------------------------------------ about it
 

@@ -6,7 +6,7 @@ import asyncio
 import io
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sightline.conditions import put_under
 from sightline.errors import BackendError, ModelMissing
 from sightline.serving.batching import Batcher, Outcomes, Plan, measure_plan
 from sightline.serving.champion import Champion, ChampionKeeper, Champions
@@ -22,6 +23,7 @@ from sightline.settings import Settings
 from sightline.task import Limits, Model, Prediction
 
 _CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+NO_CONDITIONS: Mapping[str, float] = {}
 _ANSWER_S = 60.0  # a request that waits longer is told to come back
 
 
@@ -112,15 +114,17 @@ class Engine:
             raise problem.with_traceback(None)  # raised many times, it would otherwise grow with each
         return champion
 
-    async def answer(self, body: bytes, source: str) -> Answered:
+    async def answer(self, body: bytes, source: str, conditions: Mapping[str, float] = NO_CONDITIONS) -> Answered:
         """Predict one upload; when this returns, its row is on disk.
 
         Args:
             body: the encoded image.
             source: its file name, for people; may be empty.
+            conditions: what the client tells of the image besides.
 
         Raises:
             DataRejected: the upload cannot be read.
+            RequestError: a condition cannot be.
             BackendError: too many requests are waiting, the answer took too long, or the ledger failed.
             SightlineError: there is no champion.
         """
@@ -135,7 +139,7 @@ class Engine:
         self._metrics.waiting.set(self._waiting)
         try:
             async with asyncio.timeout(_ANSWER_S), self._decoded:
-                question = await self._read(champion, body, source)
+                question = await self._read(champion, body, source, conditions)
                 return await self._batcher.submit(question)
         except TimeoutError as error:
             raise BackendError(f"no answer within {_ANSWER_S:g} s", way_out="Try again later.") from error
@@ -147,12 +151,13 @@ class Engine:
         """The answer drawn on its image, as PNG."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._draw, answered)
 
-    async def _read(self, champion: Champion, body: bytes, source: str) -> Question:
+    async def _read(self, champion: Champion, body: bytes, source: str, conditions: Mapping[str, float]) -> Question:
         start_s = time.perf_counter()
         self._reading += 1
         try:
             loop = asyncio.get_running_loop()
             decoded = await loop.run_in_executor(self._readers, champion.model.read, body, self._limits)
+            decoded = put_under(champion.model, decoded, conditions)
         finally:
             self._reading -= 1
             self._metrics.stage("read", start_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from html import escape
 
 import sightline
@@ -16,7 +17,7 @@ _PROBLEMS = {
     "408": "The body did not arrive in time.",
     "413": "The upload is larger than the limit.",
     "415": "The media type is not taken.",
-    "422": "The image cannot be read, or has more pixels than the limit.",
+    "422": "The image cannot be read or has more pixels than the limit, or a condition cannot be.",
     "503": "No champion is loaded, or too many requests are waiting; see Retry-After.",
 }
 
@@ -30,6 +31,7 @@ def describe(task: str, card: Card | None, settings: Settings) -> dict[str, Json
         settings: for the limits and whether a token is asked for.
     """
     formats = card.formats if card else ("image/jpeg", "image/png", "image/tiff")
+    conditions = card.conditions if card else {}
     document: dict[str, Json] = {
         "openapi": "3.0.3",
         "info": {
@@ -37,7 +39,7 @@ def describe(task: str, card: Card | None, settings: Settings) -> dict[str, Json
             "version": sightline.__version__,
             "description": f"At most {settings.max_bytes} bytes and {settings.max_pixels} pixels an image.",
         },
-        "paths": {**_predicting(formats), **_about()},
+        "paths": {**_predicting(formats, conditions), **_about()},
         "components": {"schemas": _schemas()},
     }
     if settings.token.get_secret_value():
@@ -46,7 +48,7 @@ def describe(task: str, card: Card | None, settings: Settings) -> dict[str, Json
     return document
 
 
-def _predicting(formats: tuple[str, ...]) -> dict[str, Json]:
+def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict[str, Json]:
     binary = {"schema": {"type": "string", "format": "binary"}}
     form = {
         "type": "object",
@@ -59,6 +61,7 @@ def _predicting(formats: tuple[str, ...]) -> dict[str, Json]:
     }
     source = _query("source", "string", "The file's name, kept in the log; a form brings it by itself.")
     picture = _query("picture", "boolean", "Also return the drawn answer, as a data address in `picture`.")
+    told = [_query(name, "number", f"Of the image: {meaning}.") for name, meaning in conditions.items()]
     png = {"image/png": binary}
     answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}
     return {
@@ -66,7 +69,7 @@ def _predicting(formats: tuple[str, ...]) -> dict[str, Json]:
             "post": {
                 "summary": "Predict one image",
                 "description": "With `Accept: image/png` the answer is the picture of /v1/picture.",
-                "parameters": [source, picture],
+                "parameters": [source, picture, *told],
                 "requestBody": body,
                 "responses": {
                     "200": {"description": "The answer; its row is in the log.", "content": {**answer, **png}}
@@ -77,7 +80,7 @@ def _predicting(formats: tuple[str, ...]) -> dict[str, Json]:
         "/v1/picture": {
             "post": {
                 "summary": "Predict one image and draw the answer on it",
-                "parameters": [source],
+                "parameters": [source, *told],
                 "requestBody": body,
                 "responses": {"200": {"description": "The picture.", "content": png}} | _problem_responses(),
             }

@@ -4,7 +4,8 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sightline.serving.app import build_app
 from sightline.serving.engine import Answered
 from sightline.serving.guard import Guard
 from sightline.settings import Settings
+from tests.toy import ToyInput
 from tests.unit.serving.harness import Answer, CountingModel, SetChampions, ask, png
 
 PNG = {"Content-Type": "image/png"}
@@ -183,6 +185,34 @@ def test_what_is_no_image_is_refused_with_the_reason(endpoint: Endpoint) -> None
     assert_problem(nothing, 422, "no image")
     assert_problem(html, 415, "image/png")
     assert endpoint.ledger.answers("toy") == []
+
+
+def test_conditions_of_the_image_come_as_query_parameters(tmp_path: Path) -> None:
+    model = ConditionedModel()
+    endpoint = Endpoint(tmp_path, SetChampions(model))
+    request = {"method": "POST", "headers": PNG, "body": [png()]}
+    told, strange, wrong, described = endpoint.run(
+        {**request, "path": "/v1/predict?gain=2.5&source=a.png"},
+        {**request, "path": "/v1/predict?gane=2.5"},
+        {**request, "path": "/v1/predict?gain=much"},
+        {"method": "GET", "path": "/v1/openapi.json"},
+    )
+    assert (told.status, told.json["peak"]) == (200, 125)
+    assert (strange.status, strange.json["where"], "gain" in strange.json["way_out"]) == (422, "gane", True)
+    assert (wrong.status, wrong.json["where"]) == (422, "gain")
+    names = [p["name"] for p in described.json["paths"]["/v1/predict"]["post"]["parameters"]]
+    assert names == ["source", "picture", "gain"]
+
+
+class ConditionedModel(CountingModel):
+    """The toy model, which can be told how much brighter the scene was."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.card = self.card.model_copy(update={"conditions": {"gain": "how much brighter the scene was"}})
+
+    def under(self, source: ToyInput, conditions: Mapping[str, float]) -> ToyInput:
+        return replace(source, pixels=(source.pixels * conditions["gain"]).astype(np.uint8))
 
 
 def test_limits_of_bytes_and_pixels(tmp_path: Path, model: CountingModel) -> None:

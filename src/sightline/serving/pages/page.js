@@ -17,10 +17,30 @@ async function showState() {
     const ready = await ask("/v1/ready");
     at("task").textContent = ready.task;
     at("state").textContent = `Version ${ready.version} answers.` + (ready.warning ? ` Warning: ${ready.warning}.` : "");
+    const { card } = await ask("/v1/model");
+    at("conditions").replaceChildren(...Object.entries(card.conditions).map(conditionField));
   } catch (error) {
     at("state").textContent = `Not ready: ${error.message}`;
     setTimeout(showState, 3000);
   }
+}
+
+function conditionField([name, meaning]) {
+  const label = document.createElement("label");
+  label.title = meaning;
+  label.textContent = `${name.replaceAll("_", " ")} `;
+  const field = label.appendChild(document.createElement("input"));
+  Object.assign(field, { type: "number", step: "any", placeholder: "not known" });
+  field.dataset.condition = name;
+  return label;
+}
+
+function address() {
+  const query = new URLSearchParams({ picture: "true" });
+  for (const field of document.querySelectorAll("[data-condition]")) {
+    if (field.value !== "") query.set(field.dataset.condition, field.value);
+  }
+  return `/v1/predict?${query}`;
 }
 
 const shown = (value) =>
@@ -57,7 +77,7 @@ async function predict(event) {
   at("problem").hidden = true;
   at("form").querySelector("button").disabled = true;
   try {
-    show(await ask("/v1/predict?picture=true", { method: "POST", body: new FormData(at("form")) }));
+    show(await ask(address(), { method: "POST", body: new FormData(at("form")) }));
   } catch (error) {
     at("problem").textContent = error.message;
     at("problem").hidden = false;

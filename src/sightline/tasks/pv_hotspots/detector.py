@@ -17,6 +17,7 @@ from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams
 
 Floats = NDArray[np.float64]
 
+
 @dataclass(frozen=True)
 class Boxes:
     """Modules found in one frame.

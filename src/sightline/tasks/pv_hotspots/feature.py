@@ -252,24 +252,3 @@ def _neighbour_median(boxes: Floats, medians: Floats, count: int) -> Floats:
     np.fill_diagonal(distance, np.inf)
     nearest = np.argsort(distance, axis=1, kind="stable")[:, : min(count, len(boxes) - 1)]
     return np.asarray(np.median(medians[nearest], axis=1))
-
-
-# ------------------------------------------------------------------------------------------------------ severity
-
-SEVERITIES = ("unknown", "low", "medium", "high")
-
-
-@dataclass(frozen=True)
-class Conditions:
-    """What the user must know for a severity: the irradiance, and that the camera was calibrated."""
-
-    irradiance_w_per_m2: float
-    calibrated: bool
-
-
-def severity(rise_k: float, conditions: Conditions | None) -> str:
-    """low: below 10 K at 1000 W/m2; medium: below 20 K; high; unknown where the conditions are not known."""
-    if conditions is None or not conditions.calibrated or conditions.irradiance_w_per_m2 <= 0:
-        return "unknown"
-    at_standard = rise_k * 1000 / conditions.irradiance_w_per_m2
-    return SEVERITIES[1 + int(np.searchsorted((10.0, 20.0), at_standard, side="right"))]

@@ -3,29 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
 from sightline.errors import ModelRejected
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.task import Card, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
 from sightline.tasks.pv_hotspots.feature import (
-    Conditions,
     Floats,
     Measured,
     box_rise,
     measure_modules,
-    severity,
 )
 from sightline.tasks.pv_hotspots.metrics import Detections
 from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams, RegionParams, ScoreParams
 from sightline.tasks.pv_hotspots.scoring import Scorer
+from sightline.tasks.pv_hotspots.severity import CONDITIONS, read_conditions, severity
 from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_thermogram
 
 NAME = "pv_hotspots"
@@ -132,14 +132,12 @@ class HotspotModel:
         files: name -> content of the weights.
         precision: which graph answers; what the card says, unless set otherwise before the first answer.
         threads: of the ONNX session; None: see `detector.Detector`.
-        conditions: irradiance and calibration, where the user knows them; without, no severity is given.
     """
 
     card: Card
     files: Mapping[str, bytes] = field(repr=False)
     precision: Precision | None = None
     threads: int | None = None
-    conditions: Conditions | None = None
 
     @cached_property
     def recipe(self) -> Recipe:
@@ -155,6 +153,10 @@ class HotspotModel:
     def read(self, source: Path | bytes, limits: Limits) -> Thermogram:
         """Decode a thermogram. Raises DataMissing or DataRejected."""
         return read_thermogram(source, limits)
+
+    def under(self, source: Thermogram, conditions: Mapping[str, float]) -> Thermogram:
+        """The thermogram with the irradiance and the camera's calibration: see `sightline.task.Conditioned`."""
+        return replace(source, conditions=read_conditions(conditions))
 
     def modules(self, thermogram: Thermogram) -> Modules:
         """Find and measure the modules of one frame; those most likely defected first."""
@@ -198,7 +200,7 @@ class HotspotModel:
     ) -> dict[str, Json]:
         in_kelvin = thermogram.celsius is not None
         rise = float(modules.rise[index])
-        calibrated = in_kelvin and self.conditions is not None and self.conditions.calibrated
+        conditions = thermogram.conditions if in_kelvin else None
         return {
             "box": [round(float(value), 2) for value in modules.found.boxes[index]],
             "class": CLASSES[defected[index]],
@@ -207,8 +209,8 @@ class HotspotModel:
             "objectness": round(float(modules.found.objectness[index]), 6),
             "rise": round(rise, 2),
             "rise_unit": "K" if in_kelvin else "level",
-            "rise_calibrated": calibrated,
-            "severity": severity(rise, self.conditions if in_kelvin and defected[index] else None),
+            "rise_calibrated": conditions is not None and conditions.calibrated,
+            "severity": severity(rise, conditions if defected[index] else None),
         }
 
     def draw(self, source: Thermogram, prediction: Prediction) -> NDArray[np.uint8]:
@@ -267,6 +269,7 @@ def make_card(
         thresholds=dict(thresholds),
         provenance=dict(provenance),
         files=digests(files),
+        conditions=CONDITIONS,
     )
 
 

@@ -21,6 +21,7 @@ from sightline.images import decode, read_bytes
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.palette import find_palette, invert_palette
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
+from sightline.tasks.pv_hotspots.severity import Conditions
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
 """Media types that `read_thermogram` takes."""
@@ -42,6 +43,7 @@ class Thermogram:
         sha256: of the file's bytes.
         statistics: figures of the input as it came in, for drift (see `input_statistics`).
         name: the file's name or what the caller called it, for messages.
+        conditions: what the user knows of the picture; without, no severity is given.
     """
 
     picture: NDArray[np.uint8]
@@ -52,6 +54,7 @@ class Thermogram:
     sha256: str
     statistics: Mapping[str, float] = field(repr=False)
     name: str = ""
+    conditions: Conditions | None = None
 
 
 # ------------------------------------------------------------------------------------------------------ reading

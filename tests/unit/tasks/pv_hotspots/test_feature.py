@@ -7,14 +7,12 @@ import pytest
 
 from sightline.geometry import polygon_area, polygon_box
 from sightline.tasks.pv_hotspots.feature import (
-    Conditions,
     Scale,
     box_rise,
     frame_scale,
     measure_modules,
     module_quads,
     network_input,
-    severity,
 )
 from sightline.tasks.pv_hotspots.params import InputParams, RegionParams
 
@@ -129,20 +127,3 @@ def test_a_frame_of_one_temperature_is_no_division_by_zero():
     params = InputParams()
     assert np.isfinite(network_input(level, frame_scale(level, params), params)).all()
     assert frame_scale(level, params) == Scale(7.0, 1e-6)
-
-
-@pytest.mark.parametrize(
-    ("rise", "conditions", "expected"),
-    [
-        (30.0, None, "unknown"),
-        (30.0, Conditions(1000, calibrated=False), "unknown"),
-        (9.9, Conditions(1000, calibrated=True), "low"),
-        (10.0, Conditions(1000, calibrated=True), "medium"),
-        (19.9, Conditions(1000, calibrated=True), "medium"),
-        (20.0, Conditions(1000, calibrated=True), "high"),
-        (8.0, Conditions(500, calibrated=True), "medium"),
-        (8.0, Conditions(0, calibrated=True), "unknown"),
-    ],
-)
-def test_severity_at_standard_irradiance(rise, conditions, expected):
-    assert severity(rise, conditions) == expected

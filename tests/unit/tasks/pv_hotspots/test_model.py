@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataRejected, ModelMissing, ModelRejected, ParamsError
-from sightline.task import Limits
 from sightline.graphs import THREADS_VARIABLE
+from sightline.task import Limits
 from sightline.tasks.pv_hotspots.detector import decode, fit_frame, non_maximum_suppression
-from sightline.tasks.pv_hotspots.feature import Conditions
 from sightline.tasks.pv_hotspots.model import GRAPHS, restore_model
 from sightline.tasks.pv_hotspots.params import DetectionParams
 from tests.unit.tasks.pv_hotspots.networks import INPUT, MODULES, picture, png, tiny_model
@@ -37,8 +36,8 @@ def test_rise_in_kelvin_and_severity_need_radiometry_and_conditions(radiometric)
     model = tiny_model()
     module = answer_bytes(model, radiometric)["modules"][0]
     assert (module["class"], module["rise_unit"], module["severity"]) == ("defected", "K", "unknown")
-    model.conditions = Conditions(irradiance_w_per_m2=1000, calibrated=True)
-    module = answer_bytes(model, radiometric)["modules"][0]
+    told = model.under(model.read(radiometric, Limits()), {"irradiance_w_per_m2": 1000.0, "calibrated": 1.0})
+    module = model.predict([told])[0].document["modules"][0]
     assert module["rise"] == pytest.approx(15, abs=1)
     assert (module["rise_calibrated"], module["severity"]) == (True, "medium")
 

@@ -1,0 +1,48 @@
+"""What a user tells of an input besides its bytes: `irradiance_w_per_m2=850`."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sightline.errors import RequestError
+from sightline.task import Card, Conditioned, Model
+
+
+def parse_conditions(given: Iterable[tuple[str, str]], card: Card) -> dict[str, float]:
+    """Name and text of each condition as numbers.
+
+    Raises:
+        RequestError: a name that the model's card does not have, one given twice, or no finite number.
+    """
+    conditions: dict[str, float] = {}
+    known = ", ".join(card.conditions) or "none"
+    for name, text in given:
+        if name not in card.conditions:
+            raise RequestError(
+                "the model knows no such condition", where=name, way_out=f"It knows: {known}.", status=422
+            )
+        if name in conditions:
+            raise RequestError("the condition is given twice", where=name, way_out="Give it once.", status=422)
+        conditions[name] = _number(name, text)
+    return conditions
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise RequestError(f"{text[:40]!r} is not a number", where=name, way_out="Give a finite number.", status=422)
+    return value
+
+
+def put_under(model: Model, source: Any, conditions: Mapping[str, float]) -> Any:
+    """An input of `model.read` under the conditions of `parse_conditions`; as it is where there are none."""
+    if not conditions:
+        return source
+    if not isinstance(model, Conditioned):
+        raise TypeError(f"the card of a {type(model).__name__} names conditions that it cannot take")
+    return model.under(source, conditions)

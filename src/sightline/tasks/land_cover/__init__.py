@@ -1,0 +1,1 @@
+"""Ten overlapping kinds of land cover in eight-band satellite tiles."""

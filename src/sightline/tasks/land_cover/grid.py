@@ -1,0 +1,92 @@
+"""Grid units: the coordinates of Dstl's polygons, and `grid_sizes.csv` that says how large a tile is in them."""
+
+from __future__ import annotations
+
+import csv
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataRejected
+
+if TYPE_CHECKING:
+    from shapely import Geometry
+
+AnyGeometry = TypeVar("AnyGeometry", bound="Geometry")
+
+
+@dataclass(frozen=True)
+class Grid:
+    """How large a tile is in grid units: x from 0 to `x_max`, y from 0 down to `y_min`, which is negative."""
+
+    x_max: float
+    y_min: float
+
+    def pixel_units(self, shape: tuple[int, int]) -> tuple[float, float]:
+        """Pixels per grid unit, right and down, of a raster of `shape` (h, w): W' / Xmax and H' / Ymin.
+
+        W' = w w / (w + 1), H' = h h / (h + 1), as the competition's own tutorial has it. The second is negative.
+        """
+        height, width = shape
+        return width * width / (width + 1) / self.x_max, height * height / (height + 1) / self.y_min
+
+    def to_pixels(self, shape: AnyGeometry, size: tuple[int, int]) -> AnyGeometry:
+        """A geometry in grid units -> in pixels of a raster of `size` (h, w)."""
+        return _scaled(shape, *self.pixel_units(size))
+
+    def from_pixels(self, shape: AnyGeometry, size: tuple[int, int]) -> AnyGeometry:
+        """A geometry in pixels of a raster of `size` (h, w) -> in grid units."""
+        right, down = self.pixel_units(size)
+        return _scaled(shape, 1 / right, 1 / down)
+
+
+def _scaled(shape: AnyGeometry, x: float, y: float) -> AnyGeometry:
+    import shapely
+
+    factors = np.array([x, y])
+
+    def scale(points: NDArray[np.float64]) -> NDArray[np.float64]:
+        return points * factors
+
+    return shapely.transform(shape, scale)
+
+
+def read_grid_sizes(path: Path) -> dict[str, Grid]:
+    """Image id -> its grid. The columns are told by position: the header's first name is empty.
+
+    Raises:
+        DataRejected: the file is no such table; names the file, the line and the field.
+    """
+    grids: dict[str, Grid] = {}
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            for number, row in enumerate(csv.reader(file), start=1):
+                if number > 1 and row:
+                    if len(row) != 3 or row[0] in grids:
+                        what = "an image is named twice" if len(row) == 3 else f"{len(row)} fields, not 3"
+                        raise DataRejected(what, where=f"{path}: line {number}", way_out=_COPY_AGAIN)
+                    grids[row[0]] = _read_grid(row, f"{path}: line {number}")
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataRejected(f"this is no table ({error})", where=path, way_out=_COPY_AGAIN) from error
+    return grids
+
+
+_COPY_AGAIN = "Copy grid_sizes.csv of the competition again: a header, then id, Xmax, Ymin."
+
+
+def _read_grid(row: list[str], where: str) -> Grid:
+    values = []
+    for field, text, sign in (("Xmax", row[1], 1), ("Ymin", row[2], -1)):
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (math.isfinite(value) and sign * value > 0):
+            kind = "positive" if sign > 0 else "negative"
+            raise DataRejected(f"{text!r} is no {kind} number", where=f"{where}, {field}", way_out=_COPY_AGAIN)
+        values.append(value)
+    return Grid(*values)

@@ -1,0 +1,187 @@
+"""Whole scenes, read window by window: 3,400 x 3,400 pixels and more, never decoded at once.
+
+Windows are read by GDAL from one page of eight bands or from eight pages. Each page is checked first by its header,
+then block by block, so that the scale is decided once and for the whole scene.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataMissing, DataRejected
+from sightline.tasks.land_cover.bands import Bands, Scale, scale_of, to_unit
+from sightline.tasks.land_cover.tile import check_finite, check_shape, missing_values, tile_statistics
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader
+
+MAX_CHUNK_BYTES = 256 * 2**20
+"""Largest strip or tile that is decoded: a file in one strip is read whole for any window."""
+
+_BLOCK_ROWS = 256
+_STATISTICS_SIDE_PX = 1024
+_COMPRESSIONS = ("NONE", "LZW", "PACKBITS", "DEFLATE", "ADOBE_DEFLATE", "ZSTD")
+_TYPES = ("uint16", "int16", "float16", "float32", "float64")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A raster of eight bands on disk.
+
+    Attributes:
+        size: (h, w) pixels.
+        scale: what the file holds: counts 0 .. 2047, or values 0 .. 1.
+        statistics: as a tile's, of the central 1024 x 1024 pixels.
+        name: the path, for messages.
+    """
+
+    size: tuple[int, int]
+    scale: Scale
+    statistics: Mapping[str, float] = field(repr=False)
+    name: str
+    _pages: _Pages = field(repr=False)
+
+    def read(self, top: int, left: int, height: int, width: int) -> Bands:
+        """(8, height, width) float32, 0 .. 1, of a window that lies within the scene.
+
+        Raises:
+            ValueError: it does not.
+            DataRejected: the file is broken there.
+        """
+        rows, columns = self.size
+        if not (0 <= top < top + height <= rows and 0 <= left < left + width <= columns):
+            raise ValueError(f"rows {top}+{height}, columns {left}+{width} are not within {rows} x {columns}")
+        return to_unit(self._pages.read(top, left, height, width), self.scale)
+
+
+@dataclass(frozen=True)
+class _Pages:
+    """Open datasets whose bands make up the eight."""
+
+    datasets: tuple[DatasetReader, ...]
+    no_data: float | None
+    where: str
+
+    def read(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:
+        """(8, height, width) as stored; 0 where there is no data."""
+        from rasterio.errors import RasterioError
+        from rasterio.windows import Window
+
+        window = Window(left, top, width, height)
+        try:
+            values = np.concatenate([dataset.read(window=window) for dataset in self.datasets])
+        except RasterioError as error:
+            raise _broken(str(error), self.where) from error
+        missing = missing_values(values, self.no_data)
+        if missing.any():
+            values[:, missing] = 0
+        check_finite(values, f"{self.where}, rows from {top}")
+        return values
+
+
+@contextmanager
+def open_scene(path: Path) -> Iterator[Scene]:
+    """Open a raster of eight bands, checked once from end to end at bounded memory.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: it is no such TIFF, broken, of another number of bands, its values are of no scale that is
+            known, or it is stored in pieces that are too large to be decoded.
+    """
+    where = str(path)
+    pages, size = _look(path, where)
+    with ExitStack() as stack:
+        opened = _Pages(tuple(stack.enter_context(_open(path, page, where)) for page in pages), None, where)
+        no_data = opened.datasets[0].nodata
+        opened = _Pages(opened.datasets, no_data, where)
+        yield _checked(opened, size, where)
+
+
+def _look(path: Path, where: str) -> tuple[tuple[int, ...], tuple[int, int]]:
+    """(numbers of the pages that hold the bands, counted from 1; size), by the headers alone."""
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(path) as tiff:
+            numbered = [(number, page) for number, page in enumerate(tiff.pages, start=1)]
+            pages = [(number, page) for number, page in numbered if not int(page.subfiletype) & 0b101]
+            if not pages:
+                raise _broken("it has no page", where)
+            first = pages[0][1]
+            count = first.samplesperpixel if len(pages) == 1 else len(pages)
+            check_shape((count, first.imagelength, first.imagewidth), where)
+            for _, page in pages:
+                if page.shaped != first.shaped or page.dtype != first.dtype:
+                    raise DataRejected("its pages differ in size or type", where=where, way_out=_REWRITE)
+                _check_page(page, path.stat().st_size, where)
+            return tuple(number for number, _ in pages), (first.imagelength, first.imagewidth)
+    except FileNotFoundError as error:
+        raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
+    except DataRejected:
+        raise
+    except Exception as error:  # whatever the library raises on bytes it does not like: the file is broken
+        raise _broken(str(error).splitlines()[0] if str(error) else type(error).__name__, where) from error
+
+
+_REWRITE = "Rewrite it in tiles: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE IN OUT."
+
+
+def _broken(why: str, where: str) -> DataRejected:
+    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy it again from its source.")
+
+
+def _check_page(page: Any, size: int, where: str) -> None:
+    """A kind that is read, whole, and in pieces that can be decoded one by one."""
+    if page.compression.name not in _COMPRESSIONS or str(page.dtype) not in _TYPES or page.imagedepth != 1:
+        kind = f"{page.samplesperpixel} x {page.dtype}, {page.compression.name}"
+        raise DataRejected(f"a TIFF of {kind} is not read", where=where, way_out=_REWRITE)
+    piece = math.prod(page.chunks) * page.dtype.itemsize
+    if piece > MAX_CHUNK_BYTES:
+        raise DataRejected(
+            f"it is stored in pieces of {piece / 2**20:.0f} MB, which each window would decode whole",
+            where=where,
+            way_out=_REWRITE,
+        )
+    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+    if not ends or max(ends) > size or 0 in page.databytecounts:
+        raise _broken("its end is missing", where)
+
+
+@contextmanager
+def _open(path: Path, page: int, where: str) -> Iterator[DatasetReader]:
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    with rasterio.Env(GDAL_CACHEMAX=MAX_CHUNK_BYTES // 2**20, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NotGeoreferencedWarning)
+                dataset = rasterio.open(f"GTIFF_DIR:{page}:{path.resolve()}", driver="GTiff")
+        except RasterioError as error:
+            raise _broken(str(error), where) from error
+        with dataset:
+            yield dataset
+
+
+def _checked(pages: _Pages, size: tuple[int, int], where: str) -> Scene:
+    """Read everything once, a few rows at a time; what is wrong anywhere is known before the first answer."""
+    height, width = size
+    low, high, kind = math.inf, -math.inf, np.dtype(np.uint16)
+    for top in range(0, height, _BLOCK_ROWS):
+        values = pages.read(top, 0, min(_BLOCK_ROWS, height - top), width)
+        low, high, kind = min(low, float(values.min())), max(high, float(values.max())), values.dtype
+    scale = scale_of(kind, low, high, where)
+    rows, columns = (min(side, _STATISTICS_SIDE_PX) for side in size)
+    centre = pages.read((height - rows) // 2, (width - columns) // 2, rows, columns)
+    return Scene(size, scale, tile_statistics(to_unit(centre, scale), scale), where, pages)
+
+

@@ -1,0 +1,1 @@
+"""Solar panels and their defects: photographs (`panel_defects`), and farms from space (`solar_farms`)."""

@@ -1,0 +1,352 @@
+"""Photographs of panels and their labels, in one of two layouts.
+
+COCO, as Roboflow exports it; beside the document or below it, also one level deeper and in train/, valid/ and test/:
+
+    _annotations.coco.json   images/Dust-93-_jpg.rf.b313.jpg        or the photographs beside the document
+
+Masks: a PNG for each photograph, whose palette index (or grey value) is the class:
+
+    images/NAME.jpg   masks/NAME.png
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.files import sha256_file
+from sightline.images import decode, decode_indices, read_bytes
+from sightline.task import Limits, Manifest, Sample
+from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
+from sightline.tasks.panel_defects.duplicates import connected, difference_hash, near_duplicates
+
+Mask = NDArray[np.uint8]
+"""(h, w) index into CLASSES."""
+
+CLASSES = ("background", "bird-drop", "dusty", "electrical-damage", "physical-damage", "snow-covered")
+FORMATS = ("image/jpeg", "image/png", "image/tiff")
+SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+DOCUMENT = "_annotations.coco.json"
+CLEAN = "clean"
+
+MIN_SIDE_PX = 32
+
+_PREFIXES = dict(zip((CLEAN, "bird", "dust", "electrical", "physical", "snow"), (CLEAN, *CLASSES[1:]), strict=True))
+"""First letters of a file name -> stratum."""
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+def read_photograph(source: Path | bytes, limits: Limits, where: str = "") -> NDArray[np.uint8]:
+    """The (h, w, 3) RGB pixels of a JPEG, PNG or TIFF.
+
+    Args:
+        source: a file, or its bytes.
+        limits: most bytes and pixels; both are checked before anything is decoded.
+        where: what messages call the input; the path, or "image", where empty.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: it is no such image, broken, too large or too small, or holds more than 8 bits a colour.
+    """
+    where = where or (str(source) if isinstance(source, Path) else "image")
+    values = decode(read_bytes(source, limits, where), limits, where)
+    if values.dtype != np.uint8:
+        raise DataRejected(
+            f"{values.dtype} values are no photograph", where=where, way_out="Save it with 8 bits a colour."
+        )
+    height, width = values.shape[:2]
+    if min(height, width) < MIN_SIDE_PX:
+        raise DataRejected(
+            f"{width} x {height} pixels are too few",
+            where=where,
+            way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
+        )
+    return values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=2)
+
+
+def read_labels(manifest: Manifest, sample: Sample) -> Mask:
+    """The (h, w) classes of a sample's photograph, as indices into CLASSES.
+
+    Raises:
+        DataRejected: the labels are not what the layout asks for; names the file and the field.
+    """
+    path, size = manifest.path(sample, "labels"), (int(sample.figures["width"]), int(sample.figures["height"]))
+    if path.suffix.lower() == ".png":
+        return read_mask(path, *size)
+    name = sample.input_file.removeprefix(_folder(sample.files["labels"]))
+    by_name = read_document(path, CLASSES).by_name
+    photograph = by_name.get(name) or by_name.get(name.removeprefix("images/"))
+    if photograph is None:
+        raise DataRejected(f"{name} is not listed", where=path, way_out="Load the manifest again.")
+    return _paint(photograph, *size)
+
+
+def _folder(name: str) -> str:
+    """`train/_annotations.coco.json` -> `train/`."""
+    return name[: name.rfind("/") + 1]
+
+
+def _places(name: str) -> tuple[str, ...]:
+    """Where a photograph of that name may lie, below the document's folder; nowhere if the name leads outside."""
+    parts = PurePosixPath(name)
+    if parts.is_absolute() or ".." in parts.parts or str(parts) != name or "\0" in name:
+        return ()
+    return (f"images/{name}", name)
+
+
+def _paint(photograph: Photograph, width: int, height: int) -> Mask:
+    if photograph.problem:
+        raise DataRejected(photograph.problem)
+    if (photograph.width, photograph.height) != (width, height):
+        raise DataRejected(
+            f"it is {width} x {height} pixels, stated are {photograph.width} x {photograph.height}",
+            where=photograph.name,
+            way_out="Export photographs and labels together.",
+        )
+    return paint(photograph.shapes, width, height)
+
+
+def read_mask(path: Path, width: int, height: int) -> Mask:
+    """The (h, w) classes of a mask for a photograph of `width` x `height` pixels.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: no PNG of indices, of another size, or with values that are no class; names the values.
+    """
+    limits = Limits()
+    mask = decode_indices(read_bytes(path, limits, str(path)), limits, str(path))
+    if mask.shape != (height, width):
+        raise DataRejected(
+            f"the mask is {mask.shape[1]} x {mask.shape[0]} pixels, its photograph {width} x {height}",
+            where=path,
+            way_out="Save the mask at the photograph's size.",
+        )
+    odd = [int(value) for value in np.unique(mask) if value >= len(CLASSES)]
+    if odd:
+        raise DataRejected(
+            f"the mask holds the values {', '.join(map(str, odd[:8]))}, classes are 0 to {len(CLASSES) - 1}",
+            where=path,
+            way_out="Write the class's index: " + ", ".join(f"{n} {name}" for n, name in enumerate(CLASSES)) + ".",
+        )
+    return mask
+
+
+# ----------------------------------------------------------------------------------------------------- manifest
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A sample that is not looked at yet: its files, its labels' digest, and how to read them for a size."""
+
+    files: Mapping[str, str]
+    problem: str = ""
+    labels_sha256: str = ""
+    labels: Callable[[int, int], Mask] | None = None
+    polygons: int = 0
+
+
+def load_manifest(root: Path) -> Manifest:
+    """List the set in `root` (`data/<task>/<set>`).
+
+    The group is the near-duplicates' (named by the smallest id in it), the stratum the class that the file name begins
+    with, or the one that covers most, or `clean`.
+
+    Raises:
+        DataMissing: neither layout is found below `root`.
+        DataRejected: a document cannot be read at all.
+    """
+    items = list(_items(root))
+    names = _ids([_first(item.files) for item in items])
+    looks = [_look(item, root) for item in items]
+    hashed = [number for number, look in enumerate(looks) if look.bits is not None]
+    bits = np.array([looks[number].bits for number in hashed], dtype=bool).reshape(len(hashed), -1)
+    named = [names[number] for number in hashed]
+    groups = dict(zip(named, connected(named, *near_duplicates(bits)), strict=True)) if hashed else {}
+    samples = [
+        Sample(
+            id=name,
+            set=root.name,
+            files=item.files,
+            sha256=look.sha256,
+            labels_sha256=item.labels_sha256,
+            group=groups.get(name, name),
+            stratum=_stratum(name, look.figures),
+            problem=look.problem.replace(f"{root}/", ""),
+            figures=look.figures,
+        )
+        for name, item, look in zip(names, items, looks, strict=True)
+    ]
+    return Manifest(root.parent, tuple(sorted(samples, key=lambda sample: sample.id)))
+
+
+def _first(files: Mapping[str, str]) -> str:
+    return next(iter(files.values()))
+
+
+def _ids(files: Sequence[str]) -> list[str]:
+    """File stems; where a stem occurs twice, the whole path without its suffix."""
+    stems = [PurePosixPath(file).stem for file in files]
+    times = Counter(stems)
+    whole = [file.rpartition(".")[0].replace("/", "-") for file in files]
+    names = [stem if times[stem] == 1 else path for stem, path in zip(stems, whole, strict=True)]
+    again: Counter[str] = Counter()
+    for number, name in enumerate(names):  # one document's stray annotations share its name
+        again[name] += 1
+        if again[name] > 1:
+            names[number] = f"{name}-{again[name]}"
+    return names
+
+
+def _stratum(name: str, figures: Mapping[str, float]) -> str:
+    match = re.match(r"[A-Za-z]+", name)
+    prefix = match.group().lower() if match else ""
+    if prefix in _PREFIXES:
+        return _PREFIXES[prefix]
+    shares = [figures.get(f"share_{kind}", 0.0) for kind in CLASSES[1:]]
+    return CLASSES[1 + int(np.argmax(shares))] if max(shares) > 0 else CLEAN
+
+
+# ------------------------------------------------------------------------------------------------------ layouts
+
+
+def _items(root: Path) -> Iterator[_Item]:
+    documents = _documents(root)
+    if documents:
+        for document in documents:
+            yield from _coco_items(document, root)
+    elif (root / "images").is_dir() and (root / "masks").is_dir():
+        yield from _mask_items(root)
+    else:
+        raise DataMissing(
+            f"there is no {DOCUMENT} and no images/ with masks/",
+            where=root,
+            way_out=f"Give the folder that holds {DOCUMENT}, or its train/, valid/ and test/.",
+        )
+
+
+def _documents(root: Path) -> list[Path]:
+    """The documents in `root` and in the folders below it, two levels deep."""
+    return sorted(path for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}{DOCUMENT}"))
+
+
+def _coco_items(document: Path, root: Path) -> Iterator[_Item]:
+    content = read_document(document, CLASSES)
+    labels = document.relative_to(root).as_posix()
+    prefix = _folder(labels)
+    times = Counter(photograph.name for photograph in content.photographs)
+    listed = set()
+    for photograph in content.photographs:
+        name = next((n for n in _places(photograph.name) if (document.parent / n).is_file()), None)
+        problem = photograph.problem
+        if name is None:
+            problem = problem or f"{labels}: there is no photograph {photograph.name!r}. Add it, or remove its entry."
+            yield _Item({"labels": labels}, problem, photograph.sha256)
+            continue
+        if times[photograph.name] > 1:
+            problem = problem or f"{labels}: {photograph.name!r} is listed {times[photograph.name]} times."
+        listed.add(name)
+        reader = _coco_reader(photograph)
+        files = {"image": prefix + name, "labels": labels}
+        yield _Item(files, problem, photograph.sha256, reader, len(photograph.shapes))
+    for path in _pictures(document.parent) + _pictures(document.parent / "images"):
+        if path.relative_to(document.parent).as_posix() not in listed:
+            file = path.relative_to(root).as_posix()
+            yield _Item({"image": file}, f"{file}: the photograph is not listed in {labels}. List it, or remove it.")
+    yield from (_Item({"labels": labels}, stray) for stray in content.strays)
+
+
+def _coco_reader(photograph: Photograph) -> Callable[[int, int], Mask]:
+    return lambda width, height: _paint(photograph, width, height)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
+
+
+def _mask_items(root: Path) -> Iterator[_Item]:
+    images: dict[str, list[Path]] = {}
+    for path in _pictures(root / "images"):
+        images.setdefault(path.stem, []).append(path)
+    masks = {path.stem: path for path in _pictures(root / "masks")}
+    for stem in sorted(images.keys() | masks.keys()):
+        found, mask = images.get(stem, []), masks.get(stem)
+        files = {"image": f"images/{found[0].name}"} if found else {}
+        if mask is None:
+            yield _Item(files, f"{_first(files)}: the photograph has no masks/{stem}.png. Add it, or remove the image.")
+            continue
+        files["labels"] = f"masks/{mask.name}"
+        digest = hashlib.sha256(mask.read_bytes()).hexdigest()
+        problem = ""
+        if not found:
+            problem = f"{files['labels']}: the mask has no photograph images/{stem}.jpg. Add it, or remove the mask."
+        elif len(found) > 1:
+            problem = f"{files['image']}: {len(found)} photographs have this name. Keep one of them."
+        yield _Item(files, problem, digest, _mask_reader(mask))
+
+
+def _mask_reader(mask: Path) -> Callable[[int, int], Mask]:
+    return lambda width, height: read_mask(mask, width, height)
+
+
+# ------------------------------------------------------------------------------------------------------ looking
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at a sample's photograph and labels found."""
+
+    sha256: str = ""
+    problem: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    bits: NDArray[np.bool_] | None = None
+
+
+def _look(item: _Item, root: Path) -> _Look:
+    if "image" not in item.files:
+        return _Look(problem=item.problem)
+    path = root / item.files["image"]
+    try:
+        status = path.stat()
+        sha256, width, height, bits = _fingerprint(path, status.st_mtime_ns, status.st_size)
+    except DataError as error:
+        return _Look(sha256_file(path), item.problem or str(error))
+    figures = {"width": float(width), "height": float(height), "polygons": float(item.polygons)}
+    problem = item.problem
+    if item.labels is not None and not problem:
+        try:
+            figures |= _shares(item.labels(width, height))
+        except DataError as error:
+            problem = str(error)
+    return _Look(sha256, problem, figures, bits)
+
+
+@lru_cache(maxsize=2**15)
+def _fingerprint(path: Path, _mtime_ns: int, _size: int) -> tuple[str, int, int, NDArray[np.bool_]]:
+    """SHA-256, width, height and difference hash of a photograph.
+
+    Kept for as long as the process lives: a set is listed many times, and decoding is what it costs. The time and
+    size are there for the cache.
+    """
+    data = read_bytes(path, Limits(), str(path))
+    picture = read_photograph(data, Limits(), str(path))
+    return hashlib.sha256(data).hexdigest(), picture.shape[1], picture.shape[0], difference_hash(picture)
+
+
+def _shares(mask: Mask) -> dict[str, float]:
+    """Share of the pixels of each class, and of all defects."""
+    shares = np.bincount(mask.ravel(), minlength=len(CLASSES)) / mask.size
+    named = {f"share_{name}": float(share) for name, share in zip(CLASSES[1:], shares[1:], strict=True)}
+    return {**named, "share_defects": float(1 - shares[0])}
