@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.images import decode, decode_indices, read_bytes
-from sightline.task import Limits, Manifest, Sample
+from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
 from sightline.tasks.panel_defects.duplicates import connected, difference_hash, near_duplicates
 
@@ -37,6 +37,9 @@ FORMATS = ("image/jpeg", "image/png", "image/tiff")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 DOCUMENT = "_annotations.coco.json"
 CLEAN = "clean"
+
+UPSTREAM: Upstream | None = None
+"""The photographs were exported by hand; no address of theirs is known that a program could fetch."""
 
 MIN_SIDE_PX = 32
 

@@ -1,0 +1,191 @@
+"""One Sentinel-2 chip and its label: decoding what is untrusted into reflectance.
+
+A TIFF of 13 bands (or 12: surface reflectance has no B10), or a record of a TFRecord file with a float list for each
+band; counts (reflectance times 10,000) or reflectance itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataRejected
+from sightline.images import decode_bands, decode_indices, read_bytes
+from sightline.task import Limits
+from sightline.tasks.panel_defects.tfrecord import GZIP_MAGIC, read_example, read_records
+
+Mask = NDArray[np.uint8]
+"""(h, w) index into CLASSES."""
+
+CLASSES = ("background", "solar_panel")
+BANDS = ("B1", "B2", "B3", "B4", "B5", "B6", "B7", "B8", "B8A", "B9", "B10", "B11", "B12")
+FORMATS = ("image/tiff",)
+LABEL = "solar_panel"
+GSD_M = 10.0
+
+MIN_SIDE_PX, MAX_SIDE_PX = 32, 1024
+SCALE = 10_000.0
+"""Counts per unit of reflectance."""
+
+CLEAR_CIRRUS = 0.001
+"""Reflectance in B10 under a clear sky: it stands in where the band is missing."""
+
+_MOST_COUNTS = 65_535.0
+_MOST_REFLECTANCE = 4.0  # above it they must be counts; bright cloud reaches 1.5
+_NODATA = -9_000.0  # -9999 and -32768 are in use
+_MOST_NODATA_SHARE = 0.5
+_WHITE = 0.3  # reflectance that is shown as white
+_GIVE_BANDS = f"Give {', '.join(BANDS)} (B10 may be missing), as counts or as reflectance."
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One chip, decoded.
+
+    Attributes:
+        bands: (13, h, w) float32 reflectance in the order of BANDS.
+        valid: (h, w) where there are data; elsewhere the bands hold their medians.
+        filled: bands that were not there.
+        sha256: of the file's bytes, or of the record's where a file holds several.
+        name: the file's name or what the caller called it, for messages.
+    """
+
+    bands: NDArray[np.float32] = field(repr=False)
+    valid: NDArray[np.bool_] = field(repr=False)
+    filled: tuple[str, ...]
+    sha256: str
+    name: str = ""
+
+    @property
+    def display(self) -> NDArray[np.uint8]:
+        """(h, w, 3) red, green and blue as a person would look at them."""
+        colours = self.bands[[BANDS.index(name) for name in ("B4", "B3", "B2")]]
+        return np.asarray(np.clip(np.moveaxis(colours, 0, -1) * (255 / _WHITE), 0, 255).astype(np.uint8))
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+def read_chip(source: Path | bytes, limits: Limits, where: str = "") -> Chip:
+    """Decode a TIFF of 13 or 12 bands, or a TFRecord of one record.
+
+    Args:
+        source: a file, or its bytes.
+        limits: most bytes and values (pixels x bands); both are checked before anything is decoded.
+        where: what messages call the input; the path, or "image", where empty.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: it is no such chip, broken, too large, or its values are no reflectance.
+    """
+    where = where or (str(source) if isinstance(source, Path) else "image")
+    data = read_bytes(source, limits, where)
+    sha256 = hashlib.sha256(data).hexdigest()
+    if data[:2] == GZIP_MAGIC or data[4:8] == bytes(4):  # the length of a record has no more than four bytes
+        records = read_records(data, where)
+        first, second = next(records, b""), next(records, None)
+        records.close()
+        if second is not None:
+            raise DataRejected("it holds several records", where=where, way_out="Give a TIFF of one chip.")
+        return chip_of_record(first, sha256, where)
+    return chip_of(decode_bands(data, limits, where), sha256, where)
+
+
+def chip_of(values: NDArray[np.generic], sha256: str, where: str) -> Chip:
+    """A chip from (12 or 13, h, w) counts or reflectance, as integers of 16 bits or floats.
+
+    Raises:
+        DataRejected: another number of bands, 8 bits, no data, or values that are no reflectance.
+    """
+    count, height, width = values.shape
+    if count not in (len(BANDS), len(BANDS) - 1):
+        raise DataRejected(f"it has {count} bands, not {len(BANDS)}", where=where, way_out=_GIVE_BANDS)
+    if values.dtype == np.uint8:
+        raise DataRejected("8-bit values are no reflectance", where=where, way_out=_GIVE_BANDS)
+    if min(height, width) < MIN_SIDE_PX:
+        raise DataRejected(f"{width} x {height} pixels are too few", where=where,
+                           way_out=f"Give at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.")  # fmt: skip
+    bands = values.astype(np.float32)
+    valid = np.isfinite(bands).all(axis=0) & (bands > _NODATA).all(axis=0) & (bands != 0).any(axis=0)
+    if not valid.mean() > 1 - _MOST_NODATA_SHARE:
+        raise DataRejected(f"{1 - valid.mean():.0%} of the pixels have no data", where=where,
+                           way_out="Give a chip of which more than half has data.")  # fmt: skip
+    bands = _reflectance(bands, valid, where)
+    if not valid.all():
+        bands[:, ~valid] = np.median(bands[:, valid], axis=1)[:, None]
+    filled: tuple[str, ...] = ()
+    if count < len(BANDS):
+        cirrus = BANDS.index("B10")
+        bands = np.insert(bands, cirrus, np.float32(CLEAR_CIRRUS), axis=0)
+        filled = ("B10",)
+    return Chip(bands, valid, filled, sha256, where)
+
+
+def _reflectance(bands: NDArray[np.float32], valid: NDArray[np.bool_], where: str) -> NDArray[np.float32]:
+    """Counts divided by SCALE; what is in 0 .. 1 already stays."""
+    low, high = bands[:, valid].min(), bands[:, valid].max()
+    counts = high > _MOST_REFLECTANCE
+    least, most = (-SCALE, _MOST_COUNTS) if counts else (-1.0, _MOST_REFLECTANCE)
+    if low < least or high > most:
+        raise DataRejected(
+            f"values from {low:g} to {high:g} are no reflectance", where=where,
+            way_out="Give reflectance in 0 .. 1, or times 10,000.",
+        )  # fmt: skip
+    return bands / np.float32(SCALE) if counts else bands
+
+
+def chip_of_record(record: bytes, sha256: str, where: str) -> Chip:
+    """A chip from a serialised example. Raises DataRejected, naming the band that is missing or of another size."""
+    floats = read_example(record, where)
+    names = [name for name in BANDS if name in floats]
+    missing = [name for name in BANDS if name not in floats]
+    if missing and missing != ["B10"]:
+        raise DataRejected(f"there is no {', '.join(missing)}", where=where, way_out=_GIVE_BANDS)
+    return chip_of(np.stack([_square(floats[name], f"{where}: {name}") for name in names]), sha256, where)
+
+
+def mask_of_record(record: bytes, where: str) -> Mask:
+    """The (h, w) label of a serialised example, binarised as the publisher says: panel where it is above 0.
+
+    Raises:
+        DataRejected: there is none, it is not square, or it holds NaN.
+    """
+    floats = read_example(record, where)
+    if LABEL not in floats:
+        raise DataRejected(f"there is no {LABEL}", where=where, way_out="Give the label, or predict without it.")
+    values = _square(floats[LABEL], f"{where}: {LABEL}")
+    if not np.isfinite(values).all():
+        raise DataRejected("the label holds NaN or infinite values", where=f"{where}: {LABEL}", way_out="Correct it.")
+    return (values > 0).astype(np.uint8)
+
+
+def _square(values: NDArray[np.float32], where: str) -> NDArray[np.float32]:
+    """(side, side) from a flat list."""
+    side = round(len(values) ** 0.5)
+    if side * side != len(values) or not MIN_SIDE_PX <= side <= MAX_SIDE_PX:
+        raise DataRejected(f"{len(values):,} values are no square chip", where=where, way_out="Give 65,536 values.")
+    return values.reshape(side, side)
+
+
+def read_mask(path: Path, shape: tuple[int, ...]) -> Mask:
+    """The (h, w) labels of a PNG: 0 and 1, or black and white (0 and 255).
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: no PNG of indices, of another size, or with other values; names them.
+    """
+    limits = Limits()
+    mask = decode_indices(read_bytes(path, limits, str(path)), limits, str(path))
+    if mask.shape != shape:
+        raise DataRejected(f"the label is {mask.shape[1]} x {mask.shape[0]} pixels, its chip {shape[1]} x {shape[0]}",
+                           where=path, way_out="Save the label at the chip's size.")  # fmt: skip
+    values = set(np.unique(mask).tolist())
+    if not (values <= {0, 1} or values <= {0, 255}):
+        shown = ", ".join(map(str, sorted(values)[:8]))
+        raise DataRejected(f"the label holds the values {shown}, not 0 and 1", where=path,
+                           way_out="Write 1 where there are panels, 0 elsewhere.")  # fmt: skip
+    return (mask > 0).astype(np.uint8)

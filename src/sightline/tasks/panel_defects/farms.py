@@ -1,0 +1,309 @@
+"""Sentinel-2 chips of solar farms (GloSoFarID), in either of its layouts, also one or two folders deep.
+
+Records, as published, and what its own converter makes of them:
+
+    2023_us.tfrecord.gz                          one or many records; B1 ... B12 and solar_panel, 65,536 floats each
+    input/NAME_00000.tif  label/NAME_00000.png   (256, 256, 13) float32; palette index 0 or 1
+
+Beside either, `data_coordinates/NAME.json` may list [longitude, latitude] of each chip.
+
+A record compressed by gzip cannot be reached without unpacking all before it: `read_farms` goes through each file
+once, in the manifest's order, and a fit that wants chips in random order keeps what it needs in its work folder.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.files import sha256_file
+from sightline.task import Limits, Manifest, Sample, Upstream
+from sightline.tasks.panel_defects.chip import (
+    BANDS,
+    CLASSES,
+    FORMATS,
+    GSD_M,
+    Chip,
+    Mask,
+    chip_of_record,
+    mask_of_record,
+    read_chip,
+    read_mask,
+)
+from sightline.tasks.panel_defects.places import farm_outlines, places, read_coordinates
+from sightline.tasks.panel_defects.tfrecord import read_records
+
+__all__ = [
+    "BANDS",
+    "CLASSES",
+    "FORMATS",
+    "UPSTREAM",
+    "load_manifest",
+    "read_farm",
+    "read_farms",
+    "read_labels",
+    "read_sample",
+]
+
+UPSTREAM = Upstream("https", "https://zenodo.org/records/10939100", "as stated on the record's page")
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+def read_farm(content: bytes, limits: Limits, where: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+    """The (h, w, 13) reflectance of a chip and its (h, w, 3) display; see `chip.read_chip`."""
+    chip = read_chip(content, limits, where)
+    return np.ascontiguousarray(np.moveaxis(chip.bands, 0, -1)), chip.display
+
+
+def read_labels(manifest: Manifest, sample: Sample) -> Mask:
+    """The (h, w) classes of a sample's chip, as indices into CLASSES. Raises DataRejected."""
+    path = manifest.path(sample, "labels")
+    if not _is_records(path):
+        return read_mask(path, (int(sample.figures["height"]), int(sample.figures["width"])))
+    return read_sample(manifest, sample)[1]
+
+
+def read_farms(manifest: Manifest) -> Iterator[tuple[Sample, Chip, Mask]]:
+    """Each sample with its chip and (h, w) labels, in the manifest's order; a file of records is unpacked once.
+
+    Samples of one file should stand together and in order, as `load_manifest` lists them.
+
+    Raises:
+        DataRejected: a chip or its labels cannot be read; names the file and the record.
+    """
+    for path, samples in groupby(manifest.samples, key=manifest.path):
+        if not _is_records(path):
+            for sample in samples:
+                chip = read_chip(path, Limits(), str(path))
+                yield sample, chip, read_mask(manifest.path(sample, "labels"), chip.valid.shape)
+            continue
+        yield from _read_numbered(path, list(samples))
+
+
+def read_sample(manifest: Manifest, sample: Sample) -> tuple[Chip, Mask]:
+    """One sample's chip and labels; see `read_farms`, which is faster for many of a compressed file."""
+    _, chip, mask = next(read_farms(replace(manifest, samples=(sample,))))
+    return chip, mask
+
+
+def _read_numbered(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Chip, Mask]]:
+    """Records by their numbers; starts again where these do not rise."""
+    numbered = iter(enumerate(read_records(path, str(path))))
+    last = -1
+    for sample in samples:
+        wanted = int(sample.id.removeprefix(_name(sample.input_file))[1:] or 0)
+        if wanted <= last:
+            numbered = iter(enumerate(read_records(path, str(path))))
+        where = f"{path}: record {wanted}"
+        record = next((record for number, record in numbered if number == wanted), None)
+        if record is None:
+            raise DataRejected("there is no such record", where=where, way_out="Load the manifest again.")
+        yield sample, chip_of_record(record, sample.sha256, where), mask_of_record(record, where)
+        last = wanted
+
+
+# ----------------------------------------------------------------------------------------------------- manifest
+
+
+@dataclass(frozen=True)
+class _Listed:
+    """A sample before it has a place."""
+
+    id: str
+    files: Mapping[str, str]
+    look: _Look
+    list_name: str  # of the list of coordinates
+    number: int  # in that list
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What one look at a chip and its label found."""
+
+    sha256: str = ""
+    labels_sha256: str = ""
+    problem: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    outlines: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
+
+
+def load_manifest(root: Path) -> Manifest:
+    """List the set in `root` (`data/<task>/<set>`).
+
+    The group is the place (see `places`), the stratum `farm` or `empty`. The digests are those of the files, or of
+    record and label where a file holds several. What was found is kept for as long as the process lives.
+
+    Raises:
+        DataMissing: neither layout is found below `root`.
+        DataRejected: a list of coordinates is none.
+    """
+    chips = [chip for path in _record_files(root) for chip in _record_chips(path, root)]
+    chips += [chip for folder in _pair_folders(root) for chip in _pair_chips(folder, root)]
+    if not chips:
+        raise DataMissing(
+            "there is no *.tfrecord.gz, *.tfrecord or input/ with label/",
+            where=root,
+            way_out="Give the folder that holds the records, or input/ and label/.",
+        )
+    sides = [chip.look.figures.get("width", 0.0) for chip in chips]
+    groups = places(
+        [chip.id for chip in chips],
+        _coordinates(chips, root),
+        [chip.look.outlines for chip in chips],
+        [chip.look.sha256 for chip in chips],
+        reach_m=max(sides) * GSD_M * 2**0.5,  # chips overlap
+    )
+    samples = [_sample(chip, group, root) for chip, group in zip(chips, groups, strict=True)]
+    return Manifest(root.parent, tuple(samples))
+
+
+def _sample(chip: _Listed, group: str, root: Path) -> Sample:
+    return Sample(
+        id=chip.id,
+        set=root.name,
+        files=chip.files,
+        sha256=chip.look.sha256,
+        labels_sha256=chip.look.labels_sha256,
+        group=group,
+        stratum="farm" if chip.look.figures.get("share_solar_panel") else "empty",
+        problem=chip.look.problem.replace(f"{root}/", ""),
+        figures=chip.look.figures,
+    )
+
+
+def _coordinates(chips: Sequence[_Listed], root: Path) -> NDArray[np.float64]:
+    """(n, 2) of each chip; NaN where no list has one entry for each of its file's chips."""
+    lists = {path.stem: path for path in sorted(root.rglob("data_coordinates/*.json"))}
+    found = np.full((len(chips), 2), np.nan)
+    for name in sorted({chip.list_name for chip in chips} & lists.keys()):
+        mine = [place for place, chip in enumerate(chips) if chip.list_name == name]
+        points = read_coordinates(lists[name])
+        numbers = [chips[place].number for place in mine]
+        if sorted(numbers) == list(range(len(points))):
+            found[mine] = points[numbers]
+    return found
+
+
+def _figures(chip: Chip, mask: Mask) -> dict[str, float]:
+    height, width = mask.shape
+    return {
+        "width": float(width),
+        "height": float(height),
+        "share_solar_panel": float(mask.mean()),
+        "nodata_share": float(1 - chip.valid.mean()),
+        "bands_filled": float(len(chip.filled)),
+        "reflectance_mean": float(chip.bands.mean()),
+    }
+
+
+# ------------------------------------------------------------------------------------------------------ records
+
+
+def _is_records(path: Path) -> bool:
+    return path.name.endswith((".tfrecord", ".tfrecord.gz"))
+
+
+def _record_files(root: Path) -> list[Path]:
+    return sorted(path for path in root.rglob("*.tfrecord*") if path.is_file() and _is_records(path))
+
+
+def _name(file: str) -> str:
+    """The sample's id where a file of records holds one; where it holds several, `_` and the number follow."""
+    return file.partition(".tfrecord")[0].replace("/", "-")
+
+
+def _record_chips(path: Path, root: Path) -> list[_Listed]:
+    file = path.relative_to(root).as_posix()
+    stem = file.partition(".tfrecord")[0].rpartition("/")[2]
+    status = path.stat()
+    looks = _look_into(path, status.st_mtime_ns, status.st_size)
+    files = {"image": file, "labels": file}
+    if len(looks) == 1:
+        return [_Listed(_name(file), files, looks[0], *_numbered(stem))]
+    return [_Listed(f"{_name(file)}_{n:05d}", files, look, stem, n) for n, look in enumerate(looks)]
+
+
+def _numbered(stem: str) -> tuple[str, int]:
+    """`2023_us_00012` -> (`2023_us`, 12): the list of coordinates and the place in it."""
+    name, _, number = stem.rpartition("_")
+    return (name, int(number)) if name and number.isdecimal() else (stem, 0)
+
+
+@lru_cache(maxsize=4096)
+def _look_into(path: Path, _mtime_ns: int, _size: int) -> tuple[_Look, ...]:
+    """One look a record; where the file breaks off, the last one says so. Time and size are there for the cache."""
+    looks: list[_Look] = []
+    try:
+        for number, record in enumerate(read_records(path, str(path))):
+            looks.append(_look_at(record, f"{path}: record {number}"))
+        if not looks:
+            raise DataRejected("it holds no record", where=path, way_out="Copy it again from its source.")
+    except DataError as error:
+        looks.append(_Look(problem=str(error)))
+    if len(looks) == 1:
+        return (replace(looks[0], sha256=sha256_file(path)),)
+    return tuple(looks)
+
+
+def _look_at(record: bytes, where: str) -> _Look:
+    sha256 = hashlib.sha256(record).hexdigest()
+    try:
+        mask = mask_of_record(record, where)
+        figures = _figures(chip_of_record(record, sha256, where), mask)
+    except DataError as error:
+        return _Look(sha256, problem=str(error))
+    return _Look(sha256, hashlib.sha256(mask.tobytes()).hexdigest(), "", figures, farm_outlines(mask > 0))
+
+
+# -------------------------------------------------------------------------------------------------------- pairs
+
+
+def _pair_folders(root: Path) -> list[Path]:
+    """Folders with input/ and label/: `root`, or up to two levels deeper."""
+    found = sorted({path.parent for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}input")})
+    return [folder for folder in found if (folder / "input").is_dir() and (folder / "label").is_dir()]
+
+
+def _pair_chips(folder: Path, root: Path) -> list[_Listed]:
+    inputs = {path.stem: path for path in sorted((folder / "input").glob("*.tif*"))}
+    labels = {path.stem: path for path in sorted((folder / "label").glob("*.png"))}
+    prefix = "".join(f"{part}-" for part in folder.relative_to(root).parts)
+    chips = []
+    for stem in sorted(inputs.keys() | labels.keys()):
+        present = {"image": inputs.get(stem), "labels": labels.get(stem)}
+        files = {role: path.relative_to(root).as_posix() for role, path in present.items() if path is not None}
+        look = _look_at_pair(stem, inputs.get(stem), labels.get(stem))
+        chips.append(_Listed(prefix + stem, files, look, *_numbered(stem)))
+    return chips
+
+
+def _look_at_pair(stem: str, image: Path | None, label: Path | None) -> _Look:
+    if image is None:
+        return _Look(problem=f"{label}: the label has no input/{stem}.tif. Add it, or remove the label.")
+    if label is None:
+        problem = f"{image}: the chip has no label/{stem}.png. Add it, or remove the chip."
+        return _Look(sha256_file(image), problem=problem)
+    status = image.stat(), label.stat()
+    return _look_at_files(image, label, tuple((s.st_mtime_ns, s.st_size) for s in status))
+
+
+@lru_cache(maxsize=2**15)
+def _look_at_files(image: Path, label: Path, _stamps: tuple[tuple[int, int], ...]) -> _Look:
+    """The stamps are there for the cache."""
+    digests = sha256_file(image), sha256_file(label)
+    try:
+        chip = read_chip(image, Limits(), str(image))
+        mask = read_mask(label, chip.valid.shape)
+    except DataError as error:
+        return _Look(*digests, problem=str(error))
+    return _Look(*digests, "", _figures(chip, mask), farm_outlines(mask > 0))

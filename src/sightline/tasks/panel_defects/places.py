@@ -1,0 +1,119 @@
+"""Which chips show the same place: they must lie on one side of a split.
+
+The published records name no place, the chips of a site are cut anew around random points each year, and the numbers
+of the chips do not agree between years. Three things link chips, within and between files:
+
+- a list of their coordinates, where it has one entry for each chip (the lists that were published beside the records
+  have more entries than there are chips, so they do not tell which is which);
+- an outline of a farm that lies whole in both chips, compared by its area and second moments: it is the same
+  wherever in the chip it lies;
+- the same bytes.
+
+What this cannot find: the same empty land without coordinates, and farms that every chip cuts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataRejected
+from sightline.tasks.panel_defects.duplicates import connected
+
+Coordinates = NDArray[np.float64]
+"""(n, 2) longitude and latitude in degrees."""
+
+EARTH_RADIUS_M = 6_371_000.0
+LEAST_OUTLINE_PX = 60
+"""Smaller farms look too much alike."""
+
+OUTLINE_TOLERANCE = 0.05
+"""By which the logarithms of two outlines' areas and moments may differ."""
+
+
+def farm_outlines(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """(k, 4) log area, log major and minor moment, and direction of each farm that lies whole in a (h, w) mask."""
+    from scipy import ndimage
+
+    labels, count = ndimage.label(mask, structure=np.ones((3, 3)))
+    cut = set(np.unique(np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])).tolist())
+    rows = []
+    for number, window in enumerate(ndimage.find_objects(labels, max_label=count), start=1):
+        y, x = np.nonzero(labels[window] == number)
+        if number in cut or len(x) < LEAST_OUTLINE_PX:
+            continue
+        xx, yy, xy = np.var(x), np.var(y), np.mean((x - x.mean()) * (y - y.mean()))
+        spread = np.hypot((xx - yy) / 2, xy)
+        major, minor = (xx + yy) / 2 + spread, (xx + yy) / 2 - spread
+        # A direction of a round farm means nothing: it counts as far as the farm is long.
+        direction = np.arctan2(2 * xy, xx - yy) / 2 * (1 - minor / major)
+        rows.append([np.log(len(x)), np.log(major), np.log(max(minor, 0.1)), direction])
+    return np.array(rows, dtype=np.float64).reshape(-1, 4)
+
+
+def read_coordinates(path: Path) -> Coordinates:
+    """A JSON list of [longitude, latitude].
+
+    Raises:
+        DataRejected: it is something else; names the file and the entry.
+    """
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataRejected("this is not JSON", where=path, way_out="Give a list of [longitude, latitude].") from error
+    if not isinstance(values, list):
+        raise DataRejected("this is no list", where=path, way_out="Give a list of [longitude, latitude].")
+    for number, pair in enumerate(values):
+        fits = isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, int | float) for v in pair)
+        if not fits or not (abs(pair[0]) <= 180 and abs(pair[1]) <= 90):
+            raise DataRejected("this is no longitude and latitude", where=f"{path}: [{number}]",
+                               way_out="Give two numbers of degrees.")  # fmt: skip
+    return np.array(values, dtype=np.float64).reshape(-1, 2)
+
+
+def places(
+    names: Sequence[str],
+    coordinates: Coordinates,
+    outlines: Sequence[NDArray[np.float64]],
+    contents: Sequence[str],
+    reach_m: float,
+) -> list[str]:
+    """The place of each chip: the smallest name of those it is linked with.
+
+    Args:
+        names: of the n chips.
+        coordinates: (n, 2) of their centres; NaN where unknown.
+        outlines: of the farms in each (`farm_outlines`).
+        contents: digest of each; empty where unknown.
+        reach_m: centres closer than this belong to one place.
+    """
+    owners = np.repeat(np.arange(len(names)), [len(rows) for rows in outlines])
+    points = np.concatenate([np.zeros((0, 4)), *outlines])
+    alike = _close(points, OUTLINE_TOLERANCE, norm=np.inf)
+    known = np.nonzero(np.isfinite(coordinates).all(axis=1))[0]
+    near = known[_close(_on_sphere(coordinates[known]), reach_m, norm=2)]
+    _, same = np.unique(np.array(contents, dtype=str), return_inverse=True)
+    order = np.argsort(same, kind="stable")
+    twins = np.stack([order[:-1], order[1:]], axis=1)
+    twins = twins[(same[twins[:, 0]] == same[twins[:, 1]]) & (np.array(contents, dtype=str)[twins[:, 0]] != "")]
+    links = np.concatenate([owners[alike], near, twins]).reshape(-1, 2)
+    return connected(names, links[:, 0], links[:, 1])
+
+
+def _close(points: NDArray[np.float64], distance: float, norm: float) -> NDArray[np.int64]:
+    """(pairs, 2) indices of points closer than `distance`."""
+    from scipy.spatial import KDTree
+
+    if len(points) < 2:
+        return np.zeros((0, 2), dtype=np.int64)
+    return np.asarray(KDTree(points).query_pairs(distance, p=norm, output_type="ndarray"), dtype=np.int64)
+
+
+def _on_sphere(degrees: Coordinates) -> NDArray[np.float64]:
+    longitude, latitude = np.radians(degrees).T
+    unit = [np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)]
+    return np.stack(unit, axis=1) * EARTH_RADIUS_M
