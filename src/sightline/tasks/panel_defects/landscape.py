@@ -140,7 +140,7 @@ def _add_farm(
     rng: np.random.Generator, params: LandParams, land: Array, farm: NDArray[np.bool_]
 ) -> tuple[Array, NDArray[np.bool_]]:
     """Rows of panels over levelled ground. A pixel mixes panel and ground: the rows are narrower than 10 m."""
-    inside, (along, across) = _rectangle(rng, params, farm.shape)  # type: ignore[arg-type]
+    inside, (along, across) = _rectangle(rng, params, farm.shape)
     covered = np.clip(inside + 0.5, 0, 1)
     block, road = rng.uniform(*params.block_m) / GSD_M, params.road_m / GSD_M
     to_road = np.minimum(
@@ -151,7 +151,7 @@ def _add_farm(
     panel = covered * np.clip(rng.uniform(*params.panel_share) * beat, 0, 1) * rows
     ground_names = ("grass", "soil", "stubble")
     ground = np.array(COVERS[ground_names[rng.integers(3)]])[:, None, None]
-    ground = ground * np.exp(params.texture * fractal(rng, farm.shape, 0.8))  # type: ignore[arg-type]
+    ground = ground * np.exp(params.texture * fractal(rng, farm.shape, 0.8))
     land = land * (1 - covered) + ground * covered
     return land * (1 - panel) + np.array(PANEL)[:, None, None] * panel, farm | (inside > 0)
 
@@ -179,7 +179,7 @@ def look(rng: np.random.Generator, params: SightParams, place: Place) -> Array:
     dry = rng.uniform(*params.dry) * place.green
     stubble = np.array(COVERS["stubble"])[:, None, None]
     scene = (place.reflectance * (1 - dry) + stubble * dry) * rng.uniform(*params.gain)
-    haze = rng.uniform(*params.haze) * np.exp(params.haze_patch * fractal(rng, place.farm.shape, 2.0))  # type: ignore[arg-type]
+    haze = rng.uniform(*params.haze) * np.exp(params.haze_patch * fractal(rng, place.farm.shape, 2.0))
     for band in range(len(BANDS)):
         sigma_px = RESOLUTION_M[band] / GSD_M / 2.355  # the resolution is the width at half maximum
         if RESOLUTION_M[band] > GSD_M:

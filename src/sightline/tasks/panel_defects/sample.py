@@ -1,0 +1,123 @@
+"""The synthetic set of `panel_defects`, in the layout of the photographs: JPEG and one COCO document with polygons.
+
+    _annotations.coco.json
+    images/Dust-12-_jpg.rf.0f3a....jpg
+
+As in the real set a name begins with what the picture was taken for, many have no defect, and some are there twice
+with another exposure and compression.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
+
+from sightline.files import write_json
+from sightline.geometry import Polygon
+from sightline.task import Report
+from sightline.tasks.panel_defects.coco import Photograph, Shape, coco_document
+from sightline.tasks.panel_defects.data import CLASSES, DOCUMENT
+from sightline.tasks.panel_defects.panel_scene import SceneParams, View, draw_panels, photograph
+from sightline.tasks.panel_defects.soiling import SPOILS, Area, SoilingParams
+
+_PREFIXES = ("Clean", "Bird", "Dust", "Electrical", "Physical", "Snow")  # in the order of CLASSES
+_FINE = 4  # outlines are traced on a grid this much finer, so that a line of one pixel has an area
+
+
+class SampleParams(BaseModel):
+    """Everything the synthetic set depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=1, ge=0)
+    scenes: int = Field(default=52, ge=1)
+    side_px: int = Field(default=256, ge=32, le=2048)
+    shares: tuple[float, float, float, float, float, float] = Field(
+        default=(0.24, 0.20, 0.22, 0.11, 0.09, 0.14), description="of scenes by their main defect, as the classes"
+    )
+    second_share: float = Field(default=0.12, ge=0, le=1, description="of spoilt scenes that have droppings too")
+    repeated_share: float = Field(default=0.15, ge=0, le=1, description="of scenes that are there twice")
+    jpeg_quality: tuple[int, int] = (80, 93)
+    least_area_px: float = Field(default=8.0, ge=0, description="smaller areas are not labelled")
+    outline_px: float = Field(default=0.7, ge=0, description="how closely a polygon follows its area")
+    scene: SceneParams = SceneParams()
+    soiling: SoilingParams = SoilingParams()
+
+
+def write_sample(root: Path, params: SampleParams, report: Report) -> None:
+    """Write the set into `root`. The same parameters give the same bytes (on one type of CPU).
+
+    Each scene has a random stream of its own, so it does not depend on how many others there are.
+    """
+    images = root / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    listed: list[Photograph] = []
+    for number in range(params.scenes):
+        kind, rng = _kind(params, number), _generator(params, number)
+        view = _view(rng, params, kind)
+        shapes = tuple(shape for name, area in view.areas.items() for shape in _shapes(area, name, params))
+        for _ in range(2 if rng.random() < params.repeated_share else 1):
+            content = _jpeg(rng, params, view)
+            digest = hashlib.sha256(content).hexdigest()[:32]
+            name = f"{_PREFIXES[kind]}-{number + 1}-_jpg.rf.{digest}.jpg"
+            temporary = images / f".{name}.partial"
+            temporary.write_bytes(content)
+            temporary.replace(images / name)
+            listed.append(Photograph(name, params.side_px, params.side_px, shapes, "", ""))
+        report.progress(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
+    write_json(root / DOCUMENT, coco_document(listed, CLASSES))
+
+
+def _generator(params: SampleParams, scene: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64([params.seed, scene]))
+
+
+def _kind(params: SampleParams, scene: int) -> int:
+    """The main class of a scene; which scene has which is drawn once for the whole set, so that the shares are met."""
+    ends = np.cumsum(params.shares) / sum(params.shares)
+    order = np.random.Generator(np.random.PCG64(params.seed)).permutation(params.scenes)
+    return int(np.searchsorted(ends, (order[scene] + 0.5) / params.scenes))
+
+
+def _view(rng: np.random.Generator, params: SampleParams, kind: int) -> View:
+    """Panels, spoilt on their surface, then looked at."""
+    flat = draw_panels(rng, params.scene)
+    kinds = [CLASSES[kind]] if kind else []
+    if kinds and kinds != ["bird-drop"] and rng.random() < params.second_share:
+        kinds.append("bird-drop")
+    areas: dict[str, Area] = {}
+    for name in kinds:
+        flat, areas[name] = SPOILS[name](rng, params.soiling, flat, params.scene.cell_px)
+    return photograph(rng, params.scene, params.side_px, flat, areas)
+
+
+def _jpeg(rng: np.random.Generator, params: SampleParams, view: View) -> bytes:
+    """One exposure of a view."""
+    noise = params.scene.noise * rng.standard_normal(view.colour.shape)
+    pixels = np.clip((view.colour * rng.uniform(0.95, 1.05) + noise) * 255, 0, 255).round().astype(np.uint8)
+    content = io.BytesIO()
+    quality = int(rng.integers(params.jpeg_quality[0], params.jpeg_quality[1] + 1))
+    Image.fromarray(pixels).save(content, format="JPEG", quality=quality)
+    return content.getvalue()
+
+
+def _shapes(area: NDArray[np.bool_], name: str, params: SampleParams) -> list[Shape]:
+    """A polygon around each connected part, as a person would draw it: without holes, and not to the pixel."""
+    import cv2
+
+    fine = np.repeat(np.repeat(area.astype(np.uint8), _FINE, axis=0), _FINE, axis=1)
+    outlines, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    shapes = []
+    for outline in sorted(outlines, key=lambda points: points[:, 0].tolist()):
+        corners = cv2.approxPolyDP(outline, params.outline_px * _FINE, closed=True)[:, 0]
+        polygon: Polygon = (corners.astype(np.float64) + 0.5) / _FINE
+        shape = Shape(CLASSES.index(name), (polygon,))
+        if len(polygon) >= 3 and shape.area >= params.least_area_px:
+            shapes.append(shape)
+    return shapes
