@@ -128,6 +128,13 @@ class ToyTask:
             figures={"spot": float(text or 0)},
         )
 
+    def source(self, data: Manifest, sample: Sample) -> Path:
+        return data.path(sample)
+
+    def picture(self, model: Any, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+        source = model.read(data.path(sample), Limits())
+        return np.asarray(model.draw(source, model.predict([source])[0]))
+
     def expectations(self) -> Sequence[Expectation]:
         return [Expectation("mean_between", "both kinds are there", column="spot", low=0.05, high=0.95)]
 

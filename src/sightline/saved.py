@@ -26,12 +26,12 @@ def write_saved(directory: Path, card: Card, files: Mapping[str, bytes]) -> None
     (directory / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def read_saved(directory: Path, names: set[str]) -> tuple[Card, dict[str, bytes]]:
+def read_saved(directory: Path, *names: set[str]) -> tuple[Card, dict[str, bytes]]:
     """The card and the files that `write_saved` wrote.
 
     Args:
         directory: of the model.
-        names: the files that a model of this kind has; only these are opened, whatever the card lists.
+        names: the files that models of this kind have, a set a kind; no others are opened, whatever the card lists.
 
     Raises:
         ModelMissing: there is no card.
@@ -44,8 +44,8 @@ def read_saved(directory: Path, names: set[str]) -> tuple[Card, dict[str, bytes]
         raise ModelMissing("there is no card.json", where=directory, way_out="Give a saved model.") from error
     except (OSError, ValidationError, ValueError) as error:
         raise ModelRejected("the card cannot be read", where=path, way_out=AGAIN) from error
-    if set(card.files) != names:
-        raise ModelRejected(f"it lists other files than {', '.join(sorted(names))}", where=path, way_out=AGAIN)
+    if set(card.files) not in names:
+        raise ModelRejected(f"it lists other files than {', '.join(sorted(names[0]))}", where=path, way_out=AGAIN)
     return card, {name: _read_verified(directory / name, digest) for name, digest in card.files.items()}
 
 

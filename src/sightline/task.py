@@ -282,12 +282,15 @@ class Prediction:
         embedding: (d,) float32, what the network made of the input.
         document: the answer itself as JSON (boxes, polygons ...), what the endpoint returns.
         exports: file name suffix -> JSON of interchange formats the answer has (`coco.json`, `geojson`).
+        rasters: name -> (h, w) uint8 or uint16 of the input's size, where the answer has such: `mask` holds the class
+            of each pixel. Written and sent as PNG.
     """
 
     row: Mapping[str, float | int | str]
     embedding: NDArray[np.float32]
     document: dict[str, Json]
     exports: Mapping[str, Json] = field(default_factory=dict)
+    rasters: Mapping[str, NDArray[np.uint8] | NDArray[np.uint16]] = field(default_factory=dict)
 
 
 class Model(Protocol):
@@ -365,6 +368,10 @@ class Task(Protocol):
         """
         ...
 
+    def source(self, data: Manifest, sample: Sample) -> Path | bytes:
+        """What `Model.read` takes for this sample: its input file, or its bytes where one file holds many samples."""
+        ...
+
     def expectations(self) -> Sequence[Expectation]:
         """What the gate asks, beyond what it asks of every task."""
         ...
@@ -387,7 +394,13 @@ class Task(Protocol):
         ...
 
     def plots(self, rows: Rows) -> Mapping[str, Json]:
-        """Plot data: name -> {"x", "y", "xlabel", "ylabel"} for a curve, {"matrix", "labels"} for a confusion."""
+        """Plot data: name -> {"x", "y", "xlabel", "ylabel"} for a curve, {"matrix", "labels"} for a confusion matrix,
+        {"columns", "rows"} for a table.
+        """
+        ...
+
+    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+        """(h, w, 3) RGB for the reports: the sample, its labels and the model's answer, so that one can compare."""
         ...
 
     @staticmethod

@@ -34,6 +34,10 @@ class BrightSpots:
         """List a set."""
         return load(root)
 
+    def source(self, data: Manifest, sample: Sample) -> Path:
+        """The sample's picture."""
+        return data.path(sample)
+
     def expectations(self) -> Sequence[Expectation]:
         """What the gate asks beyond what it asks of every task."""
         gate = self.params.gate
@@ -95,6 +99,11 @@ class BrightSpots:
         for row in rows:
             matrix[row.statistics["truth"], row.statistics["answer"]] += 1
         return {"confusion": {"matrix": matrix.tolist(), "labels": ["empty", "spot"]}}
+
+    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+        """The picture with the answer; its label is in its name."""
+        source = model.read(data.path(sample), Limits())
+        return model.draw(source, model.predict([source])[0])
 
     @staticmethod
     def restore(directory: Path) -> Model:

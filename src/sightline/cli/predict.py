@@ -88,12 +88,14 @@ def _write(model: Model, source: Input, prediction: Prediction, path: Path, out:
     write_json(stem.with_name(stem.name + ".json"), prediction.document)
     for suffix, document in prediction.exports.items():
         write_json(stem.with_name(f"{stem.name}.{suffix}"), document)
-    picture = stem.with_name(stem.name + ".png")
-    try:
-        Image.fromarray(model.draw(source, prediction)).save(picture)
-    except OSError as error:
-        picture.unlink(missing_ok=True)
-        raise BackendError(f"the picture cannot be written ({error.strerror})", where=picture) from error
+    pictures = {f"{stem.name}.{name}.png": raster for name, raster in prediction.rasters.items()}
+    for name, pixels in {**pictures, f"{stem.name}.png": model.draw(source, prediction)}.items():
+        picture = stem.with_name(name)
+        try:
+            Image.fromarray(pixels).save(picture)
+        except OSError as error:
+            picture.unlink(missing_ok=True)
+            raise BackendError(f"the picture cannot be written ({error.strerror})", where=picture) from error
 
 
 def _show(answers: list[dict[str, Json]], out: Path | None) -> None:

@@ -20,6 +20,7 @@ from sightline.errors import BackendError, DataRejected, ParamsError
 from sightline.files import sha256_files, write_json
 from sightline.pipeline.project import Project
 from sightline.progress import Bars, Recording, read_history
+from sightline.tasks import SOURCES
 from sightline.task import Manifest, Model, Report, Sample, TrainingData
 
 Live = Callable[[int, dict[str, float]], None]
@@ -140,8 +141,8 @@ def fit_keys(project: Project, plan: Plan) -> dict[str, str]:
 def code_digest(task: str) -> str:
     """SHA-256 over the source of the task and of the contract it is written against."""
     package = Path(sightline.__file__).parent
-    files = (package / "tasks" / task).rglob("*.py")
-    return sha256_files([*files, package / "task.py", package / "geometry.py"], package)
+    files = [file for folder in SOURCES.get(task, (f"tasks/{task}",)) for file in (package / folder).rglob("*.py")]
+    return sha256_files([*files, package / "task.py", package / "geometry.py", package / "images.py"], package)
 
 
 def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:

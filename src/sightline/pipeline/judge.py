@@ -6,7 +6,7 @@ import csv
 import json
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -87,12 +87,18 @@ def _write_plots(project: Project, rows: Rows, main: tuple[str, ...], folder: Pa
     for name, plot in project.task.plots(main_rows(rows, main)).items():
         if "matrix" in plot:
             write_json(folder / f"{name}.json", plot)
+        elif "rows" in plot:
+            _write_csv(folder / f"{name}.csv", plot["columns"], plot["rows"])
         else:
-            with (folder / f"{name}.csv").open("w", newline="", encoding="utf-8") as file:
-                writer = csv.writer(file, lineterminator="\n")
-                writer.writerow([plot["xlabel"], plot["ylabel"]])
-                writer.writerows(zip(plot["x"], plot["y"], strict=True))
+            _write_csv(folder / f"{name}.csv", [plot["xlabel"], plot["ylabel"]], zip(plot["x"], plot["y"], strict=True))
         _draw_plot(name, plot, folder / f"{name}.png")
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Json]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
 
 
 def _draw_plot(name: str, plot: Mapping[str, Json], path: Path) -> None:
@@ -111,6 +117,10 @@ def _draw_plot(name: str, plot: Mapping[str, Json], path: Path) -> None:
         for i, line in enumerate(plot["matrix"]):
             for j, count in enumerate(line):
                 axes.text(j, i, f"{count:g}", ha="center", va="center", bbox={"facecolor": "white", "lw": 0})
+    elif "rows" in plot:
+        axes.axis("off")
+        cells = [["" if value is None else str(value) for value in row] for row in plot["rows"]]
+        axes.table(cellText=cells, colLabels=plot["columns"], loc="center").auto_set_font_size(True)
     else:
         axes.plot(plot["x"], plot["y"])
         axes.set(xlabel=plot["xlabel"], ylabel=plot["ylabel"])
@@ -127,8 +137,7 @@ def _draw(project: Project, models: Path, test: Mapping[str, Manifest], folder: 
     for name, data in test.items():
         model = project.task.restore(models / name)
         for sample in data.samples[:share]:
-            source = model.read(data.path(sample), project.settings.limits)
-            drawn = model.draw(source, model.predict([source])[0])
+            drawn = project.task.picture(model, data, sample)
             Image.fromarray(drawn).save(folder / f"{sample.set}-{sample.id}.jpg", quality=90)
 
 
@@ -193,13 +202,14 @@ def seen_inputs(folder: Path) -> frozenset[str]:
         return frozenset(line["sha256"] for line in csv.DictReader(file))
 
 
-def measure_latency(models: Mapping[str, Model], paths: list[Path], project: Project) -> dict[str, float]:
+def measure_latency(models: Mapping[str, Model], sources: list[Path | bytes], project: Project) -> dict[str, float]:
     """Milliseconds an input, the median of interleaved single predictions: machine noise hits all models alike."""
-    inputs = {name: [model.read(path, project.settings.limits) for path in paths] for name, model in models.items()}
+    limits = project.settings.limits
+    inputs = {name: [model.read(source, limits) for source in sources] for name, model in models.items()}
     spent: dict[str, list[float]] = {name: [] for name in models}
     for name, model in models.items():
         model.predict(inputs[name][:1])  # warm-up
-    for number in range(len(paths)):
+    for number in range(len(sources)):
         for name, model in models.items():
             started = time.perf_counter()
             model.predict([inputs[name][number]])

@@ -199,8 +199,8 @@ def _latency(project: Project, tracking: Tracking, challenger: Version, champion
         "challenger": project.task.restore(tracking.directory(challenger)),
         "champion": project.task.restore(tracking.directory(champion)),
     }
-    paths: list[Path] = [manifest.path(sample) for sample in manifest.samples]
-    return measure_latency(models, paths, project)
+    sources = [project.task.source(manifest, sample) for sample in manifest.samples]
+    return measure_latency(models, sources, project)
 
 
 def _carry_out(project: Project, tracking: Tracking, challenger: Version, decision: Decision) -> None:

@@ -138,4 +138,5 @@ def _example(project: Project, evaluation: Path) -> bytes:
     wanted = next(iter(rows.values()))[0].key
     manifest = project.load()
     sample = next(s for s in manifest.samples if s.key == wanted)
-    return manifest.path(sample).read_bytes()
+    source = project.task.source(manifest, sample)
+    return source if isinstance(source, bytes) else source.read_bytes()

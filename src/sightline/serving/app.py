@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 _PAGES = Path(__file__).with_name("pages")
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
-_OPTIONS = ("source", "picture")  # query parameters that are no conditions of the image
+_OPTIONS = ("source", "picture", "rasters", "exports")  # query parameters that are no conditions of the image
 _GONE = 499  # the client closed the connection; nobody reads it but the metrics
 
 
@@ -78,6 +78,7 @@ class _Routes:
             "/": ("GET", self._page),
             "/v1/predict": ("POST", self._predict),
             "/v1/picture": ("POST", self._picture),
+            "/v1/raster/{name}": ("POST", self._raster),
             "/v1/model": ("GET", self._model),
             "/v1/live": ("GET", self._live),
             "/v1/ready": ("GET", self._ready),
@@ -133,14 +134,26 @@ class _Routes:
             "sha256": answered.question.input.sha256,
         }
         if request.query_params.get("picture", "").lower() in ("1", "true", "yes"):
-            png = await self._engine.draw(answered)
-            document["picture"] = "data:image/png;base64," + base64.b64encode(png).decode()
+            document["picture"] = _data_address(await self._engine.draw(answered))
+        if request.query_params.get("rasters", "").lower() in ("1", "true", "yes"):
+            for name in answered.prediction.rasters:
+                document[name] = _data_address(await self._engine.raster(answered, name))
+        if request.query_params.get("exports", "").lower() in ("1", "true", "yes"):
+            document["exports"] = dict(answered.prediction.exports)
         return Response(json.dumps(document, allow_nan=False), media_type="application/json")
 
     async def _picture(self, request: Request) -> Response:
         answered = await self._answered(request)
-        headers = {"X-Sightline-Version": str(answered.version), "X-Sightline-Prediction-Id": str(answered.id)}
-        return Response(await self._engine.draw(answered), headers=headers, media_type="image/png")
+        return Response(await self._engine.draw(answered), headers=_lineage(answered), media_type="image/png")
+
+    async def _raster(self, request: Request) -> Response:
+        answered = await self._answered(request)
+        name, known = request.path_params["name"], answered.prediction.rasters
+        if name not in known:
+            way_out = f"There are: {', '.join(known)}." if known else "Ask /v1/predict."
+            raise RequestError(f"{self._engine.task} answers no such raster", where=name, way_out=way_out, status=404)
+        png = await self._engine.raster(answered, name)
+        return Response(png, headers=_lineage(answered), media_type="image/png")
 
     async def _answered(self, request: Request) -> Answered:
         card = self._engine.champion().model.card
@@ -193,7 +206,15 @@ class _Routes:
         return await _file(request.path_params["name"])
 
 
+def _lineage(answered: Answered) -> dict[str, str]:
+    return {"X-Sightline-Version": str(answered.version), "X-Sightline-Prediction-Id": str(answered.id)}
+
+
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+def _data_address(png: bytes) -> str:
+    return "data:image/png;base64," + base64.b64encode(png).decode()
 
 
 def _wants_picture(request: Request) -> bool:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.conditions import put_under
@@ -151,6 +152,11 @@ class Engine:
         """The answer drawn on its image, as PNG."""
         return await asyncio.get_running_loop().run_in_executor(self._readers, self._draw, answered)
 
+    async def raster(self, answered: Answered, name: str) -> bytes:
+        """One of the answer's rasters as PNG."""
+        pixels = answered.prediction.rasters[name]
+        return await asyncio.get_running_loop().run_in_executor(self._readers, _png, pixels)
+
     async def _read(self, champion: Champion, body: bytes, source: str, conditions: Mapping[str, float]) -> Question:
         start_s = time.perf_counter()
         self._reading += 1
@@ -190,11 +196,9 @@ class Engine:
     def _draw(self, answered: Answered) -> bytes:
         start_s = time.perf_counter()
         question = answered.question
-        picture = question.champion.model.draw(question.input, answered.prediction)
-        png = io.BytesIO()
-        Image.fromarray(picture).save(png, "PNG", compress_level=1)
+        picture = _png(question.champion.model.draw(question.input, answered.prediction))
         self._metrics.stage("draw", start_s)
-        return png.getvalue()
+        return picture
 
     def _warm(self, model: Model) -> Plan:
         """Predict once, so that the first request finds everything in place; the first model is also measured."""
@@ -211,7 +215,10 @@ def _call(model: Model, example: Any, batch: int) -> None:
 
 def _noise() -> bytes:
     """A grey image of noise, as PNG."""
-    pixels = np.random.default_rng(0).integers(0, 256, (512, 640, 3), dtype=np.uint8)
+    return _png(np.random.default_rng(0).integers(0, 256, (512, 640, 3), dtype=np.uint8))
+
+
+def _png(pixels: NDArray[Any]) -> bytes:
     png = io.BytesIO()
     Image.fromarray(pixels).save(png, "PNG", compress_level=1)
     return png.getvalue()

@@ -61,6 +61,9 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
     }
     source = _query("source", "string", "The file's name, kept in the log; a form brings it by itself.")
     picture = _query("picture", "boolean", "Also return the drawn answer, as a data address in `picture`.")
+    rasters = _query("rasters", "boolean", "Also return the answer's rasters (`mask` ...), as data addresses.")
+    exports = _query("exports", "boolean", "Also return the answer's interchange formats (GeoJSON ...) in `exports`.")
+    raster = _query("name", "string", "Which: `mask` holds the class of each pixel.") | {"in": "path", "required": True}
     told = [_query(name, "number", f"Of the image: {meaning}.") for name, meaning in conditions.items()]
     png = {"image/png": binary}
     answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}
@@ -69,11 +72,20 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
             "post": {
                 "summary": "Predict one image",
                 "description": "With `Accept: image/png` the answer is the picture of /v1/picture.",
-                "parameters": [source, picture, *told],
+                "parameters": [source, picture, rasters, exports, *told],
                 "requestBody": body,
                 "responses": {
                     "200": {"description": "The answer; its row is in the log.", "content": {**answer, **png}}
                 }
+                | _problem_responses(),
+            }
+        },
+        "/v1/raster/{name}": {
+            "post": {
+                "summary": "Predict one image and return one of the answer's rasters",
+                "parameters": [raster, source, *told],
+                "requestBody": body,
+                "responses": {"200": {"description": "The raster, as large as the image.", "content": png}}
                 | _problem_responses(),
             }
         },

@@ -10,7 +10,14 @@ from sightline.errors import ParamsError
 from sightline.params import TaskParams
 from sightline.task import Model, Task
 
-TASKS = ("pv_hotspots",)
+TASKS = ("pv_hotspots", "panel_defects", "solar_farms")
+
+SOURCES = {
+    "pv_hotspots": ("tasks/pv_hotspots",),
+    "panel_defects": ("tasks/panel_defects", "segmentation"),
+    "solar_farms": ("tasks/panel_defects", "segmentation"),
+}
+"""The folders of this package that a task's models are made by: a change there trains them anew."""
 
 
 def _classes(name: str) -> tuple[type[TaskParams], type[Task]]:
@@ -21,6 +28,16 @@ def _classes(name: str) -> tuple[type[TaskParams], type[Task]]:
             from sightline.tasks.pv_hotspots.task import PvHotspots
 
             return Params, PvHotspots
+        case "panel_defects":
+            from sightline.tasks.panel_defects.params import Params as PanelParams
+            from sightline.tasks.panel_defects.task import PanelDefects
+
+            return PanelParams, PanelDefects
+        case "solar_farms":
+            from sightline.tasks.panel_defects.params import FarmParams
+            from sightline.tasks.panel_defects.task import PanelDefects
+
+            return FarmParams, PanelDefects
         case _:
             near = difflib.get_close_matches(name, TASKS, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."

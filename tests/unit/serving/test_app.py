@@ -201,7 +201,7 @@ def test_conditions_of_the_image_come_as_query_parameters(tmp_path: Path) -> Non
     assert (strange.status, strange.json["where"], "gain" in strange.json["way_out"]) == (422, "gane", True)
     assert (wrong.status, wrong.json["where"]) == (422, "gain")
     names = [p["name"] for p in described.json["paths"]["/v1/predict"]["post"]["parameters"]]
-    assert names == ["source", "picture", "gain"]
+    assert names == ["source", "picture", "rasters", "exports", "gain"]
 
 
 class ConditionedModel(CountingModel):

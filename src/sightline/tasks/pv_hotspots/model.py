@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sightline.errors import ModelRejected
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.task import Card, Json, Limits, Prediction
-from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
+from sightline.tasks.pv_hotspots.data import CLASSES, Labels, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
 from sightline.tasks.pv_hotspots.feature import (
     Floats,
@@ -231,6 +231,17 @@ class HotspotModel:
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
         write_saved(directory, self.card, self.files)
+
+
+def draw_labels(picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:
+    """A picture with the labelled modules: defected ones bold."""
+    import cv2
+
+    drawn = np.ascontiguousarray(picture).copy()
+    for kind in (0, 1):
+        polygons = [np.rint(p).astype(np.int32) for p, c in zip(labels.polygons, labels.classes, strict=True) if c == kind]
+        cv2.polylines(drawn, polygons, True, *(((255, 0, 0), 2) if kind else ((0, 255, 0), 1)))
+    return np.asarray(drawn, dtype=np.uint8)
 
 
 def _flat_row(thermogram: Thermogram, modules: Modules, defected: NDArray[np.int64]) -> dict[str, float | int | str]:

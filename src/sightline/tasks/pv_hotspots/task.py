@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
-from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, TrainingData, Upstream
+from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
-from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, restore_model
+from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, draw_labels, restore_model
 from sightline.tasks.pv_hotspots.params import CANDIDATES, Params
 from sightline.tasks.pv_hotspots.sample import write_sample
 
@@ -35,6 +35,10 @@ class PvHotspots:
     def load(self, root: Path) -> Manifest:
         """List the set in `root`. Raises DataMissing where the layout is not found."""
         return load_manifest(root)
+
+    def source(self, data: Manifest, sample: Sample) -> Path:
+        """The sample's thermogram."""
+        return data.path(sample)
 
     def expectations(self) -> Sequence[Expectation]:
         """What the gate asks of frames and boxes."""
@@ -94,6 +98,14 @@ class PvHotspots:
     def plots(self, rows: Rows) -> Mapping[str, Json]:
         """The precision-recall curve and the confusion matrix."""
         return metrics.plots(rows)
+
+    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+        """The labelled modules, and beside them the model's answer."""
+        thermogram = model.read(data.path(sample), Limits())
+        height, width = thermogram.level.shape
+        labels = read_labels(data.path(sample, "labels"), width, height)
+        answer = model.draw(thermogram, model.predict([thermogram])[0])
+        return np.concatenate([draw_labels(thermogram.picture, labels), answer], axis=1)
 
     @staticmethod
     def restore(directory: Path) -> HotspotModel:

@@ -1,0 +1,131 @@
+"""The two tasks of one class: what differs between photographs of panels and farms seen from orbit."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ModelRejected
+from sightline.images import read_bytes
+from sightline.task import Limits, Manifest, Report, Sample, Upstream
+from sightline.tasks.panel_defects import data, farms
+from sightline.tasks.panel_defects.farm_sample import write_farm_sample
+from sightline.tasks.panel_defects.picture import Picture, input_statistics
+from sightline.tasks.panel_defects.sample import write_sample
+
+
+@dataclass(frozen=True)
+class Domain:
+    """Classes, formats and readers of one task.
+
+    Attributes:
+        name: of the task.
+        classes: what a mask's indices mean; 0 is background.
+        colours: (r, g, b) of each class in pictures.
+        bands: of a picture's pixels.
+        foreground: the samples' figure that says what share of the pixels is not background.
+        formats: media types that are read.
+        upstream: where the published data are.
+        load: lists a set.
+        labels: the (h, w) uint8 mask of a sample.
+        source: what `picture` takes for a sample.
+        labelled: each sample of a manifest with its picture and mask; faster than one by one.
+        write_sample: writes the synthetic set.
+        read: decodes bytes: pixels (h, w, bands) and a display (h, w, 3).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    colours: tuple[tuple[int, int, int], ...]
+    bands: int
+    foreground: str
+    formats: tuple[str, ...]
+    upstream: Upstream | None
+    load: Callable[[Path], Manifest]
+    labels: Callable[[Manifest, Sample], NDArray[np.uint8]]
+    source: Callable[[Manifest, Sample], Path | bytes]
+    labelled: Callable[[Manifest], Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]]
+    write_sample: Callable[[Path, Any, Report], None]
+    read: Callable[[bytes, Limits, str], tuple[NDArray[Any], NDArray[np.uint8]]]
+
+    def picture(self, source: Path | bytes, limits: Limits) -> Picture:
+        """Decode one picture.
+
+        Raises:
+            DataMissing: the file is not there.
+            DataRejected: it is not what this task reads, broken or too large.
+        """
+        where = str(source) if isinstance(source, Path) else "image"
+        content = read_bytes(source, limits, where)
+        pixels, display = self.read(content, limits, where)
+        return _picture(pixels, display, hashlib.sha256(content).hexdigest(), where)
+
+
+def _picture(pixels: NDArray[Any], display: NDArray[np.uint8], sha256: str, name: str) -> Picture:
+    return Picture(pixels, display, sha256, input_statistics(display), name)
+
+
+def _photographs(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]:
+    for sample in manifest.samples:
+        yield sample, PHOTOGRAPHS.picture(manifest.path(sample), Limits()), data.read_labels(manifest, sample)
+
+
+def _farms(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]:
+    for sample, chip, mask in farms.read_farms(manifest):
+        pixels = np.ascontiguousarray(np.moveaxis(chip.bands, 0, -1))
+        yield sample, _picture(pixels, chip.display, chip.sha256, chip.name), mask
+
+
+def _photograph(content: bytes, limits: Limits, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    pixels = data.read_photograph(content, limits, where)
+    return pixels, pixels
+
+
+PHOTOGRAPHS = Domain(
+    name="panel_defects",
+    classes=data.CLASSES,
+    colours=((0, 0, 0), (230, 159, 0), (240, 228, 66), (213, 94, 0), (204, 121, 167), (86, 180, 233)),
+    bands=3,
+    foreground="share_defects",
+    formats=data.FORMATS,
+    upstream=data.UPSTREAM,
+    load=data.load_manifest,
+    labels=data.read_labels,
+    source=Manifest.path,
+    labelled=_photographs,
+    write_sample=write_sample,
+    read=_photograph,
+)
+FARMS = Domain(
+    name="solar_farms",
+    classes=farms.CLASSES,
+    colours=((0, 0, 0), (255, 64, 64)),
+    bands=len(farms.BANDS),
+    foreground="share_solar_panel",
+    formats=farms.FORMATS,
+    upstream=farms.UPSTREAM,
+    load=farms.load_manifest,
+    labels=farms.read_labels,
+    source=farms.source_of,
+    labelled=_farms,
+    write_sample=write_farm_sample,
+    read=farms.read_farm,
+)
+DOMAINS = {domain.name: domain for domain in (PHOTOGRAPHS, FARMS)}
+
+
+def domain_of(name: str) -> Domain:
+    """The domain of a saved model's task.
+
+    Raises:
+        ModelRejected: there is none of that name.
+    """
+    if name not in DOMAINS:
+        raise ModelRejected(f"this is no model of {' or '.join(DOMAINS)}", where=name, way_out="Give another folder.")
+    return DOMAINS[name]

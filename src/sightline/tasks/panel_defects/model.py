@@ -1,0 +1,238 @@
+"""A trained model of these tasks: reading, predicting, drawing, saving and restoring. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ModelRejected
+from sightline.saved import AGAIN, digests, read_saved, write_saved
+from sightline.segmentation.masks import geojson, polygons_of
+from sightline.segmentation.session import Segmented, Segmenter, scaled
+from sightline.task import Card, Json, Limits, Prediction
+from sightline.tasks.panel_defects.augment import Normalisation
+from sightline.tasks.panel_defects.domain import Domain, domain_of
+from sightline.tasks.panel_defects.params import InputParams
+from sightline.tasks.panel_defects.picture import Picture
+from sightline.tasks.panel_defects.pixels import PixelClassifier
+
+GRAPH = "model.onnx"
+WEIGHTS = "network.safetensors"
+Method = Literal["network", "pixels"]
+FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "pixels": {GRAPH}}
+
+_EMBEDDED = 8
+"""Side of the grid on which the plain classifier's answer is averaged for its embedding."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that turns a picture into the graph's input; kept in the card's `preprocessing`.
+
+    Attributes:
+        method: a network, or the plain classifier of pixels.
+        found: the classes that the graph's answer has, in its order.
+        sigmas_px: of the plain classifier's surroundings.
+    """
+
+    method: Method
+    input: InputParams
+    normalisation: Normalisation
+    found: tuple[int, ...]
+    sigmas_px: tuple[float, ...] = ()
+
+    def document(self) -> dict[str, Json]:
+        """As JSON, for the card."""
+        return {
+            "method": self.method,
+            "input": self.input.model_dump(mode="json"),
+            "mean": list(self.normalisation.mean),
+            "spread": list(self.normalisation.spread),
+            "found": list(self.found),
+            "sigmas_px": list(self.sigmas_px),
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Json]) -> Recipe:
+        """Read what `document` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it does not fit.
+        """
+        if document["method"] not in FILES:
+            raise ValueError(f"method {document['method']!r}")
+        mean, spread = (tuple(float(value) for value in document[name]) for name in ("mean", "spread"))
+        return cls(
+            method=document["method"],
+            input=InputParams.model_validate(document["input"]),
+            normalisation=Normalisation(mean, spread),
+            found=tuple(int(index) for index in document["found"]),
+            sigmas_px=tuple(float(sigma) for sigma in document["sigmas_px"]),
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found in one picture: mask and certainty (h, w), at the picture's own size."""
+
+    mask: NDArray[np.uint8]
+    certainty: NDArray[np.float32]
+    embedding: NDArray[np.float32]
+
+
+@dataclass
+class SegmentationModel:
+    """See `sightline.task.Model`.
+
+    Attributes:
+        card: as saved; its `files` lists the weights.
+        files: name -> content of the weights.
+        threads: of the ONNX session; None: see `graphs.open_session`.
+    """
+
+    card: Card
+    files: Mapping[str, bytes] = field(repr=False)
+    threads: int | None = None
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """From the card."""
+        return Recipe.from_document(self.card.preprocessing)
+
+    @cached_property
+    def domain(self) -> Domain:
+        """Which of the two tasks it is of."""
+        return domain_of(self.card.task)
+
+    @cached_property
+    def _segment(self) -> Any:
+        """The session, opened at the first answer: (bands, h, w) -> Segmented."""
+        recipe, graph = self.recipe, self.files[GRAPH]
+        if recipe.method == "network":
+            return Segmenter(graph, recipe.input.window_px, recipe.input.overlap_px, self.threads)
+        classify = PixelClassifier(graph, recipe.found, len(self.card.classes), recipe.sigmas_px, self.threads)
+
+        def segment(bands: NDArray[np.float32]) -> Segmented:
+            probabilities = classify(bands)
+            return Segmented(probabilities, _grid_means(probabilities))
+
+        return segment
+
+    def read(self, source: Path | bytes, limits: Limits) -> Picture:
+        """Decode a picture. Raises DataMissing or DataRejected."""
+        return self.domain.picture(source, limits)
+
+    def segment(self, picture: Picture) -> Answer:
+        """Mask and certainty of one picture."""
+        recipe = self.recipe
+        height, width = picture.pixels.shape[:2]
+        size = (max(round(length * recipe.input.scale), 1) for length in (height, width))
+        pixels = scaled(picture.pixels, *size)
+        unit = np.float32(1 / 255 if pixels.dtype == np.uint8 else 1)
+        bands = np.ascontiguousarray(recipe.normalisation(pixels * unit).transpose(2, 0, 1))
+        found: Segmented = self._segment(bands)
+        mask = np.zeros((height, width), dtype=np.uint8)
+        certainty = np.full((height, width), -1.0, dtype=np.float32)
+        for index, plane in enumerate(found.probabilities):  # one class at a time: all of them may be large
+            whole = scaled(plane, height, width)
+            better = whole > certainty
+            mask[better] = index
+            certainty[better] = whole[better]
+        return Answer(mask, certainty, found.embedding)
+
+    def predict(self, batch: Sequence[Picture]) -> list[Prediction]:
+        """Answer pictures, each by itself: no answer depends on another."""
+        return [self.answer(picture, self.segment(picture)) for picture in batch]
+
+    def answer(self, picture: Picture, found: Answer) -> Prediction:
+        """The prediction of one picture from its mask."""
+        height, width = found.mask.shape
+        classes = self.card.classes
+        shares = np.bincount(found.mask.ravel(), minlength=len(classes)) / found.mask.size
+        regions = self._regions(found)
+        document: dict[str, Json] = {
+            "image": {"width": width, "height": height, "sha256": picture.sha256},
+            "shares": {name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)},
+            "certainty": round(float(found.certainty.mean(dtype=np.float64)), 6),
+            "regions": [properties for _, properties in regions],
+        }
+        row: dict[str, float | int | str] = {f"input_{name}": value for name, value in picture.statistics.items()}
+        row |= {f"output_share_{name}": float(share) for name, share in zip(classes, shares, strict=True)}
+        row |= {"output_regions": len(regions), "output_certainty": float(found.certainty.mean(dtype=np.float64))}
+        return Prediction(row, found.embedding, document, {"geojson": geojson(regions)}, {"mask": found.mask})
+
+    def _regions(self, found: Answer) -> list[tuple[Any, dict[str, Json]]]:
+        """Polygon and properties of each region of a class; the largest first."""
+        regions = []
+        for index, name in enumerate(self.card.classes[1:], start=1):
+            for polygon in polygons_of(found.mask == index, self.recipe.input.least_region_px):
+                box = [round(value, 2) for value in polygon.bounds]
+                regions.append((polygon, {"class": name, "area_px": round(polygon.area, 1), "box": box}))
+        return sorted(regions, key=lambda region: -region[1]["area_px"])
+
+    def draw(self, source: Picture, prediction: Prediction) -> NDArray[np.uint8]:
+        """The picture, and beside it the same with the classes' colours laid over it."""
+        return np.concatenate([source.display, self.overlay(source, prediction.rasters["mask"])], axis=1)
+
+    def overlay(self, source: Picture, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The picture (h, w, 3) with a mask's classes in colour."""
+        colours = np.array(self.domain.colours, dtype=np.float32)[mask]
+        mixed = np.where(mask[..., None] > 0, 0.5 * source.display + 0.5 * colours, source.display)
+        return np.asarray(mixed, dtype=np.uint8)
+
+    def save(self, directory: Path) -> None:
+        """Write the weights and the card into an empty directory."""
+        write_saved(directory, self.card, self.files)
+
+
+def _grid_means(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(classes * 64,) means of the probabilities over the cells of a grid."""
+    import cv2
+
+    cells = [cv2.resize(plane, (_EMBEDDED, _EMBEDDED), interpolation=cv2.INTER_AREA) for plane in probabilities]
+    return np.concatenate([cell.ravel() for cell in cells]).astype(np.float32)
+
+
+# ------------------------------------------------------------------------------------------------------- restore
+
+
+def make_card(
+    candidate: str, domain: Domain, recipe: Recipe, provenance: Mapping[str, Json], files: Mapping[str, bytes]
+) -> Card:
+    """The card of a newly trained model."""
+    return Card(
+        task=domain.name,
+        candidate=candidate,
+        classes=domain.classes,
+        formats=domain.formats,
+        preprocessing=recipe.document(),
+        thresholds={},
+        provenance=dict(provenance),
+        files=digests(files),
+    )
+
+
+def restore_model(directory: Path) -> SegmentationModel:
+    """Read a saved model.
+
+    Raises:
+        ModelMissing: there is no card.
+        ModelRejected: the card or a file is not what was saved.
+    """
+    card, files = read_saved(directory, *FILES.values())
+    path = directory / "card.json"
+    if card.classes != domain_of(card.task).classes:
+        raise ModelRejected(f"it has other classes than {card.task}", where=path, way_out=AGAIN)
+    try:
+        recipe = Recipe.from_document(card.preprocessing)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
+    if FILES[recipe.method] != set(files):
+        raise ModelRejected(f"it lacks files of a {recipe.method}", where=path, way_out=AGAIN)
+    return SegmentationModel(card, files)

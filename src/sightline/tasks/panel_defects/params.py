@@ -1,0 +1,122 @@
+"""Parameters of the tasks: their sections of params.yaml, typed."""
+
+from __future__ import annotations
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field, model_validator
+
+from sightline.params import Frozen, TaskParams
+from sightline.segmentation.losses import LossName
+from sightline.segmentation.training import ScheduleParams
+from sightline.segmentation.unet import EncoderName
+from sightline.tasks.panel_defects.farm_sample import FarmSampleParams
+from sightline.tasks.panel_defects.sample import SampleParams
+
+PIXELS = "pixels"
+"""The plain baseline: a classifier of single pixels by colour and texture."""
+
+
+class InputParams(Frozen):
+    """How a picture becomes windows of the network."""
+
+    scale: float = Field(default=1.0, gt=0, le=4, description="of the picture's own pixels, before it is windowed")
+    window_px: int = Field(default=256, ge=32, multiple_of=32, description="side of the network's input")
+    overlap_px: int = Field(default=64, ge=0, description="of neighbouring windows, for pictures that are larger")
+    least_region_px: float = Field(default=16.0, ge=0, description="smaller regions get no polygon; the mask has them")
+
+
+class AugmentParams(Frozen):
+    """What is done to a window in training. Every window is also turned by right angles and mirrored."""
+
+    zoom: tuple[float, float] = Field(default=(0.8, 1.25), description="bounds, drawn evenly on a log scale")
+    gain: float = Field(default=0.2, ge=0, lt=1, description="most change of brightness, as a share")
+    band_gain: float = Field(default=0.1, ge=0, lt=1, description="the same for each band by itself")
+    contrast: float = Field(default=0.2, ge=0, lt=1, description="most change of contrast, as a share")
+    noise: float = Field(default=0.02, ge=0, description="most white noise, in standard deviations of the band")
+
+
+class NetworkParams(Frozen):
+    """One network: its encoder and how long it is trained.
+
+    Networks with the same encoder and schedule are the same network.
+    """
+
+    encoder: EncoderName
+    scratch: ScheduleParams = Field(description="where no earlier fit is continued")
+    continued: ScheduleParams = Field(description="where one is")
+
+
+class PixelParams(Frozen):
+    """The plain baseline: a random forest (scikit-learn) on single pixels."""
+
+    pixels_per_image: int = Field(default=400, ge=1, description="drawn from each image")
+    trees: int = Field(default=60, ge=1)
+    pixels_per_tree: int = Field(default=60000, ge=1)
+    pixels_per_leaf: int = Field(default=5, ge=1)
+    sigmas_px: tuple[float, ...] = Field(default=(1.0, 2.0, 4.0, 8.0), min_length=1, description="of the surroundings")
+
+
+class TrainParams(Frozen):
+    """A training recipe."""
+
+    input: InputParams = InputParams()
+    augment: AugmentParams = AugmentParams()
+    loss: LossName = "jaccard+entropy"
+    balance: float = Field(default=0.5, ge=0, le=1, description="exponent of 1 / frequency, for classes and strata")
+    decoder_channels: tuple[int, int, int, int, int] = (256, 128, 64, 32, 16)
+    networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
+    pixels: PixelParams = PixelParams()
+    weights: dict[str, str] = Field(default={}, description="encoder -> a .safetensors file to start from")
+    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
+
+    @model_validator(mode="after")
+    def _weights_have_digests(self) -> TrainParams:
+        if set(self.weights) != set(self.weights_sha256):
+            raise ValueError("weights and weights_sha256 name the same encoders")
+        if PIXELS in self.networks:
+            raise ValueError(f"{PIXELS} is the baseline's name, not a network's")
+        return self
+
+
+class GateParams(Frozen):
+    """Limits of the gate before training."""
+
+    side_px: tuple[float, float] = Field(default=(32, 8192), description="sides of a picture")
+    foreground_share_mean: tuple[float, float] = Field(
+        default=(0.01, 0.9), description="mean share of pixels that are not background"
+    )
+
+
+def _require_recipes(candidates: tuple[str, ...], train: TrainParams) -> None:
+    unknown = [name for name in candidates if name != PIXELS and name not in train.networks]
+    if unknown:
+        raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
+
+
+class Params(TaskParams):
+    """The section `panel_defects`, with the training recipe of the profile in force."""
+
+    domain: ClassVar[str] = "panel_defects"
+    sample: SampleParams = SampleParams()
+    gate: GateParams = GateParams()
+    train: TrainParams
+
+    @model_validator(mode="after")
+    def _candidates_have_recipes(self) -> Params:
+        _require_recipes(self.candidates, self.train)
+        return self
+
+
+class FarmParams(TaskParams):
+    """The section `solar_farms`, with the training recipe of the profile in force."""
+
+    domain: ClassVar[str] = "solar_farms"
+    sample: FarmSampleParams = FarmSampleParams()
+    gate: GateParams = GateParams()
+    train: TrainParams
+
+    @model_validator(mode="after")
+    def _candidates_have_recipes(self) -> FarmParams:
+        _require_recipes(self.candidates, self.train)
+        return self

@@ -1,0 +1,108 @@
+"""The tasks `panel_defects` and `solar_farms`: see `sightline.task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ParamsError
+from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
+from sightline.tasks.panel_defects import metrics
+from sightline.tasks.panel_defects.domain import DOMAINS
+from sightline.tasks.panel_defects.model import SegmentationModel, restore_model
+from sightline.tasks.panel_defects.params import FarmParams, Params
+
+
+class PanelDefects:
+    """Segmentation of panels' defects in photographs, or of solar farms in satellite chips, as the parameters say."""
+
+    def __init__(self, params: Params | FarmParams) -> None:
+        self.params = params
+        self.domain = DOMAINS[params.domain]
+        self.name = params.domain
+        self.candidates: tuple[str, ...] = params.candidates
+        self._pooled: tuple[Rows, metrics.Pool] | None = None
+
+    @property
+    def upstream(self) -> Upstream | None:
+        """Where the published data are."""
+        return self.domain.upstream
+
+    def sample(self, root: Path, report: Report) -> None:
+        """Write the synthetic set."""
+        self.domain.write_sample(root, self.params.sample, report)
+
+    def load(self, root: Path) -> Manifest:
+        """List the set in `root`."""
+        return self.domain.load(root)
+
+    def source(self, data: Manifest, sample: Sample) -> Path | bytes:
+        """The sample's file, or its record's bytes where one file holds many."""
+        return self.domain.source(data, sample)
+
+    def expectations(self) -> Sequence[Expectation]:
+        """Sizes, and that there is something to learn."""
+        gate = self.params.gate
+        low, high = gate.side_px
+        share_low, share_high = gate.foreground_share_mean
+        return (
+            Expectation("between", "pictures have a usable width", "width", low, high),
+            Expectation("between", "pictures have a usable height", "height", low, high),
+            Expectation(
+                "mean_between", "some of it is not background, not all", self.domain.foreground, share_low, share_high
+            ),
+        )
+
+    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> SegmentationModel:
+        """Fit one candidate; see `train.train_model`."""
+        from sightline.tasks.panel_defects.train import train_model
+
+        if candidate not in self.candidates:
+            known = ", ".join(self.candidates)
+            raise ParamsError(f"there is no candidate {candidate!r}", where=self.name, way_out=f"Known: {known}.")
+        return train_model(candidate, data, self.domain, self.params.train, self.params.seed, work, report)
+
+    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+        """Compare the model's answers with the labels, a row a picture."""
+        model = self._own(model)
+        rows = []
+        for number, (sample, picture, truth) in enumerate(self.domain.labelled(data), start=1):
+            found = model.segment(picture)
+            statistics = metrics.picture_statistics(truth, found.mask, len(self.domain.classes))
+            answer = model.answer(picture, found)
+            embedding = tuple(round(float(value), 6) for value in answer.embedding)
+            rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
+            report.progress(number, len(data), f"picture {number}/{len(data)}")
+        return rows
+
+    def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
+        """Pooled metrics; see `metrics.Pool.score`."""
+        if self._pooled is None or self._pooled[0] is not rows:
+            # The bootstrap asks a thousand times about the same rows.
+            self._pooled = (rows, metrics.Pool([row.statistics for row in rows], self.domain.classes))
+        return self._pooled[1].score(weights)
+
+    def plots(self, rows: Rows) -> Mapping[str, Json]:
+        """The confusion matrix and the classification report."""
+        return metrics.plots(rows, self.domain.classes)
+
+    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+        """The picture, its labels and the model's answer, side by side."""
+        model = self._own(model)
+        picture = model.read(self.source(data, sample), Limits())
+        truth = model.overlay(picture, self.domain.labels(data, sample))
+        answer = model.overlay(picture, model.segment(picture).mask)
+        return np.concatenate([picture.display, truth, answer], axis=1)
+
+    def _own(self, model: Model) -> SegmentationModel:
+        if not isinstance(model, SegmentationModel) or model.card.task != self.name:
+            raise TypeError(f"a {type(model).__name__} is no model of {self.name}")
+        return model
+
+    @staticmethod
+    def restore(directory: Path) -> SegmentationModel:
+        """Read a saved model. Raises ModelMissing or ModelRejected."""
+        return restore_model(directory)

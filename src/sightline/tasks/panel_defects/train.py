@@ -1,0 +1,225 @@
+"""Training: a network, or the plain classifier of pixels.
+
+work/examples/                 shared by the candidates: the pictures at the network's scale
+work/<candidate>/              checkpoints of a network
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.errors import DataRejected, ParamsError
+from sightline.files import sha256_file
+from sightline.task import Json, Report, TrainingData
+from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
+from sightline.tasks.panel_defects.domain import Domain
+from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
+from sightline.tasks.panel_defects.metrics import Pool, confusion_of
+from sightline.tasks.panel_defects.model import GRAPH, WEIGHTS, Recipe, SegmentationModel, make_card
+from sightline.tasks.panel_defects.params import PIXELS, NetworkParams, TrainParams
+from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
+
+_VALIDATED = 64
+"""Most pictures that are looked at after each stretch of steps."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What all candidates of a fit share."""
+
+    domain: Domain
+    examples: StoredExamples
+    normalisation: Normalisation
+    params: TrainParams
+    seed: int
+
+
+def train_model(
+    candidate: str, data: TrainingData, domain: Domain, params: TrainParams, seed: int, work: Path, report: Report
+) -> SegmentationModel:
+    """Fit one candidate; see `sightline.task.Task.train`.
+
+    Raises:
+        DataRejected: no sample can be used, or a start of another kind was given.
+        ParamsError: the weights that params name are not there or not those.
+    """
+    if not any(usable(sample) for sample in data.train.samples):
+        raise DataRejected(
+            "no labelled picture is left to train on", where=data.train.root, way_out="Add pictures, or mend the listed."
+        )
+    start = _start(data, domain)
+    examples = store_examples(domain, data.train, params.input.scale, work / "examples" / "train", report)
+    # A network that goes on has learnt to see pictures normalised in its own way.
+    normalisation = start.recipe.normalisation if start and candidate != PIXELS else measure_bands(examples)
+    fitted = Fitted(domain, examples, normalisation, params, seed)
+    if candidate == PIXELS:
+        files, found = _fit_pixels(fitted, report)
+        recipe = Recipe("pixels", params.input, normalisation, found, params.pixels.sigmas_px)
+    else:
+        validation = store_examples(domain, data.validation, params.input.scale, work / "examples" / "validation", report)
+        files = _fit_network(candidate, fitted, validation, start, work / candidate, report)
+        recipe = Recipe("network", params.input, normalisation, tuple(range(len(domain.classes))))
+    provenance: dict[str, Json] = {
+        "seed": seed,
+        "parameters": params.model_dump(mode="json"),
+        "train": data.train.digest(),
+        "train_samples": len(examples),
+        "start": None if start is None else {"train": start.card.provenance.get("train"), "files": start.card.files},
+    }
+    return SegmentationModel(make_card(candidate, domain, recipe, provenance, files), files)
+
+
+def _start(data: TrainingData, domain: Domain) -> SegmentationModel | None:
+    if data.start is None:
+        return None
+    if not isinstance(data.start, SegmentationModel) or data.start.card.task != domain.name:
+        raise DataRejected("the start is no model of this task", way_out=f"Start from a model of {domain.name}.")
+    return data.start
+
+
+def measure_bands(examples: StoredExamples) -> Normalisation:
+    """Mean and spread of each band over all examples."""
+    count, total, squares = 0, 0.0, 0.0
+    for index in range(len(examples)):
+        pixels = examples[index][0].reshape(-1, examples.bands).astype(np.float64)
+        count += len(pixels)
+        total = total + pixels.sum(axis=0)
+        squares = squares + (pixels**2).sum(axis=0)
+    mean = np.asarray(total) / count
+    spread = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-12))
+    return Normalisation(tuple(mean.round(6).tolist()), tuple(np.maximum(spread, 1e-4).round(6).tolist()))
+
+
+def class_weights(examples: StoredExamples, classes: int, exponent: float) -> list[float]:
+    """(classes,) frequency ** -exponent, with a mean of 1 over the pixels; classes that are absent get 0."""
+    counts = np.zeros(classes)
+    for index in range(len(examples)):
+        counts += np.bincount(examples[index][1].ravel(), minlength=classes)
+    share = counts / counts.sum()
+    weights = np.where(share > 0, np.maximum(share, 1e-12) ** -exponent, 0.0)
+    return [float(weight) for weight in weights / (weights @ share)]
+
+
+def shares_of_strata(strata: tuple[str, ...], exponent: float) -> list[float]:
+    """(n,) how often each example is drawn: as its stratum's frequency ** -exponent has it; sums to 1."""
+    counts = Counter(strata)
+    weights = np.array([(counts[one] / len(strata)) ** -exponent for one in strata])
+    return [float(weight) for weight in weights / weights.sum()]
+
+
+# ------------------------------------------------------------------------------------------------------- network
+
+
+def _fit_network(
+    candidate: str,
+    fitted: Fitted,
+    validation: StoredExamples,
+    start: SegmentationModel | None,
+    work: Path,
+    report: Report,
+) -> dict[str, bytes]:
+    import torch
+    from safetensors.torch import load, save
+
+    from sightline.segmentation.losses import exclusive_loss
+    from sightline.segmentation.training import Fitting, train_network
+    from sightline.segmentation.unet import build_unet, export_unet
+
+    params, recipe, classes = fitted.params, fitted.params.networks[candidate], len(fitted.domain.classes)
+    schedule = recipe.scratch if start is None else recipe.continued
+    torch.manual_seed(fitted.seed)
+    network = build_unet(recipe.encoder, fitted.domain.bands, classes, params.decoder_channels)
+    if start is not None:
+        network.load_state_dict(load(start.files[WEIGHTS]))
+    else:
+        _load_encoder(network, recipe, params)
+    windows = Windows(
+        fitted.examples,
+        shares_of_strata(fitted.examples.strata, params.balance),
+        fitted.normalisation,
+        params.augment,
+        params.input.window_px,
+        schedule.batch,
+        fitted.seed,
+    )
+    weights = class_weights(fitted.examples, classes, params.balance)
+    fitting = Fitting(windows, exclusive_loss(params.loss, weights), _validator(fitted, validation))
+    work.mkdir(parents=True, exist_ok=True)
+    state = train_network(network, fitting, schedule, work, report)
+    network.cpu().load_state_dict(state)
+    network.eval()
+    graph = export_unet(network, fitted.domain.bands, params.input.window_px, "softmax")
+    shutil.rmtree(work, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
+    return {WEIGHTS: save(state), GRAPH: graph}
+
+
+def _load_encoder(network: Any, recipe: NetworkParams, params: TrainParams) -> None:
+    """Start the encoder from the weights that params name, if they do."""
+    if recipe.encoder not in params.weights:
+        return
+    from safetensors.torch import load_file
+
+    path = Path(params.weights[recipe.encoder]).expanduser()
+    where = f"train.weights.{recipe.encoder}: {path}"
+    if not path.is_file() or sha256_file(path) != params.weights_sha256[recipe.encoder]:
+        raise ParamsError("the file is not there or has another SHA-256", where=where, way_out="Correct it.")
+    try:
+        network.encoder.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ParamsError(
+            f"the weights do not fit the encoder ({str(error).splitlines()[-1].strip()})",
+            where=where,
+            way_out="Give a state dict of the encoder alone, with as many input bands as the task has.",
+        ) from error
+
+
+def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Any], Mapping[str, float]]:
+    """Mean IoU on windows of the first validation pictures; nothing where there are none."""
+    classes, side = fitted.domain.classes, fitted.params.input.window_px
+
+    def validate(network: Any) -> dict[str, float]:
+        import torch
+
+        counts = []
+        device = next(network.parameters()).device
+        for index in range(min(len(validation), _VALIDATED)):
+            pixels, mask = cut_window(*validation[index], np.random.default_rng(index), side)
+            window = fitted.normalisation(pixels).transpose(2, 0, 1)
+            with torch.inference_mode():
+                logits, _ = network(torch.from_numpy(np.ascontiguousarray(window)[None]).to(device))
+            answer = logits[0].argmax(dim=0).cpu().numpy().astype(np.uint8)
+            counts.append(confusion_of(mask, answer, len(classes)))
+        if not counts:
+            return {}
+        figures = Pool(counts, classes).score(np.ones(len(counts)))
+        return {f"validation_{name}": figures[name] for name in ("iou_mean", "iou_mean_foreground")}
+
+    return validate
+
+
+# -------------------------------------------------------------------------------------------------------- pixels
+
+
+def _fit_pixels(fitted: Fitted, report: Report) -> tuple[dict[str, bytes], tuple[int, ...]]:
+    """The forest, and the classes it has seen."""
+    params = fitted.params.pixels
+    features, truth = [], []
+    for index in range(len(fitted.examples)):
+        pixels, mask = fitted.examples[index]
+        rng = np.random.default_rng([fitted.seed, index])
+        drawn = rng.choice(mask.size, min(params.pixels_per_image, mask.size), replace=False)
+        bands = np.ascontiguousarray(fitted.normalisation(pixels).transpose(2, 0, 1))
+        features.append(pixel_features(bands, params.sigmas_px)[drawn])
+        truth.append(mask.ravel()[drawn])
+        report.progress(index + 1, len(fitted.examples) + 1, f"picture {index + 1}/{len(fitted.examples)}")
+    labels = np.concatenate(truth)
+    graph = train_pixels(np.concatenate(features), labels, params, fitted.params.balance, fitted.seed)
+    report.progress(1, 1, "forest")
+    return {GRAPH: graph}, tuple(int(index) for index in np.unique(labels))
