@@ -50,9 +50,10 @@ def _scaled(shape: AnyGeometry, x: float, y: float) -> AnyGeometry:
     factors = np.array([x, y])
 
     def scale(points: NDArray[np.float64]) -> NDArray[np.float64]:
-        return points * factors
+        return np.asarray(points * factors)
 
-    return shapely.transform(shape, scale)
+    scaled: AnyGeometry = shapely.transform(shape, scale)
+    return scaled
 
 
 def read_grid_sizes(path: Path) -> dict[str, Grid]:

@@ -30,7 +30,7 @@ MAX_CHUNK_BYTES = 256 * 2**20
 _BLOCK_ROWS = 256
 _STATISTICS_SIDE_PX = 1024
 _COMPRESSIONS = ("NONE", "LZW", "PACKBITS", "DEFLATE", "ADOBE_DEFLATE", "ZSTD")
-_TYPES = ("uint16", "int16", "float16", "float32", "float64")
+_TYPES = ("uint8", "uint16", "int16", "float16", "float32", "float64")
 
 
 @dataclass(frozen=True)
@@ -98,12 +98,14 @@ def open_scene(path: Path) -> Iterator[Scene]:
             known, or it is stored in pieces that are too large to be decoded.
     """
     where = str(path)
+    import rasterio
+
     pages, size = _look(path, where)
+    cache = {"GDAL_CACHEMAX": MAX_CHUNK_BYTES // 2**20, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
     with ExitStack() as stack:
-        opened = _Pages(tuple(stack.enter_context(_open(path, page, where)) for page in pages), None, where)
-        no_data = opened.datasets[0].nodata
-        opened = _Pages(opened.datasets, no_data, where)
-        yield _checked(opened, size, where)
+        stack.enter_context(rasterio.Env(**cache))
+        datasets = tuple(stack.enter_context(_open(path, page, where)) for page in pages)
+        yield _checked(_Pages(datasets, datasets[0].nodata, where), size, where)
 
 
 def _look(path: Path, where: str) -> tuple[tuple[int, ...], tuple[int, int]]:
@@ -156,20 +158,16 @@ def _check_page(page: Any, size: int, where: str) -> None:
         raise _broken("its end is missing", where)
 
 
-@contextmanager
-def _open(path: Path, page: int, where: str) -> Iterator[DatasetReader]:
+def _open(path: Path, page: int, where: str) -> DatasetReader:
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
-    with rasterio.Env(GDAL_CACHEMAX=MAX_CHUNK_BYTES // 2**20, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NotGeoreferencedWarning)
-                dataset = rasterio.open(f"GTIFF_DIR:{page}:{path.resolve()}", driver="GTiff")
+            return rasterio.open(f"GTIFF_DIR:{page}:{path.resolve()}", driver="GTiff")
         except RasterioError as error:
             raise _broken(str(error), where) from error
-        with dataset:
-            yield dataset
 
 
 def _checked(pages: _Pages, size: tuple[int, int], where: str) -> Scene:
@@ -183,5 +181,3 @@ def _checked(pages: _Pages, size: tuple[int, int], where: str) -> Scene:
     rows, columns = (min(side, _STATISTICS_SIDE_PX) for side in size)
     centre = pages.read((height - rows) // 2, (width - columns) // 2, rows, columns)
     return Scene(size, scale, tile_statistics(to_unit(centre, scale), scale), where, pages)
-
-

@@ -1,0 +1,286 @@
+"""The upstream layout: tiles of eight bands, polygons of all tiles in one table, the tiles' sizes in another.
+
+    sixteen_band/<id>_M.tif     train_wkt_v4.csv (ImageId,ClassType,MultipolygonWKT)     grid_sizes.csv (,Xmax,Ymin)
+
+Up to three folders deeper too, as archives nest (`train_wkt_v4.csv/train_wkt_v4.csv`). There may be several
+`train_wkt*.csv` and `grid_sizes*.csv`: new labels come in files of their own. An image without rows is no sample (most
+of the competition's are its secret test set), nor are rows without an image: one table serves copies of any size.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.files import sha256_file
+from sightline.task import Limits, Manifest, Sample, Upstream
+from sightline.tasks.land_cover.grid import Grid, read_grid_sizes
+from sightline.tasks.land_cover.shapes import CLASSES, Labels, Shapes, area_shares, label_mask, read_shapes
+from sightline.tasks.land_cover.tile import Tile, read_tile
+
+UPSTREAM = Upstream(
+    "competition",
+    "dstl-satellite-imagery-feature-detection",
+    "as the rules of the competition say; the images are DigitalGlobe's",
+    names=("sixteen_band.zip", "train_wkt_v4.csv.zip", "grid_sizes.csv.zip"),
+)
+
+SAME_PLACE = {"6140": "6110"}
+"""Regions that show one place. The class areas of 6140_1_2 and 6140_3_1 are those of 6110_1_2 and 6110_3_1 within a
+few per cent, which no other two images come near: the same ground on another day."""
+
+_DEPTH = 4  # folders and the file
+_COLUMNS = ["ImageId", "ClassType", "MultipolygonWKT"]
+_ID = re.compile(r"(\d{4})_\d+_\d+")
+
+
+# ------------------------------------------------------------------------------------------------------- labels
+
+Row = tuple[str, str]
+"""ClassType and WKT, as the table has them."""
+
+
+def read_label_table(path: Path) -> dict[str, list[Row]]:
+    """Image id -> its rows of a `train_wkt*.csv`.
+
+    Raises:
+        DataRejected: the file is no such table; names it.
+    """
+    import pandas as pd
+
+    try:  # not the csv module: its limit on the size of a field is one for the whole process
+        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
+    except (OSError, ValueError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise DataRejected(f"this is no table ({reason})", where=path, way_out=_COPY_AGAIN) from error
+    if list(table.columns) != _COLUMNS:
+        shown = ", ".join(str(name) for name in table.columns[:4])
+        raise DataRejected(f"its columns are {shown}, not {', '.join(_COLUMNS)}", where=path, way_out=_COPY_AGAIN)
+    rows: dict[str, list[Row]] = {}
+    for image, kind, wkt in table.itertuples(index=False, name=None):
+        rows.setdefault(image, []).append((kind, wkt))
+    return rows
+
+
+_COPY_AGAIN = "Copy train_wkt_v4.csv of the competition again."
+
+
+def labels_of(rows: Iterable[Row], where: str) -> Labels:
+    """The rows of one image as ClassType -> WKT.
+
+    Raises:
+        DataRejected: a class is no whole number or comes twice.
+    """
+    labels: dict[int, str] = {}
+    for kind, wkt in rows:
+        if not kind.strip().isdecimal():
+            raise DataRejected(f"the ClassType {kind!r} is no class", where=where, way_out="ClassType is 1 .. 10.")
+        if int(kind) in labels:
+            raise DataRejected(f"class {int(kind)} has two rows", where=where, way_out="Join them into one.")
+        labels[int(kind)] = wkt
+    return labels
+
+
+def read_labels(manifest: Manifest, sample: Sample) -> tuple[Labels, Grid]:
+    """The polygons of a sample and the grid they are in.
+
+    Raises:
+        DataRejected: a table was damaged since the manifest was made.
+    """
+    table, sizes = manifest.path(sample, "labels"), manifest.path(sample, "grid")
+    try:
+        rows, grid = _label_table(table, _stamp(table))[sample.id], _grid_sizes(sizes, _stamp(sizes))[sample.id]
+    except (KeyError, OSError) as error:
+        raise DataRejected(f"{sample.id} is not there any more", where=table, way_out=_COPY_AGAIN) from error
+    return labels_of(rows, f"{table}: {sample.id}"), grid
+
+
+def read_mask(manifest: Manifest, sample: Sample, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(10, h, w): which pixels each class covers, in a raster of `size` (h, w) of the sample.
+
+    Raises:
+        DataRejected: as `read_labels`.
+    """
+    labels, grid = read_labels(manifest, sample)
+    return label_mask(labels, size, grid, f"{sample.files['labels']}: {sample.id}")
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
+
+
+@lru_cache(maxsize=4)  # one table has the labels of all samples: it is not read anew for each
+def _label_table(path: Path, _: tuple[int, int]) -> dict[str, list[Row]]:
+    return read_label_table(path)
+
+
+@lru_cache(maxsize=4)
+def _grid_sizes(path: Path, _: tuple[int, int]) -> dict[str, Grid]:
+    return read_grid_sizes(path)
+
+
+# ----------------------------------------------------------------------------------------------------- manifest
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """What lies in a set's folder.
+
+    Attributes:
+        images: id -> the tiles of that name; more than one is a problem.
+        labels: id -> (label table, its rows), from each table that has some.
+        grids: id -> (size table, the grid), likewise.
+    """
+
+    root: Path
+    images: Mapping[str, list[Path]]
+    labels: Mapping[str, list[tuple[Path, list[Row]]]]
+    grids: Mapping[str, list[tuple[Path, Grid]]]
+
+
+def load_manifest(root: Path) -> Manifest:
+    """List the set in `root` (`data/<task>/<set>`): a sample for each image that has labels.
+
+    Raises:
+        DataMissing: no `*_M.tif` with rows in a `train_wkt*.csv` is below `root`.
+        DataRejected: a table cannot be read at all.
+    """
+    layout = _find(root)
+    labelled = sorted(layout.images.keys() & layout.labels.keys())
+    if not labelled:
+        found = f"{len(layout.images)} images <id>_M.tif and labels of {len(layout.labels)}, none of them together"
+        raise DataMissing(
+            found if layout.images or layout.labels else "there is no <id>_M.tif and no train_wkt*.csv",
+            where=root,
+            way_out="Give the folder that holds sixteen_band/, train_wkt_v4.csv and grid_sizes.csv.",
+        )
+    return Manifest(root.parent, tuple(_load_sample(name, layout) for name in labelled))
+
+
+def _find(root: Path) -> _Layout:
+    images: dict[str, list[Path]] = {}
+    labels: dict[str, list[tuple[Path, list[Row]]]] = {}
+    grids: dict[str, list[tuple[Path, Grid]]] = {}
+    for path in _files(root, "*_M.tif"):
+        images.setdefault(path.stem.removesuffix("_M"), []).append(path)
+    for path in _files(root, "train_wkt*.csv"):
+        for name, rows in read_label_table(path).items():
+            labels.setdefault(name, []).append((path, rows))
+    for path in _files(root, "grid_sizes*.csv"):
+        for name, grid in read_grid_sizes(path).items():
+            grids.setdefault(name, []).append((path, grid))
+    return _Layout(root, images, labels, grids)
+
+
+def _files(root: Path, pattern: str) -> list[Path]:
+    """Files at most three folders deep; not what archives of macOS have besides, nor hidden ones."""
+    found = []
+    for path in sorted(root.rglob(pattern)):
+        parts = path.relative_to(root).parts
+        if len(parts) <= _DEPTH and path.is_file() and not any(part.startswith((".", "__")) for part in parts):
+            found.append(path)
+    return found
+
+
+def _load_sample(name: str, layout: _Layout) -> Sample:
+    image, (table, rows) = layout.images[name][0], layout.labels[name][0]
+    grids = layout.grids.get(name, [])
+    files = {"image": image, "labels": table} | ({"grid": grids[0][0]} if grids else {})
+    shares = np.zeros(len(CLASSES))
+    figures: dict[str, float] = {}
+    problem = ""
+    try:
+        _require_one(name, layout)
+        shapes = read_shapes(labels_of(rows, f"{table}: {name}"), f"{table}: {name}")
+        shares = area_shares(shapes, grids[0][1])
+        figures = sample_figures(read_tile(image, Limits()), shapes, grids[0][1])
+    except DataError as error:
+        problem = str(error).replace(f"{layout.root}/", "")
+    return Sample(
+        id=name,
+        set=layout.root.name,
+        files={role: path.relative_to(layout.root).as_posix() for role, path in files.items()},
+        sha256=sha256_file(image),
+        labels_sha256=_labels_digest(rows, [grid for _, grid in grids]),
+        group=region_of(name),
+        stratum=_stratum(shares),
+        problem=problem,
+        figures=figures,
+    )
+
+
+def _require_one(name: str, layout: _Layout) -> None:
+    """Raise DataRejected unless there is one image, one table with its labels and one with its size."""
+    images = [path.relative_to(layout.root).as_posix() for path in layout.images[name]]
+    if len(images) > 1:
+        raise DataRejected(f"{len(images)} images have this name", where=images[1], way_out="Keep one of them.")
+    for what, found in (("labels", layout.labels[name]), ("a grid size", layout.grids.get(name, []))):
+        tables = [path.relative_to(layout.root).as_posix() for path, _ in found]
+        if len(tables) > 1:
+            raise DataRejected(f"{' and '.join(tables)} have {what} of it", where=images[0], way_out="Keep one.")
+        if not tables:
+            raise DataRejected(
+                f"no grid_sizes*.csv has {what} of it", where=images[0], way_out="Add a row: id, Xmax, Ymin."
+            )
+
+
+def _labels_digest(rows: list[Row], grids: list[Grid]) -> str:
+    """Of the image's rows and of its grid, which decides what they mean."""
+    lines = [f"{kind},{wkt}" for kind, wkt in sorted(rows)] + [f"{grid.x_max!r},{grid.y_min!r}" for grid in grids]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+
+
+def region_of(name: str) -> str:
+    """The group of an image: its region, so that one place is never on both sides of a split.
+
+    `6110_1_2` and `6110_3_1` are in 6110. A name of another kind stands for itself.
+    """
+    found = _ID.fullmatch(name)
+    region = found.group(1) if found else name
+    return SAME_PLACE.get(region, region)
+
+
+def _stratum(shares: NDArray[np.float64]) -> str:
+    """What a split balances: waterways are in few images, and who has buildings has most of the other classes."""
+    if shares[CLASSES.index("waterways")] > 0:
+        return "waterway"
+    return "settled" if shares[CLASSES.index("buildings")] > 0 else "open"
+
+
+def sample_figures(tile: Tile, shapes: Mapping[int, Shapes], grid: Grid) -> dict[str, float]:
+    """What the gate asks about one sample.
+
+    lowest, highest: of all bands, 0 .. 1; repaired: polygons that crossed themselves; overhang: how far the farthest
+    polygon leaves the tile, in tile sides; share_<class>: of the tile's area.
+    """
+    bands, height, width = tile.bands.shape
+    polygons = [polygon for one in shapes.values() for polygon in one.polygons]
+    shares = area_shares(shapes, grid)
+    return {
+        "bands": float(bands),
+        "width": float(width),
+        "height": float(height),
+        "lowest": float(tile.bands.min()),
+        "highest": float(tile.bands.max()),
+        "no_data": tile.statistics["no_data"],
+        "polygons": float(len(polygons)),
+        "repaired": float(sum(one.repaired for one in shapes.values())),
+        "overhang": _overhang([polygon.bounds for polygon in polygons], grid),
+        **{f"share_{name}": float(share) for name, share in zip(CLASSES, shares, strict=True)},
+    }
+
+
+def _overhang(bounds: list[tuple[float, float, float, float]], grid: Grid) -> float:
+    if not bounds:
+        return 0.0
+    sides = np.array(bounds) / (grid.x_max, grid.y_min, grid.x_max, grid.y_min)  # the tile is 0 .. 1, y down
+    return float(max(0.0, -sides.min(), sides.max() - 1))

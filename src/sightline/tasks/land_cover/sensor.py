@@ -1,0 +1,100 @@
+"""From reflectance on the ground to counts of WorldView-3: sun, haze, optics, detector."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from sightline.tasks.land_cover.bands import MAX_COUNT
+
+Eight = tuple[float, float, float, float, float, float, float, float]
+Image = NDArray[np.float32]
+Span = tuple[float, float]
+
+
+class SensorParams(BaseModel):
+    """The satellite and the light, per band from coastal to NIR2.
+
+    Gain and offset are those of the vendor's calibration 2016v0, `esun` is Thuillier (2003) weighted with the bands.
+    Calibration factors, bandwidths and the height of the sun come with a delivery, but not with Dstl's files: those
+    here are of a usual size, assumed.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gain: Eight = (0.905, 0.940, 0.938, 0.962, 0.964, 1.000, 0.961, 0.978)
+    offset: Eight = Field(
+        default=(-8.604, -5.809, -4.996, -3.649, -3.021, -4.521, -5.522, -2.992), description="W / (m2 sr um)"
+    )
+    esun: Eight = Field(
+        default=(1757.89, 2004.61, 1830.18, 1712.07, 1535.33, 1348.08, 1055.94, 858.77), description="W / (m2 um)"
+    )
+    calibration: Eight = Field(
+        default=(0.0130, 0.0126, 0.0097, 0.0058, 0.0110, 0.0052, 0.0122, 0.0090),
+        description="W / (m2 sr) a count; assumed",
+    )
+    bandwidth_um: Eight = Field(
+        default=(0.0405, 0.0540, 0.0618, 0.0381, 0.0585, 0.0387, 0.1004, 0.0889), description="assumed"
+    )
+    sun_elevation_deg: Span = Field(default=(45.0, 65.0), description="of a region; assumed")
+    sun_azimuth_deg: Span = Field(default=(110.0, 160.0), description="clockwise from north, of a region; assumed")
+    sun_distance_au: float = Field(default=1.0, gt=0.98, lt=1.02)
+    haze: Eight = Field(
+        default=(0.05, 0.037, 0.023, 0.016, 0.012, 0.008, 0.005, 0.003), description="reflectance of the clear air"
+    )
+    haze_factor: Span = Field(default=(0.6, 1.4), description="of a region")
+    psf_px: float = Field(default=0.45, ge=0, description="standard deviation of the point spread, in pixels")
+    snr: float = Field(default=100.0, gt=1, description="signal over the standard deviation of its noise")
+    shift_px: Span = Field(default=(1.0, 2.0), description="of P, A and three_band against M, in pixels of M")
+    swir_plants: Eight = Field(
+        default=(0.72, 0.62, 0.66, 0.64, 0.34, 0.36, 0.33, 0.27), description="of NIR2 reflectance in A; assumed"
+    )
+    swir_mineral: Eight = Field(
+        default=(1.05, 1.12, 1.14, 1.15, 1.02, 1.03, 1.0, 0.95), description="of NIR2 reflectance in A; assumed"
+    )
+
+
+class Light:
+    """Sun and haze over one region, drawn once."""
+
+    def __init__(self, rng: np.random.Generator, params: SensorParams) -> None:
+        self.elevation_rad = math.radians(rng.uniform(*params.sun_elevation_deg))
+        azimuth = math.radians(rng.uniform(*params.sun_azimuth_deg))
+        self.haze = np.array(params.haze) * rng.uniform(*params.haze_factor)
+        reach = 1 / math.tan(self.elevation_rad)
+        self.shadow = (-math.sin(azimuth) * reach, math.cos(azimuth) * reach)
+        """Metres to the right and down that a height of 1 m throws its shadow."""
+
+
+def expose(reflectance: Image, light: Light, params: SensorParams, step: int, rng: np.random.Generator) -> Image:
+    """Counts (8, h / step, w / step), not yet rounded, of reflectance (8, h, w) on a grid `step` times finer.
+
+    counts = (L - offset) / (gain calibration / bandwidth), L = reflectance esun sin(elevation) / (pi d2)
+    """
+    focused = blurred(reflectance, params.psf_px * step, step)
+    scale = np.array(params.esun) * math.sin(light.elevation_rad) / (math.pi * params.sun_distance_au**2)
+    per_count = np.array(params.gain) * np.array(params.calibration) / np.array(params.bandwidth_um)
+    slope, base = scale / per_count, (scale * light.haze - np.array(params.offset)) / per_count
+    counts = focused * slope[:, None, None].astype(np.float32) + base[:, None, None].astype(np.float32)
+    noise = rng.standard_normal(counts.shape, dtype=np.float32)
+    return np.asarray(counts * (1 + noise / np.float32(params.snr)))
+
+
+def blurred(planes: Image, sigma: float, step: int) -> Image:
+    """(b, h / step, w / step): planes (b, h, w) seen through a Gaussian, then gathered by square pixels."""
+    import cv2
+
+    seen = []
+    for plane in planes:
+        soft = cv2.GaussianBlur(plane, (0, 0), sigma, borderType=cv2.BORDER_REFLECT) if sigma > 0 else plane
+        rows, columns = (side // step for side in plane.shape)
+        seen.append(cv2.resize(soft, (columns, rows), interpolation=cv2.INTER_AREA))
+    return np.stack(seen)
+
+
+def digital(counts: Image, largest: int = MAX_COUNT) -> NDArray[np.uint16]:
+    """Counts as the detector writes them: whole numbers from 0 to `largest`."""
+    return np.clip(np.rint(counts), 0, largest).astype(np.uint16)
