@@ -27,7 +27,7 @@ from sightline.files import sha256_file
 from sightline.images import decode, decode_indices, read_bytes
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
-from sightline.tasks.panel_defects.duplicates import connected, difference_hash, near_duplicates
+from sightline.tasks.panel_defects.duplicates import BITS, connected, difference_hash, near_duplicates
 
 Mask = NDArray[np.uint8]
 """(h, w) index into CLASSES."""
@@ -173,9 +173,9 @@ def load_manifest(root: Path) -> Manifest:
     names = _ids([_first(item.files) for item in items])
     looks = [_look(item, root) for item in items]
     hashed = [number for number, look in enumerate(looks) if look.bits is not None]
-    bits = np.array([looks[number].bits for number in hashed], dtype=bool).reshape(len(hashed), -1)
+    bits = np.array([looks[number].bits for number in hashed], dtype=bool).reshape(-1, BITS)
     named = [names[number] for number in hashed]
-    groups = dict(zip(named, connected(named, *near_duplicates(bits)), strict=True)) if hashed else {}
+    groups = dict(zip(named, connected(named, *near_duplicates(bits)), strict=True))
     samples = [
         Sample(
             id=name,

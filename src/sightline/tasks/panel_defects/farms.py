@@ -39,7 +39,7 @@ from sightline.tasks.panel_defects.chip import (
     read_mask,
 )
 from sightline.tasks.panel_defects.places import farm_outlines, places, read_coordinates
-from sightline.tasks.panel_defects.tfrecord import read_records
+from sightline.tasks.panel_defects.tfrecord import frame, read_records
 
 __all__ = [
     "BANDS",
@@ -51,6 +51,7 @@ __all__ = [
     "read_farms",
     "read_labels",
     "read_sample",
+    "source_of",
 ]
 
 UPSTREAM = Upstream("https", "https://zenodo.org/records/10939100", "as stated on the record's page")
@@ -96,7 +97,22 @@ def read_sample(manifest: Manifest, sample: Sample) -> tuple[Chip, Mask]:
     return chip, mask
 
 
+def source_of(manifest: Manifest, sample: Sample) -> Path | bytes:
+    """What a model reads for a sample: its file, or a file of its record alone where one holds several."""
+    path = manifest.path(sample)
+    if not _is_records(path) or sample.id == _name(sample.input_file):
+        return path
+    _, record = next(_numbered_records(path, [sample]))
+    return frame(record)
+
+
 def _read_numbered(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, Chip, Mask]]:
+    for sample, record in _numbered_records(path, samples):
+        where = f"{path}: record of {sample.id}"
+        yield sample, chip_of_record(record, sample.sha256, where), mask_of_record(record, where)
+
+
+def _numbered_records(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[Sample, bytes]]:
     """Records by their numbers; starts again where these do not rise."""
     numbered = iter(enumerate(read_records(path, str(path))))
     last = -1
@@ -108,7 +124,7 @@ def _read_numbered(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[Samp
         record = next((record for number, record in numbered if number == wanted), None)
         if record is None:
             raise DataRejected("there is no such record", where=where, way_out="Load the manifest again.")
-        yield sample, chip_of_record(record, sample.sha256, where), mask_of_record(record, where)
+        yield sample, record
         last = wanted
 
 
@@ -256,7 +272,7 @@ def _look_into(path: Path, _mtime_ns: int, _size: int) -> tuple[_Look, ...]:
 
 
 def _look_at(record: bytes, where: str) -> _Look:
-    sha256 = hashlib.sha256(record).hexdigest()
+    sha256 = hashlib.sha256(frame(record)).hexdigest()
     try:
         mask = mask_of_record(record, where)
         figures = _figures(chip_of_record(record, sha256, where), mask)

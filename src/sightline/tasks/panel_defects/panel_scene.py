@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class SceneParams(BaseModel):
     tilt_deg: tuple[float, float] = Field(default=(5.0, 58.0), description="of the panels away from the camera")
     turn_deg: tuple[float, float] = (-35.0, 35.0)
     roll_deg: tuple[float, float] = (-14.0, 14.0)
-    fill: tuple[float, float] = Field(default=(0.75, 2.2), description="the panels' extent over the frame's")
+    fill: tuple[float, float] = Field(default=(0.9, 3.0), description="the panels' extent over the frame's")
     focal: float = Field(default=1.1, gt=0, description="focal length over the frame's side")
     glare: float = Field(default=0.35, ge=0, description="most that the sky's reflection adds")
     exposure: tuple[float, float] = (0.75, 1.25)
@@ -91,8 +92,8 @@ def photograph(
     snowy = "snow-covered" in areas and rng.random() < 0.6
     scene = _background(rng, side, snowy)
 
-    def warp(values: Array, flags: int = cv2.INTER_LINEAR) -> Array:
-        return np.asarray(cv2.warpPerspective(values.astype(np.float32), matrix, (side, side), flags=flags))
+    def warp(values: NDArray[Any]) -> Array:
+        return np.asarray(cv2.warpPerspective(values.astype(np.float32), matrix, (side, side)))
 
     covered = warp(np.ones(flat.shape[:2]))[..., None]
     scene = scene * (1 - covered) + warp(flat) * covered

@@ -4,7 +4,7 @@
     images/Dust-12-_jpg.rf.0f3a....jpg
 
 As in the real set a name begins with what the picture was taken for, many have no defect, and some are there twice
-with another exposure and compression.
+with another brightness and compression.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.files import write_json
-from sightline.geometry import Polygon
+from sightline.geometry import Polygon, polygon_area
 from sightline.task import Report
 from sightline.tasks.panel_defects.coco import Photograph, Shape, coco_document
 from sightline.tasks.panel_defects.data import CLASSES, DOCUMENT
+from sightline.tasks.panel_defects.noise import Array
 from sightline.tasks.panel_defects.panel_scene import SceneParams, View, draw_panels, photograph
 from sightline.tasks.panel_defects.soiling import SPOILS, Area, SoilingParams
 
@@ -62,8 +63,9 @@ def write_sample(root: Path, params: SampleParams, report: Report) -> None:
         kind, rng = _kind(params, number), _generator(params, number)
         view = _view(rng, params, kind)
         shapes = tuple(shape for name, area in view.areas.items() for shape in _shapes(area, name, params))
+        exposed = view.colour + params.scene.noise * rng.standard_normal(view.colour.shape)
         for _ in range(2 if rng.random() < params.repeated_share else 1):
-            content = _jpeg(rng, params, view)
+            content = _jpeg(rng, params, exposed)
             digest = hashlib.sha256(content).hexdigest()[:32]
             name = f"{_PREFIXES[kind]}-{number + 1}-_jpg.rf.{digest}.jpg"
             temporary = images / f".{name}.partial"
@@ -97,10 +99,9 @@ def _view(rng: np.random.Generator, params: SampleParams, kind: int) -> View:
     return photograph(rng, params.scene, params.side_px, flat, areas)
 
 
-def _jpeg(rng: np.random.Generator, params: SampleParams, view: View) -> bytes:
-    """One exposure of a view."""
-    noise = params.scene.noise * rng.standard_normal(view.colour.shape)
-    pixels = np.clip((view.colour * rng.uniform(0.95, 1.05) + noise) * 255, 0, 255).round().astype(np.uint8)
+def _jpeg(rng: np.random.Generator, params: SampleParams, colour: Array) -> bytes:
+    """One export of a photograph: a little brighter or darker, more or less compressed."""
+    pixels = np.clip(colour * rng.uniform(0.96, 1.04) * 255, 0, 255).round().astype(np.uint8)
     content = io.BytesIO()
     quality = int(rng.integers(params.jpeg_quality[0], params.jpeg_quality[1] + 1))
     Image.fromarray(pixels).save(content, format="JPEG", quality=quality)
@@ -108,16 +109,29 @@ def _jpeg(rng: np.random.Generator, params: SampleParams, view: View) -> bytes:
 
 
 def _shapes(area: NDArray[np.bool_], name: str, params: SampleParams) -> list[Shape]:
-    """A polygon around each connected part, as a person would draw it: without holes, and not to the pixel."""
+    """A polygon around each connected part, not to the pixel.
+
+    COCO has no holes: the ring goes over to a hole and back on the same line, which the even-odd rule does not see.
+    """
     import cv2
 
     fine = np.repeat(np.repeat(area.astype(np.uint8), _FINE, axis=0), _FINE, axis=1)
-    outlines, _ = cv2.findContours(fine, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    outlines, tree = cv2.findContours(fine, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    rings = [_ring(outline, params) for outline in outlines]
     shapes = []
-    for outline in sorted(outlines, key=lambda points: points[:, 0].tolist()):
-        corners = cv2.approxPolyDP(outline, params.outline_px * _FINE, closed=True)[:, 0]
-        polygon: Polygon = (corners.astype(np.float64) + 0.5) / _FINE
-        shape = Shape(CLASSES.index(name), (polygon,))
-        if len(polygon) >= 3 and shape.area >= params.least_area_px:
-            shapes.append(shape)
+    for number, ring in enumerate(rings):
+        if tree[0, number, 3] >= 0 or polygon_area(ring) < params.least_area_px:
+            continue
+        holes = [rings[k] for k in range(len(rings)) if tree[0, k, 3] == number]
+        holes = [hole for hole in holes if polygon_area(hole) >= params.least_area_px]
+        parts = [ring] + [part for hole in holes for part in (ring[:1], hole, hole[:1])]
+        shapes.append(Shape(CLASSES.index(name), (np.concatenate(parts),)))
     return shapes
+
+
+def _ring(outline: NDArray[np.int32], params: SampleParams) -> Polygon:
+    """(k, 2) corners of a traced outline in pixels of the picture."""
+    import cv2
+
+    corners = cv2.approxPolyDP(outline, params.outline_px * _FINE, closed=True)[:, 0]
+    return np.asarray((corners + 0.5) / _FINE, dtype=np.float64)

@@ -25,17 +25,17 @@ class SoilingParams(BaseModel):
 
     dust_share: tuple[float, float] = Field(default=(0.25, 1.1), description="of the panel; above 1 it covers all")
     dust_transmittance: tuple[float, float] = (0.5, 0.9)
-    droppings: tuple[int, int] = (2, 22)
-    dropping_cells: tuple[float, float] = Field(default=(0.12, 0.7), description="radius")
+    droppings: tuple[int, int] = (3, 30)
+    dropping_cells: tuple[float, float] = Field(default=(0.15, 1.1), description="radius")
     drip_share: float = Field(default=0.35, ge=0, le=1, description="of the droppings that run down")
     snow_share: tuple[float, float] = (0.15, 0.8)
     impacts: tuple[int, int] = (1, 3)
     crack_branches: tuple[int, int] = (7, 16)
-    crack_cells: tuple[float, float] = Field(default=(0.6, 2.6), description="length of a branch")
+    crack_cells: tuple[float, float] = Field(default=(1.0, 4.0), description="length of a branch")
     crack_turn_rad: float = Field(default=0.35, ge=0, description="spread of the walk's turns")
     crack_fork: float = Field(default=0.05, ge=0, le=1, description="chance of a fork at each step")
-    burns: tuple[int, int] = (1, 4)
-    burn_cells: tuple[float, float] = Field(default=(0.3, 1.1), description="half a side")
+    burns: tuple[int, int] = (1, 5)
+    burn_cells: tuple[float, float] = Field(default=(0.4, 1.6), description="half a side")
 
 
 def add_dust(rng: np.random.Generator, params: SoilingParams, colour: Array, cell_px: int) -> tuple[Array, Area]:
@@ -112,7 +112,8 @@ def _branches(rng: np.random.Generator, params: SoilingParams, at: Array, length
     """(k, 2) points x, y of each crack: walks away from `at` whose direction wanders, and that fork."""
     count = rng.integers(params.crack_branches[0], params.crack_branches[1] + 1)
     open_ends = [(at, angle, 1.0) for angle in 2 * np.pi * (np.arange(count) + rng.uniform(0, 1, count)) / count]
-    steps, branches = 14, []
+    steps = 14
+    branches: list[Array] = []
     while open_ends and len(branches) < 6 * count:
         point, angle, reach = open_ends.pop()
         points = [point]
@@ -132,7 +133,7 @@ def add_burns(rng: np.random.Generator, params: SoilingParams, colour: Array, ce
     """Burnt cells: a charred spot on the busbars with a brown rim, within about a cell."""
     height, width = colour.shape[:2]
     y, x = np.indices((height, width), dtype=np.float64)
-    ragged = np.exp(0.3 * fractal(rng, (height, width), 1.3, largest_px=3 * cell_px))
+    ragged = np.exp(0.12 * fractal(rng, (height, width), 1.3, largest_px=3 * cell_px))
     area = np.zeros((height, width), dtype=bool)
     for _ in range(rng.integers(params.burns[0], params.burns[1] + 1)):
         half = cell_px * rng.uniform(*params.burn_cells)
