@@ -87,10 +87,11 @@ def read_chip(source: Path | bytes, limits: Limits, where: str = "") -> Chip:
     sha256 = hashlib.sha256(data).hexdigest()
     if data[:2] == GZIP_MAGIC or data[4:8] == bytes(4):  # the length of a record has no more than four bytes
         records = read_records(data, where)
-        first, second = next(records, b""), next(records, None)
+        first, second = next(records, None), next(records, None)
         records.close()
-        if second is not None:
-            raise DataRejected("it holds several records", where=where, way_out="Give a TIFF of one chip.")
+        if first is None or second is not None:
+            many = "no record" if first is None else "several records"
+            raise DataRejected(f"it holds {many}", where=where, way_out="Give a TIFF or a record of one chip.")
         return chip_of_record(first, sha256, where)
     return chip_of(decode_bands(data, limits, where), sha256, where)
 
@@ -109,7 +110,8 @@ def chip_of(values: NDArray[np.generic], sha256: str, where: str) -> Chip:
     if min(height, width) < MIN_SIDE_PX:
         raise DataRejected(f"{width} x {height} pixels are too few", where=where,
                            way_out=f"Give at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.")  # fmt: skip
-    bands = values.astype(np.float32)
+    with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, which counts as no data
+        bands = values.astype(np.float32)
     valid = np.isfinite(bands).all(axis=0) & (bands > _NODATA).all(axis=0) & (bands != 0).any(axis=0)
     if not valid.mean() > 1 - _MOST_NODATA_SHARE:
         raise DataRejected(f"{1 - valid.mean():.0%} of the pixels have no data", where=where,

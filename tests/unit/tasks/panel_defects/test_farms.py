@@ -252,9 +252,9 @@ def test_counts_and_reflectance_are_told_apart(scale, kind):
     assert chip.valid.all()
 
 
-@pytest.mark.parametrize("nodata", [np.nan, -9999, np.inf, 0])
+@pytest.mark.parametrize("nodata", [np.nan, -9999, np.inf, 1e300, 0])
 def test_pixels_without_data_are_filled_and_marked(nodata):
-    values = counts()
+    values = counts().astype(np.float64)
     values[:, :10, :10] = nodata
     chip = chip_of(values, "", "x")
     assert (~chip.valid).sum() == 100
