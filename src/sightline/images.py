@@ -288,8 +288,10 @@ def _check_directories(data: bytes, where: str) -> None:
         for _, kind, length, offset in struct.iter_unpack(entry, data[at : at + tags * entry_bytes]):
             size = length * _VALUE_BYTES.get(kind, 1)
             values += length if _VALUE_BYTES.get(kind, 1) > 1 else 0
-            if (size > link_bytes and offset + size > len(data)) or values > _MAX_TAG_VALUES:
+            if size > link_bytes and offset + size > len(data):
                 raise _truncated(where)
+        if values > _MAX_TAG_VALUES:
+            raise DataRejected("it is cut into too many strips or tiles", where=where, way_out="Save larger tiles.")
         (at,) = struct.unpack_from(link, data, at + tags * entry_bytes)
 
 

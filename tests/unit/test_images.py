@@ -270,6 +270,14 @@ def unlike_pages(*pages: NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
+def many_strips() -> bytes:
+    """A page that names a million strips, which another table of the file stands for."""
+    data = tiff(noise(1)) + bytes(4 * 2**20 + 8)
+    with tifffile.TiffFile(io.BytesIO(data)) as file:
+        at = file.pages[0].tags["StripOffsets"].offset  # type: ignore[union-attr]
+    return data[: at + 2] + struct.pack("<HII", 4, 2**20 + 1, len(data) - 4 * 2**20 - 8) + data[at + 12 :]
+
+
 PAGES = layouts(bands_of())["pages"]
 PLANES = {"photometric": "minisblack", "planarconfig": "separate"}
 BAD_BANDS = {
@@ -278,6 +286,7 @@ BAD_BANDS = {
     "only_magic": (b"II*\0", "broken"),
     "no_page": (b"II*\0" + bytes(4), "no page"),
     "loop": (looped(), "go in a circle"),
+    "many_strips": (many_strips(), "too many strips"),
     "half": (PAGES[: len(PAGES) // 2], ""),
     "sizes_differ": (unlike_pages(noise(1), noise(1)[:32]), "pages differ"),
     "types_differ": (unlike_pages(noise(1), noise(1).astype(np.float32)), "pages differ"),
