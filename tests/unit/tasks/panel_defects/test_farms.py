@@ -14,7 +14,14 @@ from PIL import Image
 from sightline.errors import DataMissing, DataRejected
 from sightline.task import Limits
 from sightline.tasks.panel_defects.chip import BANDS, CLEAR_CIRRUS, chip_of, read_chip
-from sightline.tasks.panel_defects.farms import load_manifest, read_farm, read_farms, read_labels, read_sample
+from sightline.tasks.panel_defects.farms import (
+    load_manifest,
+    read_farm,
+    read_farms,
+    read_labels,
+    read_sample,
+    source_of,
+)
 from sightline.tasks.panel_defects.places import farm_outlines, places
 from sightline.tasks.panel_defects.tfrecord import crc32c, example, frame, read_example, write_records
 
@@ -84,6 +91,16 @@ def test_a_file_of_one_record_is_read_as_an_image_too(tmp_path):
     write_records(path, [record(), record(1)])
     with pytest.raises(DataRejected, match="several records"):
         read_chip(path, Limits())
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_a_model_can_read_each_record_by_itself(tmp_path, count):
+    write_records(tmp_path / "a.tfrecord.gz", [record(seed) for seed in range(count)])
+    manifest = load_manifest(tmp_path)
+    for number, sample in enumerate(manifest.samples):
+        chip = read_chip(source_of(manifest, sample), Limits())
+        assert chip.sha256 == sample.sha256
+        assert chip.bands == pytest.approx(counts(number) / 10_000)
 
 
 def test_float_lists_may_be_unpacked():
