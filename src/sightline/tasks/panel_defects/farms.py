@@ -157,7 +157,8 @@ def load_manifest(root: Path) -> Manifest:
     """List the set in `root` (`data/<task>/<set>`).
 
     The group is the place (see `places`), the stratum `farm` or `empty`. The digests are those of the files, or of
-    what `source_of` gives and of the label where a file holds several records. What was found is kept for as long as the process lives.
+    what `source_of` gives and of the label where a file holds several records. What was found is kept
+    for as long as the process lives.
 
     Raises:
         DataMissing: neither layout is found below `root`.
