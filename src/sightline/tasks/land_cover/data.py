@@ -61,6 +61,8 @@ def read_label_table(path: Path) -> dict[str, list[Row]]:
     except (OSError, ValueError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataRejected(f"this is no table ({reason})", where=path, way_out=_COPY_AGAIN) from error
+    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for an index
+        raise DataRejected("a row has more fields than the header", where=path, way_out=_COPY_AGAIN)
     if list(table.columns) != _COLUMNS:
         shown = ", ".join(str(name) for name in table.columns[:4])
         raise DataRejected(f"its columns are {shown}, not {', '.join(_COLUMNS)}", where=path, way_out=_COPY_AGAIN)
@@ -195,13 +197,11 @@ def _load_sample(name: str, layout: _Layout) -> Sample:
     image, (table, rows) = layout.images[name][0], layout.labels[name][0]
     grids = layout.grids.get(name, [])
     files = {"image": image, "labels": table} | ({"grid": grids[0][0]} if grids else {})
-    shares = np.zeros(len(CLASSES))
     figures: dict[str, float] = {}
     problem = ""
     try:
         _require_one(name, layout)
         shapes = read_shapes(labels_of(rows, f"{table}: {name}"), f"{table}: {name}")
-        shares = area_shares(shapes, grids[0][1])
         figures = sample_figures(read_tile(image, Limits()), shapes, grids[0][1])
     except DataError as error:
         problem = str(error).replace(f"{layout.root}/", "")
@@ -212,7 +212,7 @@ def _load_sample(name: str, layout: _Layout) -> Sample:
         sha256=sha256_file(image),
         labels_sha256=_labels_digest(rows, [grid for _, grid in grids]),
         group=region_of(name),
-        stratum=_stratum(shares),
+        stratum=_stratum(figures),
         problem=problem,
         figures=figures,
     )
@@ -249,11 +249,11 @@ def region_of(name: str) -> str:
     return SAME_PLACE.get(region, region)
 
 
-def _stratum(shares: NDArray[np.float64]) -> str:
+def _stratum(figures: Mapping[str, float]) -> str:
     """What a split balances: waterways are in few images, and who has buildings has most of the other classes."""
-    if shares[CLASSES.index("waterways")] > 0:
+    if figures.get("share_waterways"):
         return "waterway"
-    return "settled" if shares[CLASSES.index("buildings")] > 0 else "open"
+    return "settled" if figures.get("share_buildings") else "open"
 
 
 def sample_figures(tile: Tile, shapes: Mapping[int, Shapes], grid: Grid) -> dict[str, float]:
@@ -264,7 +264,7 @@ def sample_figures(tile: Tile, shapes: Mapping[int, Shapes], grid: Grid) -> dict
     """
     bands, height, width = tile.bands.shape
     polygons = [polygon for one in shapes.values() for polygon in one.polygons]
-    shares = area_shares(shapes, grid)
+    shares = area_shares(shapes, (height, width), grid)
     return {
         "bands": float(bands),
         "width": float(width),
@@ -274,13 +274,15 @@ def sample_figures(tile: Tile, shapes: Mapping[int, Shapes], grid: Grid) -> dict
         "no_data": tile.statistics["no_data"],
         "polygons": float(len(polygons)),
         "repaired": float(sum(one.repaired for one in shapes.values())),
-        "overhang": _overhang([polygon.bounds for polygon in polygons], grid),
+        "overhang": _overhang([polygon.bounds for polygon in polygons], (height, width), grid),
         **{f"share_{name}": float(share) for name, share in zip(CLASSES, shares, strict=True)},
     }
 
 
-def _overhang(bounds: list[tuple[float, float, float, float]], grid: Grid) -> float:
+def _overhang(bounds: list[tuple[float, float, float, float]], size: tuple[int, int], grid: Grid) -> float:
     if not bounds:
         return 0.0
-    sides = np.array(bounds) / (grid.x_max, grid.y_min, grid.x_max, grid.y_min)  # the tile is 0 .. 1, y down
+    right, down = grid.pixel_units(size)
+    x, y = right / size[1], down / size[0]
+    sides = np.array(bounds) * (x, y, x, y)  # the tile is 0 .. 1
     return float(max(0.0, -sides.min(), sides.max() - 1))

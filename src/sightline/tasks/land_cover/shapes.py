@@ -53,7 +53,8 @@ def read_wkt(text: str, where: str) -> Shapes:
     import shapely
 
     try:
-        geometry = shapely.from_wkt(text)
+        with np.errstate(over="ignore", invalid="ignore"):  # what is not finite is told below
+            geometry = shapely.from_wkt(text)
     except (shapely.GEOSException, TypeError) as error:
         shown = text if len(text) < 40 else f"{text[:40]}..."
         raise DataRejected(f"this is not WKT: {shown!r}", where=where, way_out=_EXPORT) from error
@@ -134,8 +135,8 @@ def wkt_of(mask: NDArray[np.bool_], grid: Grid, least_area_px: float = 0) -> str
     return str(shapely.to_wkt(in_grid, rounding_precision=_DECIMALS, trim=True))
 
 
-def area_shares(shapes: Mapping[int, Shapes], grid: Grid) -> NDArray[np.float64]:
-    """(10,) area of each class over that of the tile; what lies twice in a class counts twice."""
-    tile = grid.x_max * -grid.y_min
+def area_shares(shapes: Mapping[int, Shapes], size: tuple[int, int], grid: Grid) -> NDArray[np.float64]:
+    """(10,) area of each class over that of a tile of `size` (h, w); what lies twice in a class counts twice."""
+    right, down = grid.pixel_units(size)
     areas = [sum(polygon.area for polygon in shapes[kind].polygons) for kind in range(1, len(CLASSES) + 1)]
-    return np.array(areas, dtype=np.float64) / tile
+    return np.array(areas, dtype=np.float64) * (right * -down / (size[0] * size[1]))
