@@ -86,6 +86,7 @@ def test_records_that_were_written_are_read_back(examples):
     assert [{name: values.tolist() for name, values in one.items()} for one in found] == examples
 
 
+@settings(deadline=None)
 @given(st.lists(floats, min_size=1, max_size=3), st.data())
 def test_a_flipped_bit_is_always_found(lists, data):
     whole = bytearray(b"".join(frame(example({"B1": np.array(values, np.float32)})) for values in lists))
@@ -95,12 +96,14 @@ def test_a_flipped_bit_is_always_found(lists, data):
         list(read_records(bytes(whole), "x"))
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=80))
 def test_any_bytes_are_an_example_or_refused(data):
     with suppress(DataRejected):
         assert all(values.dtype == np.float32 for values in read_example(data, "x").values())
 
 
+@settings(deadline=None)
 @given(st.integers(1, 12), st.data())
 def test_groups_do_not_depend_on_the_order(count, data):
     order = data.draw(st.permutations(range(count)))
