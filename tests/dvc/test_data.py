@@ -13,7 +13,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import replace
-from hashlib import sha256
+from hashlib import md5, sha256
 from pathlib import Path
 
 import pytest
@@ -27,8 +27,11 @@ from sightline.task import RemoteFile, Upstream
 from tests.dvc.site import ROOT
 from tests.toy import Silent, ToyTask, toy_project, write_set
 from tests.unit.test_downloads import Answer, Server
+from tests.unit.test_kaggle import Kaggle, kaggle, zipped
 
 pytestmark = pytest.mark.slow
+
+__all__ = ["kaggle"]  # a fixture of another file
 
 GIT = ("git", "-c", "user.name=T", "-c", "user.email=t@example.org")
 
@@ -399,3 +402,24 @@ def test_published_archives_are_downloaded_unpacked_and_added(project: Project, 
         assert len(server.asked) == 1
     finally:
         server.close()
+
+
+def test_a_competition_is_downloaded_unpacked_and_added(
+    project: Project, mine: Path, kaggle: Kaggle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Archives in archives, as Kaggle keeps them; the second time its cache answers."""
+    monkeypatch.setenv("KAGGLE_API_TOKEN", "a-token")
+    inner = zipped({f"{path.name}": path.read_bytes() for path in mine.iterdir()})
+    kaggle.bundle = zipped({"published.zip": inner, "__MACOSX/._published.zip": b"junk"})
+    kaggle.md5 = md5(kaggle.bundle).digest()
+    kaggle.stored_as = "set.zip"
+    task = ToyTask(project.params)  # type: ignore[arg-type]
+    task.upstream = Upstream("competition", "a-competition", "by its rules", names=("set.zip",))  # type: ignore[assignment]
+    published = replace(project, task=task)
+    said = data.fetch(published, Silent())
+    assert "Added 6 samples to the set real" in said
+    assert said.endswith("Source: a-competition. Licence: by its rules.")
+    assert "Added 0 samples" in data.fetch(published, Silent())
+    kaggle.status = 403
+    with pytest.raises(DataMissing, match="rules of the competition"):
+        data.fetch(published, Silent())
