@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Card, Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, TrainingData
+from sightline.task import Card, Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData
 
 from .data import load, write_sample
 from .model import Threshold, feature, restore

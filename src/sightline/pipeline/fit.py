@@ -20,8 +20,8 @@ from sightline.errors import BackendError, DataRejected, ParamsError
 from sightline.files import sha256_files, write_json
 from sightline.pipeline.project import Project
 from sightline.progress import Bars, Recording, read_history
-from sightline.tasks import SOURCES
 from sightline.task import Manifest, Model, Report, Sample, TrainingData
+from sightline.tasks import SOURCES
 
 Live = Callable[[int, dict[str, float]], None]
 """Told of each step's figures while training goes on (MLflow listens)."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -69,14 +68,3 @@ class Segmenter:
         for top, rows in blend(read, predict, height, width, self._classes, self._tiling):
             whole[:, top : top + rows.shape[1]] = rows
         return Segmented(whole, np.mean(seen, axis=0, dtype=np.float64).astype(np.float32))
-
-
-def scaled(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
-    """A picture (h, w, bands) or (h, w) in another size: means over areas when made smaller, else bilinear."""
-    import cv2
-
-    if picture.shape[:2] == (height, width):
-        return picture
-    smaller = height * width < picture.shape[0] * picture.shape[1]
-    made = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    return made if picture.ndim == made.ndim else made[..., None]

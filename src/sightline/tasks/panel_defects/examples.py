@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
-from sightline.segmentation.session import scaled
+from sightline.segmentation.scaling import scaled, scaled_mask
 from sightline.task import Manifest, Report, Sample
 from sightline.tasks.panel_defects.domain import Domain
 
@@ -80,12 +80,3 @@ def _write(domain: Domain, data: Manifest, scale: float, folder: Path, report: R
             report.progress(number, len(samples), f"picture {number}/{len(samples)}")
     index = {"dtype": kind, "bands": domain.bands, "sizes": sizes, "strata": [sample.stratum for sample in samples]}
     write_json(folder / "index.json", index)
-
-
-def scaled_mask(mask: Mask, height: int, width: int) -> Mask:
-    """Classes (h, w) in another size: of the nearest pixel."""
-    import cv2
-
-    if mask.shape == (height, width):
-        return np.ascontiguousarray(mask)
-    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from sightline.errors import ModelRejected
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson, polygons_of
-from sightline.segmentation.session import Segmented, Segmenter, scaled
+from sightline.segmentation.scaling import scaled
+from sightline.segmentation.session import Segmented, Segmenter
 from sightline.task import Card, Json, Limits, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import Domain, domain_of

@@ -52,7 +52,9 @@ def train_model(
     """
     if not any(usable(sample) for sample in data.train.samples):
         raise DataRejected(
-            "no labelled picture is left to train on", where=data.train.root, way_out="Add pictures, or mend the listed."
+            "no labelled picture is left to train on",
+            where=data.train.root,
+            way_out="Add pictures, or mend the listed.",
         )
     start = _start(data, domain)
     examples = store_examples(domain, data.train, params.input.scale, work / "examples" / "train", report)
@@ -63,7 +65,9 @@ def train_model(
         files, found = _fit_pixels(fitted, report)
         recipe = Recipe("pixels", params.input, normalisation, found, params.pixels.sigmas_px)
     else:
-        validation = store_examples(domain, data.validation, params.input.scale, work / "examples" / "validation", report)
+        validation = store_examples(
+            domain, data.validation, params.input.scale, work / "examples" / "validation", report
+        )
         files = _fit_network(candidate, fitted, validation, start, work / candidate, report)
         recipe = Recipe("network", params.input, normalisation, tuple(range(len(domain.classes))))
     provenance: dict[str, Json] = {

@@ -239,7 +239,9 @@ def draw_labels(picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]
 
     drawn = np.ascontiguousarray(picture).copy()
     for kind in (0, 1):
-        polygons = [np.rint(p).astype(np.int32) for p, c in zip(labels.polygons, labels.classes, strict=True) if c == kind]
+        polygons = [
+            np.rint(p).astype(np.int32) for p, c in zip(labels.polygons, labels.classes, strict=True) if c == kind
+        ]
         cv2.polylines(drawn, polygons, True, *(((255, 0, 0), 2) if kind else ((0, 255, 0), 1)))
     return np.asarray(drawn, dtype=np.uint8)
 

@@ -1,0 +1,28 @@
+"""Pictures and masks in another size."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def scaled(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """A picture (h, w, bands) or (h, w) in another size: means over areas when made smaller, else bilinear."""
+    import cv2
+
+    if picture.shape[:2] == (height, width):
+        return picture
+    smaller = height * width < picture.shape[0] * picture.shape[1]
+    made = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
+    return made if picture.ndim == made.ndim else made[..., None]
+
+
+def scaled_mask(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Classes (h, w) in another size: of the nearest pixel."""
+    import cv2
+
+    if mask.shape == (height, width):
+        return np.ascontiguousarray(mask)
+    return np.asarray(cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT), dtype=np.uint8)
