@@ -68,7 +68,7 @@ class TrainParams(Frozen):
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     pixels: PixelParams = PixelParams()
     weights: dict[str, str] = Field(default={}, description="encoder -> a .safetensors file to start from")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = {}
+    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default={})
 
     @model_validator(mode="after")
     def _weights_have_digests(self) -> TrainParams:

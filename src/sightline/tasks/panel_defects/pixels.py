@@ -22,7 +22,7 @@ def pixel_features(bands: Floats, sigmas_px: Sequence[float]) -> Floats:
     """
     import cv2
 
-    count, height, width = bands.shape
+    height, width = bands.shape[1:]
     columns: list[NDArray[Any]] = [*bands]
     grey = bands.mean(axis=0)
     for sigma in sigmas_px:
