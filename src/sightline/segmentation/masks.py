@@ -32,12 +32,23 @@ def polygons_of(mask: Mask, least_area_px: float = 0.0) -> list[Polygon]:
         mask: (h, w).
         least_area_px: smaller patches are left out, smaller holes filled (a hole is measured with what lies in it).
     """
+    pixels = np.ascontiguousarray(mask, dtype=np.uint8)
+    return traced(pixels, pixels.view(bool), least_area_px)
+
+
+def traced(pixels: Any, mask: Any, least_area_px: float = 0.0) -> list[Polygon]:
+    """As `polygons_of`, also of a mask on disk, of which rasterio then holds a few rows only.
+
+    Args:
+        pixels: (h, w) uint8 of 0 and 1, or such a band of an open dataset (`rasterio.band`).
+        mask: the same again; what is 0 in it is not looked at.
+        least_area_px: see `polygons_of`.
+    """
     from rasterio.features import shapes
     from shapely import Polygon
 
     found = []
-    pixels = np.ascontiguousarray(mask, dtype=np.uint8)
-    for geometry, _ in shapes(pixels, mask=pixels.view(bool), connectivity=4):
+    for geometry, _ in shapes(pixels, mask=mask, connectivity=4):
         shell, *holes = geometry["coordinates"]
         polygon = Polygon(shell, holes)
         if polygon.area < least_area_px:

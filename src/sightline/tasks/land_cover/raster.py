@@ -88,6 +88,16 @@ class _Pages:
         return values
 
 
+def scene_size(path: Path) -> tuple[int, int]:
+    """(h, w) pixels of a raster of eight bands, by its headers alone.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: `open_scene` would refuse it at once.
+    """
+    return _look(path, str(path))[1]
+
+
 @contextmanager
 def open_scene(path: Path) -> Iterator[Scene]:
     """Open a raster of eight bands, checked once from end to end at bounded memory.

@@ -37,6 +37,7 @@ class Tile:
         sha256: of the file's bytes.
         statistics: figures of the input as it came in, for drift (see `tile_statistics`).
         name: the file's name or what the caller called it, for messages.
+        gsd_m: metres a pixel, where the user told it.
     """
 
     bands: Bands
@@ -44,6 +45,7 @@ class Tile:
     sha256: str
     statistics: Mapping[str, float] = field(repr=False)
     name: str = ""
+    gsd_m: float | None = None
 
 
 def read_tile(source: Path | bytes, limits: Limits, where: str = "") -> Tile:

@@ -1,0 +1,337 @@
+"""A trained model of this task: reading, predicting, drawing, saving and restoring. Needs no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ModelRejected, RequestError
+from sightline.saved import AGAIN, digests, read_saved, write_saved
+from sightline.segmentation.masks import geojson, polygons_of
+from sightline.segmentation.session import Segmented, Segmenter
+from sightline.segmentation.tiling import Read, Tiling, blend
+from sightline.task import Card, Json, Limits, Prediction
+from sightline.tasks.land_cover.augment import Channels
+from sightline.tasks.land_cover.bands import Bands, picture, without_data
+from sightline.tasks.land_cover.bits import Bits, pack, plane
+from sightline.tasks.land_cover.params import InputParams
+from sightline.tasks.land_cover.rules import Rule, Rules, rule_features
+from sightline.tasks.land_cover.scan import SceneFile, is_large, read_scene, scan
+from sightline.tasks.land_cover.shapes import CLASSES
+from sightline.tasks.land_cover.thresholds import Cutoffs
+from sightline.tasks.land_cover.tile import FORMATS, Tile, read_tile
+
+if TYPE_CHECKING:
+    from shapely import Polygon
+
+NAME = "land_cover"
+GRAPH = "model.onnx"
+WEIGHTS = "network.safetensors"
+Method = Literal["network", "rules"]
+FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "rules": set()}
+
+CONDITIONS = {"gsd_m": "metres a pixel of the image; areas in square metres need it"}
+"""What a user may tell of a tile."""
+
+COLOURS = (
+    *((220, 50, 47), (180, 120, 180), (120, 120, 120), (200, 160, 90), (20, 110, 40)),
+    *((170, 215, 120), (30, 90, 220), (60, 180, 235), (255, 140, 0), (255, 220, 0)),
+)
+"""(r, g, b) of CLASSES."""
+
+_PAINTED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9)
+"""CLASSES from the lowest to the topmost in pictures: what is small lies on what is large."""
+
+_EMPTY_COLOUR = (245, 245, 245)
+_GSD_M = (0.05, 100.0)
+
+Source = Tile | SceneFile
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that turns bands into probabilities; kept in the card's `preprocessing`.
+
+    Attributes:
+        method: a network, or rules alone.
+        channels: of the network; nothing in it for rules.
+        rules: classes that are answered by a rule, also in a network's answer.
+    """
+
+    method: Method
+    input: InputParams
+    channels: Channels
+    rules: Rules
+
+    def document(self) -> dict[str, Json]:
+        """As JSON, for the card."""
+        return {
+            "method": self.method,
+            "input": self.input.model_dump(mode="json"),
+            "mean": list(self.channels.mean),
+            "spread": list(self.channels.spread),
+            "rules": {CLASSES[index]: rule.document() for index, rule in sorted(self.rules.items())},
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Json]) -> Recipe:
+        """Read what `document` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it does not fit.
+        """
+        if document["method"] not in FILES:
+            raise ValueError(f"method {document['method']!r}")
+        mean, spread = (tuple(float(value) for value in document[name]) for name in ("mean", "spread"))
+        return cls(
+            method=document["method"],
+            input=InputParams.model_validate(document["input"]),
+            channels=Channels(mean, spread),
+            rules={CLASSES.index(name): Rule.from_document(rule) for name, rule in document["rules"].items()},
+        )
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was found: the masks as bits (h, w), each class's polygons in pixels, and the embedding."""
+
+    bits: Bits
+    polygons: Sequence[Sequence[Polygon]]
+    embedding: NDArray[np.float32]
+
+
+@dataclass
+class LandCoverModel:
+    """See `sightline.task.Model`.
+
+    Attributes:
+        card: as saved; its `files` lists the weights.
+        files: name -> content of the weights; none for rules.
+        threads: of the ONNX session; None: see `graphs.open_session`.
+    """
+
+    card: Card
+    files: Mapping[str, bytes] = field(repr=False)
+    threads: int | None = None
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """From the card."""
+        return Recipe.from_document(self.card.preprocessing)
+
+    @cached_property
+    def cutoffs(self) -> Cutoffs:
+        """From the card."""
+        return Cutoffs.from_document(self.card.thresholds)
+
+    @cached_property
+    def _network(self) -> Segmenter:
+        """The session, opened at the first answer."""
+        taken = self.recipe.input
+        return Segmenter(self.files[GRAPH], taken.window_px, taken.overlap_px, self.threads)
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def read(self, source: Path | bytes, limits: Limits) -> Source:
+        """Decode a tile; a file beyond the limits is only checked, and read when it is answered.
+
+        Raises:
+            DataMissing: the file is not there.
+            DataRejected: see `tile.read_tile` and `scan.read_scene`.
+        """
+        if isinstance(source, Path) and is_large(source, limits):
+            return read_scene(source)
+        return read_tile(source, limits)
+
+    def under(self, source: Source, conditions: Mapping[str, float]) -> Source:
+        """The input with its ground sampling distance: see `sightline.task.Conditioned`."""
+        gsd_m = conditions["gsd_m"]
+        low, high = _GSD_M
+        if not low <= gsd_m <= high:
+            raise RequestError(
+                f"{gsd_m:g} m is no pixel of such an image",
+                where="gsd_m",
+                way_out=f"Give {low:g} to {high:g}.",
+                status=422,
+            )
+        return replace(source, gsd_m=gsd_m)
+
+    # --------------------------------------------------------------------------------------------- predicting
+
+    def strips(
+        self, read: Read, size: tuple[int, int], embeddings: list[NDArray[np.float32]]
+    ) -> Iterator[tuple[int, NDArray[np.float32]]]:
+        """The probabilities (10, rows, w) of what `read` gives, from the top; adds each window's embedding."""
+        taken = self.recipe.input
+        tiling = Tiling(window_px=taken.window_px, overlap_px=taken.overlap_px, batch=1)
+
+        def predict(windows: Bands) -> NDArray[np.float32]:
+            found = [self._window(window) for window in windows]
+            embeddings.extend(one.embedding for one in found)
+            return np.stack([one.probabilities for one in found])
+
+        return blend(read, predict, *size, len(CLASSES), tiling)
+
+    def _window(self, bands: Bands) -> Segmented:
+        """(8, window, window) -> (10, window, window); nothing where there are no data."""
+        features = rule_features(bands)
+        if self.recipe.method == "network":
+            answered, embeddings = self._network.run(self.recipe.channels(bands)[None])
+            probabilities, embedding = answered[0], embeddings[0]
+        else:
+            probabilities = np.zeros((len(CLASSES), *bands.shape[1:]), dtype=np.float32)
+            embedding = np.concatenate([features.mean(axis=(1, 2)), features.std(axis=(1, 2))])
+        for index, rule in self.recipe.rules.items():
+            probabilities[index] = rule(features)
+        probabilities[:, without_data(bands)] = 0
+        return Segmented(probabilities, embedding)
+
+    def segment(self, bands: Bands) -> Segmented:
+        """Probabilities of a tile (8, h, w) in 0 .. 1."""
+        embeddings: list[NDArray[np.float32]] = []
+        size = bands.shape[1], bands.shape[2]
+        probabilities = np.empty((len(CLASSES), *size), dtype=np.float32)
+        for top, rows in self.strips(_part_of(bands), size, embeddings):
+            probabilities[:, top : top + rows.shape[1]] = rows
+        return Segmented(probabilities, _mean(embeddings))
+
+    def predict(self, batch: Sequence[Source]) -> list[Prediction]:
+        """Answer tiles and scenes, each by itself: no answer depends on another."""
+        return [self.answer(source, self._find(source)) for source in batch]
+
+    def _find(self, source: Source) -> Answer:
+        if isinstance(source, Tile):
+            found = self.segment(source.bands)
+            return self.answer_of(self.cutoffs.masks(found.probabilities), found.embedding)
+        with TemporaryDirectory(prefix="sightline-scan-") as folder:
+            return self.scan(source, Path(folder) / "mask.tif")
+
+    def scan(self, scene: SceneFile, target: Path) -> Answer:
+        """Answer a scene by way of its mask in a file, which stays: see `scan.scan`."""
+        import tifffile
+
+        embeddings: list[NDArray[np.float32]] = []
+        polygons = scan(scene, lambda read, size: self.strips(read, size, embeddings), self.cutoffs, target)
+        return Answer(tifffile.imread(target), polygons, _mean(embeddings))
+
+    def answer_of(self, masks: NDArray[np.bool_], embedding: NDArray[np.float32]) -> Answer:
+        """From masks (10, h, w)."""
+        return Answer(pack(masks), [polygons_of(mask) for mask in masks], embedding)
+
+    def answer(self, source: Source, found: Answer) -> Prediction:
+        """The prediction of one input."""
+        import shapely
+
+        height, width = found.bits.shape
+        areas = [round(sum(polygon.area for polygon in polygons)) for polygons in found.polygons]
+        square_m = None if source.gsd_m is None else source.gsd_m**2
+        document: dict[str, Json] = {
+            "image": {"width": width, "height": height, "sha256": source.sha256},
+            "gsd_m": source.gsd_m,
+            "classes": {
+                name: {
+                    "share": round(area / found.bits.size, 8),
+                    "area_px": area,
+                    "area_m2": None if square_m is None else round(area * square_m, 2),
+                    "polygons": len(polygons),
+                }
+                for name, area, polygons in zip(CLASSES, areas, found.polygons, strict=True)
+            },
+        }
+        row: dict[str, float | int | str] = {f"input_{name}": value for name, value in source.statistics.items()}
+        row |= {f"output_share_{name}": area / found.bits.size for name, area in zip(CLASSES, areas, strict=True)}
+        row["output_polygons"] = sum(len(polygons) for polygons in found.polygons)
+        wkt = {
+            name: shapely.to_wkt(shapely.MultiPolygon(list(polygons)), rounding_precision=0, trim=True)
+            for name, polygons in zip(CLASSES, found.polygons, strict=True)
+        }
+        exports = {"wkt.json": wkt, "geojson": _features(found, square_m)}
+        return Prediction(row, found.embedding, document, exports, {"mask": found.bits})
+
+    # ------------------------------------------------------------------------------------------------ drawing
+
+    def draw(self, source: Source, prediction: Prediction) -> NDArray[np.uint8]:
+        """The picture, and beside it the classes in colour; scenes are made smaller."""
+        step, bands = (1, source.bands) if isinstance(source, Tile) else source.reduced()
+        mask: Bits = np.asarray(prediction.rasters["mask"][::step, ::step], dtype=np.uint16)
+        return np.concatenate([picture(bands), coloured(mask)], axis=1)
+
+    def save(self, directory: Path) -> None:
+        """Write the weights and the card into an empty directory."""
+        write_saved(directory, self.card, self.files)
+
+
+def coloured(bits: Bits) -> NDArray[np.uint8]:
+    """(h, w, 3): the classes in their colours, small ones above large ones."""
+    painted = np.full((*bits.shape, 3), _EMPTY_COLOUR, dtype=np.uint8)
+    for index in _PAINTED:
+        painted[plane(bits, index)] = COLOURS[index]
+    return painted
+
+
+def _features(found: Answer, square_m: float | None) -> dict[str, Json]:
+    """A GeoJSON feature for each polygon, in pixels."""
+    features = []
+    for name, polygons in zip(CLASSES, found.polygons, strict=True):
+        for polygon in polygons:
+            properties: dict[str, Json] = {"class": name, "area_px": round(polygon.area)}
+            if square_m is not None:
+                properties["area_m2"] = round(polygon.area * square_m, 2)
+            features.append((polygon, properties))
+    return geojson(features)
+
+
+def _part_of(bands: Bands) -> Read:
+    return lambda top, left, rows, columns: bands[:, top : top + rows, left : left + columns]
+
+
+def _mean(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+    return np.asarray(np.mean(embeddings, axis=0, dtype=np.float64), dtype=np.float32)
+
+
+# ------------------------------------------------------------------------------------------------------- restore
+
+
+def make_card(
+    candidate: str, recipe: Recipe, cutoffs: Cutoffs, provenance: Mapping[str, Json], files: Mapping[str, bytes]
+) -> Card:
+    """The card of a newly trained model."""
+    return Card(
+        task=NAME,
+        candidate=candidate,
+        classes=CLASSES,
+        formats=FORMATS,
+        preprocessing=recipe.document(),
+        thresholds=cutoffs.document(),
+        provenance=dict(provenance),
+        files=digests(files),
+        conditions=CONDITIONS,
+    )
+
+
+def restore_model(directory: Path) -> LandCoverModel:
+    """Read a saved model.
+
+    Raises:
+        ModelMissing: there is no card.
+        ModelRejected: the card or a file is not what was saved.
+    """
+    card, files = read_saved(directory, *FILES.values())
+    path = directory / "card.json"
+    if card.task != NAME or card.classes != CLASSES:
+        raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
+    try:
+        recipe = Recipe.from_document(card.preprocessing)
+        Cutoffs.from_document(card.thresholds)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
+    if FILES[recipe.method] != set(files):
+        raise ModelRejected(f"it lacks files of a {recipe.method}", where=path, way_out=AGAIN)
+    return LandCoverModel(card, files)

@@ -1,0 +1,113 @@
+"""The task `land_cover`: see `sightline.task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ParamsError
+from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
+from sightline.tasks.land_cover import metrics
+from sightline.tasks.land_cover.bands import BANDS, picture
+from sightline.tasks.land_cover.bits import pack
+from sightline.tasks.land_cover.data import UPSTREAM, load_manifest, read_mask
+from sightline.tasks.land_cover.model import LandCoverModel, coloured, restore_model
+from sightline.tasks.land_cover.params import Params
+from sightline.tasks.land_cover.sample import write_sample
+from sightline.tasks.land_cover.tile import read_tile
+
+
+class LandCover:
+    """Ten overlapping classes in tiles of eight bands."""
+
+    name = "land_cover"
+    upstream: Upstream | None = UPSTREAM
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self.candidates: tuple[str, ...] = params.candidates
+        self._pooled: tuple[Rows, metrics.Pool] | None = None
+
+    def sample(self, root: Path, report: Report) -> None:
+        """Write the synthetic set."""
+        write_sample(root, self.params.sample, report)
+
+    def load(self, root: Path) -> Manifest:
+        """List the set in `root`."""
+        return load_manifest(root)
+
+    def source(self, data: Manifest, sample: Sample) -> Path:
+        """The sample's file."""
+        return data.path(sample)
+
+    def expectations(self) -> Sequence[Expectation]:
+        """Bands, sizes and level of the tiles, that labels fit their tiles, and that there is something to learn."""
+        gate, bands = self.params.gate, len(BANDS)
+        low, high = gate.side_px
+        return (
+            Expectation("between", "tiles have all bands", "bands", bands, bands),
+            Expectation("between", "tiles have a usable width", "width", low, high),
+            Expectation("between", "tiles have a usable height", "height", low, high),
+            Expectation("between", "tiles are neither dark nor of another scale", "highest", *gate.highest),
+            Expectation("between", "most of a tile has data", "no_data", 0, gate.no_data),
+            Expectation("between", "polygons lie in their tiles", "overhang", 0, gate.overhang),
+            Expectation("mean_between", "some of it is trees, not all", "share_trees", *gate.trees_share_mean),
+        )
+
+    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> LandCoverModel:
+        """Fit one candidate; see `train.train_model`."""
+        from sightline.tasks.land_cover.train import train_model
+
+        if candidate not in self.candidates:
+            known = ", ".join(self.candidates)
+            raise ParamsError(f"there is no candidate {candidate!r}", where=self.name, way_out=f"Known: {known}.")
+        return train_model(candidate, data, self.params.train, self.params.seed, work, report)
+
+    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+        """Compare the model's answers with the labels, a row a tile."""
+        model = _own(model)
+        rows = []
+        for number, sample in enumerate(data.samples, start=1):
+            tile = read_tile(self.source(data, sample), Limits())
+            truth = read_mask(data, sample, (tile.bands.shape[1], tile.bands.shape[2]))
+            found = model.segment(tile.bands)
+            masks = model.cutoffs.masks(found.probabilities)
+            statistics = metrics.tile_counts(truth, masks, found.probabilities)
+            answer = model.answer(tile, model.answer_of(masks, found.embedding))
+            embedding = tuple(round(float(value), 6) for value in answer.embedding)
+            rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
+            report.progress(number, len(data), f"tile {number}/{len(data)}")
+        return rows
+
+    def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
+        """Pooled metrics; see `metrics.Pool.score`."""
+        if self._pooled is None or self._pooled[0] is not rows:
+            # The bootstrap asks a thousand times about the same rows.
+            self._pooled = (rows, metrics.Pool([row.statistics for row in rows]))
+        return self._pooled[1].score(weights)
+
+    def plots(self, rows: Rows) -> Mapping[str, Json]:
+        """The table of classes."""
+        return metrics.plots(rows)
+
+    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+        """The tile, its labels and the model's answer, side by side."""
+        model = _own(model)
+        tile = read_tile(self.source(data, sample), Limits())
+        truth = read_mask(data, sample, (tile.bands.shape[1], tile.bands.shape[2]))
+        found = model.cutoffs.masks(model.segment(tile.bands).probabilities)
+        return np.concatenate([picture(tile.bands), coloured(pack(truth)), coloured(pack(found))], axis=1)
+
+    @staticmethod
+    def restore(directory: Path) -> LandCoverModel:
+        """Read a saved model. Raises ModelMissing or ModelRejected."""
+        return restore_model(directory)
+
+
+def _own(model: Model) -> LandCoverModel:
+    if not isinstance(model, LandCoverModel):
+        raise TypeError(f"a {type(model).__name__} is no model of {LandCover.name}")
+    return model
