@@ -32,8 +32,22 @@ def up(settings: Settings, say: Say) -> None:
     processes.up(settings.state, plan(settings), say)
 
 
+def serve_all(settings: Settings, say: Say) -> None:
+    """Start the endpoints alone, tell their addresses, and stay until interrupted.
+
+    Raises:
+        BackendError: see `processes.up`.
+    """
+    processes.up(settings.state, endpoints(settings), say)
+
+
+def endpoints(settings: Settings, tasks: Sequence[str] = TASKS) -> tuple[Server, ...]:
+    """The endpoint of each task, on consecutive ports."""
+    return tuple(_endpoint(settings, task, settings.endpoint_port + number) for number, task in enumerate(tasks))
+
+
 def plan(settings: Settings, tasks: Sequence[str] = TASKS) -> tuple[Server, ...]:
-    """All servers of a project folder; the endpoints of several tasks get consecutive ports.
+    """All servers of a project folder.
 
     A server that the environment names elsewhere (`SIGHTLINE_MLFLOW_URI`, `PREFECT_API_URL`) is not started here.
     """
@@ -43,8 +57,7 @@ def plan(settings: Settings, tasks: Sequence[str] = TASKS) -> tuple[Server, ...]
     if not os.environ.get("PREFECT_API_URL"):
         servers.append(_prefect(settings))
     servers.append(_flows(settings))
-    servers += [_endpoint(settings, task, settings.endpoint_port + number) for number, task in enumerate(tasks)]
-    return tuple(servers)
+    return (*servers, *endpoints(settings, tasks))
 
 
 def common_environment(settings: Settings) -> dict[str, str]:

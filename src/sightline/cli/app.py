@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sightline.cli.data import data
-from sightline.cli.open import open_task_project, open_version, the_only_task
+from sightline.cli.open import open_task_project, open_version
 from sightline.cli.show import echo, print_json, table, tree
 from sightline.errors import DataRejected, ModelMissing, ParamsError
 
@@ -220,13 +220,16 @@ def watch(task: TaskName, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog="Example: `sightline serve pv_hotspots`")
-def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; may be left out if one.")] = "") -> None:
-    """Serve the champion over HTTP (BentoML) until Ctrl-C. See docs/how-to/serve.md."""
+def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; each one where left out.")] = "") -> None:
+    """Serve champions over HTTP (BentoML) until Ctrl-C, each task on a port of its own. See docs/how-to/serve.md."""
+    from sightline.servers import serve_all
     from sightline.serving import serve_command
     from sightline.settings import load_settings
 
     settings = load_settings()
-    task = task or the_only_task()
+    if not task:
+        serve_all(settings, echo)
+        return
     open_task_project(task)  # a wrong name is told before a server starts
     command, environment = serve_command(settings, task)
     _become(command, environment, settings.root)

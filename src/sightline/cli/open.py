@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.errors import ModelMissing, ParamsError
+from sightline.errors import ModelMissing
 
 if TYPE_CHECKING:
     from sightline.pipeline.project import Project
@@ -19,19 +19,6 @@ def open_task_project(name: str) -> Project:
     from sightline.settings import load_settings
 
     return open_project(name, load_settings())
-
-
-def the_only_task() -> str:
-    """The task that is meant where none is named.
-
-    Raises:
-        ParamsError: there are several.
-    """
-    from sightline.tasks import TASKS
-
-    if len(TASKS) > 1:
-        raise ParamsError("there are several tasks", where="TASK", way_out=f"Name one of {', '.join(TASKS)}.")
-    return TASKS[0]
 
 
 def open_version(ref: str) -> tuple[Project, Tracking, Version]:
