@@ -16,7 +16,7 @@ def scaled(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
         return picture
     smaller = height * width < picture.shape[0] * picture.shape[1]
     made = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
-    return made if picture.ndim == made.ndim else made[..., None]
+    return np.asarray(made if picture.ndim == made.ndim else made[..., None])
 
 
 def scaled_mask(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -67,4 +67,4 @@ class Segmenter:
         whole = np.empty((self._classes, height, width), dtype=np.float32)
         for top, rows in blend(read, predict, height, width, self._classes, self._tiling):
             whole[:, top : top + rows.shape[1]] = rows
-        return Segmented(whole, np.mean(seen, axis=0, dtype=np.float64).astype(np.float32))
+        return Segmented(whole, np.asarray(np.mean(seen, axis=0, dtype=np.float64), dtype=np.float32))

@@ -98,8 +98,9 @@ def export_unet(network: Any, bands: int, window_px: int, activation: Literal["s
 
     The number of windows n is free, their side is fixed.
     """
-    import io
+    import tempfile
     import warnings
+    from pathlib import Path
 
     import torch
 
@@ -114,17 +115,16 @@ def export_unet(network: Any, bands: int, window_px: int, activation: Literal["s
             logits, embedding = self.network(image)
             return (logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()), embedding
 
-    buffer = io.BytesIO()
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="sightline-graph-") as folder:
         warnings.simplefilter("ignore")  # the tracer warns of branches that depend on shapes, which are fixed here
         torch.onnx.export(
             Exported().eval(),
             (torch.zeros(2, bands, window_px, window_px),),
-            buffer,
+            str(Path(folder) / "graph.onnx"),
             input_names=["image"],
             output_names=["probabilities", "embedding"],
             dynamic_axes={name: {0: "n"} for name in ("image", "probabilities", "embedding")},
             opset_version=17,
             dynamo=False,
         )
-    return buffer.getvalue()
+        return (Path(folder) / "graph.onnx").read_bytes()

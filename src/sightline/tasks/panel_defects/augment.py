@@ -37,7 +37,8 @@ class Normalisation:
 
     def __call__(self, pixels: NDArray[Any]) -> Floats:
         """(h, w, bands) -> the same, normalised."""
-        return np.asarray((pixels - np.float32(self.mean)) / np.float32(self.spread), dtype=np.float32)
+        mean, spread = (np.array(values, dtype=np.float32) for values in (self.mean, self.spread))
+        return np.asarray((pixels - mean) / spread, dtype=np.float32)
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,7 @@ class PvHotspots:
 
     def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a frame."""
-        if not isinstance(model, HotspotModel):
-            raise TypeError(f"a {type(model).__name__} is no model of {NAME}")
+        model = _own(model)
         rows = []
         for number, sample in enumerate(data.samples, start=1):
             thermogram = model.read(data.path(sample), Limits())
@@ -101,6 +100,7 @@ class PvHotspots:
 
     def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The labelled modules, and beside them the model's answer."""
+        model = _own(model)
         thermogram = model.read(data.path(sample), Limits())
         height, width = thermogram.level.shape
         labels = read_labels(data.path(sample, "labels"), width, height)
@@ -111,3 +111,9 @@ class PvHotspots:
     def restore(directory: Path) -> HotspotModel:
         """Read a saved model. Raises ModelMissing or ModelRejected."""
         return restore_model(directory)
+
+
+def _own(model: Model) -> HotspotModel:
+    if not isinstance(model, HotspotModel):
+        raise TypeError(f"a {type(model).__name__} is no model of {NAME}")
+    return model
