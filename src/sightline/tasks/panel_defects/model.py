@@ -179,7 +179,8 @@ class SegmentationModel:
 
     def draw(self, source: Picture, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture, and beside it the same with the classes' colours laid over it."""
-        return np.concatenate([source.display, self.overlay(source, prediction.rasters["mask"].astype(np.uint8))], axis=1)
+        mask = prediction.rasters["mask"].astype(np.uint8)
+        return np.concatenate([source.display, self.overlay(source, mask)], axis=1)
 
     def overlay(self, source: Picture, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture (h, w, 3) with a mask's classes in colour."""
