@@ -24,6 +24,7 @@ from sightline.tasks import TASKS, open_task, params_model
 ROOT = Path(__file__).resolve().parents[2]
 
 _SCHEDULE = {"epochs": 1, "windows": 4, "batch": 2}
+_STEPS = {"steps": 2, "batch": 2, "warmup_steps": 1, "report_every": 1}
 
 TINY: dict[str, dict[str, Any]] = {
     "pv_hotspots": {
@@ -34,7 +35,18 @@ TINY: dict[str, dict[str, Any]] = {
         },
         "train": {"cpu": {"scratch": _SCHEDULE, "continued": _SCHEDULE, "calibration_frames": 2}},
         "evaluate": {"resamples": 100, "pictures": 2},
-    }
+    },
+    "land_cover": {
+        "sample": {"regions": 6, "scenes_per_region": 1, "width_m": 75.0, "height_m": 70.0, "cells_per_px": 2},
+        "train": {
+            "cpu": {
+                "input": {"window_px": 32, "overlap_px": 8},
+                "decoder_channels": [16, 8, 8, 8, 8],
+                "networks": {"unet": {"scratch": _STEPS, "continued": _STEPS}},
+            }
+        },
+        "evaluate": {"resamples": 100, "pictures": 2},
+    },
 }
 """Task -> what differs from its CPU-sized recipe in params.yaml, so that a fit takes seconds. Every task is here."""
 

@@ -165,12 +165,14 @@ def test_an_answer_can_be_logged_sent_and_drawn(trained: list[Trained]) -> None:
         assert (picture.dtype, picture.ndim, picture.shape[2]) == (np.uint8, 3, 3)
 
 
-def test_plots_are_curves_or_matrices(trained: list[Trained]) -> None:
+def test_plots_are_curves_matrices_or_tables(trained: list[Trained]) -> None:
     for one in trained:
         for name, plot in one.task.plots(one.rows).items():
             assert json.dumps(plot, allow_nan=False), name
             if "matrix" in plot:
                 assert {len(row) for row in plot["matrix"]} == {len(plot["matrix"])} == {len(plot["labels"])}
+            elif "columns" in plot:
+                assert {len(row) for row in plot["rows"]} == {len(plot["columns"])}
             else:
                 assert len(plot["x"]) == len(plot["y"])
                 assert plot["xlabel"]
