@@ -11,6 +11,7 @@ from pathlib import Path
 
 from sightline import errors
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError, SightlineError
+from sightline.processes import is_alive
 from sightline.tether import run_tethered
 
 _ERROR_FILE = "SIGHTLINE_ERROR_FILE"
@@ -118,17 +119,7 @@ def users(root: Path, path: Path) -> dict[int, str]:
             if path in (Path(name), *Path(name).parents) or Path(name) in path.parents:
                 for holder in holders if isinstance(holders, list) else [holders]:
                     found[int(holder["pid"])] = f"dvc {holder['cmd'].partition(' ')[2]}".strip()
-    return {number: command for number, command in found.items() if _lives(number)}
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it lives, and is another user's
-        return True
-    return True
+    return {number: command for number, command in found.items() if is_alive(number)}
 
 
 # ------------------------------------------------------------------------------------------- errors through DVC
