@@ -16,10 +16,10 @@ from sightline.tether import run_tethered
 
 SLEEPER = "import os, time; open('pid', 'w').write(str(os.getpid())); time.sleep(120)"
 STARTER = f"""
-import os, sys
-from collections.abc import Callable
+import os, signal, sys
 from pathlib import Path
 from sightline.tether import run_tethered
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background is born deaf to it
 run_tethered([sys.executable, "-c", {SLEEPER!r}], Path.cwd(), os.environ)
 """
 
