@@ -57,6 +57,7 @@ def main() -> None:
     options = _options()
     folder = load_settings().build / "bench"
     images = _images(options.images, options.count)
+    judged = _judge(options.model, options.images)  # first: what is wrong with the images is told before the minutes
     contenders = _contenders(options.model, folder)
     group = Group(folder, lambda line: print(line, file=sys.stderr))
     try:
@@ -79,7 +80,7 @@ def main() -> None:
             for name in SYSTEMS[1:]
         },
         "differences": equality,
-        "judged": _judge(options.model, options.images),
+        "judged": judged,
         "stages_ms": _stages(options.model, images),
     }
     write_json(folder / "endpoint.json", result)

@@ -60,16 +60,16 @@ def validate(name: str) -> None:
     versions.repro(project.settings, f"validate@{name}")
 
 
-@task(task_run_name="train {candidate}", **STEP)
-def train(name: str, candidate: str) -> None:
-    """Train one candidate, unless nothing of it has changed."""
-    versions.repro(load_settings(), f"train@{name}-{candidate}")
+@task(**STEP)
+def train(name: str, candidates: Sequence[str]) -> None:
+    """Train those candidates of which something has changed, one after the other: they share cores and DVC's lock."""
+    versions.repro(load_settings(), *(f"train@{name}-{candidate}" for candidate in candidates))
 
 
-@task(task_run_name="evaluate {candidate}", **STEP)
-def evaluate(name: str, candidate: str) -> None:
-    """Judge one candidate, unless nothing of it has changed."""
-    versions.repro(load_settings(), evaluate_stage(name, candidate))
+@task(**STEP)
+def evaluate(name: str, candidates: Sequence[str]) -> None:
+    """Judge those candidates of which something has changed."""
+    versions.repro(load_settings(), *(evaluate_stage(name, candidate) for candidate in candidates))
 
 
 @task(**STEP)
@@ -114,10 +114,8 @@ def retrain(task: str, reason: Reason = "request", wait_s: float = 0.0) -> Json:
 def _go_through(project: Project, started_s: float) -> Json:
     name, candidates = project.name, project.params.candidates
     validate(name)
-    for candidate in candidates:  # one after the other: they share cores, and DVC's lock
-        train(name, candidate)
-    for candidate in candidates:
-        evaluate(name, candidate)
+    train(name, candidates)
+    evaluate(name, candidates)
     registered = register(name)
     decision = promote(name, registered)
     document = outcome.conclude(project, Tracking(project.settings), registered, decision, started_s)

@@ -63,7 +63,7 @@ def running(state: Path) -> dict[str, str]:
     """The servers, name -> address, that run now with their notes in this folder; empty where none does."""
     try:
         notes = json.loads(_notes(state).read_text(encoding="utf-8"))
-        return {name: note["address"] for name, note in notes["servers"].items() if _alive(int(note["process"]))}
+        return {name: note["address"] for name, note in notes["servers"].items() if is_alive(int(note["process"]))}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
 
@@ -82,7 +82,8 @@ def answers(url: str, timeout_s: float = 2.0) -> bool:
         return False
 
 
-def _alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this number runs, ours or another user's."""
     try:
         os.kill(process, 0)
     except ProcessLookupError:
@@ -139,7 +140,7 @@ def _taken(state: Path, server: Server, error: OSError) -> BackendError:
     if server.name in running(state):
         notes = json.loads(_notes(state).read_text(encoding="utf-8"))
         # Whoever started it stops all of them in order; it may have been killed itself.
-        process = notes["supervisor"] if _alive(notes["supervisor"]) else notes["servers"][server.name]["process"]
+        process = notes["supervisor"] if is_alive(notes["supervisor"]) else notes["servers"][server.name]["process"]
         return BackendError(
             f"the {server.name} server of this folder runs already",
             where=server.address,

@@ -31,7 +31,7 @@ class Settings(BaseSettings):
 
     root: Path = Field(default_factory=lambda: find_root(Path.cwd()), description="the project folder")
     mlflow_uri: str = Field(default="", description="MLflow server; empty: sqlite under mlruns/")
-    dvc_remote: str = Field(default="", description="DVC remote, a folder or s3://bucket/path; empty: none")
+    dvc_remote: str = Field(default="state/remote", description="DVC remote, a folder or s3://bucket/path; empty: none")
     dvc_endpoint_url: str = Field(default="", description="S3 endpoint of the DVC remote, if not Amazon's")
     host: str = Field(default="127.0.0.1", description="address the servers bind to; others need a token")
     token: SecretStr = Field(default=SecretStr(""), description="bearer token the endpoint asks for")

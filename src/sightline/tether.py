@@ -11,8 +11,38 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 GRACE_S = 15.0
+
+
+def run_tethered(command: Sequence[str], folder: Path, environment: Mapping[str, str], *, silent: bool = False) -> int:
+    """Run a command that must not outlive us, however we end; its exit status.
+
+    Args:
+        command: the program and its arguments.
+        folder: it runs in.
+        environment: of it.
+        silent: drop what it prints on standard output; standard error is ours in any case.
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-m", "sightline.tether", *command],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL if silent else None,
+        process_group=0,
+    )
+    assert child.stdin is not None
+    try:
+        return child.wait()
+    except BaseException:
+        child.stdin.close()  # the tether stops the command
+        child.wait()
+        raise
+    finally:
+        child.stdin.close()
 
 
 def main() -> int:

@@ -270,8 +270,15 @@ def test_s3_keeps_what_a_person_set_beside_the_address(project: Project) -> None
 
 
 def test_without_a_remote_it_says_which_setting(project: Project) -> None:
+    none = project.settings.model_copy(update={"dvc_remote": ""})
     with pytest.raises(ParamsError, match="SIGHTLINE_DVC_REMOTE"):
-        data.push(project)
+        data.push(replace(project, settings=none))
+
+
+def test_a_folder_is_the_remote_where_none_is_set(project: Project) -> None:
+    data.sample(project, Silent())
+    assert str(project.settings.root / "state" / "remote") in data.push(project)
+    assert any((project.settings.root / "state" / "remote").rglob("*"))
 
 
 # --------------------------------------------------------------------------------------------------------- inbox

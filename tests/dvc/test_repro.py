@@ -80,6 +80,16 @@ def test_a_stage_runs_once_and_its_key_follows(settings: Settings, capfd: pytest
     assert versions.stage_key(settings, "one") != key
 
 
+def test_several_stages_run_in_the_order_given_and_what_was_made_is_kept(settings: Settings) -> None:
+    stage = "  {}:\n    cmd: echo {} >> order.txt && {} && echo {} > {}.txt\n    outs: [{}.txt]\n"
+    text = "".join(stage.format(n, n, "true" if n != "bad" else "false", n, n, n) for n in ("b", "a", "bad", "after"))
+    (settings.root / "dvc.yaml").write_text(f"stages:\n{text}")
+    with pytest.raises(BackendError, match="the stage b or a or bad or after failed"):
+        versions.repro(settings, "b", "a", "bad", "after")
+    assert (settings.root / "order.txt").read_text().split() == ["b", "a", "bad"]
+    assert versions.status(settings, ["a", "b", "bad"]) == ["bad"]
+
+
 def test_the_stages_own_error_comes_through(settings: Settings) -> None:
     set_kind(settings, "closed")
     with pytest.raises(DataRejected) as caught:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from sightline.cli.show import echo, print_json, table
 from sightline.errors import BackendError
+from sightline.tether import run_tethered
 
 if TYPE_CHECKING:
     from sightline.pipeline.project import Project
@@ -44,7 +44,7 @@ def _run_flow(project: Project) -> dict[str, Json]:
         outcome = Path(folder) / "outcome.json"
         command = [sys.executable, "-m", "flows", "retrain", project.name, "--outcome", str(outcome)]
         environment = {**os.environ, **common_environment(project.settings)}
-        code = subprocess.run(command, cwd=CODE, env=environment, check=False).returncode
+        code = run_tethered(command, CODE, environment)
         if code:
             raise SystemExit(code)  # the flow has told why
         return dict(json.loads(outcome.read_text(encoding="utf-8")))

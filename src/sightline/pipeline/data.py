@@ -209,8 +209,7 @@ def push(project: Project) -> str:
     Raises:
         ParamsError: no remote is set, or it cannot be used.
     """
-    push_all(project.settings)
-    return f"{project.settings.dvc_remote} has what data.dvc and dvc.lock name."
+    return f"{push_all(project.settings)} has what data.dvc and dvc.lock name."
 
 
 def pull(project: Project) -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from sightline import errors
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError, SightlineError
+from sightline.processes import is_alive
+from sightline.tether import run_tethered
 
 _ERROR_FILE = "SIGHTLINE_ERROR_FILE"
 """Names the file in which a failing stage leaves its error: DVC's own exit code is 255 whatever the stage's was."""
@@ -117,24 +119,14 @@ def users(root: Path, path: Path) -> dict[int, str]:
             if path in (Path(name), *Path(name).parents) or Path(name) in path.parents:
                 for holder in holders if isinstance(holders, list) else [holders]:
                     found[int(holder["pid"])] = f"dvc {holder['cmd'].partition(' ')[2]}".strip()
-    return {number: command for number, command in found.items() if _lives(number)}
-
-
-def _lives(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # it lives, and is another user's
-        return True
-    return True
+    return {number: command for number, command in found.items() if is_alive(number)}
 
 
 # ------------------------------------------------------------------------------------------- errors through DVC
 
 
-def run_stage(root: Path, stage: str, error_file: Path, options: Sequence[str] = ()) -> None:
-    """Bring one stage up to date; progress and errors go straight to the terminal.
+def run_stages(root: Path, stages: Sequence[str], error_file: Path, options: Sequence[str] = ()) -> None:
+    """Bring stages up to date; progress and errors go straight to the terminal.
 
     What DVC and the command print on standard output is dropped: DVC's advice on git, and tables that the end of a
     run shows again.
@@ -142,25 +134,9 @@ def run_stage(root: Path, stage: str, error_file: Path, options: Sequence[str] =
     Raises:
         SightlineError: the stage's own error, as it was raised there; else what DVC's failure means.
     """
-    # One stage by itself: plain `dvc repro` would rewrite data.dvc where a task's data are absent.
-    dvc = [sys.executable, "-m", "dvc", "repro", *options, "--single-item", stage]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "sightline.tether", *dvc],  # a stage must not outlive a run that was killed
-        cwd=root,
-        env={**environment(), _ERROR_FILE: str(error_file)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL,
-        process_group=0,
-    )
-    assert child.stdin is not None
-    try:
-        code = child.wait()
-    except BaseException:
-        child.stdin.close()  # the tether stops DVC and the stage
-        child.wait()
-        raise
-    finally:
-        child.stdin.close()
+    # Each stage by itself: plain `dvc repro` would rewrite data.dvc where a task's data are absent.
+    dvc = [sys.executable, "-m", "dvc", "repro", *options, "--single-item", *stages]
+    code = run_tethered(dvc, root, {**environment(), _ERROR_FILE: str(error_file)}, silent=True)
     if code == 0:
         return
     handed = handed_over(error_file)
@@ -168,8 +144,8 @@ def run_stage(root: Path, stage: str, error_file: Path, options: Sequence[str] =
         raise handed
     if users(root, root):
         raise busy(root)
-    call(root, "status", stage)  # dvc.yaml, the pin or the repository may be broken: this says how
-    raise BackendError(f"the stage {stage} failed", where=root, way_out="The lines above say why.")
+    call(root, "status", *stages)  # dvc.yaml, the pin or the repository may be broken: this says how
+    raise BackendError(f"the stage {' or '.join(stages)} failed", where=root, way_out="The lines above say why.")
 
 
 def hand_over(error: SightlineError) -> None:

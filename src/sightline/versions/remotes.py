@@ -12,8 +12,8 @@ from sightline.versions.program import call
 REMOTE = "sightline"
 
 
-def configure_remote(settings: Settings) -> None:
-    """Write the remote of the settings into `.dvc/config.local`, which is not committed.
+def configure_remote(settings: Settings) -> str:
+    """Write the remote of the settings into `.dvc/config.local`, which is not committed; its address.
 
     Credentials are none of our business: S3's come from its own environment variables and files.
 
@@ -33,6 +33,7 @@ def configure_remote(settings: Settings) -> None:
         call(settings.root, "remote", "add", "--local", "--force", "--default", REMOTE, url)
     if settings.dvc_endpoint_url:
         call(settings.root, "remote", "modify", "--local", REMOTE, "endpointurl", settings.dvc_endpoint_url)
+    return url
 
 
 def _knows(root: Path, url: str) -> bool:
@@ -42,15 +43,16 @@ def _knows(root: Path, url: str) -> bool:
     return parser.get(f"'remote \"{REMOTE}\"'", "url", fallback="") == url
 
 
-def push(settings: Settings) -> None:
-    """Send the pinned data and the stages' outputs, as they are now, to the remote.
+def push(settings: Settings) -> str:
+    """Send the pinned data and the stages' outputs, as they are now, to the remote; its address.
 
     Raises:
         ParamsError: no remote is set, or it cannot be used.
         BackendError: it cannot be reached.
     """
-    configure_remote(settings)
+    url = configure_remote(settings)
     call(settings.root, "push", "--remote", REMOTE)
+    return url
 
 
 def pull(settings: Settings, task: str) -> None:

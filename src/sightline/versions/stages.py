@@ -13,20 +13,22 @@ import yaml
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.settings import Settings
-from sightline.versions.program import call, run_stage
+from sightline.versions.program import call, run_stages
 
 
-def repro(settings: Settings, stage: str, *, force: bool = False) -> None:
-    """Bring one stage up to date (`dvc repro -s`); nothing is done where nothing has changed.
+def repro(settings: Settings, *stages: str, force: bool = False) -> None:
+    """Bring stages up to date, in this order (`dvc repro -s`); nothing is done where nothing has changed.
 
-    `force` runs it even so.
+    One call for several stages: DVC takes seconds to start. What a stage made is kept where a later one fails.
+
+    `force` runs them even so.
 
     Raises:
         SightlineError: what the stage's command raised (a failed gate: DataRejected).
         BackendError: another run is going on, or DVC failed.
     """
     with tempfile.TemporaryDirectory(prefix="sightline-stage-") as folder:
-        run_stage(settings.root, stage, Path(folder) / "error.json", ["--force"] if force else [])
+        run_stages(settings.root, stages, Path(folder) / "error.json", ["--force"] if force else [])
 
 
 def status(settings: Settings, stages: Sequence[str]) -> list[str]:

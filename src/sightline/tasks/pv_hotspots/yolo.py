@@ -12,6 +12,7 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
@@ -162,6 +163,15 @@ def _trainer_class() -> type[Any]:  # noqa: C901 - the classes derive from libra
     class Loader(torch.utils.data.DataLoader[Any]):
         def reset(self) -> None:
             """Ultralytics asks for it when mosaic ends; epochs are told apart by `Windows.epoch`."""
+
+        def __iter__(self) -> Any:
+            """Each batch of an epoch; the next one is made while the network works on this one."""
+            batches = super().__iter__()
+            with ThreadPoolExecutor(1, thread_name_prefix="windows") as maker:
+                coming = maker.submit(next, batches, None)
+                while (ready := coming.result()) is not None:
+                    coming = maker.submit(next, batches, None)
+                    yield ready
 
     class Trainer(DetectionTrainer):  # type: ignore[misc]
         """ultralytics' trainer on windows in memory, without its validation (the platform judges)."""
