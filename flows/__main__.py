@@ -1,7 +1,8 @@
-"""One run of a flow, now and here: `python -m flows retrain TASK`, `python -m flows monitor TASK`.
+"""Runs of a flow, now and here: `python -m flows retrain TASK..`, `python -m flows monitor TASK..`.
 
 Uses the Prefect server that runs for this folder, else a temporary one on the same database, so that the UI shows
-the run later. Progress goes to stderr; the outcome is written as JSON to `--outcome`.
+the runs later. Progress goes to stderr; the outcomes are written as JSON, by task, to `--outcome`. Several tasks are
+run one after the other; the first that fails ends it.
 """
 
 from __future__ import annotations
@@ -29,16 +30,16 @@ def main(words: list[str] | None = None) -> None:
     flows = parser.add_subparsers(dest="flow", required=True)
     for name in ("retrain", "monitor"):
         one = flows.add_parser(name)
-        one.add_argument("task")
-        one.add_argument("--outcome", type=Path, help="write the outcome here, as JSON")
+        one.add_argument("tasks", metavar="TASK", nargs="+")
+        one.add_argument("--outcome", type=Path, help="write the outcomes here, as JSON")
         if name == "retrain":
             one.add_argument("--reason", choices=("request", "schedule", "drift", "labels"), default="request")
             one.add_argument("--wait-s", type=float, default=0.0, help="how long to wait for another run of the task")
     arguments = vars(parser.parse_args(words))
-    guarded(lambda: _run(arguments.pop("flow"), arguments.pop("outcome"), arguments))
+    guarded(lambda: _run(arguments.pop("flow"), arguments.pop("tasks"), arguments.pop("outcome"), arguments))
 
 
-def _run(name: str, outcome: Path | None, parameters: dict[str, Any]) -> None:
+def _run(name: str, tasks: list[str], outcome: Path | None, parameters: dict[str, Any]) -> None:
     settings = load_settings()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does
     os.environ.update(prefect_environment(settings))
@@ -50,9 +51,11 @@ def _run(name: str, outcome: Path | None, parameters: dict[str, Any]) -> None:
     os.environ["PREFECT_API_URL"], wait = server.enter_context(prefect_for_a_run(settings))
     flow = _find(name)  # imports for seconds, while the server starts
     wait()
-    document = _call(flow, parameters)
-    if outcome is not None:
-        write_json(outcome, document)
+    documents: dict[str, Json] = {}
+    for task in tasks:
+        documents[task] = _call(flow, {"task": task, **parameters})
+        if outcome is not None:
+            write_json(outcome, documents)
 
 
 def _find(name: str) -> Callable[..., Json]:

@@ -38,14 +38,14 @@ CandidateName = Annotated[str, typer.Option("--candidate", "-c", help="One of th
 
 @app.command(epilog="Example: `sightline run pv_hotspots`")
 def run(
-    task: TaskName,
+    tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Tasks, one after the other.")],
     force: Annotated[bool, typer.Option("--force", help="Go through all steps even if nothing has changed.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Take new labels in, validate, train, judge, register and promote; only what has changed is done."""
-    from sightline.cli.run import run_task
+    from sightline.cli.run import run_tasks
 
-    run_task(open_task_project(task), force, as_json)
+    run_tasks([open_task_project(task) for task in dict.fromkeys(tasks)], force, as_json)
 
 
 @app.command(epilog="Example: `sightline validate pv_hotspots`")

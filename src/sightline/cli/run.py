@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,36 +19,50 @@ if TYPE_CHECKING:
     from sightline.task import Json
 
 
-def run_task(project: Project, force: bool, as_json: bool) -> None:
-    """Run the flow of one task and show what it came to."""
+def run_tasks(projects: Sequence[Project], force: bool, as_json: bool) -> None:
+    """Run the flow of each task in which something has changed, in one process, and show what they came to.
+
+    Raises:
+        SystemExit: a flow failed, with its exit code; what the flows before it came to is shown.
+    """
     from sightline.pipeline.outcome import nothing_changed
 
-    if not (project.settings.inbox / project.name).is_dir():
-        project.require_sets()  # told at once, before a flow starts
-    known = None if force else nothing_changed(project)
-    document = known or _run_flow(project)
+    for project in projects:
+        if not (project.settings.inbox / project.name).is_dir():
+            project.require_sets()  # told at once, before a flow starts
+    known = {} if force else {p.name: found for p in projects if (found := nothing_changed(p)) is not None}
+    changed = [project for project in projects if project.name not in known]
+    code, documents = _run_flows(changed) if changed else (0, {})
+    outcomes = {**known, **documents}
+    done = [project for project in projects if project.name in outcomes]
     if as_json:
-        print_json({**document, "unchanged": known is not None})
-        return
-    if known is not None:
-        echo(f"{project.name}: data, code and parameters are those of the last run; nothing was done.")
-    _show(project, document)
+        said = [{**outcomes[project.name], "unchanged": project.name in known} for project in done]
+        if len(projects) > 1:
+            print_json(said)
+        elif said:
+            print_json(said[0])
+    else:
+        for project in done:
+            if project.name in known:
+                echo(f"{project.name}: data, code and parameters are those of the last run; nothing was done.")
+            _show(project, outcomes[project.name])
+    if code:
+        raise SystemExit(code)  # the flow has told why
 
 
-def _run_flow(project: Project) -> dict[str, Json]:
-    """Start `python -m flows retrain` and read the outcome it writes; its exit code is ours."""
+def _run_flows(projects: Sequence[Project]) -> tuple[int, dict[str, dict[str, Json]]]:
+    """Start `python -m flows retrain` and read the outcomes it writes, by task; its exit code comes first."""
     from sightline.servers import CODE, common_environment
 
     if not (CODE / "flows" / "__main__.py").is_file():
         raise BackendError("there are no flows", where=CODE, way_out="Run from the project's checkout: `make setup`.")
     with tempfile.TemporaryDirectory(prefix="sightline-run-") as folder:
         outcome = Path(folder) / "outcome.json"
-        command = [sys.executable, "-m", "flows", "retrain", project.name, "--outcome", str(outcome)]
-        environment = {**os.environ, **common_environment(project.settings)}
+        names = [project.name for project in projects]
+        command = [sys.executable, "-m", "flows", "retrain", *names, "--outcome", str(outcome)]
+        environment = {**os.environ, **common_environment(projects[0].settings)}
         code = run_tethered(command, CODE, environment)
-        if code:
-            raise SystemExit(code)  # the flow has told why
-        return dict(json.loads(outcome.read_text(encoding="utf-8")))
+        return code, dict(json.loads(outcome.read_text(encoding="utf-8"))) if outcome.is_file() else {}
 
 
 def _show(project: Project, document: dict[str, Json]) -> None:
