@@ -1,0 +1,95 @@
+"""The task as the platform sees it, with the rules as its model."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from sightline.errors import ParamsError
+from sightline.params import load_section
+from sightline.task import TrainingData
+from sightline.tasks.land_cover.model import LandCoverModel
+from sightline.tasks.land_cover.params import Params
+from sightline.tasks.land_cover.shapes import CLASSES
+from sightline.tasks.land_cover.task import LandCover
+from tests.contract.subjects import ROOT, tiny_params
+from tests.toy import Silent
+
+
+@pytest.fixture(scope="module")
+def task():
+    return LandCover(tiny_params("land_cover", 7))
+
+
+@pytest.fixture(scope="module")
+def manifest(task, tmp_path_factory):
+    root = tmp_path_factory.mktemp("land_cover") / "sample"
+    task.sample(root, Silent())
+    return task.load(root)
+
+
+@pytest.fixture(scope="module")
+def model(task, manifest, tmp_path_factory):
+    data = TrainingData(manifest, manifest)
+    return task.train("rules", data, tmp_path_factory.mktemp("work"), Silent())
+
+
+def test_judging_finds_trees_better_than_chance(task, manifest, model):
+    rows = task.judge(model, manifest, Silent())
+    figures = task.score(rows, np.ones(len(rows)))
+    assert figures["jaccard_trees"] > 0.5
+    assert figures["jaccard_buildings"] == 0 or np.isnan(figures["jaccard_buildings"])  # the rules know none
+    assert figures["jaccard_mean"] > figures["jaccard_mean_majority"]
+
+
+def test_a_picture_shows_tile_labels_and_answer(task, manifest, model):
+    sample = manifest.samples[0]
+    shown = task.picture(model, manifest, sample)
+    assert shown.shape == (sample.figures["height"], 3 * sample.figures["width"], 3)
+
+
+def test_the_sample_keeps_every_expectation(task, manifest):
+    for one in task.expectations():
+        values = [sample.figures[one.column] for sample in manifest.samples]
+        if one.kind == "mean_between":
+            values = [sum(values) / len(values)]
+        assert all(one.low <= value <= one.high for value in values), one.why
+
+
+def test_unknown_candidates_are_told(task, manifest, tmp_path):
+    with pytest.raises(ParamsError, match="unet"):
+        task.train("oracle", TrainingData(manifest, manifest), tmp_path, Silent())
+
+
+def test_a_model_of_another_task_is_no_model_of_this(task, manifest):
+    with pytest.raises(TypeError, match="land_cover"):
+        task.judge(object(), manifest, Silent())
+
+
+def test_the_recipes_of_the_repository_fit():
+    params = load_section(ROOT / "params.yaml", "land_cover", Params)
+    assert params.candidates == ("unet", "rules")
+    assert set(params.train.rules.classes) < set(CLASSES)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"candidates": ["unet", "oracle"]},
+        {"train": {"networks": {"rules": {}}}},
+        {"train": {"rules_may_replace": ["roads"]}},
+        {"train": {"input": {"window_px": 64, "overlap_px": 64}}},
+        {"train": {"weights": {"resnet34": "a file"}}},
+    ],
+)
+def test_parameters_that_contradict_each_other_are_refused(changes):
+    given = tiny_params("land_cover", 7).model_dump(mode="json")
+    train = given["train"] | changes.get("train", {})
+    with pytest.raises(ValidationError):
+        Params.model_validate(given | changes | {"train": train})
+
+
+def test_the_model_is_of_this_task(model):
+    assert isinstance(model, LandCoverModel)
+    assert model.card.task == "land_cover"
