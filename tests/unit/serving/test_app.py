@@ -22,6 +22,7 @@ from sightline.serving.app import build_app
 from sightline.serving.engine import Answered
 from sightline.serving.guard import Guard
 from sightline.settings import Settings
+from sightline.task import Prediction
 from tests.toy import ToyInput
 from tests.unit.serving.harness import Answer, CountingModel, SetChampions, ask, png
 
@@ -202,6 +203,37 @@ def test_conditions_of_the_image_come_as_query_parameters(tmp_path: Path) -> Non
     assert (wrong.status, wrong.json["where"]) == (422, "gain")
     names = [p["name"] for p in described.json["paths"]["/v1/predict"]["post"]["parameters"]]
     assert names == ["source", "picture", "rasters", "exports", "gain"]
+
+
+def test_rasters_come_as_png_of_their_own_or_within_the_answer(tmp_path: Path) -> None:
+    endpoint = Endpoint(tmp_path, SetChampions(MaskingModel()))
+    request = {"method": "POST", "headers": PNG, "body": [png(side=9)]}
+    alone, within, strange = endpoint.run(
+        {**request, "path": "/v1/raster/mask"},
+        {**request, "path": "/v1/predict?rasters=true&exports=true"},
+        {**request, "path": "/v1/raster/depth"},
+    )
+    assert (alone.status, alone.headers["content-type"], alone.headers["x-sightline-version"]) == (
+        200,
+        "image/png",
+        "1",
+    )
+    assert np.array_equal(np.asarray(Image.open(io.BytesIO(alone.body))), np.full((9, 9), 3))
+    address = within.json["mask"]
+    assert base64.b64decode(address.removeprefix("data:image/png;base64,")) == alone.body
+    assert within.json["exports"] == {"geojson": {"type": "FeatureCollection", "features": []}}
+    assert (strange.status, "mask" in strange.json["way_out"]) == (404, True)
+
+
+class MaskingModel(CountingModel):
+    """The toy model, which answers a mask too."""
+
+    def predict(self, batch: Sequence[ToyInput]) -> list[Prediction]:
+        exports = {"geojson": {"type": "FeatureCollection", "features": []}}
+        return [
+            replace(answer, exports=exports, rasters={"mask": np.full(item.pixels.shape, 3, dtype=np.uint8)})
+            for item, answer in zip(batch, super().predict(batch), strict=True)
+        ]
 
 
 class ConditionedModel(CountingModel):
@@ -451,7 +483,8 @@ def test_the_description_names_every_route_and_what_the_model_reads(endpoint: En
         "image/png",
         "multipart/form-data",
     }
-    routes = {route.path for route in endpoint.app.routes if "{" not in route.path}  # type: ignore[attr-defined]
+    hidden = ("/v1/static/{name}", "/v1/{path:path}")
+    routes = {route.path for route in endpoint.app.routes} - set(hidden)  # type: ignore[attr-defined]
     assert set(document["paths"]) == routes
     for path in routes:
         assert path in docs.body.decode()
