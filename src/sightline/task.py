@@ -128,16 +128,18 @@ class RemoteFile:
         url: https only.
         checksum: `sha256:<hex>` or `md5:<hex>`, as the publisher gives it.
         bytes: its size, as far as the publisher gives it; 0 where unknown.
+        kept_as: its name, where the address does not end in it.
     """
 
     url: str
     checksum: str
     bytes: int = 0
+    kept_as: str = ""
 
     @property
     def name(self) -> str:
         """The file name it is kept under."""
-        return self.url.partition("?")[0].rsplit("/", 1)[-1]
+        return self.kept_as or self.url.partition("?")[0].rsplit("/", 1)[-1]
 
 
 @dataclass(frozen=True)
@@ -146,14 +148,15 @@ class Upstream:
 
     Attributes:
         kind: kaggle (a data set) and competition (at Kaggle, which wants its rules accepted) are asked by Kaggle's
-            own client; https lists its `files` (archives are unpacked).
+            own client; zenodo (a record) is asked for its list of files, https lists its `files` here (archives are
+            unpacked).
         ref: `owner/dataset` or the competition's name at Kaggle, else the page that a person would read.
         licence: what the publisher says, or that it says nothing.
         files: what to download; https only.
         names: which of a competition's files are needed; archives are unpacked, also nested ones.
     """
 
-    kind: Literal["kaggle", "competition", "https"]
+    kind: Literal["kaggle", "competition", "zenodo", "https"]
     ref: str
     licence: str
     files: tuple[RemoteFile, ...] = ()

@@ -48,7 +48,8 @@ def test_upstream_names_its_source_and_licence(name: str) -> None:
     if upstream is not None:
         assert upstream.ref
         assert upstream.licence
-        assert upstream.kind == "kaggle" or (upstream.names if upstream.kind == "competition" else upstream.files)
+        needs = {"competition": upstream.names, "https": upstream.files}
+        assert needs.get(upstream.kind, True)
 
 
 def test_samples_are_whole_and_unplaced(name: str, manifest: Manifest) -> None:

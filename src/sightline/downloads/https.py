@@ -1,4 +1,4 @@
-"""One file over HTTPS: goes on where it broke off, and is kept only if its checksum is right."""
+"""Files over HTTPS: a download goes on where it broke off, and is kept only if its checksum is right."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError
@@ -18,7 +18,10 @@ from sightline.task import RemoteFile, Report
 if TYPE_CHECKING:
     import httpx
 
+T = TypeVar("T")
+
 _LOCAL = ("127.0.0.1", "localhost", "::1")
+_LARGEST_DOCUMENT = 16 * 2**20
 
 
 @dataclass(frozen=True)
@@ -99,23 +102,59 @@ def _digest(path: Path, checksum: str) -> str:
         return f"{name}:{hashlib.file_digest(opened, name).hexdigest()}"
 
 
+def read_document(url: str, retries: Retries | None = None) -> bytes:
+    """A small document, whole.
+
+    Raises:
+        DataMissing, BackendError, ParamsError: as `download`.
+        DataRejected: it has more than 16 MB.
+    """
+    _check_address(url, url)
+
+    def ask(client: httpx.Client) -> bytes:
+        with client.stream("GET", url) as answer:
+            _check_address(str(answer.url), url)
+            _check_status(answer, url)
+            content = bytearray()
+            for piece in answer.iter_bytes():
+                content += piece
+                if len(content) > _LARGEST_DOCUMENT:
+                    raise DataRejected("the server sends far more than was asked for", where=url)
+            return bytes(content)
+
+    return _patiently(ask, url, retries or Retries())
+
+
 def _fill(file: RemoteFile, partial: Path, report: Report, retries: Retries) -> None:
     """Ask again until all bytes are there."""
+    try:
+        _patiently(lambda client: _ask(client, file, partial, report), file.url, retries, gained=lambda: _size(partial))
+    except OSError as error:
+        raise BackendError(
+            f"the download cannot be written ({error.strerror})",
+            where=partial,
+            way_out="Make room on the disk and run it again: it goes on where it stopped.",
+        ) from error
+
+
+def _patiently(
+    ask: Callable[[httpx.Client], T], url: str, retries: Retries, gained: Callable[[], int] = lambda: 0
+) -> T:
+    """Ask until it succeeds; `gained` tells how many bytes are there, so that a failure after some is the first."""
     import httpx
 
     failures = 0
     with httpx.Client(follow_redirects=True, timeout=httpx.Timeout(retries.timeout_s, connect=10.0)) as client:
         while True:
-            before = _size(partial)
+            before = gained()
             try:
-                _ask(client, file, partial, report)
-                return
+                return ask(client)
             except (httpx.TransportError, _Again) as error:
-                failures = 1 if _size(partial) > before else failures + 1
+                failures = 1 if gained() > before else failures + 1
                 if failures >= retries.attempts:
                     raise BackendError(
                         f"the download failed {failures} times ({error or type(error).__name__})",
-                        where=file.url,
+                        where=url,
                         way_out="Run it again later: it goes on where it stopped.",
                     ) from error
                 pause_s = retries.first_s * 2 ** (failures - 1)
@@ -123,13 +162,7 @@ def _fill(file: RemoteFile, partial: Path, report: Report, retries: Retries) -> 
                 retries.sleep(min(max(pause_s, asked_s), retries.longest_s))
             except httpx.TooManyRedirects as error:
                 raise BackendError(
-                    "the address leads in circles", where=file.url, way_out="Ask the publisher, or try later."
-                ) from error
-            except OSError as error:
-                raise BackendError(
-                    f"the download cannot be written ({error.strerror})",
-                    where=partial,
-                    way_out="Make room on the disk and run it again: it goes on where it stopped.",
+                    "the address leads in circles", where=url, way_out="Ask the publisher, or try later."
                 ) from error
 
 
@@ -146,7 +179,7 @@ def _ask(client: httpx.Client, file: RemoteFile, partial: Path, report: Report) 
                 return
             partial.unlink()
             raise _Again("what was there before is longer than the file")
-        _check_status(answer, file)
+        _check_status(answer, file.url)
         if answer.status_code != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0  # this server always sends the whole file
         length = int(answer.headers.get("Content-Length", 0))
@@ -163,21 +196,19 @@ def _length_of_range(answer: httpx.Response) -> int:
     return int(text) if text.isdecimal() else -1
 
 
-def _check_status(answer: httpx.Response, file: RemoteFile) -> None:
+def _check_status(answer: httpx.Response, url: str) -> None:
     status = answer.status_code
     if status in (200, 206):
         return
     if status in (401, 403):
         raise DataMissing(
             f"the server wants a login ({status})",
-            where=file.url,
+            where=url,
             way_out="Download the file with your browser, unpack it, and use `sightline data add`.",
         )
     if status in (408, 425, 429) or status >= 500:
         raise _Again(f"the server answered {status}", _pause_s(answer.headers.get("Retry-After", "")))
-    raise DataMissing(
-        f"the server does not have the file ({status})", where=file.url, way_out="See the publisher's page."
-    )
+    raise DataMissing(f"the server does not have the file ({status})", where=url, way_out="See the publisher's page.")
 
 
 def _pause_s(text: str) -> float:

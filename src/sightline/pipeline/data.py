@@ -10,7 +10,15 @@ from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
-from sightline.downloads import download, download_competition_file, download_dataset, is_archive, unpack, unpack_nested
+from sightline.downloads import (
+    download,
+    download_competition_file,
+    download_dataset,
+    is_archive,
+    list_record,
+    unpack,
+    unpack_nested,
+)
 from sightline.errors import DataError, DataMissing, DataRejected, ParamsError
 from sightline.files import write_json
 from sightline.pipeline.fit import code_digest
@@ -158,7 +166,7 @@ def _download(project: Project, upstream: Upstream, report: Report) -> Path:
             _put(download_competition_file(upstream.ref, name), whole, unpack_nested)
         report.progress(len(upstream.names), len(upstream.names), f"download {upstream.ref}")
         return whole
-    for file in upstream.files:
+    for file in list_record(upstream.ref) if upstream.kind == "zenodo" else upstream.files:
         _put(download(file, downloads / "archives", report), whole, unpack)
     return whole
 

@@ -54,7 +54,7 @@ __all__ = [
     "source_of",
 ]
 
-UPSTREAM = Upstream("https", "https://zenodo.org/records/10939100", "as stated on the record's page")
+UPSTREAM = Upstream("zenodo", "https://zenodo.org/records/10939100", "as stated on the record's page")
 
 
 # ------------------------------------------------------------------------------------------------------ reading

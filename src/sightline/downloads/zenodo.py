@@ -1,0 +1,53 @@
+"""Zenodo: a record tells by its public API which files it has, with their checksums; no account is needed."""
+
+from __future__ import annotations
+
+import json
+import re
+from urllib.parse import urlsplit
+
+from sightline.downloads.https import Retries, read_document
+from sightline.errors import DataMissing, DataRejected
+from sightline.task import Json, RemoteFile
+
+_PAGE = re.compile(r"/records/\d+")
+_NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*")
+_CHECKSUM = re.compile(r"md5:[0-9a-f]{32}")
+
+
+def list_record(page: str, retries: Retries | None = None) -> tuple[RemoteFile, ...]:
+    """The files of a record, as its API lists them now.
+
+    Args:
+        page: the address a person would read, such as `https://zenodo.org/records/10939100`.
+        retries: how patient to be.
+
+    Raises:
+        DataMissing: this is no record, it is not there, it wants a login, or it has no files to download.
+        DataRejected: what the API answers is no list of files with their checksums.
+        BackendError: the server or the network fails again and again.
+        ParamsError: the address is not https.
+    """
+    where = page.replace("/records/", "/api/records/", 1)
+    if not _PAGE.fullmatch(urlsplit(page).path):
+        raise DataMissing("this is no record's page", where=page, way_out="Give .../records/NUMBER.")
+    try:
+        entries = json.loads(read_document(where, retries)).get("files", [])
+        files = tuple(_file(entry) for entry in entries)
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        raise DataRejected(
+            "the record does not list its files as Zenodo did when this was written",
+            where=where,
+            way_out=f"Download them from {page} with your browser and use `sightline data add`.",
+        ) from error
+    if not files:
+        raise DataMissing("the record has no files that anyone may download", where=page, way_out="See its page.")
+    return files
+
+
+def _file(entry: Json) -> RemoteFile:
+    """One entry of `files`: {"key", "checksum": "md5:...", "size", "links": {"self"}}."""
+    name, checksum, address = entry["key"], entry["checksum"], entry["links"]["self"]
+    if not (_NAME.fullmatch(name) and _CHECKSUM.fullmatch(checksum) and isinstance(address, str)):
+        raise ValueError(name)
+    return RemoteFile(address, checksum, int(entry.get("size", 0)), name)
