@@ -133,12 +133,12 @@ def intersection_counts(truth: NDArray[Any], answer: NDArray[Any], classes: int)
 def iou_of(confusion: NDArray[Any]) -> NDArray[np.float64]:
     """(classes,) TP / (TP + FP + FN) of summed `intersection_counts`; NaN for a class in neither truth nor answer."""
     hits = np.diagonal(confusion)
-    return _ratio(hits, confusion.sum(axis=0) + confusion.sum(axis=1) - hits)
+    return ratio_of(hits, confusion.sum(axis=0) + confusion.sum(axis=1) - hits)
 
 
 def f1_of(confusion: NDArray[Any]) -> NDArray[np.float64]:
     """(classes,) 2 TP / (2 TP + FP + FN) of summed `intersection_counts`; NaN as `iou_of`."""
-    return _ratio(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
+    return ratio_of(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
 
 
 def boundary_counts(truth: Mask, answer: Mask, tolerance_px: float) -> tuple[int, int, int, int]:
@@ -182,5 +182,6 @@ def _near(boundary: Mask, tolerance_px: float) -> Mask:
     return np.asarray(distance <= tolerance_px)
 
 
-def _ratio(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
+def ratio_of(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
+    """Shares of counts, above / below; NaN where `below` is 0."""
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.segmentation.masks import boundary_counts, intersection_counts
+from sightline.segmentation.masks import boundary_counts, f1_of, intersection_counts, iou_of, ratio_of
 from sightline.task import Json, Rows
 
 Floats = NDArray[np.float64]
@@ -50,12 +50,12 @@ class Pool:
         self.classes = tuple(classes)
         self._confusion = np.array([one["confusion"] for one in statistics], dtype=np.float64)
         self._boundary = np.array([one["boundary"] for one in statistics], dtype=np.float64)
-        self._image_iou = np.array([_mean(_iou(one)) for one in self._confusion])
+        self._image_iou = np.array([_mean(iou_of(one)) for one in self._confusion])
 
     def score(self, weights: Floats) -> dict[str, float]:
         """Pooled metrics; NaN where a class is in neither truth nor answer."""
         confusion = np.tensordot(weights, self._confusion, axes=1)
-        iou, f1 = _iou(confusion), _f1(confusion)
+        iou, f1 = iou_of(confusion), f1_of(confusion)
         boundary = _boundary_f1(np.tensordot(weights, self._boundary, axes=1))
         total = confusion.sum()
         return {
@@ -71,16 +71,6 @@ class Pool:
         }
 
 
-def _iou(confusion: Floats) -> Floats:
-    """(classes,) TP / (TP + FP + FN)."""
-    hits = np.diagonal(confusion)
-    return _ratio(hits, confusion.sum(axis=0) + confusion.sum(axis=1) - hits)
-
-
-def _f1(confusion: Floats) -> Floats:
-    return _ratio(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
-
-
 def _iou_of_majority(confusion: Floats) -> float:
     """Mean IoU of answering the most frequent class everywhere: its share of pixels, and 0 for the others."""
     present = confusion.sum(axis=1)
@@ -89,15 +79,11 @@ def _iou_of_majority(confusion: Floats) -> float:
 
 def _boundary_f1(counts: Floats) -> Floats:
     """(classes,) harmonic mean of the shares of boundary pixels that find the other boundary."""
-    precision, recall = _ratio(counts[:, 0], counts[:, 1]), _ratio(counts[:, 2], counts[:, 3])
+    precision, recall = ratio_of(counts[:, 0], counts[:, 1]), ratio_of(counts[:, 2], counts[:, 3])
     absent = (counts[:, 1] == 0) & (counts[:, 3] == 0)
     precision, recall = np.nan_to_num(precision), np.nan_to_num(recall)
-    both = _ratio(2 * precision * recall, precision + recall)
+    both = ratio_of(2 * precision * recall, precision + recall)
     return np.where(absent, np.nan, np.nan_to_num(both))
-
-
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0)
 
 
 def _mean(values: Floats) -> float:
@@ -120,10 +106,10 @@ def _report(confusion: Floats, classes: Sequence[str]) -> dict[str, Any]:
     """Precision, recall, F1, IoU and number of pixels of each class, as `{"columns", "rows"}`."""
     hits = np.diagonal(confusion)
     figures = (
-        _ratio(hits, confusion.sum(axis=0)),
-        _ratio(hits, confusion.sum(axis=1)),
-        _f1(confusion),
-        _iou(confusion),
+        ratio_of(hits, confusion.sum(axis=0)),
+        ratio_of(hits, confusion.sum(axis=1)),
+        f1_of(confusion),
+        iou_of(confusion),
     )
     rows = [
         [name, *(None if np.isnan(column[index]) else round(float(column[index]), 4) for column in figures), int(count)]
