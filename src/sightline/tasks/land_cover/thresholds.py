@@ -92,10 +92,10 @@ class Trial:
         return bool(self._truth[kind] > 0)
 
     def best(self, kind: int) -> tuple[float, float, int]:
-        """(Jaccard, threshold, least area) of the best pair for a class; 0, UNKNOWN and 0 where it did not occur."""
-        if not self.present(kind):
-            return 0.0, UNKNOWN, 0
+        """(Jaccard, threshold, least area) of the best pair for a class; 0, UNKNOWN and 0 where no pair hits it."""
         hits, answered = self._hits[kind], self._answered[kind]
+        if not hits.any():
+            return 0.0, UNKNOWN, 0
         jaccard = hits / (self._truth[kind] + answered - hits)
         number, place = np.unravel_index(int(jaccard.argmax()), jaccard.shape)
         return float(jaccard[number, place]), self._probability[number], self._area_px[place]

@@ -67,6 +67,16 @@ def test_a_class_that_is_nowhere_keeps_the_middle():
     assert trial.best(0) == (0.0, UNKNOWN, 0)
 
 
+def test_a_class_that_no_threshold_hits_keeps_the_middle():
+    made, truth = probabilities(1), np.zeros((len(CLASSES), 40, 50), dtype=bool)
+    made[0, 10:12, 10:12] = 0.01
+    truth[0, 10:12, 10:12] = True
+    trial = Trial(PROBABILITY, AREA)
+    trial.add(made, truth)
+    assert trial.present(0)
+    assert trial.best(0) == (0.0, UNKNOWN, 0)
+
+
 def test_cutoffs_survive_their_card():
     cutoffs = Cutoffs(tuple(0.1 + 0.05 * k for k in range(10)), tuple(range(10)))
     assert Cutoffs.from_document(json.loads(json.dumps(cutoffs.document()))) == cutoffs
