@@ -16,6 +16,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 
+TASK = "pv_hotspots"
 CANDIDATES = ("fused", "network", "feature")
 
 FAKE = f"""#!{sys.executable}
@@ -113,8 +114,13 @@ class Site:
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "tmp", "cache", "config.local")
         for name in (".dvc", "src"):
             shutil.copytree(ROOT / name, self.root / name, ignore=ignore)
-        for name in (".dvcignore", ".gitignore", "dvc.yaml", "params.yaml"):
+        for name in (".dvcignore", ".gitignore", "params.yaml"):
             shutil.copy(ROOT / name, self.root / name)
+        pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+        for stage in pipeline["stages"].values():  # one task stands for all: their stages are the same templates
+            stage["foreach"] = {key: item for key, item in stage["foreach"].items() if item["task"] == TASK}
+        pipeline["plots"] = [plot for plot in pipeline["plots"] if TASK in str(plot)]
+        (self.root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
 
     def write(self, name: str, text: str) -> None:
         path = self.root / name
