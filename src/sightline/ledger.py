@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from sightline.errors import BackendError
@@ -100,16 +100,19 @@ class Ledger:
             connection.execute("PRAGMA synchronous=FULL")  # an answered prediction survives a power cut
             with connection:
                 yield connection
-        except (sqlite3.Error, Timeout) as error:
+        except sqlite3.Error as error:
             raise self._failed(error) from error
         finally:
             connection.close()
 
     def _prepare(self, connection: sqlite3.Connection) -> None:
         """One process and thread at a time: changing the journal's mode does not wait for others, but fails."""
-        with FileLock(self.path.with_suffix(".lock"), timeout=_PATIENCE_S):
-            connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for writers
-            connection.executescript(_SCHEMA)
+        try:
+            with FileLock(self.path.with_suffix(".lock"), timeout=_PATIENCE_S):
+                connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for writers
+                connection.executescript(_SCHEMA)
+        except OSError as error:  # Timeout is one
+            raise self._failed(error) from error
         self._ready = True
 
     def _failed(self, error: Exception) -> BackendError:
