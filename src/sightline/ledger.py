@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from filelock import FileLock
 from numpy.typing import NDArray
 
 from sightline.errors import BackendError
@@ -23,6 +24,8 @@ from sightline.task import Json
 
 Kind = Literal["run", "promotion", "rollback", "drift", "request", "intake"]
 """What an entry tells of; `request` is a retraining that drift asked for."""
+
+_PATIENCE_S = 30.0  # how long a writer waits for others
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS predictions (
@@ -88,14 +91,12 @@ class Ledger:
         """One connection and one transaction: connecting costs 0.1 ms and keeps threads and forks apart."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=30)
+            connection = sqlite3.connect(self.path, timeout=_PATIENCE_S)
         except (OSError, sqlite3.Error) as error:
             raise self._failed(error) from error
         try:
             if not self._ready:
-                connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for writers
-                connection.executescript(_SCHEMA)
-                self._ready = True
+                self._prepare(connection)
             connection.execute("PRAGMA synchronous=FULL")  # an answered prediction survives a power cut
             with connection:
                 yield connection
@@ -103,6 +104,16 @@ class Ledger:
             raise self._failed(error) from error
         finally:
             connection.close()
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        """One process and thread at a time: changing the journal's mode does not wait for others, but fails."""
+        try:
+            with FileLock(self.path.with_suffix(".lock"), timeout=_PATIENCE_S):
+                connection.execute("PRAGMA journal_mode=WAL")  # readers do not wait for writers
+                connection.executescript(_SCHEMA)
+        except OSError as error:  # Timeout is one
+            raise self._failed(error) from error
+        self._ready = True
 
     def _failed(self, error: Exception) -> BackendError:
         return BackendError(

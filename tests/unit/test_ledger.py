@@ -63,12 +63,12 @@ def test_many_writers_lose_nothing(tmp_path: Path) -> None:
         for number in range(start, start + 10):
             ledger.log([answer(number)])
 
-    threads = [threading.Thread(target=write, args=(start * 10,)) for start in range(4)]
+    threads = [threading.Thread(target=write, args=(start * 10,)) for start in range(12)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(a.row["n"] for a in Ledger(path).answers("toy")) == list(range(40))  # type: ignore[type-var]
+    assert sorted(a.row["n"] for a in Ledger(path).answers("toy")) == list(range(120))  # type: ignore[type-var]
 
 
 def test_a_file_that_is_no_database_is_told_by_name(tmp_path: Path) -> None:
