@@ -13,8 +13,7 @@ from sightline.tasks.land_cover.model import LandCoverModel
 from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.task import LandCover
-from tests.contract.subjects import ROOT, tiny_params
-from tests.toy import Silent
+from tests.contract.subjects import ROOT, Silent, tiny_params
 
 
 @pytest.fixture(scope="module")

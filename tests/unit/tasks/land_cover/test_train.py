@@ -19,7 +19,7 @@ from sightline.tasks.land_cover.params import AugmentParams, ThresholdParams, Tr
 from sightline.tasks.land_cover.sample import SampleParams, write_sample
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.train import measure_channels, train_model
-from tests.toy import Silent
+from tests.contract.subjects import Silent
 from tests.unit.tasks.land_cover.networks import WATER, network_model, rules_model
 from tests.unit.tasks.land_cover.test_rules import Labelled, tile
 
