@@ -48,13 +48,17 @@ class NetworkParams(Frozen):
 
 
 class PixelParams(Frozen):
-    """The plain baseline: a random forest (scikit-learn) on single pixels."""
+    """The plain baseline: extremely randomised trees (scikit-learn) on single pixels."""
 
     pixels_per_image: int = Field(default=400, ge=1, description="drawn from each image")
     trees: int = Field(default=60, ge=1)
     pixels_per_tree: int = Field(default=60000, ge=1)
     pixels_per_leaf: int = Field(default=5, ge=1)
-    sigmas_px: tuple[float, ...] = Field(default=(1.0, 2.0, 4.0, 8.0), min_length=1, description="of the surroundings")
+    features_share: float = Field(default=0.2, gt=0, le=1, description="of the features, that a split chooses among")
+    balance: float = Field(default=0.65, ge=0, le=1, description="exponent of 1 / frequency, for classes")
+    sigmas_px: tuple[Annotated[float, Field(gt=0, le=64)], ...] = Field(
+        default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1, description="of the surroundings"
+    )
 
 
 class TrainParams(Frozen):

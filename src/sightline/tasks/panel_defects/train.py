@@ -224,6 +224,6 @@ def _fit_pixels(fitted: Fitted, report: Report) -> tuple[dict[str, bytes], tuple
         truth.append(mask.ravel()[drawn])
         report.progress(index + 1, len(fitted.examples) + 1, f"picture {index + 1}/{len(fitted.examples)}")
     labels = np.concatenate(truth)
-    graph = train_pixels(np.concatenate(features), labels, params, fitted.params.balance, fitted.seed)
+    graph = train_pixels(np.concatenate(features), labels, params, fitted.seed)
     report.progress(1, 1, "forest")
     return {GRAPH: graph}, tuple(int(index) for index in np.unique(labels))
