@@ -39,8 +39,8 @@ class StoredExamples:
         self._starts = np.concatenate([[0], np.cumsum([h * w for h, w in self._sizes])]).astype(np.int64)
         self.bands = int(index["bands"])
         self._unit = np.float32(1 / 255 if index["dtype"] == "uint8" else 1)
-        self._pixels = np.memmap(folder / "pixels.bin", dtype=index["dtype"], mode="r")
-        self._masks = np.memmap(folder / "masks.bin", dtype=np.uint8, mode="r")
+        self._pixels = _mapped(folder / "pixels.bin", index["dtype"])
+        self._masks = _mapped(folder / "masks.bin", "uint8")
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -50,6 +50,11 @@ class StoredExamples:
         stop = start + height * width
         pixels = self._pixels[start * self.bands : stop * self.bands].reshape(height, width, self.bands)
         return pixels * self._unit, np.asarray(self._masks[start:stop].reshape(height, width))
+
+
+def _mapped(path: Path, kind: str) -> NDArray[Any]:
+    """The values of a file without reading it; an empty one cannot be mapped."""
+    return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, dtype=kind)
 
 
 def store_examples(domain: Domain, data: Manifest, scale: float, folder: Path, report: Report) -> StoredExamples:
