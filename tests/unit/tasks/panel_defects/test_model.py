@@ -1,0 +1,238 @@
+"""A saved model: reading, answering, refusing; with a graph whose classes are levels of the first band."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from shapely.geometry import shape
+
+from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected
+from sightline.segmentation.masks import mask_of
+from sightline.task import Limits
+from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
+from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
+from sightline.tasks.panel_defects.model import GRAPH, WEIGHTS, restore_model
+from sightline.tasks.panel_defects.params import InputParams
+from tests.toy import Silent
+from tests.unit.tasks.panel_defects.networks import INPUT, WINDOW, blobs, photograph, png, tiny_model
+
+
+def answer(model, pixels):
+    return model.predict([model.read(png(pixels), Limits())])[0]
+
+
+@pytest.mark.parametrize("size", [(WINDOW, WINDOW), (32, 45), (40, 300), (64, 65), (150, 201)])
+def test_the_mask_has_the_pictures_size_and_its_classes(size):
+    truth = blobs(*size)
+    mask = answer(tiny_model(), photograph(truth)).rasters["mask"]
+    assert mask.dtype == np.uint8
+    np.testing.assert_array_equal(mask, truth)  # of windows, too: the graph looks at each pixel by itself
+
+
+@pytest.mark.parametrize("scale", [0.5, 2.0])
+def test_at_another_scale_the_mask_has_the_pictures_size_still(scale):
+    truth = blobs(120, 90, size_px=14)
+    model = tiny_model(taken=INPUT.model_copy(update={"scale": scale}))
+    mask = answer(model, photograph(truth)).rasters["mask"]
+    assert mask.shape == truth.shape
+    assert (mask == truth).mean() > 0.8  # between two levels lie those of other classes
+
+
+def test_windows_give_what_the_whole_picture_gives():
+    pixels = np.random.default_rng(0).integers(0, 256, (150, 130, 3), dtype=np.uint8)
+    tiled = tiny_model()
+    whole = tiny_model(taken=InputParams(window_px=160, overlap_px=0, least_region_px=4))
+    one, other = (model.segment(model.read(png(pixels), Limits())) for model in (tiled, whole))
+    np.testing.assert_allclose(one.certainty, other.certainty, atol=1e-5)
+    assert (one.mask != other.mask).mean() < 1e-4  # ties
+
+
+def test_shares_polygons_and_mask_agree():
+    truth = blobs(90, 120)
+    told = answer(tiny_model(taken=INPUT.model_copy(update={"least_region_px": 0.0})), photograph(truth))
+    document, mask = told.document, told.rasters["mask"]
+    shares = [document["shares"][name] for name in PHOTOGRAPHS.classes]
+    assert shares == pytest.approx(np.bincount(mask.ravel(), minlength=6) / mask.size, abs=1e-6)
+    assert sum(told.row[f"output_share_{name}"] for name in PHOTOGRAPHS.classes) == pytest.approx(1)
+    features = told.exports["geojson"]["features"]
+    assert len(features) == told.row["output_regions"] == len(document["regions"])
+    drawn = np.zeros_like(mask)
+    for feature in features:
+        polygon = shape(feature["geometry"])
+        assert polygon.is_valid
+        assert polygon.area == pytest.approx(feature["properties"]["area_px"], abs=0.06)
+        drawn[mask_of([polygon], mask.shape)] = PHOTOGRAPHS.classes.index(feature["properties"]["class"])
+    np.testing.assert_array_equal(drawn, mask)
+
+
+def test_small_regions_are_in_the_mask_but_get_no_polygon():
+    truth = np.zeros((40, 40), dtype=np.uint8)
+    truth[5, 5] = 2
+    truth[10:20, 10:20] = 3
+    told = answer(tiny_model(), photograph(truth))
+    assert told.rasters["mask"][5, 5] == 2
+    regions = told.document["regions"]
+    assert [(one["class"], one["area_px"], one["box"]) for one in regions] == [
+        ("electrical-damage", 100, [10, 10, 20, 20])
+    ]
+
+
+def test_regions_are_listed_from_the_largest():
+    told = answer(tiny_model(), photograph(blobs(120, 120)))
+    areas = [region["area_px"] for region in told.document["regions"]]
+    assert len(areas) > 3
+    assert areas == sorted(areas, reverse=True)
+
+
+def test_geojson_is_what_the_rfc_asks_for():
+    document = answer(tiny_model(), photograph(blobs(60, 60))).exports["geojson"]
+    assert json.loads(json.dumps(document, allow_nan=False))["type"] == "FeatureCollection"
+    for feature in document["features"]:
+        assert (feature["type"], feature["geometry"]["type"]) == ("Feature", "Polygon")
+        for ring in feature["geometry"]["coordinates"]:
+            assert ring[0] == ring[-1]
+            assert len(ring) >= 4
+
+
+def test_rows_have_the_same_keys_whatever_is_found():
+    empty = np.zeros((40, 40), dtype=np.uint8)
+    some, none = (answer(tiny_model(), photograph(mask)) for mask in (blobs(40, 40), empty))
+    assert none.document["regions"] == []
+    assert some.row.keys() == none.row.keys()
+    assert all(np.isfinite(value) for value in some.row.values())
+    assert none.row["output_certainty"] > 0.9
+    json.dumps([some.document, none.document], allow_nan=False)
+
+
+def test_no_answer_depends_on_the_batch():
+    model = tiny_model()
+    inputs = [model.read(png(photograph(blobs(*size, seed=3))), Limits()) for size in ((64, 64), (150, 90), (33, 40))]
+    together = model.predict(inputs)
+    for source, found in zip(inputs, together, strict=True):
+        alone = model.predict([source])[0]
+        assert alone.document == found.document
+        assert alone.embedding.tolist() == found.embedding.tolist()
+
+
+def test_the_drawing_shows_the_picture_and_its_classes():
+    model = tiny_model()
+    truth = blobs(50, 70)
+    source = model.read(png(photograph(truth)), Limits())
+    drawn = model.draw(source, model.predict([source])[0])
+    assert drawn.shape == (50, 140, 3)
+    np.testing.assert_array_equal(drawn[:, :70], source.display)
+    changed = (drawn[:, 70:] != source.display).any(axis=2)
+    np.testing.assert_array_equal(changed, truth > 0)
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", png(np.zeros((8, 8, 3), dtype=np.uint8))[:40]])
+def test_bad_pictures_are_refused(content, tmp_path):
+    path = tmp_path / "broken.png"
+    path.write_bytes(content)
+    with pytest.raises(DataRejected, match="broken"):
+        tiny_model().read(path, Limits())
+    with pytest.raises(DataRejected):
+        tiny_model().read(content, Limits())
+    with pytest.raises(DataMissing, match="absent"):
+        tiny_model().read(tmp_path / "absent.png", Limits())
+
+
+def test_pictures_beyond_the_limits_are_refused():
+    content = png(np.zeros((100, 100, 3), dtype=np.uint8))
+    for limits in (Limits(bytes=10), Limits(pixels=9999)):
+        with pytest.raises(DataRejected):
+            tiny_model().read(content, limits)
+
+
+# ----------------------------------------------------------------------------------------------------- 13 bands
+
+
+def test_farms_are_answered_with_the_same_class(tmp_path):
+    root = tmp_path / "sample"
+    write_farm_sample(root, FarmSampleParams(places=2, side_px=96, shift_m=50.0), Silent())
+    manifest = FARMS.load(root)
+    model = tiny_model("solar_farms")
+    inputs = [model.read(FARMS.source(manifest, sample), Limits()) for sample in manifest.samples]
+    assert {source.pixels.shape for source in inputs} == {(96, 96, 13)}
+    for source, found in zip(inputs, model.predict(inputs), strict=True):
+        expected = source.pixels[..., 0] > 0.5
+        np.testing.assert_array_equal(found.rasters["mask"] == 1, expected)
+        assert set(found.document["shares"]) == {"background", "solar_panel"}
+        assert model.draw(source, found).shape == (96, 192, 3)
+    with pytest.raises(DataRejected):
+        model.read(png(np.zeros((96, 96, 3), dtype=np.uint8)), Limits())
+
+
+# ------------------------------------------------------------------------------------------------ save, restore
+
+
+@pytest.fixture
+def saved(tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    tiny_model().save(folder)
+    return folder
+
+
+def test_a_restored_model_answers_alike_and_needs_its_folder_no_more(saved):
+    model = restore_model(saved)
+    for path in saved.iterdir():
+        path.unlink()
+    truth = blobs(70, 80)
+    found, expected = (answer(one, photograph(truth)) for one in (model, tiny_model()))
+    assert found.document == expected.document
+    np.testing.assert_array_equal(found.rasters["mask"], truth)
+
+
+def test_saving_again_gives_the_same_bytes(saved, tmp_path):
+    again = tmp_path / "again"
+    again.mkdir()
+    restore_model(saved).save(again)
+    assert {path.name: path.read_bytes() for path in again.iterdir()} == {
+        path.name: path.read_bytes() for path in saved.iterdir()
+    }
+
+
+@pytest.mark.parametrize("name", [GRAPH, WEIGHTS])
+def test_changed_and_missing_files_are_refused(saved, name):
+    (saved / name).write_bytes(b"other")
+    with pytest.raises(ModelRejected, match=name):
+        restore_model(saved)
+    (saved / name).unlink()
+    with pytest.raises(ModelRejected, match=name):
+        restore_model(saved)
+
+
+def test_no_card_is_said(tmp_path):
+    with pytest.raises(ModelMissing):
+        restore_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"task": "ships"},
+        {"task": "solar_farms"},
+        {"classes": ["background", "dust"]},
+        {"preprocessing": {}},
+        {"preprocessing": {**tiny_model().card.preprocessing, "method": "magic"}},
+        {"preprocessing": {**tiny_model().card.preprocessing, "method": "pixels"}},
+        {"preprocessing": {**tiny_model().card.preprocessing, "input": {"window_px": 33}}},
+        {"files": {"../evil": "0" * 64}},
+        {"extra": 1},
+    ],
+)
+def test_cards_that_are_not_this_tasks_are_refused(saved, change):
+    card = json.loads((saved / "card.json").read_text())
+    (saved / "card.json").write_text(json.dumps({**card, **change}))
+    with pytest.raises(ModelRejected):
+        restore_model(saved)
+
+
+def test_a_graph_that_cannot_be_run_is_refused():
+    model = tiny_model()
+    model.files = {**model.files, GRAPH: b"no graph"}
+    with pytest.raises(ModelRejected, match="ONNX"):
+        answer(model, photograph(blobs(40, 40)))
