@@ -20,7 +20,8 @@ from sightline.segmentation.tiling import Read, Tiling, blend
 from sightline.task import Card, Json, Limits, Prediction
 from sightline.tasks.land_cover.augment import Channels
 from sightline.tasks.land_cover.bands import Bands, picture, without_data
-from sightline.tasks.land_cover.bits import Bits, pack, plane
+from sightline.tasks.land_cover.bits import Bits, pack
+from sightline.tasks.land_cover.colours import coloured
 from sightline.tasks.land_cover.params import InputParams
 from sightline.tasks.land_cover.rules import Rule, Rules, rule_features
 from sightline.tasks.land_cover.scan import SceneFile, is_large, read_scene, scan
@@ -40,16 +41,6 @@ FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "rules": set()}
 CONDITIONS = {"gsd_m": "metres a pixel of the image; areas in square metres need it"}
 """What a user may tell of a tile."""
 
-COLOURS = (
-    *((220, 50, 47), (180, 120, 180), (120, 120, 120), (200, 160, 90), (20, 110, 40)),
-    *((170, 215, 120), (30, 90, 220), (60, 180, 235), (255, 140, 0), (255, 220, 0)),
-)
-"""(r, g, b) of CLASSES."""
-
-_PAINTED = (5, 4, 3, 2, 1, 0, 6, 7, 8, 9)
-"""CLASSES from the lowest to the topmost in pictures: what is small lies on what is large."""
-
-_EMPTY_COLOUR = (245, 245, 245)
 _GSD_M = (0.05, 100.0)
 
 Source = Tile | SceneFile
@@ -236,12 +227,7 @@ class LandCoverModel:
             "image": {"width": width, "height": height, "sha256": source.sha256},
             "gsd_m": source.gsd_m,
             "classes": {
-                name: {
-                    "share": round(area / found.bits.size, 8),
-                    "area_px": area,
-                    "area_m2": None if square_m is None else round(area * square_m, 2),
-                    "polygons": len(polygons),
-                }
+                name: _said_of_class(area, found.bits.size, len(polygons), square_m)
                 for name, area, polygons in zip(CLASSES, areas, found.polygons, strict=True)
             },
         }
@@ -268,12 +254,9 @@ class LandCoverModel:
         write_saved(directory, self.card, self.files)
 
 
-def coloured(bits: Bits) -> NDArray[np.uint8]:
-    """(h, w, 3): the classes in their colours, small ones above large ones."""
-    painted = np.full((*bits.shape, 3), _EMPTY_COLOUR, dtype=np.uint8)
-    for index in _PAINTED:
-        painted[plane(bits, index)] = COLOURS[index]
-    return painted
+def _said_of_class(area_px: int, pixels: int, polygons: int, square_m: float | None) -> dict[str, Json]:
+    area_m2 = None if square_m is None else round(area_px * square_m, 2)
+    return {"share": round(area_px / pixels, 8), "area_px": area_px, "area_m2": area_m2, "polygons": polygons}
 
 
 def _features(found: Answer, square_m: float | None) -> dict[str, Json]:

@@ -13,8 +13,9 @@ from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, R
 from sightline.tasks.land_cover import metrics
 from sightline.tasks.land_cover.bands import BANDS, picture
 from sightline.tasks.land_cover.bits import pack
+from sightline.tasks.land_cover.colours import coloured
 from sightline.tasks.land_cover.data import UPSTREAM, load_manifest, read_mask
-from sightline.tasks.land_cover.model import LandCoverModel, coloured, restore_model
+from sightline.tasks.land_cover.model import LandCoverModel, restore_model
 from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.sample import write_sample
 from sightline.tasks.land_cover.tile import read_tile
