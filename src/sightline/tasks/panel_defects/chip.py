@@ -92,6 +92,9 @@ def read_chip(source: Path | bytes, limits: Limits, where: str = "") -> Chip:
         if first is None or second is not None:
             many = "no record" if first is None else "several records"
             raise DataRejected(f"it holds {many}", where=where, way_out="Give a TIFF or a record of one chip.")
+        if len(first) // 4 > limits.pixels:
+            raise DataRejected(f"its {len(first) // 4:,} values are more than {limits.pixels:,}", where=where,
+                               way_out="Give a smaller chip.")  # fmt: skip
         return chip_of_record(first, sha256, where)
     return chip_of(decode_bands(data, limits, where), sha256, where)
 

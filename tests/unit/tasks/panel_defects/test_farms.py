@@ -358,3 +358,10 @@ def test_the_same_outline_elsewhere_in_the_chip_links_two_chips():
 def test_the_same_bytes_are_one_place():
     nothing = [np.zeros((0, 4))] * 4
     assert places(list("abcd"), np.full((4, 2), np.nan), nothing, ["x", "", "x", ""], 2560) == ["a", "b", "a", "d"]
+
+
+def test_a_record_of_more_values_than_allowed_is_refused_before_it_is_decoded():
+    record = example({band: values.ravel() for band, values in zip(BANDS, counts(), strict=True)})
+    assert read_chip(frame(record), Limits()).bands.shape == (13, SIDE, SIDE)
+    with pytest.raises(DataRejected, match="more than 1,000"):
+        read_chip(frame(record), Limits(pixels=1000))
