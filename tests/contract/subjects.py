@@ -26,6 +26,12 @@ ROOT = Path(__file__).resolve().parents[2]
 _SCHEDULE = {"epochs": 1, "windows": 4, "batch": 2}
 _STEPS = {"steps": 2, "batch": 2, "warmup_steps": 1, "report_every": 1}
 
+_SMALL_NETWORK = {
+    "input": {"window_px": 32, "overlap_px": 8},
+    "decoder_channels": [16, 8, 8, 8, 8],
+    "pixels": {"trees": 5, "pixels_per_image": 100, "sigmas_px": [1.0, 2.0]},
+}
+
 TINY: dict[str, dict[str, Any]] = {
     "pv_hotspots": {
         "sample": {
@@ -34,6 +40,24 @@ TINY: dict[str, dict[str, Any]] = {
             "site": {"tables_across": 2, "tables_along": 3},
         },
         "train": {"cpu": {"scratch": _SCHEDULE, "continued": _SCHEDULE, "calibration_frames": 2}},
+        "evaluate": {"resamples": 100, "pictures": 2},
+    },
+    "panel_defects": {
+        "sample": {"scenes": 24, "side_px": 64, "repeated_share": 0.1},
+        "train": {
+            "cpu": {
+                **_SMALL_NETWORK,
+                "networks": {
+                    name: {"scratch": _STEPS, "continued": _STEPS}
+                    for name in ("unet", "resnet34", "vgg16", "inceptionv3")
+                },
+            }
+        },
+        "evaluate": {"resamples": 100, "pictures": 2},
+    },
+    "solar_farms": {
+        "sample": {"places": 10, "side_px": 64, "shift_m": 50.0},
+        "train": {"cpu": {**_SMALL_NETWORK, "networks": {"unet": {"scratch": _STEPS, "continued": _STEPS}}}},
         "evaluate": {"resamples": 100, "pictures": 2},
     },
     "land_cover": {

@@ -14,7 +14,19 @@ import pytest
 
 from sightline.errors import DataError, DataRejected, ModelRejected
 from sightline.splits import assign, place
-from sightline.task import Input, Limits, Manifest, Model, Prediction, Row, Task, TrainingData, load_rows, save_rows
+from sightline.task import (
+    Input,
+    Limits,
+    Manifest,
+    Model,
+    Prediction,
+    Row,
+    Sample,
+    Task,
+    TrainingData,
+    load_rows,
+    save_rows,
+)
 from tests.contract.subjects import TRAINED, Silent, tiny_params, tiny_task
 
 
@@ -59,8 +71,13 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     return found
 
 
-def answers(model: Model, manifest: Manifest) -> list[Prediction]:
-    return model.predict([model.read(manifest.path(sample), Limits()) for sample in manifest.samples])
+def answers(task: Task, model: Model, manifest: Manifest) -> list[Prediction]:
+    return model.predict([model.read(task.source(manifest, sample), Limits()) for sample in manifest.samples])
+
+
+def content_of(one: Trained, sample: Sample) -> bytes:
+    source = one.task.source(one.data, sample)
+    return source if isinstance(source, bytes) else source.read_bytes()
 
 
 def plain(prediction: Prediction) -> tuple[Any, ...]:
@@ -83,7 +100,7 @@ def test_a_saved_model_is_a_card_and_weights_without_pickle(trained: list[Traine
 def test_a_restored_model_answers_like_the_trained_one(trained: list[Trained]) -> None:
     for one in trained:
         few = Manifest(one.data.root, one.data.samples[:3])
-        for fresh, again in zip(answers(one.fresh, few), answers(one.model, few), strict=True):
+        for fresh, again in zip(answers(one.task, one.fresh, few), answers(one.task, one.model, few), strict=True):
             assert fresh.row.keys() == again.row.keys()
             for key, value in fresh.row.items():
                 assert again.row[key] == (
@@ -141,9 +158,9 @@ def test_weights_count_how_often_a_row_is_drawn(trained: list[Trained]) -> None:
 def test_answers_do_not_depend_on_the_batch_nor_on_path_or_bytes(trained: list[Trained]) -> None:
     for one in trained:
         few = Manifest(one.data.root, one.data.samples[:3])
-        together = answers(one.model, few)
+        together = answers(one.task, one.model, few)
         for sample, among_others in zip(few.samples, together, strict=True):
-            source = one.model.read(few.path(sample).read_bytes(), Limits())
+            source = one.model.read(content_of(one, sample), Limits())
             assert isinstance(source, Input)
             assert source.sha256 == sample.sha256
             alone = one.model.predict([source])[0]
@@ -152,7 +169,7 @@ def test_answers_do_not_depend_on_the_batch_nor_on_path_or_bytes(trained: list[T
 
 def test_an_answer_can_be_logged_sent_and_drawn(trained: list[Trained]) -> None:
     for one in trained:
-        source = one.model.read(one.data.path(one.data.samples[0]), Limits())
+        source = one.model.read(one.task.source(one.data, one.data.samples[0]), Limits())
         answer = one.model.predict([source])[0]
         assert {f"input_{name}" for name in source.statistics} <= set(answer.row)
         assert any(name.startswith("output_") for name in answer.row)
@@ -181,7 +198,7 @@ def test_plots_are_curves_matrices_or_tables(trained: list[Trained]) -> None:
 
 def test_bad_input_is_refused_by_name(trained: list[Trained], tmp_path: Path) -> None:
     one = trained[0]
-    whole = one.data.path(one.data.samples[0]).read_bytes()
+    whole = content_of(one, one.data.samples[0])
     suffix = one.data.path(one.data.samples[0]).suffix
     for number, broken in enumerate((b"", b"not what it says", whole[: len(whole) // 2])):
         path = tmp_path / f"broken-{number}{suffix}"
@@ -204,4 +221,4 @@ def test_the_same_seed_gives_the_same_model(trained: list[Trained], tmp_path: Pa
     placed = place(data, assign(data.samples, params.data), params.data.folds)
     again = fit(one.task, one.candidate, placed, tmp_path / "work")
     few = Manifest(one.data.root, one.data.samples[:3])
-    assert [plain(p) for p in answers(again, few)] == [plain(p) for p in answers(one.fresh, few)]
+    assert [plain(p) for p in answers(one.task, again, few)] == [plain(p) for p in answers(one.task, one.fresh, few)]
