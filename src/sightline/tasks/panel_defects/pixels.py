@@ -93,7 +93,7 @@ def _blur(plane: Floats, sigma: float) -> Floats:
 
 
 def _spread(plane: Floats, sigma: float) -> Floats:
-    return np.sqrt(np.maximum(_blur(plane * plane, sigma) - _blur(plane, sigma) ** 2, 0))
+    return np.asarray(np.sqrt(np.maximum(_blur(plane * plane, sigma) - _blur(plane, sigma) ** 2, 0)))
 
 
 def _slopes(across: Floats, along: Floats, sigma: float) -> tuple[Floats, Floats]:
