@@ -19,8 +19,7 @@ setup: $(READY) ## make .venv from requirements.lock (the targets below do it by
 demo: $(READY) ## the whole loop on synthetic data, each task there is (TASK=name: only that one)
 	@tasks="$(TASK)"; \
 	test -n "$$tasks" || tasks=$$($(BIN)/python -c 'from sightline.tasks import TASKS; print(*TASKS)') || exit $$?; \
-	for task in $$tasks; do $(BIN)/sightline data sample $$task || exit $$?; done; \
-	$(BIN)/sightline run $$tasks
+	$(BIN)/sightline data sample $$tasks && $(BIN)/sightline run $$tasks
 
 test: check ## ruff, mypy, import-linter and the fast tests
 	$(BIN)/pytest -q

@@ -79,6 +79,10 @@ def mine(tmp_path: Path) -> Path:
     return tmp_path / "mine"
 
 
+def write_sample(*projects: Project) -> str:
+    return "\n".join(data.sample(projects, Silent()))
+
+
 def pin_text(project: Project) -> str:
     return (project.settings.root / "data.dvc").read_text()
 
@@ -87,15 +91,15 @@ def pin_text(project: Project) -> str:
 
 
 def test_the_sample_is_the_same_in_a_fresh_clone(project: Project, tmp_path: Path) -> None:
-    assert "Wrote 24 samples" in data.sample(project, Silent())
+    assert "Wrote 24 samples" in write_sample(project)
     commit(project, "Sample")
     version = versions.data_version(project.settings, "toy")
-    assert data.sample(project, Silent()) == f"The sample of toy is there, unchanged (data version {version})."
+    assert write_sample(project) == f"The sample of toy is there, unchanged (data version {version})."
 
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(project.settings.root), str(clone))
     other = Project(Settings(root=clone), project.params, ToyTask(project.params))  # type: ignore[arg-type]
-    said = data.sample(other, Silent())
+    said = write_sample(other)
 
     assert "Notice" not in said
     assert versions.data_version(other.settings, "toy") == version
@@ -103,22 +107,22 @@ def test_the_sample_is_the_same_in_a_fresh_clone(project: Project, tmp_path: Pat
 
 
 def test_another_seed_is_another_version_with_a_notice(project: Project) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     first = versions.data_version(project.settings, "toy")
     params = project.params.model_copy(update={"seed": 2})
     other = Project(project.settings, params, ToyTask(params))  # type: ignore[arg-type]
-    said = data.sample(other, Silent())
+    said = write_sample(other)
     assert "Notice: data.dvc pinned other data before" in said
     assert versions.data_version(project.settings, "toy") != first
     assert versions.pin_state(project.settings, "toy") == "pinned"
 
 
 def test_a_sample_that_was_touched_is_written_again(project: Project) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     version = versions.data_version(project.settings, "toy")
     (project.data / "sample" / "g1x0-0.txt").write_text("1")
     assert versions.pin_state(project.settings, "toy") == "modified"
-    assert "Wrote" in data.sample(project, Silent())
+    assert "Wrote" in write_sample(project)
     assert versions.data_version(project.settings, "toy") == version
 
 
@@ -126,7 +130,7 @@ def test_a_sample_that_was_touched_is_written_again(project: Project) -> None:
 
 
 def test_adding_twice_changes_nothing_and_more_files_join(project: Project, mine: Path) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     said = data.add(project, mine)
     assert "Added 6 samples to the set real of toy (data version" in said
     before, places = pin_text(project), (project.data / "splits.csv").read_bytes()
@@ -154,11 +158,11 @@ def test_a_set_of_another_name_is_told_to_be_unused(project: Project, mine: Path
 
 
 def test_sets_that_are_pinned_but_gone_are_not_forgotten(project: Project, mine: Path) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     data.add(project, mine)
     before = pin_text(project)
     shutil.rmtree(project.data / "real")
-    for change in (lambda: data.sample(project_again(project), Silent()), lambda: data.add(project, mine)):
+    for change in (lambda: write_sample(project_again(project)), lambda: data.add(project, mine)):
         with pytest.raises(DataMissing, match=r"pins the set 'real'.*dvc checkout data\.dvc"):
             change()
     assert pin_text(project) == before
@@ -181,7 +185,7 @@ def test_without_git_it_says_what_lacks(project: Project, mine: Path) -> None:
 def test_other_tasks_pins_stay_where_their_data_are_not_here(project: Project, mine: Path) -> None:
     (project.settings.data / "ships" / "sample").mkdir(parents=True)
     (project.settings.data / "ships" / "sample" / "a").write_text("a")
-    data.sample(project, Silent())
+    write_sample(project)
     ships = versions.data_version(project.settings, "ships")
     shutil.rmtree(project.settings.data / "ships")
     data.add(project, mine)
@@ -192,7 +196,7 @@ def test_other_tasks_pins_stay_where_their_data_are_not_here(project: Project, m
 
 
 def test_versions_are_listed_and_gone_back_to(project: Project, mine: Path) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     first = commit(project, "Sample")
     before = versions.data_version(project.settings, "toy")
     data.add(project, mine)
@@ -209,7 +213,7 @@ def test_versions_are_listed_and_gone_back_to(project: Project, mine: Path) -> N
 
 
 def test_a_worktree_gets_the_data_of_its_own_pin(project: Project, mine: Path, tmp_path: Path) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     first = commit(project, "Sample")
     data.add(project, mine)
     tree = tmp_path / "tree"
@@ -223,7 +227,7 @@ def test_a_worktree_gets_the_data_of_its_own_pin(project: Project, mine: Path, t
 
 
 def test_changes_that_are_nowhere_else_are_not_overwritten(project: Project) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     label = project.data / "sample" / "g1x0-0.txt"
     label.unlink()
     label.write_text("1, looked at by a person")
@@ -238,7 +242,7 @@ def test_changes_that_are_nowhere_else_are_not_overwritten(project: Project) -> 
 def test_a_folder_as_remote_gives_the_data_to_a_clone(project: Project, mine: Path, tmp_path: Path) -> None:
     settings = project.settings.model_copy(update={"dvc_remote": str(tmp_path / "remote")})
     shared = replace(project, settings=settings)
-    data.sample(project, Silent())
+    write_sample(project)
     data.add(project, mine)
     commit(project, "Data")
     for _ in range(2):
@@ -276,7 +280,7 @@ def test_without_a_remote_it_says_which_setting(project: Project) -> None:
 
 
 def test_a_folder_is_the_remote_where_none_is_set(project: Project) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     assert str(project.settings.root / "state" / "remote") in data.push(project)
     assert any((project.settings.root / "state" / "remote").rglob("*"))
 
@@ -285,7 +289,7 @@ def test_a_folder_is_the_remote_where_none_is_set(project: Project) -> None:
 
 
 def test_labels_are_taken_in_once(project: Project) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     inbox = project.settings.inbox / "toy"
     write_set(inbox, groups=3, frames=2, seed=9)
     (inbox / "g9x0-0.txt").unlink()
@@ -308,7 +312,7 @@ def test_labels_are_taken_in_once(project: Project) -> None:
 
 
 def test_labels_wait_while_a_stage_runs(project: Project) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     write_set(project.settings.inbox / "toy", groups=1, frames=2, seed=9)
     command = f'{sys.executable} -c "import time; time.sleep(60)"'
     (project.settings.root / "dvc.yaml").write_text(
@@ -352,7 +356,7 @@ data.take_in(project, settled_s=0)
 
 
 def test_killed_at_any_moment_nothing_is_lost_or_taken_twice(project: Project) -> None:
-    data.sample(project, Silent())
+    write_sample(project)
     inbox = project.settings.inbox / "toy"
     chance = random.Random(5)
     written = 0

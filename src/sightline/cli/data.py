@@ -17,14 +17,16 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 
 @data.command(epilog="Example: `sightline data sample pv_hotspots`")
-def sample(task: TaskName) -> None:
-    """Write the task's synthetic set into data/, the same bits for the same seed, and pin it."""
+def sample(tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Tasks, one after the other.")]) -> None:
+    """Write the tasks' synthetic sets into data/, the same bits for the same seed, and pin them."""
     from sightline.pipeline.data import sample as write
     from sightline.progress import Bars
 
-    with Bars(f"sample {task}") as bars:
-        said = write(open_task_project(task), bars)
-    echo(said)
+    projects = [open_task_project(task) for task in dict.fromkeys(tasks)]
+    with Bars("sample") as bars:
+        told = write(projects, bars)
+    for line in told:
+        echo(line)
 
 
 @data.command(epilog="Example: `sightline data add pv_hotspots ~/thermograms`")

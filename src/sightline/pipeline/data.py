@@ -6,7 +6,7 @@ import json
 import re
 import shutil
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -39,12 +39,28 @@ REAL = "real"
 """The set that real data and new labels go into."""
 
 
-def sample(project: Project, report: Report) -> str:
-    """Write the synthetic set, the same bits for the same seed on one type of CPU, and pin it; what was done.
+def sample(projects: Sequence[Project], report: Report) -> list[str]:
+    """Write synthetic sets, the same bits for the same seed on one type of CPU, and pin them; what was done.
+
+    Args:
+        projects: of one folder, each with its task.
+        report: told of the progress.
 
     Raises:
         BackendError: a stage is running on the data, or the disk is full.
     """
+    settings = projects[0].settings
+    before = pin(settings)
+    said = [_write_sample(project, report) for project in projects]
+    if before and pin(settings) != before:
+        said.append(
+            "Notice: data.dvc pinned other data before: other parameters, another generator or another type of CPU"
+            " give other bits, or sets are not here. This is a new data version; commit data.dvc to keep it."
+        )
+    return said
+
+
+def _write_sample(project: Project, report: Report) -> str:
     with changing(project):
         note = project.settings.build / "samples" / f"{project.name}.json"
         made_of = _sample_key(project)
@@ -52,17 +68,10 @@ def sample(project: Project, report: Report) -> str:
             version = data_version(project.settings, project.name)
             return f"The sample of {project.name} is there, unchanged (data version {version})."
         _refuse_absent(project, besides=SAMPLE)
-        before = pin(project.settings)
         made = replace(project, SAMPLE, lambda folder: project.task.sample(folder, report))
         version = pin_data(project.settings, project.name)
         write_json(note, {"made_of": made_of, "digest": made.digest()})
-        said = f"Wrote {len(made)} samples of {project.name} and pinned them (data version {version})."
-        if before and pin(project.settings) != before:
-            said += (
-                "\nNotice: data.dvc pinned other data before: other parameters, another generator or another type of"
-                " CPU give other bits, or sets are not here. This is a new data version; commit data.dvc to keep it."
-            )
-        return said
+        return f"Wrote {len(made)} samples of {project.name} and pinned them (data version {version})."
 
 
 def _sample_key(project: Project) -> str:
