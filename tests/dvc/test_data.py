@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import random
 import shutil
@@ -411,6 +412,24 @@ def test_published_archives_are_downloaded_unpacked_and_added(project: Project, 
         assert said.endswith("Source: https://example.org/records/1. Licence: CC BY 4.0.")
         assert "Added 0 samples" in data.fetch(published, Silent())
         assert len(server.asked) == 1
+    finally:
+        server.close()
+
+
+def test_a_zenodo_record_is_asked_for_its_files_which_are_added(project: Project, mine: Path) -> None:
+    content = zipped({path.name: path.read_bytes() for path in mine.iterdir()})
+    server = Server()
+    try:
+        page = server.url.partition("/files/")[0] + "/records/1"
+        entry = {"key": "set.zip", "checksum": f"md5:{md5(content).hexdigest()}", "links": {"self": f"{page}/content"}}
+        listing = Answer(body=json.dumps({"files": [entry]}).encode())
+        server.answers = [listing, Answer(body=content), listing]
+        task = ToyTask(project.params)  # type: ignore[arg-type]
+        task.upstream = Upstream("zenodo", page, "CC BY 4.0")  # type: ignore[assignment]
+        published = replace(project, task=task)
+        assert "Added 6 samples to the set real" in data.fetch(published, Silent())
+        assert "Added 0 samples" in data.fetch(published, Silent())
+        assert len(server.asked) == 3  # the file itself was not asked for again
     finally:
         server.close()
 
