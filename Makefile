@@ -25,7 +25,7 @@ test: check ## ruff, mypy, import-linter and the fast tests
 	$(BIN)/pytest -q
 
 test-all: test ## ... and the slow tests: kills, real servers, a browser, training
-	$(BIN)/pytest -q -m slow --timeout 900
+	$(BIN)/pytest -q -m slow --timeout 900 -n 2 --dist loadfile
 
 check: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/ruff check
