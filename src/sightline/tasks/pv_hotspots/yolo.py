@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from PIL import Image
 
 from sightline.checkpoints import Checkpoints
 from sightline.task import Report
@@ -34,8 +35,9 @@ _DEEPEST_LAYER = 9
 
 
 def prepare_environment() -> None:
-    """No downloads, no telemetry, no settings file in the user's home; to be called before torch and ultralytics.
+    """Import ultralytics: no downloads, no telemetry, no settings file in the user's home. Call it before torch.
 
+    What ultralytics puts in place of `PIL.Image.open` (it would install packages on its own) is taken away again.
     OpenMP's threads wait instead of spinning: nothing is lost on an idle machine, and much is won on a busy one.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -47,6 +49,10 @@ def prepare_environment() -> None:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         os.environ["YOLO_CONFIG_DIR"] = folder
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
+    opened = Image.open
+    import ultralytics.utils.patches  # noqa: F401 - it is the import that patches
+
+    Image.open = opened
 
 
 @contextmanager

@@ -241,3 +241,16 @@ def test_a_killed_fit_goes_on_from_its_last_epoch(tiny, tmp_path):
     assert epochs[0] in ("3/6", "4/6")
     assert (work / "detector" / "finished.json").exists()
     assert not (work / "detector" / "checkpoint").exists()
+
+
+@pytest.mark.slow
+def test_pillow_stays_as_it_is():
+    from PIL import Image
+
+    from sightline.tasks.pv_hotspots.yolo import prepare_environment
+
+    before = Image.open
+    prepare_environment()
+    import ultralytics.models.yolo.detect  # noqa: F401
+
+    assert Image.open is before
