@@ -6,7 +6,12 @@ unpadded convolutions would shift the skips against the picture, so they are pad
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args
+
+from sightline.errors import ParamsError
+from sightline.files import sha256_file
 
 EncoderName = Literal["resnet34", "vgg16", "inceptionv3"]
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
@@ -93,6 +98,36 @@ def build_inception(bands: int) -> Any:
     return AlignedInception()
 
 
+def load_encoder(network: Any, encoder: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> None:
+    """Start a network's encoder from the weights that params name for it; nothing is done where they name none.
+
+    Args:
+        network: of `build_unet`.
+        encoder: its encoder.
+        weights: encoder -> a .safetensors file, the state dict of the encoder alone.
+        digests: encoder -> SHA-256 of that file.
+
+    Raises:
+        ParamsError: the file is not there, not that one, or does not fit.
+    """
+    if encoder not in weights:
+        return
+    from safetensors.torch import load_file
+
+    path = Path(weights[encoder]).expanduser()
+    where = f"train.weights.{encoder}: {path}"
+    if not path.is_file() or sha256_file(path) != digests[encoder]:
+        raise ParamsError("the file is not there or has another SHA-256", where=where, way_out="Correct it.")
+    try:
+        network.encoder.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise ParamsError(
+            f"the weights do not fit the encoder ({str(error).splitlines()[-1].strip()})",
+            where=where,
+            way_out="Give a state dict of the encoder alone, with as many input channels as the network has.",
+        ) from error
+
+
 def export_unet(network: Any, bands: int, window_px: int, activation: Literal["softmax", "sigmoid"]) -> bytes:
     """The network as an ONNX graph: `image` (n, bands, window, window) -> `probabilities`, `embedding`.
 
@@ -100,7 +135,6 @@ def export_unet(network: Any, bands: int, window_px: int, activation: Literal["s
     """
     import tempfile
     import warnings
-    from pathlib import Path
 
     import torch
 

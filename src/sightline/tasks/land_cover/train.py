@@ -14,8 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.errors import DataRejected, ParamsError
-from sightline.files import sha256_file
+from sightline.errors import DataRejected
 from sightline.task import Json, Report, TrainingData
 from sightline.tasks.land_cover.augment import Channels, Windows, cut_window, raw_channels
 from sightline.tasks.land_cover.bits import unpack
@@ -23,7 +22,7 @@ from sightline.tasks.land_cover.calibrate import Fitted, calibrate
 from sightline.tasks.land_cover.examples import StoredExamples, store_examples, usable
 from sightline.tasks.land_cover.metrics import Pool, tile_counts
 from sightline.tasks.land_cover.model import GRAPH, NAME, WEIGHTS, LandCoverModel, Recipe, make_card
-from sightline.tasks.land_cover.params import RULES, NetworkParams, TrainParams
+from sightline.tasks.land_cover.params import RULES, TrainParams
 from sightline.tasks.land_cover.rules import fit_rules
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import UNKNOWN
@@ -114,7 +113,7 @@ def _fit_network(
 
     from sightline.segmentation.losses import overlapping_loss
     from sightline.segmentation.training import Fitting, train_network
-    from sightline.segmentation.unet import build_unet, export_unet
+    from sightline.segmentation.unet import build_unet, export_unet, load_encoder
 
     params, recipe, bands = sets.params, sets.params.networks[candidate], len(sets.channels.mean)
     schedule = recipe.scratch if start is None else recipe.continued
@@ -123,7 +122,7 @@ def _fit_network(
     if start is not None:
         network.load_state_dict(load(start.files[WEIGHTS]))
     else:
-        _load_encoder(network, recipe, params)
+        load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
     windows = Windows(sets.examples, sets.channels, params.augment, params.input.window_px, schedule.batch, sets.seed)
     fitting = Fitting(windows, overlapping_loss(params.smooth), _validator(sets))
     folder = work / candidate
@@ -134,26 +133,6 @@ def _fit_network(
     graph = export_unet(network, bands, params.input.window_px, "sigmoid")
     shutil.rmtree(folder, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
     return {WEIGHTS: save(state), GRAPH: graph}
-
-
-def _load_encoder(network: Any, recipe: NetworkParams, params: TrainParams) -> None:
-    """Start the encoder from the weights that params name, if they do."""
-    if recipe.encoder not in params.weights:
-        return
-    from safetensors.torch import load_file
-
-    path = Path(params.weights[recipe.encoder]).expanduser()
-    where = f"train.weights.{recipe.encoder}: {path}"
-    if not path.is_file() or sha256_file(path) != params.weights_sha256[recipe.encoder]:
-        raise ParamsError("the file is not there or has another SHA-256", where=where, way_out="Correct it.")
-    try:
-        network.encoder.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise ParamsError(
-            f"the weights do not fit the encoder ({str(error).splitlines()[-1].strip()})",
-            where=where,
-            way_out="Give a state dict of the encoder alone, with as many input channels as the network has.",
-        ) from error
 
 
 def _validator(sets: Sets) -> Callable[[Any], Mapping[str, float]]:

@@ -15,15 +15,14 @@ from typing import Any
 
 import numpy as np
 
-from sightline.errors import DataRejected, ParamsError
-from sightline.files import sha256_file
+from sightline.errors import DataRejected
 from sightline.task import Json, Report, TrainingData
 from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
 from sightline.tasks.panel_defects.model import GRAPH, WEIGHTS, Recipe, SegmentationModel, make_card
-from sightline.tasks.panel_defects.params import PIXELS, NetworkParams, TrainParams
+from sightline.tasks.panel_defects.params import PIXELS, TrainParams
 from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
 
 _VALIDATED = 64
@@ -134,7 +133,7 @@ def _fit_network(
 
     from sightline.segmentation.losses import exclusive_loss
     from sightline.segmentation.training import Fitting, train_network
-    from sightline.segmentation.unet import build_unet, export_unet
+    from sightline.segmentation.unet import build_unet, export_unet, load_encoder
 
     params, recipe, classes = fitted.params, fitted.params.networks[candidate], len(fitted.domain.classes)
     schedule = recipe.scratch if start is None else recipe.continued
@@ -143,7 +142,7 @@ def _fit_network(
     if start is not None:
         network.load_state_dict(load(start.files[WEIGHTS]))
     else:
-        _load_encoder(network, recipe, params)
+        load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
     windows = Windows(
         fitted.examples,
         shares_of_strata(fitted.examples.strata, params.balance),
@@ -162,26 +161,6 @@ def _fit_network(
     graph = export_unet(network, fitted.domain.bands, params.input.window_px, "softmax")
     shutil.rmtree(work, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
     return {WEIGHTS: save(state), GRAPH: graph}
-
-
-def _load_encoder(network: Any, recipe: NetworkParams, params: TrainParams) -> None:
-    """Start the encoder from the weights that params name, if they do."""
-    if recipe.encoder not in params.weights:
-        return
-    from safetensors.torch import load_file
-
-    path = Path(params.weights[recipe.encoder]).expanduser()
-    where = f"train.weights.{recipe.encoder}: {path}"
-    if not path.is_file() or sha256_file(path) != params.weights_sha256[recipe.encoder]:
-        raise ParamsError("the file is not there or has another SHA-256", where=where, way_out="Correct it.")
-    try:
-        network.encoder.load_state_dict(load_file(path))
-    except RuntimeError as error:
-        raise ParamsError(
-            f"the weights do not fit the encoder ({str(error).splitlines()[-1].strip()})",
-            where=where,
-            way_out="Give a state dict of the encoder alone, with as many input bands as the task has.",
-        ) from error
 
 
 def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Any], Mapping[str, float]]:
