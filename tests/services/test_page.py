@@ -65,7 +65,7 @@ def test_an_image_is_uploaded_and_the_answer_shown(browser: Any, server: Running
     image.write_bytes(png(150, side=64))
     tab = Tab(browser, server)
     page = tab.open("")
-    page.wait_for_function("document.getElementById('state').textContent.includes('Version 1')")
+    page.wait_for_selector("#state:has-text('Version 1')")
     page.set_input_files("#image", str(image))
     page.click("button")
     page.wait_for_selector("#token")  # the server asks for it, so the field appears

@@ -17,12 +17,19 @@ async function showState() {
     const ready = await ask("/v1/ready");
     at("task").textContent = ready.task;
     at("state").textContent = `Version ${ready.version} answers.` + (ready.warning ? ` Warning: ${ready.warning}.` : "");
-    const { card } = await ask("/v1/model");
-    at("conditions").replaceChildren(...Object.entries(card.conditions).map(conditionField));
+    showConditions();
   } catch (error) {
     at("state").textContent = `Not ready: ${error.message}`;
     setTimeout(showState, 3000);
   }
+}
+
+// What the model can be told of an image. Its card may ask for the token, which is asked for again when it is given.
+async function showConditions() {
+  try {
+    const { card } = await ask("/v1/model");
+    at("conditions").replaceChildren(...Object.entries(card.conditions).map(conditionField));
+  } catch { /* the fields stay away; predicting says what is wrong */ }
 }
 
 function conditionField([name, meaning]) {
@@ -94,5 +101,6 @@ drop.addEventListener("drop", (event) => {
   drop.classList.remove("over");
   at("image").files = event.dataTransfer.files;
 });
+at("token").addEventListener("change", showConditions);
 at("form").addEventListener("submit", predict);
 showState();
