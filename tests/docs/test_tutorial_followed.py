@@ -43,11 +43,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     pipeline = yaml.safe_load((made.folder / "dvc.yaml").read_text(encoding="utf-8"))
     added = yaml.safe_load(block("yaml", "foreach"))
     for name, stage in added["stages"].items():
-        items = pipeline["stages"][name]["foreach"]
-        if isinstance(items, list):
-            items += stage["foreach"]
-        else:
-            items |= stage["foreach"]
+        pipeline["stages"][name]["foreach"] |= stage["foreach"]
     (made.folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
     made.commit("a new task")
     return made

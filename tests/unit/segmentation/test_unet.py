@@ -35,20 +35,32 @@ def test_inception_halves_every_side_exactly():
     ]
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_a_shifted_picture_gives_the_same_mask_shifted(encoder):
-    """By the deepest stride, away from the border: features that lay beside the grid would not follow."""
+def settled(encoder, classes):
+    """A network whose batch norms know the size of what they see, as after some training."""
     import torch
 
     torch.manual_seed(3)
-    network = build_unet(encoder, 3, 3, NARROW).eval()
-    picture = torch.rand(1, 3, 768, 768)
+    network = build_unet(encoder, 3, classes, NARROW).train()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.momentum = None  # the mean over the batches, not a moving one
+    with torch.no_grad():
+        network(torch.rand(4, 3, 128, 128))
+    return network.eval()
+
+
+@pytest.mark.parametrize("encoder", ENCODERS)
+def test_a_shifted_picture_gives_the_same_mask_shifted(encoder):
+    """By the deepest stride, so far from the border that it is out of reach (InceptionV3 sees 1,311 pixels)."""
+    import torch
+
+    network = settled(encoder, 3)
+    picture = torch.rand(1, 3, 1536, 1536)
     with torch.inference_mode():
         whole, _ = network(picture)
         shifted, _ = network(torch.roll(picture, (32, 32), dims=(2, 3)))
-    middle = slice(352, 416)
-    moved = slice(352 + 32, 416 + 32)
-    assert torch.allclose(whole[..., middle, middle], shifted[..., moved, moved], atol=1e-4)
+    middle, moved = slice(736, 800), slice(736 + 32, 800 + 32)
+    assert torch.allclose(whole[..., middle, middle], shifted[..., moved, moved], atol=1e-5)
 
 
 def test_the_deepest_features_of_inception_are_centred_on_their_pixels():
@@ -76,11 +88,10 @@ def test_the_deepest_features_of_inception_are_centred_on_their_pixels():
 def test_the_graph_answers_as_the_network_does(encoder):
     import torch
 
-    torch.manual_seed(1)
-    network = build_unet(encoder, 3, 5, NARROW).eval()
+    network = settled(encoder, 5)
     windows = np.random.default_rng(0).random((3, 3, 64, 64), dtype=np.float32)
     with torch.inference_mode():
         logits, embedding = network(torch.from_numpy(windows))
     answer = open_session(export_unet(network, 3, 64, "softmax")).run(None, {"image": windows})
     assert np.allclose(answer[0], logits.softmax(dim=1).numpy(), atol=1e-4)
-    assert np.allclose(answer[1], embedding.numpy(), atol=1e-3)
+    assert np.allclose(answer[1], embedding.numpy(), rtol=1e-3, atol=1e-3)
