@@ -5,6 +5,7 @@ Polygons of a mask run along the edges of its pixels, so that mask -> polygons -
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -180,6 +181,13 @@ def _near(boundary: Mask, tolerance_px: float) -> Mask:
         return boundary
     distance = cv2.distanceTransform((~boundary).astype(np.uint8), cv2.DIST_L2, cv2.DIST_MASK_PRECISE)
     return np.asarray(distance <= tolerance_px)
+
+
+def mean_of(values: NDArray[Any]) -> float:
+    """Mean of what is defined; NaN where nothing is."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of a mean of nothing, which is NaN as it should be
+        return float(np.nanmean(values))
 
 
 def ratio_of(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:

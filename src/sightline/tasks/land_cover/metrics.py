@@ -10,13 +10,13 @@ decide. Perfect trees and crops alone would reach some 0.82 on it.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.segmentation.masks import mean_of, ratio_of
 from sightline.task import Json, Rows
 from sightline.tasks.land_cover.shapes import CLASSES
 
@@ -55,7 +55,7 @@ class Pool:
         jaccard = jaccard_of(counts)
         inside, whole, present = np.tensordot(weights, self._soft, axes=1).sum(axis=0)
         return {
-            "jaccard_mean": _mean(jaccard),
+            "jaccard_mean": mean_of(jaccard),
             "classes_judged": float(np.count_nonzero(~np.isnan(jaccard))),
             **{f"jaccard_{name}": float(value) for name, value in zip(CLASSES, jaccard, strict=True)},
             "jaccard_soft_pooled": float(inside / (whole + present - inside)) if whole + present > 0 else float("nan"),
@@ -65,7 +65,7 @@ class Pool:
 
 def jaccard_of(counts: Floats) -> Floats:
     """(10,) of (10, 3) true positives, false positives, false negatives."""
-    return _ratio(counts[:, 0], counts.sum(axis=1))
+    return ratio_of(counts[:, 0], counts.sum(axis=1))
 
 
 def _jaccard_of_majority(counts: Floats, pixels: float) -> float:
@@ -76,24 +76,14 @@ def _jaccard_of_majority(counts: Floats, pixels: float) -> float:
     return float(present.max() / pixels / np.count_nonzero(present))
 
 
-def _ratio(above: Floats, below: Floats) -> Floats:
-    return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0))
-
-
-def _mean(values: Floats) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a mean of nothing, which is NaN as it should be
-        return float(np.nanmean(values))
-
-
 def plots(rows: Rows) -> dict[str, Json]:
     """A table: precision, recall and Jaccard of each class, its pixels, and in how many tiles it is."""
     each = np.array([row.statistics["counts"] for row in rows], dtype=np.float64)
     counts = each.sum(axis=0)
     present = each[:, :, 0] + each[:, :, 2]
     figures = (
-        _ratio(counts[:, 0], counts[:, 0] + counts[:, 1]),
-        _ratio(counts[:, 0], counts[:, 0] + counts[:, 2]),
+        ratio_of(counts[:, 0], counts[:, 0] + counts[:, 1]),
+        ratio_of(counts[:, 0], counts[:, 0] + counts[:, 2]),
         jaccard_of(counts),
     )
     table: list[list[Any]] = [

@@ -8,14 +8,13 @@ pictures of each picture's mean over the classes present in its truth or answer.
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.segmentation.masks import boundary_counts, f1_of, intersection_counts, iou_of, ratio_of
+from sightline.segmentation.masks import boundary_counts, f1_of, intersection_counts, iou_of, mean_of, ratio_of
 from sightline.task import Json, Rows
 
 Floats = NDArray[np.float64]
@@ -50,7 +49,7 @@ class Pool:
         self.classes = tuple(classes)
         self._confusion = np.array([one["confusion"] for one in statistics], dtype=np.float64)
         self._boundary = np.array([one["boundary"] for one in statistics], dtype=np.float64)
-        self._image_iou = np.array([_mean(iou_of(one)) for one in self._confusion])
+        self._image_iou = np.array([mean_of(iou_of(one)) for one in self._confusion])
 
     def score(self, weights: Floats) -> dict[str, float]:
         """Pooled metrics; NaN where a class is in neither truth nor answer."""
@@ -59,12 +58,12 @@ class Pool:
         boundary = _boundary_f1(np.tensordot(weights, self._boundary, axes=1))
         total = confusion.sum()
         return {
-            "iou_mean": _mean(iou),
-            "iou_mean_foreground": _mean(iou[1:]),
+            "iou_mean": mean_of(iou),
+            "iou_mean_foreground": mean_of(iou[1:]),
             **{f"iou_{name}": float(value) for name, value in zip(self.classes, iou, strict=True)},
             "iou_image": float(weights @ self._image_iou / weights.sum()),
-            "f1_mean": _mean(f1),
-            "boundary_f1_mean_foreground": _mean(boundary[1:]),
+            "f1_mean": mean_of(f1),
+            "boundary_f1_mean_foreground": mean_of(boundary[1:]),
             "pixel_accuracy": float(np.trace(confusion) / total),
             "majority_accuracy": float(confusion.sum(axis=1).max() / total),
             "iou_mean_majority": _iou_of_majority(confusion),
@@ -84,12 +83,6 @@ def _boundary_f1(counts: Floats) -> Floats:
     precision, recall = np.nan_to_num(precision), np.nan_to_num(recall)
     both = ratio_of(2 * precision * recall, precision + recall)
     return np.where(absent, np.nan, np.nan_to_num(both))
-
-
-def _mean(values: Floats) -> float:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # of a mean of nothing, which is NaN as it should be
-        return float(np.nanmean(values))
 
 
 def plots(rows: Rows, classes: Sequence[str]) -> dict[str, Json]:
