@@ -1,4 +1,4 @@
-"""Training inputs: windows cut out of labelled pictures, zoomed, turned, mirrored and changed in light.
+"""Training inputs: windows cut out of labelled pictures, zoomed, turned, mirrored, changed in light and laid over each other.
 
 Each input has a random stream of its own (seed, step, number), so a resumed training sees what it would have seen.
 """
@@ -66,8 +66,9 @@ class Windows:
     def __call__(self, step: int) -> tuple[Floats, NDArray[np.int64]]:
         """Inputs (batch, bands, window, window) and classes (batch, window, window)."""
         made = [self._window(np.random.default_rng([self.seed, step, number])) for number in range(self.batch)]
-        inputs = np.stack([pixels.transpose(2, 0, 1) for pixels, _ in made])
-        return np.ascontiguousarray(inputs), np.stack([mask for _, mask in made]).astype(np.int64)
+        inputs = np.ascontiguousarray(np.stack([pixels.transpose(2, 0, 1) for pixels, _ in made]))
+        truth = np.stack([mask for _, mask in made]).astype(np.int64)
+        return self._patched(inputs, truth, np.random.default_rng([self.seed, step, self.batch]))
 
     def _window(self, rng: np.random.Generator) -> tuple[Floats, Mask]:
         pixels, mask = self.examples[int(rng.choice(len(self.examples), p=self.share))]
@@ -79,6 +80,21 @@ class Windows:
         if mirror:
             pixels, mask = pixels[:, ::-1], mask[:, ::-1]
         return self._lit(pixels.astype(np.float32), rng), mask
+
+    def _patched(
+        self, inputs: Floats, truth: NDArray[np.int64], rng: np.random.Generator
+    ) -> tuple[Floats, NDArray[np.int64]]:
+        """A rectangle of some windows comes from the next one, with its classes (CutMix, Yun et al., 2019)."""
+        patched, classes = inputs.copy(), truth.copy()
+        for number in np.flatnonzero(rng.random(self.batch) < self.params.patch):
+            sides = np.sqrt(rng.uniform(0.1, 0.5)) * np.exp(rng.uniform(-0.5, 0.5) * np.array([1, -1]))
+            height, width = (sides * self.window_px).astype(int)
+            top, left = (int(rng.integers(max(self.window_px - side, 0) + 1)) for side in (height, width))
+            area = (slice(top, top + height), slice(left, left + width))
+            other = (number + 1) % self.batch
+            patched[(number, slice(None), *area)] = inputs[(other, slice(None), *area)]
+            classes[(number, *area)] = truth[(other, *area)]
+        return patched, classes
 
     def _lit(self, pixels: Floats, rng: np.random.Generator) -> Floats:
         params, bands = self.params, pixels.shape[2]

@@ -46,6 +46,17 @@ def test_a_batch_has_the_shape_the_network_wants(bands):
     assert inputs.flags.c_contiguous
 
 
+def test_a_patch_brings_its_classes_along():
+    batch, plain = (
+        windows(example(0), example(1), batch=40, **PLAIN, patch=1.0)(0),
+        windows(example(0), example(1), batch=40, **PLAIN)(0),
+    )
+    np.testing.assert_array_equal(batch[0][:, 0] > 0, batch[1] > 0)
+    changed = (batch[0] != plain[0]).any(axis=1).mean(axis=(1, 2))
+    assert 0.05 < changed.mean() < 0.5
+    assert changed.max() < 0.7
+
+
 def test_masks_turn_with_their_pixels():
     made = windows(example(), batch=40, **PLAIN)
     inputs, truth = made(0)
