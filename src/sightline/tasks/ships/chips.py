@@ -1,0 +1,223 @@
+"""Chips of the upstream set: 80 x 80 px of RGB, each as a PNG file or all in one JSON document. Untrusted.
+
+    1__20170721_180825_103c__-118.21_33.74.png     label, scene, longitude and latitude of its centre
+    shipsnet.json                                  {"data": [[19,200 ints] ...], "labels": [0, 1 ...],
+                                                    "locations": [[lon, lat] ...], "scene_ids": ["2017..." ...]}
+
+A row of `data` holds the red values of the chip row by row, then the green, then the blue ones. The two position
+fields may also be pixels, x and y, of the chip's centre in its scene.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from sightline.errors import DataMissing, DataRejected
+from sightline.images import read_bytes
+from sightline.task import Json, Limits
+
+CHIP_PX = 80
+DOCUMENT = "shipsnet.json"
+MAX_BYTES = 2**30
+"""A larger document is not read: the published one has about 280 MB."""
+
+_VALUES = 3 * CHIP_PX**2
+_FARTHEST = 1e6
+_COPY_AGAIN = "Copy shipsnet.json from its source again."
+_NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
+_SCENE = re.compile(r"[A-Za-z0-9.-]+(_[A-Za-z0-9.-]+)*")
+
+
+@dataclass(frozen=True)
+class ChipName:
+    """What the name of a chip says.
+
+    Attributes:
+        label: 1 where a ship is in the middle.
+        scene: id of the scene it was cut from; single `_` may be in it.
+        x, y: longitude and latitude in degrees, or pixels of the scene, of its centre.
+    """
+
+    label: int
+    scene: str
+    x: float
+    y: float
+
+    @property
+    def stem(self) -> str:
+        """The file name without its suffix."""
+        return f"{self.label}__{self.scene}__{_written(self.x)}_{_written(self.y)}"
+
+
+def _written(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def parse_stem(stem: str) -> ChipName:
+    """The parts of a chip's file name without its suffix.
+
+    Raises:
+        DataRejected: the name is not that of a chip.
+    """
+    parts = stem.split("__")
+    place = parts[-1].split("_")
+    known = len(parts) == 3 and parts[0] in ("0", "1") and _SCENE.fullmatch(parts[1]) is not None
+    if not known or len(place) != 2 or not all(_NUMBER.fullmatch(value) for value in place):
+        raise DataRejected(
+            "the name is not <label>__<scene>__<longitude>_<latitude>", where=stem, way_out="Name it so or remove it."
+        )
+    x, y = (float(value) for value in place)
+    if not max(abs(x), abs(y)) < _FARTHEST:
+        raise DataRejected("the place is not on Earth, nor in a scene", where=stem, way_out="Correct its name.")
+    return ChipName(int(parts[0]), parts[1], x, y)
+
+
+def encode_png(pixels: NDArray[np.uint8]) -> bytes:
+    """A PNG of (h, w, 3 or 4) pixels, without a date or the name of a program."""
+    content = io.BytesIO()
+    Image.fromarray(pixels).save(content, "PNG")
+    return content.getvalue()
+
+
+# ----------------------------------------------------------------------------------------------------- document
+
+
+@dataclass(frozen=True)
+class Document:
+    """The chips of one JSON document.
+
+    Attributes:
+        names: of each chip, in the order of the file.
+        pixels: (n, 80, 80, 3).
+    """
+
+    names: tuple[ChipName, ...]
+    pixels: NDArray[np.uint8]
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """A unique name of each chip: its stem, and `-2`, `-3` ... where that occurs again."""
+        times: Counter[str] = Counter()
+        found = []
+        for name in self.names:
+            times[name.stem] += 1
+            found.append(name.stem if times[name.stem] == 1 else f"{name.stem}-{times[name.stem]}")
+        return tuple(found)
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """Id -> its place in `pixels`."""
+        return {name: row for row, name in enumerate(self.ids)}
+
+
+def document_text(names: Sequence[ChipName], pixels: Sequence[NDArray[np.uint8]]) -> str:
+    """The JSON document of (80, 80, 3) chips."""
+    rows = ",".join(json.dumps(_planar(chip).tolist(), separators=(",", ":")) for chip in pixels)
+    rest = {
+        "labels": [name.label for name in names],
+        "locations": [[name.x, name.y] for name in names],
+        "scene_ids": [name.scene for name in names],
+    }
+    return f'{{"data":[{rows}],{json.dumps(rest)[1:]}\n'
+
+
+def _planar(chip: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.moveaxis(chip, -1, 0).ravel()
+
+
+def read_document(path: Path) -> Document:
+    """The chips of one JSON document; kept until it changes or another one is read.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: it is not such a document; names the field and the chip's number.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise DataMissing("there is no such file", where=path, way_out=_COPY_AGAIN) from error
+    return _read(path, found.st_size, found.st_mtime_ns)
+
+
+@lru_cache(maxsize=1)  # a set is listed many times, and reading is what it costs
+def _read(path: Path, _size: int, _mtime_ns: int) -> Document:
+    try:
+        text = read_bytes(path, Limits(bytes=MAX_BYTES), str(path)).decode("utf-8-sig")
+        members = _members(text, str(path))
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataRejected(f"this is no JSON document ({reason})", where=path, way_out=_COPY_AGAIN) from error
+    count = len(members.get("data", ()))
+    for field in ("data", "labels", "locations", "scene_ids"):
+        if not isinstance(members.get(field), list) or len(members[field]) != count:
+            raise DataRejected(f"there is no list of {count} {field}", where=path, way_out=_COPY_AGAIN)
+    names = tuple(_name(members, row, str(path)) for row in range(count))
+    pixels = np.array(members["data"], dtype=np.uint8).reshape(-1, 3, CHIP_PX, CHIP_PX)
+    return Document(names, np.ascontiguousarray(np.moveaxis(pixels, 1, -1)))
+
+
+def _members(text: str, where: str) -> dict[str, Any]:
+    """The members of the document; those of `data` become arrays one by one, as lists they would take 40 times that."""
+    decoder, space = json.JSONDecoder(), re.compile(r"\s*")
+    members: dict[str, Any] = {}
+
+    def next_at(at: int) -> int:
+        return space.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
+
+    at = next_at(0)
+    _expect(text, at, "{")
+    while text[at : at + 1] != "}":
+        key, at = decoder.raw_decode(text, next_at(at + 1))
+        at = next_at(at)
+        _expect(text, at, ":")
+        at = next_at(at + 1)
+        if key != "data":
+            members[str(key)], at = decoder.raw_decode(text, at)
+        else:
+            _expect(text, at, "[")
+            rows: list[NDArray[np.uint8]] = []
+            while text[at : at + 1] != "]":
+                values, at = decoder.raw_decode(text, next_at(at + 1))
+                rows.append(_row(values, f"{where}: data[{len(rows)}]"))
+                at = next_at(at)
+                _expect(text, at, ",]")
+            members["data"], at = rows, at + 1
+        at = next_at(at)
+        _expect(text, at, ",}")
+    return members
+
+
+def _expect(text: str, at: int, characters: str) -> None:
+    if text[at : at + 1] not in tuple(characters):
+        raise ValueError(f"{' or '.join(characters)} is missing at character {at}")
+
+
+def _row(values: Json, where: str) -> NDArray[np.uint8]:
+    whole = isinstance(values, list) and len(values) == _VALUES and all(type(value) is int for value in values)
+    if not whole or min(values) < 0 or max(values) > 255:
+        raise DataRejected(f"it is no list of {_VALUES:,} values of 0 to 255", where=where, way_out=_COPY_AGAIN)
+    return np.array(values, dtype=np.uint8)
+
+
+def _name(members: dict[str, Any], row: int, where: str) -> ChipName:
+    label, place, scene = (members[field][row] for field in ("labels", "locations", "scene_ids"))
+    if type(label) is not int or label not in (0, 1):
+        raise DataRejected(f"{label!r} is no label", where=f"{where}: labels[{row}]", way_out=_COPY_AGAIN)
+    if not isinstance(scene, str) or not _SCENE.fullmatch(scene):
+        raise DataRejected(f"{scene!r} is no scene", where=f"{where}: scene_ids[{row}]", way_out=_COPY_AGAIN)
+    numbers = isinstance(place, list) and len(place) == 2 and all(type(value) in (int, float) for value in place)
+    if not numbers or not all(abs(value) < _FARTHEST for value in place):
+        raise DataRejected(f"{place!r} is no place", where=f"{where}: locations[{row}]", way_out=_COPY_AGAIN)
+    return ChipName(label, scene, float(place[0]), float(place[1]))

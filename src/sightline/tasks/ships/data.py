@@ -1,0 +1,337 @@
+"""The set's layout: chips and whole scenes, both of them samples. Any part may be missing.
+
+    shipsnet/shipsnet/<label>__<scene>__<lon>_<lat>.png    80 x 80 px; or in shipsnet/, chips/ or beside the rest
+    shipsnet.json                                          the same chips, where there are no files of them
+    scenes/<id>.png                                        whole scenes, also in scenes/scenes/ or scenes_<of whom>/
+    scenes/<id>.geojson  or  hand_labels.json              boxes of the scenes' ships
+
+A scene without boxes is no sample: nothing can be learnt from it or judged by it. Chips are grouped by the ground
+that their scene shows, with the scene itself: half of the chips overlap another one of their scene.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.files import sha256_file
+from sightline.images import decode, read_bytes
+from sightline.task import Limits, Manifest, Sample, Upstream
+from sightline.tasks.ships.chips import CHIP_PX, DOCUMENT, ChipName, encode_png, parse_stem, read_document
+from sightline.tasks.ships.labels import (
+    HAND_LABELS,
+    KINDS,
+    Box,
+    HandLabels,
+    boxes_digest,
+    check_frame,
+    hand_boxes,
+    read_hand_labels,
+    read_truth,
+)
+from sightline.tasks.ships.scenes import read_scene_pixels
+
+__all__ = [
+    "CHIP_PX",
+    "CLASSES",
+    "FORMATS",
+    "GSD_M",
+    "KINDS",
+    "UPSTREAM",
+    "Box",
+    "load_manifest",
+    "read_boxes",
+    "read_chip",
+    "read_scene_pixels",
+    "source_of",
+]
+
+CLASSES = ("no-ship", "ship")
+FORMATS = ("image/jpeg", "image/png", "image/tiff")
+GSD_M = 3.0
+"""Of the chips and the scenes, in metres a pixel."""
+
+UPSTREAM = Upstream(
+    "kaggle", "rhammell/ships-in-satellite-imagery", "CC BY-SA 4.0 as its page says; the pictures are Planet's"
+)
+
+SAME_GROUND = (("lb_1", "scene_2"), ("sfbay_1", "scene_1", "scene_4"))
+"""Scenes that are known under several names, or on several dates."""
+
+_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+_CHIP_FOLDERS = ("shipsnet/shipsnet", "shipsnet", "chips/shipsnet/shipsnet", "chips/shipsnet", "chips", ".")
+_DOCUMENTS = (DOCUMENT, f"shipsnet/{DOCUMENT}", f"{DOCUMENT}/{DOCUMENT}", f"chips/{DOCUMENT}")
+_SCENE_PREFIX = "scene-"
+
+
+# ------------------------------------------------------------------------------------------------------ reading
+
+
+def read_chip(manifest: Manifest, sample: Sample) -> NDArray[np.uint8]:
+    """The (80, 80, 3) RGB pixels of a chip.
+
+    Raises:
+        DataMissing, DataRejected: it was removed or damaged since the manifest was made.
+    """
+    path = manifest.path(sample)
+    if path.suffix.lower() != ".json":
+        return _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
+    document = read_document(path)
+    if sample.id not in document.rows:
+        raise DataRejected(f"{sample.id} is not there any more", where=path, way_out="Load the manifest again.")
+    pixels: NDArray[np.uint8] = document.pixels[document.rows[sample.id]]
+    return pixels
+
+
+def _chip_pixels(data: bytes, where: str) -> NDArray[np.uint8]:
+    values: NDArray[np.uint8] = decode(data, Limits(), where)
+    if values.shape != (CHIP_PX, CHIP_PX, 3):
+        size = " x ".join(str(side) for side in values.shape)
+        raise DataRejected(
+            f"it is {size}, not {CHIP_PX} x {CHIP_PX} of RGB", where=where, way_out="Cut the chip again, or remove it."
+        )
+    return values
+
+
+def read_boxes(manifest: Manifest, sample: Sample) -> tuple[Box, ...]:
+    """The boxes of a scene.
+
+    Raises:
+        DataMissing, DataRejected: its labels were removed or damaged since the manifest was made.
+    """
+    path = manifest.path(sample, "labels")
+    if path.suffix.lower() == ".geojson":
+        return read_truth(path)
+    return _by_hand(path, sample.id.removeprefix(_SCENE_PREFIX))
+
+
+def source_of(manifest: Manifest, sample: Sample) -> Path | bytes:
+    """What a model reads for a sample: its file, or the PNG bytes of a chip that stands in the JSON document."""
+    path = manifest.path(sample)
+    return path if path.suffix.lower() != ".json" else encode_png(read_chip(manifest, sample))
+
+
+# ----------------------------------------------------------------------------------------------------- manifest
+
+
+def load_manifest(root: Path) -> Manifest:
+    """List the set in `root` (`data/<task>/<set>`): its chips, and the scenes that have boxes.
+
+    Raises:
+        DataMissing: there are neither chips nor labelled scenes below `root`.
+        DataRejected: a document cannot be read at all.
+    """
+    by_hand = root / HAND_LABELS
+    labels = read_hand_labels(by_hand) if by_hand.is_file() else HandLabels()
+    grounds = _Grounds((*SAME_GROUND, *labels.same_ground))
+    chips = [*_chip_files(root)] or [*_document_chips(root)]
+    scenes = [*_scenes(root, labels)]
+    if not chips and not scenes:
+        raise DataMissing(
+            f"there are no chips, no {DOCUMENT} and no scenes with boxes",
+            where=root,
+            way_out="Give the folder that holds shipsnet/, shipsnet.json or scenes/.",
+        )
+    items = [*_without_contradictions(chips), *scenes]
+    return Manifest(root.parent, tuple(sorted((_sample(item, root, grounds) for item in items), key=lambda s: s.id)))
+
+
+@dataclass(frozen=True)
+class _Item:
+    """What is known of a sample once it was looked at; `scene` is what its ground is told by."""
+
+    id: str
+    files: Mapping[str, str]
+    scene: str
+    stratum: str
+    sha256: str = ""
+    labels_sha256: str = ""
+    problem: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+def _sample(item: _Item, root: Path, grounds: _Grounds) -> Sample:
+    return Sample(
+        id=item.id,
+        set=root.name,
+        files=item.files,
+        sha256=item.sha256,
+        labels_sha256=item.labels_sha256,
+        group=grounds.of(item.scene),
+        stratum=item.stratum,
+        problem=item.problem.replace(f"{root}/", ""),
+        figures=item.figures,
+    )
+
+
+class _Grounds:
+    """Which scenes hang together: sets that share a scene are one ground, named by its smallest scene."""
+
+    def __init__(self, sets: Iterable[Sequence[str]]) -> None:
+        self._members: list[set[str]] = []
+        for one in sets:
+            joined = set(one).union(*(known for known in self._members if known & set(one)))
+            self._members = [known for known in self._members if not known & joined] + [joined]
+
+    def of(self, scene: str) -> str:
+        return next((min(members) for members in self._members if scene in members), scene)
+
+
+# -------------------------------------------------------------------------------------------------------- chips
+
+
+def _chip_files(root: Path) -> Iterator[_Item]:
+    """The chips in the first folder that has some; beside other things only what is named like one counts."""
+    for folder in _CHIP_FOLDERS:
+        found = [path for path in _pictures(root / folder) if folder != "." or "__" in path.stem]
+        if found:
+            yield from (_chip_file(path, root) for path in found)
+            return
+
+
+def _pictures(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    paths = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES)
+    return [path for path in paths if path.is_file() and not path.name.startswith(".")]
+
+
+def _chip_file(path: Path, root: Path) -> _Item:
+    sha256, problem = _looked_at_chip(path, *_stamp(path))
+    files = {"image": path.relative_to(root).as_posix()}
+    try:
+        return _chip_item(path.stem, parse_stem(path.stem), files, sha256, problem)
+    except DataRejected as error:
+        return _Item(path.stem, files, path.stem, "", sha256, problem=problem or str(error))
+
+
+def _chip_item(name: str, said: ChipName, files: Mapping[str, str], sha256: str, problem: str = "") -> _Item:
+    figures = {"width": float(CHIP_PX), "height": float(CHIP_PX), "ship": float(said.label), "scene": 0.0}
+    labels_sha256 = hashlib.sha256(CLASSES[said.label].encode()).hexdigest()
+    stratum = f"chip-{CLASSES[said.label]}"
+    return _Item(name, files, said.scene, stratum, sha256, labels_sha256, problem, {} if problem else figures)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=2**15)
+def _looked_at_chip(path: Path, _size: int, _mtime_ns: int) -> tuple[str, str]:
+    """SHA-256 of a chip's file, and why it cannot be used. Kept: a set is listed many times."""
+    try:
+        _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
+    except DataError as error:
+        return sha256_file(path), str(error)
+    return sha256_file(path), ""
+
+
+def _document_chips(root: Path) -> Iterator[_Item]:
+    for name in _DOCUMENTS:
+        if (root / name).is_file():
+            document = read_document(root / name)
+            for number, (id_, said) in enumerate(zip(document.ids, document.names, strict=True)):
+                # The digest is of the pixels: what a PNG of them weighs depends on the library that packs it.
+                sha256 = hashlib.sha256(document.pixels[number].tobytes()).hexdigest()
+                yield _chip_item(id_, said, {"image": name}, sha256)
+            return
+
+
+def _without_contradictions(chips: Sequence[_Item]) -> Iterator[_Item]:
+    """The same content cannot be a ship and none."""
+    strata: dict[str, set[str]] = {}
+    for chip in chips:
+        if not chip.problem:
+            strata.setdefault(chip.sha256, set()).add(chip.stratum)
+    for chip in chips:
+        if len(strata.get(chip.sha256, ())) < 2 or chip.problem:
+            yield chip
+        else:
+            way_out = "Keep the one that is right."
+            problem = f"{chip.files['image']}: the same chip {chip.id} is there as ship and as no-ship. {way_out}"
+            yield replace(chip, problem=problem)
+
+
+# ------------------------------------------------------------------------------------------------------- scenes
+
+
+def _scenes(root: Path, labels: HandLabels) -> Iterator[_Item]:
+    """A sample for each scene that has boxes, whether or not its picture is there."""
+    pictures = _scene_pictures(root)
+    truths = {path.stem: path for folder in _scene_folders(root) for path in sorted(folder.glob("*.geojson"))}
+    for scene in sorted(labels.boxes.keys() | truths.keys()):
+        stated = labels.files.get(scene)
+        found = [root / stated] if stated else pictures.get(scene, [])
+        sources = [root / HAND_LABELS] if scene in labels.boxes else []
+        sources += [truths[scene]] if scene in truths else []
+        yield _scene_item(scene, found, sources, root)
+
+
+def _scene_folders(root: Path) -> list[Path]:
+    """`scenes`, `scenes_rhammell` ... and `scenes/scenes`, as the archive nests them."""
+    return sorted(path for pattern in ("scenes*", "scenes*/scenes") for path in root.glob(pattern) if path.is_dir())
+
+
+def _scene_pictures(root: Path) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for folder in _scene_folders(root):
+        for path in _pictures(folder):
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], root: Path) -> _Item:
+    files = {"image": pictures[0].relative_to(root).as_posix()} if pictures else {}
+    files["labels"] = sources[0].relative_to(root).as_posix()
+    sha256 = labels_sha256 = problem = ""
+    figures: dict[str, float] = {}
+    try:
+        picture = _only(pictures, f"pictures of {scene}", sources[0])
+        sha256 = sha256_file(picture)
+        source = _only(sources, f"files with boxes of {scene}", picture)
+        boxes = read_truth(source) if source.suffix == ".geojson" else _by_hand(source, scene)
+        labels_sha256 = boxes_digest(boxes)
+        width, height = _scene_size(picture, *_stamp(picture))
+        check_frame(boxes, width, height, f"{source}: {scene}")
+        figures = _scene_figures(boxes, width, height)
+    except DataError as error:
+        problem = str(error)
+    return _Item(f"{_SCENE_PREFIX}{scene}", files, scene, "scene", sha256, labels_sha256, problem, figures)
+
+
+def _by_hand(path: Path, scene: str) -> tuple[Box, ...]:
+    return hand_boxes(read_hand_labels(path), scene, str(path))
+
+
+def _only(paths: Sequence[Path], what: str, where: Path) -> Path:
+    existing = [path for path in paths if path.is_file()]
+    if len(existing) != 1:
+        way_out = "Keep one of them." if existing else "Add the picture, or remove its boxes."
+        raise DataRejected(f"there are {len(existing)} {what}", where=where, way_out=way_out)
+    return existing[0]
+
+
+@lru_cache(maxsize=2**10)
+def _scene_size(path: Path, _size: int, _mtime_ns: int) -> tuple[int, int]:
+    """(width, height) of a scene that could be read whole. Kept: a set is listed many times."""
+    height, width = read_scene_pixels(path, Limits()).shape[:2]
+    return width, height
+
+
+def _scene_figures(boxes: Sequence[Box], width: int, height: int) -> dict[str, float]:
+    ships = sum(box.kind == "ship" for box in boxes)
+    return {
+        "width": float(width),
+        "height": float(height),
+        "scene": 1.0,
+        "ships": float(ships),
+        "others": float(len(boxes) - ships),
+    }

@@ -1,0 +1,162 @@
+"""Boxes of the ships in whole scenes, from one of two files. Untrusted.
+
+    hand_labels.json       of all scenes: {"boxes": {"lb_1": [{"kind": "ship", "bbox": [x0, y0, x1, y1]} ...]},
+                           "scene_file": {"lb_1": "scenes/lb_1.png"}, "same_ground": [["lb_1", "scene_2"] ...]}
+    scenes/<id>.geojson    of one: features with the properties `kind` and `bbox`
+
+Boxes are pixels, x to the right, y down. The scenes' pixels are 3 m.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
+
+from sightline.errors import DataRejected
+from sightline.images import read_bytes
+from sightline.task import Json, Limits
+
+Kind = Literal["ship", "other", "small", "berth"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+"""ship: 160 m long or more, and in open water; other: a smaller vessel, a barge or a tug; small: at most 15 px;
+berth: what lies at a pier. Only ships are counted; what is found on the others is neither right nor wrong."""
+
+HAND_LABELS = "hand_labels.json"
+
+_CORRECT = "Correct or remove the box."
+_LAYOUT = "See the task's README for the layout."
+
+
+@dataclass(frozen=True)
+class Box:
+    """One vessel: its kind, and the smallest upright rectangle around its hull in pixels of the scene."""
+
+    kind: Kind
+    x0: float
+    y0: float
+    x1: float
+    y1: float
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y)."""
+        return (self.x0 + self.x1) / 2, (self.y0 + self.y1) / 2
+
+
+@dataclass(frozen=True)
+class HandLabels:
+    """What `hand_labels.json` says; boxes are not looked at yet.
+
+    Attributes:
+        boxes: scene -> its list as it stands.
+        files: scene -> its picture, relative to the document's folder.
+        same_ground: sets of scenes that show the same place.
+    """
+
+    boxes: Mapping[str, Json] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    same_ground: Sequence[Sequence[str]] = ()
+
+
+def read_hand_labels(path: Path) -> HandLabels:
+    """The document of all scenes.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: it is not such a document; names the field.
+    """
+    document = _read_json(path)
+    boxes, files, ground = (document.get(name) for name in ("boxes", "scene_file", "same_ground"))
+    if not isinstance(boxes, dict):
+        raise DataRejected("`boxes` is no object of scenes", where=path, way_out=_LAYOUT)
+    files = {} if files is None else files
+    if not isinstance(files, dict) or not all(isinstance(name, str) and _inside(name) for name in files.values()):
+        raise DataRejected("`scene_file` names no files below this folder", where=path, way_out=_LAYOUT)
+    ground = [] if ground is None else ground
+    if not isinstance(ground, list) or not all(
+        isinstance(one, list) and all(isinstance(scene, str) for scene in one) for one in ground
+    ):
+        raise DataRejected("`same_ground` is no list of lists of scenes", where=path, way_out=_LAYOUT)
+    return HandLabels(boxes, files, ground)
+
+
+def _inside(name: str) -> bool:
+    """Whether a stated path stays below the folder it is relative to."""
+    parts = PurePosixPath(name)
+    return bool(name) and not parts.is_absolute() and ".." not in parts.parts and "\0" not in name
+
+
+def _read_json(path: Path) -> dict[str, Json]:
+    try:
+        document = json.loads(read_bytes(path, Limits(), str(path)))
+    except (ValueError, RecursionError) as error:
+        reason = str(error).splitlines()[0]
+        raise DataRejected(f"this is no JSON document ({reason})", where=path, way_out=_LAYOUT) from error
+    if not isinstance(document, dict):
+        raise DataRejected("this is no JSON object", where=path, way_out=_LAYOUT)
+    return document
+
+
+def hand_boxes(labels: HandLabels, scene: str, where: str) -> tuple[Box, ...]:
+    """The boxes of one scene.
+
+    Raises:
+        DataRejected: one of them is no box; names it.
+    """
+    listed = labels.boxes.get(scene)
+    if not isinstance(listed, list):
+        raise DataRejected("it is no list of boxes", where=f"{where}: boxes.{scene}", way_out=_LAYOUT)
+    return tuple(_box(one, f"{where}: boxes.{scene}[{number}]") for number, one in enumerate(listed))
+
+
+def read_truth(path: Path) -> tuple[Box, ...]:
+    """The boxes of a scene's GeoJSON.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: it is not such a document, or one of its features has no box; names it.
+    """
+    features = _read_json(path).get("features")
+    if not isinstance(features, list):
+        raise DataRejected("`features` is no list", where=path, way_out=_LAYOUT)
+    found = []
+    for number, feature in enumerate(features):
+        properties = feature.get("properties") if isinstance(feature, dict) else None
+        found.append(_box(properties, f"{path}: features[{number}].properties"))
+    return tuple(found)
+
+
+def _box(stated: Json, where: str) -> Box:
+    if not isinstance(stated, dict):
+        raise DataRejected("it is no object with kind and bbox", where=where, way_out=_CORRECT)
+    kind, corners = stated.get("kind"), stated.get("bbox")
+    if kind not in KINDS:
+        raise DataRejected(f"the kind {kind!r} is none of {', '.join(KINDS)}", where=where, way_out=_CORRECT)
+    if not isinstance(corners, list) or len(corners) != 4 or not all(type(value) in (int, float) for value in corners):
+        raise DataRejected(f"the bbox {corners!r} is not four numbers", where=where, way_out=_CORRECT)
+    x0, y0, x1, y1 = corners
+    if not all(math.isfinite(value) for value in corners) or x0 >= x1 or y0 >= y1:
+        raise DataRejected(f"the bbox {corners!r} is not x0 < x1, y0 < y1", where=where, way_out=_CORRECT)
+    return Box(kind, float(x0), float(y0), float(x1), float(y1))
+
+
+def check_frame(boxes: Sequence[Box], width: int, height: int, where: str) -> None:
+    """Raise DataRejected where a box lies outside the picture of `width` x `height` pixels."""
+    for number, box in enumerate(boxes):
+        if box.x1 <= 0 or box.y1 <= 0 or box.x0 >= width or box.y0 >= height:
+            raise DataRejected(
+                f"the box lies outside the frame of {width} x {height}",
+                where=f"{where}: box {number}",
+                way_out=_CORRECT,
+            )
+
+
+def boxes_digest(boxes: Sequence[Box]) -> str:
+    """SHA-256 of one scene's boxes, whatever their order."""
+    lines = sorted(f"{box.kind} {box.x0!r} {box.y0!r} {box.x1!r} {box.y1!r}" for box in boxes)
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
