@@ -1,0 +1,240 @@
+"""Enlarging a raster on disk into a GeoTIFF, at bounded memory; goes on where it was interrupted."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
+from sightline.files import sha256_file
+from sightline.task import Report
+from sightline.tasks.ships.seams import Pixels, Place, enlarge_pieces
+from sightline.tasks.ships.upscale import Upscaler
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetReader, DatasetWriter
+
+MOST_PIXELS = 20_000 * 20_000
+
+_DRIVERS = ["GTiff", "PNG", "JPEG"]
+_CACHE_MB = 64
+_BLOCK_PX = 256
+_CONVERT = "Save it as RGB or RGBA with 8 bits a colour."
+
+
+def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Report, work: Path | None = None) -> None:
+    """Enlarge a GeoTIFF, PNG or JPEG of 8-bit RGB; the answer is that of the whole picture.
+
+    The transform is scaled with the pixels. What the source masks (by opacity, nodata or a mask) is masked in the
+    answer too, which then has a fourth band, the opacity.
+
+    Args:
+        source: the raster; untrusted.
+        target: the GeoTIFF; it is there whole or not at all.
+        upscaler: of `open_upscaler`.
+        report: of the progress, a step a window.
+        work: a folder for finished windows. Killed and called again with the same, the work goes on from there; they
+            are removed at the end. None: nothing is kept.
+
+    Raises:
+        DataMissing: there is no source.
+        DataRejected: it is no such raster, broken or too large.
+        BackendError: the disk is full or a folder cannot be written.
+    """
+    from rasterio import Env
+    from rasterio.errors import RasterioError
+
+    kept = None if work is None else _window_folder(work, source, upscaler)
+    cache = Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
+    with _plain_pixels(), cache, _opened(source) as dataset:
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
+                written = Path(folder) / "enlarged.tif"
+                _write(dataset, written, upscaler, report, kept)
+                _check_whole(written)
+                written.replace(target)
+        except (OSError, RasterioError) as error:
+            raise BackendError(
+                f"the enlarged raster cannot be written ({error})",
+                where=target,
+                way_out="Check room and rights on the disk.",
+            ) from error
+    if kept is not None:
+        shutil.rmtree(kept, ignore_errors=True)
+
+
+# ------------------------------------------------------------------------------------------------------- reading
+
+
+@contextmanager
+def _plain_pixels() -> Iterator[None]:
+    """Pictures without a place on Earth are enlarged too."""
+    from rasterio.errors import NotGeoreferencedWarning
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        yield
+
+
+@contextmanager
+def _opened(source: Path) -> Iterator[DatasetReader]:
+    import rasterio
+    from rasterio.errors import RasterioError
+
+    if not source.is_file():
+        raise DataMissing("there is no such file", where=source, way_out="Check the path.")
+    try:
+        dataset = rasterio.open(source, driver=_DRIVERS)
+    except RasterioError as error:
+        raise DataRejected(
+            f"this is no raster that is read ({error})", where=source, way_out="Give a GeoTIFF, PNG or JPEG."
+        ) from error
+    with dataset:
+        kinds = sorted(set(dataset.dtypes))
+        if kinds != ["uint8"] or dataset.count not in (3, 4):
+            raise DataRejected(
+                f"it has {dataset.count} bands of {', '.join(kinds)}, not red, green and blue of 8 bits",
+                where=source,
+                way_out=_CONVERT,
+            )
+        if dataset.width * dataset.height > MOST_PIXELS:
+            raise DataRejected(
+                f"{dataset.width:,} x {dataset.height:,} pixels are more than {MOST_PIXELS:,}",
+                where=source,
+                way_out="Cut it into parts: gdal_translate -srcwin X Y WIDTH HEIGHT IN OUT.",
+            )
+        yield dataset
+
+
+def _read(dataset: DatasetReader, top: int, rows: int) -> Pixels:
+    """(3, rows, width) RGB; black where it is masked."""
+    from rasterio.errors import RasterioError
+    from rasterio.windows import Window
+
+    window = Window(0, top, dataset.width, rows)
+    try:
+        values = dataset.read((1, 2, 3), window=window)
+        return np.asarray(values * (dataset.dataset_mask(window=window) != 0)) if _masked(dataset) else values
+    except RasterioError as error:
+        raise DataRejected(
+            f"the file is broken in the rows from {top} ({error})",
+            where=dataset.name,
+            way_out="Copy it again from its source.",
+        ) from error
+
+
+def _masked(dataset: DatasetReader) -> bool:
+    from rasterio.enums import MaskFlags
+
+    return any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums[:3])
+
+
+# ------------------------------------------------------------------------------------------------------- writing
+
+
+def _write(dataset: DatasetReader, path: Path, upscaler: Upscaler, report: Report, kept: Path | None) -> None:
+    from rasterio.windows import Window
+
+    size, factor = (dataset.height, dataset.width), upscaler.factor
+    total = upscaler.plan.count(*size)
+    pieces = enlarge_pieces(
+        lambda top, rows: _read(dataset, top, rows), _remembering(upscaler, kept), size, factor, upscaler.plan
+    )
+    with _created(dataset, path, factor) as answer:
+        for done, piece in enumerate(pieces, start=1):
+            _, rows, columns = piece.pixels.shape
+            place = Window(piece.left, piece.top, columns, rows)
+            answer.write(piece.pixels, (1, 2, 3), window=place)
+            if _masked(dataset):
+                whole = Window(*(side // factor for side in place.flatten()))
+                opacity = dataset.dataset_mask(window=whole).repeat(factor, axis=0).repeat(factor, axis=1)
+                answer.write(opacity, 4, window=place)
+            report.progress(done, total, f"upscale {upscaler.choice}")
+
+
+def _created(dataset: DatasetReader, path: Path, factor: int) -> DatasetWriter:
+    import rasterio
+    from rasterio.enums import ColorInterp
+
+    place = {}
+    if dataset.crs is not None:
+        place = {"crs": dataset.crs, "transform": dataset.transform * dataset.transform.scale(1 / factor)}
+    bands = 4 if _masked(dataset) else 3
+    answer = rasterio.open(
+        path, "w", driver="GTiff", width=factor * dataset.width, height=factor * dataset.height, count=bands,
+        dtype="uint8", tiled=True, blockxsize=_BLOCK_PX, blockysize=_BLOCK_PX, compress="deflate", predictor=2,
+        zlevel=6, bigtiff="if_safer", photometric="rgb", **place,
+    )  # fmt: skip
+    answer.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)[:bands]
+    return answer
+
+
+def _check_whole(path: Path) -> None:
+    """A full disk may show only in what was not written: each tile is there and lies within the file."""
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages.first
+        ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
+        if 0 in page.databytecounts or max(ends) > path.stat().st_size:
+            raise OSError("parts of the file were not written")
+
+
+# ------------------------------------------------------------------------------------------------------- resuming
+
+
+def _window_folder(work: Path, source: Path, upscaler: Upscaler) -> Path:
+    """Of windows of this source by this upscaler alone."""
+    if not source.is_file():
+        raise DataMissing("there is no such file", where=source, way_out="Check the path.")
+    key = f"{sha256_file(source)} {upscaler.choice} {upscaler.digest} {upscaler.plan}"
+    return work / f"windows-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+
+
+def _remembering(upscaler: Upscaler, kept: Path | None) -> Callable[[Place, Pixels], Pixels]:
+    """The enlargement of a window, taken from disk where an earlier run has left it."""
+
+    def enlarge(place: Place, window: Pixels) -> Pixels:
+        if kept is None:
+            return upscaler.enlarge(window)
+        path = kept / f"{place[0]:05d}_{place[1]:05d}.png"
+        shape = (3, *(upscaler.factor * side for side in window.shape[1:]))
+        found = _load(path)
+        if found is not None and found.shape == shape:
+            return found
+        answer = upscaler.enlarge(window)
+        _store(path, answer)
+        return answer
+
+    return enlarge
+
+
+def _load(path: Path) -> Pixels | None:
+    from sightline.images import decode
+    from sightline.task import Limits
+
+    try:
+        return np.moveaxis(decode(path.read_bytes(), Limits(), str(path)), 2, 0)
+    except (OSError, SightlineError):
+        return None
+
+
+def _store(path: Path, answer: Pixels) -> None:
+    from PIL import Image
+
+    content = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(np.moveaxis(answer, 0, 2))).save(content, "png", compress_level=1)
+    temporary = path.with_suffix(".partial")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary.write_bytes(content.getvalue())
+    temporary.replace(path)
