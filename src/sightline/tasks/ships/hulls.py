@@ -69,7 +69,7 @@ class Hull:
     def half_beam(self, along: NDArray[np.float64]) -> NDArray[np.float64]:
         """Half of the width at `along` (-1 stern .. 1 bow), as a share of half of the beam."""
         power = np.where(along > 0, self.bow, self.stern)
-        return np.maximum(0.0, 1 - np.abs(along) ** power) ** np.where(along > 0, 0.75, 0.5)
+        return np.maximum(0.0, 1 - np.abs(along) ** power) ** np.where(along > 0, 0.65, 0.5)
 
     def outline(self) -> Polygon:
         """(n, 2) corners in pixels of the scene."""
@@ -100,11 +100,11 @@ def draw_hull(
     """A vessel of that length in open water, of a likely build and beam."""
     build: Build = "boat"
     if length_m > SMALL_M:
-        shares = (0.28, 0.27, 0.2, 0.2, 0.05) if length_m >= SHIP_M else (0.2, 0.2, 0.08, 0.32, 0.2)
+        shares = (0.32, 0.28, 0.2, 0.2, 0.0) if length_m >= SHIP_M else (0.2, 0.2, 0.08, 0.32, 0.2)
         builds: tuple[Build, ...] = ("tanker", "bulk", "container", "plain", "barge")
         build = builds[int(rng.choice(5, p=shares))]
     slender = rng.uniform(3, 5) if build in ("barge", "boat") else rng.uniform(4.8, 7.2) + (length_m > 250) * 0.5
-    bow, stern = (9.0, 9.0) if build == "barge" else (rng.uniform(2.2, 4.5), rng.uniform(5, 10))
+    bow, stern = (9.0, 9.0) if build == "barge" else (rng.uniform(3.2, 8.0), rng.uniform(5, 10))
     beam_m = max(length_m / min(slender, 8.0), 5.0)
     return Hull(*at, length_m, beam_m, heading_deg % 360, build, kind_of(length_m), gsd_m, bow, stern)
 
@@ -127,13 +127,13 @@ def paint_hull(rng: np.random.Generator, picture: Picture, hull: Hull, sun: NDAr
     y, x = (np.indices((side, side)) + 0.5) / _FINE + np.array([top, left])[:, None, None]
     along, across = _own_axes(hull, x, y)
     inside = _coarse((np.abs(across) <= hull.half_beam(along)).astype(np.float32))
-    height = np.float64(min(0.5 + hull.length_m / 250, 1.5))
+    height = np.float64(min(0.3 + hull.length_m / 400, 1.0))
     shaded = _coarse(_shadow(hull, x, y, sun * height))
     colours = _coarse(_deck(rng, hull, along, across) * (np.abs(across) <= hull.half_beam(along))[..., None])
     rows, columns = _window(picture.shape, top, left, 2 * reach + 1)
     inner = slice(rows.start - top, rows.stop - top), slice(columns.start - left, columns.stop - left)
     view = picture[rows, columns]
-    view *= 1 - np.float32(0.5) * (shaded * (1 - inside))[inner][..., None]
+    view *= 1 - np.float32(rng.uniform(0.15, 0.45)) * (shaded * (1 - inside))[inner][..., None]
     view *= 1 - inside[inner][..., None]
     view += colours[inner]
 
@@ -177,9 +177,10 @@ def _deck(rng: np.random.Generator, hull: Hull, along: NDArray[np.float64], acro
     """(h, w, 3) colours of the deck and what stands on it."""
     palettes = _PALETTES[hull.build]
     palette = palettes[int(rng.integers(len(palettes)))]
-    base = np.array(palette[int(rng.integers(len(palette)))]) * rng.uniform(0.85, 1.12) + rng.normal(0, 5, 3)
+    base = np.array(palette[int(rng.integers(len(palette)))]) * rng.uniform(0.8, 1.05) + rng.normal(0, 4, 3)
     colours = np.broadcast_to(base, (*along.shape, 3)).astype(np.float32)
-    cells = rng.normal(1, 0.06, (24, 5))  # worn paint and gear
+    base += rng.uniform(0.1, 0.45) * (base.mean() - base)  # haze takes from the paint's colour
+    cells = rng.normal(1, 0.07, (60, 9))  # worn paint and gear
     colours *= _looked_up(cells, along, across)[..., None]
     rim = np.abs(across) > hull.half_beam(along) - 2.4 / hull.beam_m
     colours[rim] += np.float32(rng.uniform(-25, 35))
@@ -258,7 +259,7 @@ def _build_up(
     start = rng.uniform(-0.95, -0.84) if rng.random() < 0.9 else rng.uniform(0.4, 0.6)
     house = (along > start) & (along < start + long) & (np.abs(across) < rng.uniform(0.7, 0.95))
     white = np.array([248, 243, 232]) * rng.uniform(0.85, 1.02)
-    colours[house] = white * rng.uniform(0.94, 1.04)
+    colours[house] = (white * _looked_up(rng.normal(1, 0.1, (60, 7)), along, across)[..., None])[house]
     if rng.random() < 0.65:
         gap = (along >= start + long) & (along < start + long + rng.uniform(5, 12) / hull.length_m * 2)
         colours[gap] *= np.float32(rng.uniform(0.15, 0.6))

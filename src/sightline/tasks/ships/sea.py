@@ -61,8 +61,8 @@ def _plumes(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
 def _surface(rng: np.random.Generator, shape: tuple[int, int]) -> Field:
     """Levels that swell, chop, streaks along the current and glint add."""
     wind = rng.uniform(0, math.pi)
-    swell = rng.uniform(0.2, 1.6) * waves(rng, shape, wind, rng.uniform(7, 22), 0.25)
-    chop = rng.uniform(0.3, 1.8) * waves(rng, shape, wind + rng.normal(0, 0.4), rng.uniform(3, 6), 0.7, 0.7)
+    swell = rng.uniform(0.2, 1.3) * waves(rng, shape, wind, rng.uniform(7, 22), 0.25)
+    chop = rng.uniform(0.3, 1.4) * waves(rng, shape, wind + rng.normal(0, 0.4), rng.uniform(3, 6), 0.7, 0.7)
     streaks = rng.uniform(0.3, 2.2) * waves(rng, shape, wind + math.pi / 2, rng.uniform(25, 80), 0.12, 1.0)
     glint = rng.uniform(0, 0.9) ** 2 * np.exp(np.clip(swell + chop, -4, 4) * 0.6)
     return np.asarray(swell + chop + streaks + glint - glint.mean(), dtype=np.float32)

@@ -17,9 +17,9 @@ def draw_clouds(rng: np.random.Generator, shape: tuple[int, int], share: float) 
     """0 .. 1, how much a cloud hides; about `share` of the picture lies under one."""
     if share <= 0:
         return np.zeros(shape, dtype=np.float32)
-    field = fractal(rng, shape, 1.6) + np.float32(0.25) * fractal(rng, shape, 0.9)
+    field = fractal(rng, shape, 2.1) + np.float32(0.12) * fractal(rng, shape, 1.3, 60)
     edge = float(np.quantile(field, 1 - share))
-    return np.float32(rng.uniform(0.6, 0.97)) * smooth_step(field, edge - 0.25, edge + rng.uniform(0.3, 0.9))
+    return np.float32(rng.uniform(0.6, 0.97)) * smooth_step(field, edge - 0.25, edge + rng.uniform(0.4, 1.2))
 
 
 def add_clouds(rng: np.random.Generator, picture: Picture, clouds: Field, sun: NDArray[np.float64]) -> Picture:
@@ -28,7 +28,7 @@ def add_clouds(rng: np.random.Generator, picture: Picture, clouds: Field, sun: N
         return picture
     away = np.rint(sun * rng.uniform(15, 60)).astype(int)
     shaded = np.roll(clouds, (int(away[1]), int(away[0])), axis=(0, 1))
-    white = (np.array([246, 246, 243]) - 14 * np.clip(fractal(rng, clouds.shape, 1.2), -2, 2)[..., None]).astype(
+    white = (np.array([250, 250, 247]) - 8 * np.clip(fractal(rng, clouds.shape, 1.6), -2, 2)[..., None]).astype(
         np.float32
     )
     below = picture * (1 - np.float32(0.45) * shaded[..., None])
@@ -39,7 +39,7 @@ def expose(rng: np.random.Generator, picture: Picture) -> NDArray[np.uint8]:
     """(h, w, 3) as the file has it."""
     import cv2
 
-    blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.5, 0.75))
+    blurred = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.6, 0.9))
     wide = cv2.GaussianBlur(blurred, (0, 0), rng.uniform(1.1, 1.5))
     sharp = blurred + np.float32(rng.uniform(0.3, 0.8)) * (blurred - wide)
     haze, gain = rng.uniform(-3, 10), rng.uniform(0.92, 1.06) * rng.normal(1, 0.02, 3)

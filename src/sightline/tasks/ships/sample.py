@@ -1,0 +1,127 @@
+"""The synthetic set, in the upstream's layout: scenes, chips cut from them, and the scenes as map tiles.
+
+    scenes/20200103_100000_0s03.png  .geojson      shipsnet/shipsnet/1__20200103_100000_0s03__-33.01_12.9.png
+    shipsnet.json                                  tiles/16/26737/30345.png
+
+One chip in four shows a ship, as in the published set; the others are water and land, parts of ships and clutter in
+equal shares. The scenes lie in seas all over the Earth, no two of them near each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from sightline.files import write_json, write_text
+from sightline.task import Report
+from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text, encode_png
+from sightline.tasks.ships.coast import Kind
+from sightline.tasks.ships.cutting import KINDS, Cut, cut_chips
+from sightline.tasks.ships.data import GSD_M
+from sightline.tasks.ships.georeference import Georeference, tiles, truth
+from sightline.tasks.ships.scene import SceneParams, draw_scene
+
+
+class SampleParams(BaseModel):
+    """Everything the synthetic set depends on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    seed: int = Field(default=5, ge=0)
+    scenes: int = Field(default=10, ge=1, le=600)
+    chips: int = Field(default=600, ge=0, le=20_000, description="in all; fewer where scenes have no room for them")
+    harbour_share: float = Field(default=0.4, ge=0, le=1, description="of the scenes")
+    coast_share: float = Field(default=0.3, ge=0, le=1, description="of the scenes; the others are open water")
+    document: bool = Field(default=True, description="whether shipsnet.json is written beside the files of the chips")
+    tiles: bool = Field(default=True, description="whether the scenes are cut into map tiles too")
+    scene: SceneParams = SceneParams()
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """A scene that was written: its name, its place and its chips."""
+
+    name: str
+    pixels: NDArray[np.uint8]
+    place: Georeference
+    cuts: list[Cut]
+
+
+def write_sample(root: Path, params: SampleParams, report: Report) -> None:
+    """Write the set into `root`. The same parameters give the same bytes (on one type of CPU).
+
+    Each scene has random streams of its own, so it does not depend on how many others there are; only which scenes
+    have a coast is drawn once for the whole set.
+    """
+    names: list[ChipName] = []
+    chips: list[NDArray[np.uint8]] = []
+    for number, drawn in enumerate(_scenes(root, params)):
+        for name, chip in _chips(drawn):
+            _write(root / "shipsnet" / "shipsnet" / f"{name.stem}.png", encode_png(chip))
+            names.append(name)
+            chips.append(chip)
+        if params.tiles:
+            for z, x, y, picture in tiles(drawn.pixels, drawn.place):
+                _write(root / "tiles" / str(z) / str(x) / f"{y}.png", encode_png(picture))
+        report.progress(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
+    if params.document and chips:
+        write_text(root / DOCUMENT, document_text(names, chips))
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def _generator(params: SampleParams, *stream: int) -> np.random.Generator:
+    return np.random.Generator(np.random.PCG64([params.seed, *stream]))
+
+
+def _scenes(root: Path, params: SampleParams) -> Iterator[_Drawn]:
+    """Scenes one by one, each written with its truth."""
+    for number, coast in enumerate(_kinds(params)):
+        scene = draw_scene(_generator(params, number, 0), params.scene, coast)
+        place = _place(number, params.scene)
+        name = f"2020{1 + number // 28 % 12:02d}{1 + number % 28:02d}_100000_0s{number:02d}"
+        opaque = np.full((*scene.pixels.shape[:2], 1), 255, dtype=np.uint8)
+        _write(root / "scenes" / f"{name}.png", encode_png(np.concatenate([scene.pixels, opaque], axis=2)))
+        write_json(root / "scenes" / f"{name}.geojson", truth(scene.vessels, place))
+        wanted = {kind: _share(params.chips, 4 * number + part, 4 * params.scenes) for part, kind in enumerate(KINDS)}
+        yield _Drawn(name, scene.pixels, place, cut_chips(_generator(params, number, 1), scene, wanted))
+
+
+def _share(total: int, number: int, parts: int) -> int:
+    """How many of `total` things fall to one of `parts`, whole and nearly even."""
+    return total * (number + 1) // parts - total * number // parts
+
+
+def _kinds(params: SampleParams) -> list[Kind]:
+    """Of each scene what coast it has; drawn once for the set, so that the shares are met."""
+    harbours = round(params.harbour_share * params.scenes)
+    coasts = min(round(params.coast_share * params.scenes), params.scenes - harbours)
+    open_water = params.scenes - harbours - coasts
+    kinds: list[Kind] = [*["harbour"] * harbours, *["coast"] * coasts, *["open"] * open_water]
+    order = _generator(params, 10**6).permutation(params.scenes)
+    return [kinds[number] for number in order]
+
+
+def _place(number: int, params: SceneParams) -> Georeference:
+    """Each scene in a zone of its own, and at another latitude where zones come again."""
+    latitude = -55 + 110 * ((0.5 + 0.618034 * number) % 1)
+    return Georeference(1 + (9 + 7 * number) % 60, round(latitude, 4), params.width_px, params.height_px, GSD_M)
+
+
+def _chips(drawn: _Drawn) -> Iterator[tuple[ChipName, NDArray[np.uint8]]]:
+    if not drawn.cuts:
+        return
+    middles = drawn.place.lon_lat(np.array([(cut.x, cut.y) for cut in drawn.cuts], dtype=np.float64))
+    for cut, (lon, lat) in zip(drawn.cuts, middles, strict=True):
+        name = ChipName(int(cut.kind == "ship"), drawn.name, round(float(lon), 9), round(float(lat), 9))
+        yield name, drawn.pixels[cut.window]
