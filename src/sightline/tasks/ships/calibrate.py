@@ -1,0 +1,106 @@
+"""What a fitted candidate still lacks: its probabilities and its threshold, on labelled chips and scenes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.task import Json, Report
+from sightline.tasks.ships.calibration import Calibration, best_threshold, fit_calibration
+from sightline.tasks.ships.data import GSD_M
+from sightline.tasks.ships.examples import StoredExamples
+from sightline.tasks.ships.finder import Found
+from sightline.tasks.ships.metrics import NEITHER, Pool, scene_statistics
+from sightline.tasks.ships.model import Recipe, ShipModel, make_card
+from sightline.tasks.ships.params import TrainParams
+from sightline.tasks.ships.raster import raster_of
+
+_MOST_CHIPS = 200
+"""Most chips that are looked at."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What a model found in labelled examples, with raw logits.
+
+    Attributes:
+        scenes: of each scene, as `metrics.scene_statistics` counts it.
+        chips: (n, 2) logit of the middle, and 1 where there is a ship.
+    """
+
+    scenes: list[Mapping[str, Any]]
+    chips: NDArray[np.float64]
+
+    @property
+    def peaks(self) -> NDArray[np.float64]:
+        """(n, 2) logit and verdict of the scenes' detections, without those on other vessels."""
+        rows = [found[:2] for scene in self.scenes for found in scene["detections"] if found[1] != NEITHER]
+        return np.array(rows, dtype=np.float64).reshape(-1, 2)
+
+    @property
+    def ships(self) -> int:
+        """In all scenes."""
+        return sum(scene["ships"] for scene in self.scenes)
+
+    def f1(self, calibration: Calibration, threshold: float) -> float:
+        """Of the ships in the scenes; 0 where there are none."""
+        rows = [_calibrated_rows(scene, calibration, threshold) for scene in self.scenes]
+        value = Pool(rows).score(np.ones(len(rows)))["f1"] if rows else 0.0
+        return value if np.isfinite(value) else 0.0
+
+
+def _calibrated_rows(scene: Mapping[str, Any], calibration: Calibration, threshold: float) -> dict[str, Json]:
+    found = [[float(calibration(logit)), *rest] for logit, *rest in scene["detections"]]
+    return {**scene, "threshold": threshold, "detections": found}
+
+
+def look_at(model: ShipModel, examples: StoredExamples, report: Report) -> Judged:
+    """What a model finds in all scenes and in some chips of labelled examples."""
+    chips = examples.chips[:: max(-(-len(examples.chips) // _MOST_CHIPS), 1)]
+    chosen = [*examples.scenes, *chips]
+
+    def find(number: int) -> Found:
+        found = model.finder(raster_of(examples[chosen[number]].pixels))
+        report.progress(number + 1, len(chosen), f"calibration {number + 1}/{len(chosen)}")
+        return found
+
+    scenes = [
+        scene_statistics(find(number).detections, examples.boxes[index], GSD_M, 0.0)
+        for number, index in enumerate(examples.scenes)
+    ]
+    middles = [
+        (find(number).middle, float(bool(examples.boxes[index])))
+        for number, index in enumerate(chips, start=len(examples.scenes))
+    ]
+    return Judged(scenes, np.array(middles, dtype=np.float64).reshape(-1, 2))
+
+
+def calibrated(model: ShipModel, judged: Judged) -> ShipModel:
+    """The model with the probabilities and the threshold that fit what it found."""
+    peaks, recipe = judged.peaks, model.recipe
+    logits, labels = np.concatenate([peaks, judged.chips]).T
+    calibration = fit_calibration(logits, labels.astype(np.int64))
+    floor = float(calibration(np.log(recipe.scan.floor / (1 - recipe.scan.floor))))
+    scores = [float(value) for value in calibration(peaks[:, 0])]
+    threshold = best_threshold(scores, [int(value) for value in peaks[:, 1]], judged.ships, floor)
+    card = make_card(model.card.candidate, replace(recipe, calibration=calibration), threshold, {}, model.files)
+    return ShipModel(card, model.files, model.threads)
+
+
+def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, report: Report) -> ShipModel:
+    """The rule of blobs with the least contrast that has the largest F1, of those that params name."""
+    best, chosen = -1.0, None
+    for deviations in params.blobs.deviations:
+        recipe = Recipe("blobs", params.input, params.scan, params.blobs, deviations)
+        model = ShipModel(make_card(candidate, recipe, 0.5, {}, {}), {})
+        judged = look_at(model, examples, report)
+        model = calibrated(model, judged)
+        f1 = judged.f1(model.recipe.calibration, model.threshold)
+        if f1 > best:
+            best, chosen = f1, model
+    assert chosen is not None
+    return chosen

@@ -1,0 +1,120 @@
+"""Labelled chips and scenes in files that are mapped into memory: a set may be larger than that."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.files import write_json
+from sightline.task import Limits, Manifest, Report, Sample
+from sightline.tasks.ships.data import CHIP_PX, read_boxes, read_chip
+from sightline.tasks.ships.labels import Box
+from sightline.tasks.ships.scenes import read_scene_pixels
+
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One chip or scene.
+
+    Attributes:
+        pixels: (h, w, 3).
+        boxes: of a scene; a chip with a ship has one in its middle, one without has none.
+        chip: whether only its middle is labelled.
+    """
+
+    pixels: Pixels = field(repr=False)
+    boxes: tuple[Box, ...]
+    chip: bool
+
+
+def usable(sample: Sample) -> bool:
+    """Whether a sample has no problem."""
+    return not sample.problem
+
+
+def is_chip(sample: Sample) -> bool:
+    """Whether a sample is a chip, not a scene."""
+    return sample.stratum != "scene"
+
+
+class StoredExamples:
+    """Examples on disk, in the manifest's order."""
+
+    def __init__(self, folder: Path) -> None:
+        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        self._sizes = [(int(h), int(w)) for h, w in index["sizes"]]
+        self._starts = np.concatenate([[0], np.cumsum([3 * h * w for h, w in self._sizes])]).astype(np.int64)
+        self.chip: tuple[bool, ...] = tuple(index["chip"])
+        self.boxes = tuple(tuple(Box(kind, *corners) for kind, *corners in boxes) for boxes in index["boxes"])
+        if self._sizes:  # an empty file cannot be mapped
+            self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r")
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    def __getitem__(self, index: int) -> Example:
+        start, stop = int(self._starts[index]), int(self._starts[index + 1])
+        pixels = self._pixels[start:stop].reshape(*self._sizes[index], 3)
+        return Example(pixels, self.boxes[index], self.chip[index])
+
+    def __iter__(self) -> Iterator[Example]:
+        return (self[index] for index in range(len(self)))
+
+    def size(self, index: int) -> tuple[int, int]:
+        """(h, w) of an example."""
+        return self._sizes[index]
+
+    @property
+    def scenes(self) -> list[int]:
+        """Which of them are scenes."""
+        return [index for index, chip in enumerate(self.chip) if not chip]
+
+    @property
+    def chips(self) -> list[int]:
+        """Which of them are chips."""
+        return [index for index, chip in enumerate(self.chip) if chip]
+
+
+def store_examples(data: Manifest, folder: Path, report: Report) -> StoredExamples:
+    """Decode the usable samples once, into `folder`; what an earlier call finished is taken as it is.
+
+    Raises:
+        DataRejected: a sample cannot be read.
+    """
+    if not (folder / "index.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        _write(data, folder, report)
+    return StoredExamples(folder)
+
+
+def _write(data: Manifest, folder: Path, report: Report) -> None:
+    samples = [sample for sample in data.samples if usable(sample)]
+    sizes: list[list[int]] = []
+    boxes: list[list[list[object]]] = []
+    with (folder / "pixels.bin").open("wb") as file:
+        for number, sample in enumerate(samples, start=1):
+            example = read_example(data, sample)
+            file.write(example.pixels.tobytes())
+            sizes.append(list(example.pixels.shape[:2]))
+            boxes.append([[box.kind, box.x0, box.y0, box.x1, box.y1] for box in example.boxes])
+            report.progress(number, len(samples), f"example {number}/{len(samples)}")
+    index = {"sizes": sizes, "boxes": boxes, "chip": [is_chip(sample) for sample in samples]}
+    write_json(folder / "index.json", index)
+
+
+def read_example(data: Manifest, sample: Sample) -> Example:
+    """One chip or scene with its labels."""
+    if not is_chip(sample):
+        return Example(read_scene_pixels(data.path(sample), Limits()), read_boxes(data, sample), chip=False)
+    quarter = CHIP_PX / 4
+    ship = Box("ship", quarter, quarter, CHIP_PX - quarter, CHIP_PX - quarter)
+    return Example(read_chip(data, sample), (ship,) if sample.figures["ship"] else (), chip=True)

@@ -1,0 +1,103 @@
+"""How far a ship reaches from the place where it was found: what stands out from the water around it.
+
+The level of the water is the median of a ring around the place, its spread the median absolute deviation, so that
+neither the ship nor its wake decides. What is connected to the place and stands out by half as much as the ship's own
+middle belongs to it; so the fainter wake falls away. A wake as bright as its ship lies on one side only, and the place
+is the ship's middle: neither half is taken for longer than the other by more than a quarter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.tasks.ships.detections import Corners, rectangle
+
+LONGEST_M = 460.0
+"""No ship is longer."""
+
+_TYPICAL_M = (180.0, 30.0)
+_LEAST_SPREADS = 4.0
+_SHARE_OF_MIDDLE = 0.5
+_NEAR_M = 24.0
+_LONGER_HALF = 1.25
+
+Pixels = NDArray[np.uint8]
+
+
+def reach_px(gsd_m: float) -> int:
+    """Pixels that `extent_of` looks at on each side of a place."""
+    return round(0.75 * LONGEST_M / gsd_m)
+
+
+def extent_of(pixels: Pixels, gsd_m: float) -> Corners:
+    """The rectangle of the ship in the middle of a square (2 r, 2 r, 3), r of `reach_px`; in its pixels.
+
+    Where nothing stands out, a rectangle of a usual ship, along x.
+    """
+    middle = pixels.shape[0] / 2
+    contrast = contrast_of(pixels)
+    inside = _connected(contrast, gsd_m)
+    if inside is None:
+        length, beam = (side / gsd_m for side in _TYPICAL_M)
+        return rectangle(middle, middle, length, beam, 0.0)
+    rows, columns = np.nonzero(inside)
+    points = np.stack([columns + 0.5, rows + 0.5], axis=1)
+    angle = _axis_of(points)
+    turned = (points - middle) @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    low, high = _halves(turned[:, 0], gsd_m)
+    kept = turned[(turned[:, 0] >= low - 0.5) & (turned[:, 0] <= high + 0.5), 1]
+    left, right = np.quantile(kept, [0.02, 0.98])
+    along, aside = (low + high) / 2, (left + right) / 2
+    x = middle + along * np.cos(angle) - aside * np.sin(angle)
+    y = middle + along * np.sin(angle) + aside * np.cos(angle)
+    return rectangle(x, y, high - low + 1, right - left + 1, angle)
+
+
+def contrast_of(pixels: Pixels) -> NDArray[np.float32]:
+    """(h, w) how many spreads a pixel is off the water's level, the largest over the colours."""
+    values = pixels.astype(np.float32)
+    ring = np.ones(values.shape[:2], dtype=bool)
+    quarter = values.shape[0] // 4
+    ring[quarter:-quarter, quarter:-quarter] = False
+    water = values[ring]
+    level = np.median(water, axis=0)
+    spread = np.maximum(1.4826 * np.median(np.abs(water - level), axis=0), 1.0)
+    return np.asarray((np.abs(values - level) / spread).max(axis=2), dtype=np.float32)
+
+
+def _connected(contrast: NDArray[np.float32], gsd_m: float) -> NDArray[np.bool_] | None:
+    """The pixels that stand out and hang together around the middle; None where nothing does."""
+    import cv2
+
+    middle, near = contrast.shape[0] // 2, max(round(_NEAR_M / gsd_m), 1)
+    about = contrast[middle - near : middle + near, middle - near : middle + near]
+    own = float(np.quantile(about, 0.9))
+    threshold = max(_LEAST_SPREADS, _SHARE_OF_MIDDLE * own)
+    mask = (contrast >= threshold).astype(np.uint8)
+    # Dark hulls have bright decks: what is apart by a pixel or two is one ship.
+    gap = max(round(6.0 / gsd_m), 1)
+    closed = cv2.morphologyEx(mask, cv2.MORPH_CLOSE, np.ones((2 * gap - 1, 2 * gap - 1), np.uint8))
+    count, labels = cv2.connectedComponents(closed, connectivity=8)
+    here = np.bincount(labels[middle - near : middle + near, middle - near : middle + near].ravel(), minlength=count)
+    here[0] = 0
+    return None if not here.any() else np.asarray(labels == here.argmax())
+
+
+def _axis_of(points: NDArray[np.float64]) -> float:
+    """The angle of the longer axis of points, in -90 .. 90 degrees."""
+    if len(points) < 3:
+        return 0.0
+    _, vectors = np.linalg.eigh(np.cov(points.T))
+    x, y = vectors[:, -1]
+    return float(np.arctan2(y, x) if x > 0 else np.arctan2(-y, -x))
+
+
+def _halves(along: NDArray[np.float64], gsd_m: float) -> tuple[float, float]:
+    """Where a ship begins and ends along its axis, the place where it was found being 0."""
+    low, high = float(along.min()), float(along.max())
+    most, slack = LONGEST_M / gsd_m / 2, 12.0 / gsd_m
+    before, after = max(-low, 0.0), max(high, 0.0)
+    before = min(before, after * _LONGER_HALF + slack, most)
+    after = min(after, before * _LONGER_HALF + slack, most)
+    return max(low, -before), min(high, after)

@@ -1,0 +1,148 @@
+"""Finding the ships of a raster: by the network's scan or by the rule of blobs, each with its raw logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataRejected
+from sightline.tasks.ships.blobs import NOTHING, Rule
+from sightline.tasks.ships.detections import Detection, suppress
+from sightline.tasks.ships.extent import extent_of, reach_px
+from sightline.tasks.ships.params import InputParams, ScanParams
+from sightline.tasks.ships.raster import Raster, Read
+from sightline.tasks.ships.scaled import Scaled
+from sightline.tasks.ships.scan import Peak, Scanner, logit_at, peaks_of
+
+MOST_CELLS = 2**26
+"""The map of logits is held: four bytes a cell."""
+
+NEAR_M = 30.0
+"""How far a blob may be from the middle of a chip whose ship it is."""
+
+Told = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was found in one raster.
+
+    Attributes:
+        detections: in the raster's own pixels, the best first; the score is a logit, or a probability once calibrated.
+        middle: the same for the raster's middle, for chips.
+        embedding: (d,) float32.
+    """
+
+    detections: list[Detection]
+    middle: float
+    embedding: NDArray[np.float32] = field(repr=False)
+
+
+class Finder(Protocol):
+    """What finds ships."""
+
+    def __call__(self, raster: Raster, told: Told | None = None) -> Found:
+        """Those of one raster, with logits."""
+        ...
+
+
+@dataclass(frozen=True)
+class NetworkFinder:
+    """By the network.
+
+    Attributes:
+        scanner: the network.
+        input, params: see there.
+    """
+
+    scanner: Scanner
+    input: InputParams
+    params: ScanParams
+
+    def __call__(self, raster: Raster, told: Told | None = None) -> Found:
+        """See `Finder`. Raises DataRejected where the raster is broken, or too large at the network's scale."""
+        with raster.opened() as read:
+            scaled = _scaled(raster, read, self.input.gsd_m)
+            if np.prod(self.scanner.tiles.grid(scaled.size), dtype=float) > MOST_CELLS:
+                raise DataRejected(
+                    f"at {self.input.gsd_m:g} m a pixel it has {scaled.size[1]:,} x {scaled.size[0]:,} pixels",
+                    where=raster.name,
+                    way_out="Cut it into parts, or correct its gsd_m.",
+                )
+            heat = self.scanner(scaled, told)
+            stride_px, floor = self.params.stride_px, self.params.floor
+            peaks = peaks_of(heat.logits, stride_px, float(np.log(floor / (1 - floor))))
+            middle = logit_at(heat.logits, stride_px, scaled.size[1] / 2, scaled.size[0] / 2)
+            return Found(self._ships(scaled, peaks), middle, heat.embedding)
+
+    def _ships(self, scaled: Scaled, peaks: list[Peak]) -> list[Detection]:
+        """The peaks with their extents, one a ship, in the raster's own pixels."""
+        separation_px = self.params.separation_m / self.input.gsd_m
+        alone = suppress_peaks(peaks, separation_px)
+        found = [self._with_extent(scaled, peak) for peak in alone]
+        down, across = scaled.factors
+        return [one.scaled(1 / down, 1 / across) for one in suppress(found, separation_px, self.params.overlap)]
+
+    def _with_extent(self, scaled: Scaled, peak: Peak) -> Detection:
+        reach, gsd_m = reach_px(self.input.gsd_m), self.input.gsd_m
+        top, left = round(peak.y) - reach, round(peak.x) - reach
+        corners = extent_of(scaled.part(top, left, 2 * reach, 2 * reach), gsd_m) + np.array([left, top])
+        return Detection(peak.x, peak.y, peak.logit, corners)
+
+
+def suppress_peaks(peaks: list[Peak], separation_px: float) -> list[Peak]:
+    """The best ones, none nearer to a better one than that; `peaks` are the best first."""
+    kept: list[Peak] = []
+    cells: dict[tuple[int, int], list[Peak]] = {}
+    for peak in peaks:
+        row, column = int(peak.y // separation_px), int(peak.x // separation_px)
+        near = (one for r in (-1, 0, 1) for c in (-1, 0, 1) for one in cells.get((row + r, column + c), ()))
+        if all(np.hypot(peak.x - one.x, peak.y - one.y) >= separation_px for one in near):
+            kept.append(peak)
+            cells.setdefault((row, column), []).append(peak)
+    return kept
+
+
+@dataclass(frozen=True)
+class BlobFinder:
+    """By the rule.
+
+    Attributes:
+        rule: in pixels of `input.gsd_m`.
+        input, params: see there.
+    """
+
+    rule: Rule
+    input: InputParams
+    params: ScanParams
+
+    def __call__(self, raster: Raster, told: Told | None = None) -> Found:
+        """See `Finder`; the embedding is the mean and the spread of the colours in a grid of 4 x 4."""
+        with raster.opened() as read:
+            scaled = _scaled(raster, read, self.input.gsd_m)
+            found = self.rule.find(scaled)
+        if told is not None:
+            told(1, 1)
+        down, across = scaled.factors
+        alone = suppress(found, self.params.separation_m / self.input.gsd_m, self.params.overlap)
+        ships = [one.scaled(1 / down, 1 / across) for one in alone]
+        near_px = NEAR_M / raster.gsd_m
+        height, width = raster.size
+        near = [one.score for one in ships if np.hypot(one.x - width / 2, one.y - height / 2) <= near_px]
+        return Found(ships, max(near, default=NOTHING), _grid_of_colours(raster))
+
+
+def _scaled(raster: Raster, read: Read, gsd_m: float) -> Scaled:
+    return Scaled.to(read, raster.size, raster.gsd_m / gsd_m)
+
+
+def _grid_of_colours(raster: Raster) -> NDArray[np.float32]:
+    """(96,) mean and spread of each colour in 4 x 4 cells, in 0 .. 1."""
+    _, pixels = raster.reduced()
+    cells = [cell for rows in np.array_split(pixels, 4) for cell in np.array_split(rows, 4, axis=1)]
+    values = [np.concatenate([cell.mean(axis=(0, 1)), cell.std(axis=(0, 1))]) / 255 for cell in cells]
+    return np.concatenate(values).astype(np.float32)

@@ -1,0 +1,305 @@
+"""A trained model of this task: reading, predicting, drawing, saving and restoring. Needs no torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ModelRejected, RequestError
+from sightline.saved import AGAIN, digests, read_saved, write_saved
+from sightline.segmentation.masks import geojson
+from sightline.task import Card, Json, Limits, Prediction
+from sightline.tasks.ships.blobs import Rule
+from sightline.tasks.ships.calibration import Calibration
+from sightline.tasks.ships.data import CLASSES, FORMATS
+from sightline.tasks.ships.detections import Detection
+from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder, Told
+from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
+from sightline.tasks.ships.raster import Raster, read_raster
+from sightline.tasks.ships.scan import Scanner, Tiles
+
+NAME = "ships"
+GRAPH = "model.onnx"
+WEIGHTS = "network.safetensors"
+Method = Literal["network", "blobs"]
+FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "blobs": set()}
+
+CONDITIONS = {"gsd_m": "metres a pixel of the image, where it has no georeference; 3 where nothing is told"}
+"""What a user may tell of a raster."""
+
+_GSD_M = (0.1, 30.0)
+_FOUND, _LABELLED = (255, 220, 0), (0, 255, 120)
+_DECIMALS_LONLAT = 7
+_DECIMALS_PX = 2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that turns a raster into probabilities; kept in the card's `preprocessing`.
+
+    Attributes:
+        method: a network, or the rule of blobs.
+        input, scan, blobs: see there.
+        deviations: of the rule; 0 for a network.
+        calibration: of the logits.
+    """
+
+    method: Method
+    input: InputParams
+    scan: ScanParams
+    blobs: BlobParams
+    deviations: float = 0.0
+    calibration: Calibration = field(default_factory=Calibration)
+
+    def document(self) -> dict[str, Json]:
+        """As JSON, for the card."""
+        parts = {name: getattr(self, name).model_dump(mode="json") for name in ("input", "scan", "blobs")}
+        return {
+            "method": self.method,
+            **parts,
+            "deviations": self.deviations,
+            "calibration": self.calibration.document(),
+        }
+
+    @classmethod
+    def from_document(cls, document: Mapping[str, Json]) -> Recipe:
+        """Read what `document` wrote.
+
+        Raises:
+            KeyError, TypeError, ValueError: it does not fit.
+        """
+        if document["method"] not in FILES:
+            raise ValueError(f"method {document['method']!r}")
+        return cls(
+            method=document["method"],
+            input=InputParams.model_validate(document["input"]),
+            scan=ScanParams.model_validate(document["scan"]),
+            blobs=BlobParams.model_validate(document["blobs"]),
+            deviations=float(document["deviations"]),
+            calibration=Calibration.from_document(document["calibration"]),
+        )
+
+    @property
+    def tiles(self) -> Tiles:
+        """How the network's scan cuts a raster."""
+        return Tiles(self.scan.tile_px, self.scan.context_px, self.input.pooled_px, self.scan.stride_px)
+
+    @property
+    def rule(self) -> Rule:
+        """Of the blobs, at the network's scale."""
+        low, high = (length / self.input.gsd_m for length in self.blobs.length_m)
+        return Rule(self.blobs.sea_px, self.deviations, (low, high), self.blobs.elongation, self.blobs.fill)
+
+
+@dataclass
+class ShipModel:
+    """See `sightline.task.Model`.
+
+    Attributes:
+        card: as saved; its `files` lists the weights.
+        files: name -> content of the weights; none for blobs.
+        threads: of the ONNX session; None: see `graphs.open_session`.
+    """
+
+    card: Card
+    files: Mapping[str, bytes] = field(repr=False)
+    threads: int | None = None
+
+    @cached_property
+    def recipe(self) -> Recipe:
+        """From the card."""
+        return Recipe.from_document(self.card.preprocessing)
+
+    @property
+    def threshold(self) -> float:
+        """Probability from which on a detection is a ship."""
+        return self.card.thresholds["ship"]
+
+    @cached_property
+    def finder(self) -> Finder:
+        """What finds ships, with raw logits; the session is opened at the first answer."""
+        recipe = self.recipe
+        if recipe.method == "blobs":
+            return BlobFinder(recipe.rule, recipe.input, recipe.scan)
+        return NetworkFinder(Scanner(self.files[GRAPH], recipe.tiles, self.threads), recipe.input, recipe.scan)
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def read(self, source: Path | bytes, limits: Limits) -> Raster:
+        """Decode a raster; a GeoTIFF beyond the limits is only checked, and read when it is answered.
+
+        Raises:
+            DataMissing: the file is not there.
+            DataRejected: see `raster.read_raster`.
+        """
+        return read_raster(source, limits)
+
+    def under(self, source: Raster, conditions: Mapping[str, float]) -> Raster:
+        """The input with its ground sampling distance: see `sightline.task.Conditioned`."""
+        gsd_m = conditions["gsd_m"]
+        low, high = _GSD_M
+        if not low <= gsd_m <= high:
+            raise RequestError(
+                f"{gsd_m:g} m is no pixel of such an image",
+                where="gsd_m",
+                way_out=f"Give {low:g} to {high:g}.",
+                status=422,
+            )
+        if source.place is not None:
+            raise RequestError(
+                f"the image says itself that its pixels are {source.gsd_m:.4g} m",
+                where="gsd_m",
+                way_out="Leave it away, or take the georeference out of the image.",
+                status=422,
+            )
+        return replace(source, gsd_m=gsd_m)
+
+    # --------------------------------------------------------------------------------------------- predicting
+
+    def find(self, source: Raster, told: Told | None = None) -> Found:
+        """All that was found down to the scan's floor, with probabilities."""
+        found = self.finder(source, told)
+        calibrate = self.recipe.calibration
+        ships = [replace(one, score=float(calibrate(one.score))) for one in found.detections]
+        return Found(ships, float(calibrate(found.middle)), found.embedding)
+
+    def predict(self, batch: Sequence[Raster]) -> list[Prediction]:
+        """Answer rasters, each by itself: no answer depends on another."""
+        return [self.answer(source, self.find(source)) for source in batch]
+
+    def answer(self, source: Raster, found: Found) -> Prediction:
+        """The prediction of one raster."""
+        taken = [one for one in found.detections if one.score >= self.threshold]
+        ships = [ship_document(one, source) for one in taken]
+        height, width = source.size
+        document: dict[str, Json] = {
+            "image": {"width": width, "height": height, "sha256": source.sha256},
+            "gsd_m": round(source.gsd_m, 4),
+            "georeferenced": source.place is not None,
+            "probability_middle": round(found.middle, 6),
+            "count": len(ships),
+            "ships": ships,
+        }
+        row: dict[str, float | int | str] = {f"input_{name}": value for name, value in source.statistics.items()}
+        row |= {
+            "output_count": len(ships),
+            "output_score_mean": _mean([one.score for one in taken]),
+            "output_length_mean_m": _mean([float(ship["length_m"]) for ship in ships]),
+            "output_middle": found.middle,
+        }
+        return Prediction(row, found.embedding, document, {"geojson": features_of(taken, ships, source)})
+
+    # ------------------------------------------------------------------------------------------------ drawing
+
+    def draw(self, source: Raster, prediction: Prediction) -> NDArray[np.uint8]:
+        """The picture with the ships' rectangles; a large one is made smaller."""
+        step, pixels = source.reduced()
+        polygons = [np.array(ship["polygon"], dtype=np.float64) for ship in prediction.document["ships"]]
+        return outlined(pixels, polygons, step)
+
+    def save(self, directory: Path) -> None:
+        """Write the weights and the card into an empty directory."""
+        write_saved(directory, self.card, self.files)
+
+
+def outlined(
+    pixels: NDArray[np.uint8], polygons: Sequence[NDArray[np.float64]], step: int, labelled: bool = False
+) -> NDArray[np.uint8]:
+    """A picture (h, w, 3), of which each pixel stands for step x step, with outlines."""
+    import cv2
+
+    drawn = np.ascontiguousarray(pixels).copy()
+    for polygon in polygons:
+        corners = np.round(polygon / step - 0.5).astype(np.int32)
+        cv2.polylines(drawn, [corners.reshape(-1, 1, 2)], True, _LABELLED if labelled else _FOUND, 1)
+    return drawn
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(np.mean(values)) if values else 0.0
+
+
+def ship_document(one: Detection, source: Raster) -> dict[str, Json]:
+    """One ship as JSON, in pixels, metres, and longitude and latitude where the raster is georeferenced."""
+    gsd_m = source.gsd_m
+    document: dict[str, Json] = {
+        "box": [round(float(value), _DECIMALS_PX) for value in one.box],
+        "score": round(one.score, 6),
+        "center": [round(one.x, _DECIMALS_PX), round(one.y, _DECIMALS_PX)],
+        "polygon": [[round(float(x), _DECIMALS_PX), round(float(y), _DECIMALS_PX)] for x, y in one.corners],
+    }
+    if source.place is not None:
+        # Where the raster is tall, its pixels are not the same everywhere.
+        gsd_m = math.sqrt(math.prod(source.place.gsd_m(one.x, one.y)))
+        lon, lat = source.place.lonlat(one.x, one.y)
+        document |= {"lon": round(float(lon), _DECIMALS_LONLAT), "lat": round(float(lat), _DECIMALS_LONLAT)}
+    return {**document, "length_m": round(one.length_px * gsd_m, 1), "beam_m": round(one.beam_px * gsd_m, 1)}
+
+
+def features_of(found: Sequence[Detection], ships: Sequence[Mapping[str, Json]], source: Raster) -> dict[str, Json]:
+    """A GeoJSON feature for each ship: in longitude and latitude (RFC 7946), or in pixels without a georeference."""
+    from shapely import Polygon
+
+    properties = [{key: ship[key] for key in ("score", "length_m", "beam_m", "center")} for ship in ships]
+    if source.place is None:
+        polygons = [Polygon(one.corners) for one in found]
+        return geojson(zip(polygons, properties, strict=True), _DECIMALS_PX)
+    polygons = [Polygon(_ring(one, source.place)) for one in found]
+    for said, ship in zip(properties, ships, strict=True):
+        said |= {"lon": ship["lon"], "lat": ship["lat"]}
+    return geojson(zip(polygons, properties, strict=True), _DECIMALS_LONLAT)
+
+
+def _ring(one: Detection, place: Any) -> list[tuple[float, float]]:
+    """Corners as longitudes and latitudes; on the antimeridian they go on beyond 180, not around the Earth."""
+    longitudes, latitudes = place.lonlat(one.corners[:, 0], one.corners[:, 1])
+    apart = (longitudes - longitudes[0] + 180) % 360 - 180
+    return [(float(lon), float(lat)) for lon, lat in zip(longitudes[0] + apart, latitudes, strict=True)]
+
+
+# ------------------------------------------------------------------------------------------------------- restore
+
+
+def make_card(
+    candidate: str, recipe: Recipe, threshold: float, provenance: Mapping[str, Json], files: Mapping[str, bytes]
+) -> Card:
+    """The card of a newly trained model."""
+    return Card(
+        task=NAME,
+        candidate=candidate,
+        classes=CLASSES,
+        formats=FORMATS,
+        preprocessing=recipe.document(),
+        thresholds={"ship": threshold},
+        provenance=dict(provenance),
+        files=digests(files),
+        conditions=CONDITIONS,
+    )
+
+
+def restore_model(directory: Path) -> ShipModel:
+    """Read a saved model.
+
+    Raises:
+        ModelMissing: there is no card.
+        ModelRejected: the card or a file is not what was saved.
+    """
+    card, files = read_saved(directory, *FILES.values())
+    path = directory / "card.json"
+    if card.task != NAME or card.classes != CLASSES:
+        raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
+    try:
+        recipe = Recipe.from_document(card.preprocessing)
+        float(card.thresholds["ship"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
+    if FILES[recipe.method] != set(files):
+        raise ModelRejected(f"it lacks files of a {recipe.method}", where=path, way_out=AGAIN)
+    return ShipModel(card, files)

@@ -1,0 +1,198 @@
+"""ConvNeXt (Liu et al., 2022) as a classifier of windows, and the same weights as a dense scan.
+
+The features are timm's, under timm's names, so that its published weights fit. A window is averaged, normalised and
+judged by the head, as timm does; the head is applied at every place of the feature map, so that one pass over a large
+tile answers all windows that lie in it.
+
+ConvNeXt gives a feature every 32 pixels. With a finer stride the last steps of 2 are left out and what follows is
+dilated instead (the algorithme a trous; Holschneider et al., 1989): the features at multiples of 32 pixels stay what
+they were, and those between are what shifted pictures would give. Four times as many features so cost 1.5 times as
+much, not 4 times, as the early stages are shared.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from sightline.errors import ParamsError
+from sightline.files import sha256_file
+
+NetworkName = Literal["convnext_atto", "convnext_femto", "convnext_tiny", "convnext_small", "convnext_base"]
+
+STRIDE = 32
+"""Pixels that one feature covers; sides of an input are multiples of it."""
+
+IGNORED = -1
+"""The class of windows that nothing is learnt from."""
+
+MEAN = (0.485, 0.456, 0.406)
+SPREAD = (0.229, 0.224, 0.225)
+"""Of the colours in 0 .. 1: those of ImageNet, which published weights expect."""
+
+
+def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
+    """A classifier of all windows of a picture; weights are drawn at random.
+
+    (n, 3, h, w) float32, normalised, sides multiples of 32 -> logits (n, 2, rows, columns) of no-ship and ship, and
+    the mean features (n, d). Window (i, j) covers pooled_px pixels from (i stride_px, j stride_px); all windows that
+    lie in the picture are answered.
+
+    Args:
+        size: a name of timm's.
+        pooled_px: side of a window, a multiple of 32.
+        stride_px: 8, 16 or 32; the weights do not depend on it.
+    """
+    import timm
+    import torch
+
+    class Windows(torch.nn.Module):
+        """See `build_network`."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = timm.create_model(size, pretrained=False, num_classes=2)
+            _dilate(self.body, stride_px)
+            self.beyond = STRIDE // stride_px - 1  # features at the end that look over the picture's edge
+            self.cells = pooled_px // STRIDE
+
+        def forward(self, image: Any) -> tuple[Any, Any]:
+            head = self.body.head
+            features = self.body.norm_pre(self.body.stages(self.body.stem(image)))
+            if self.beyond:
+                features = features[:, :, : -self.beyond, : -self.beyond]
+            pooled = head.norm(self._pooled(features))
+            logits = torch.nn.functional.conv2d(pooled, head.fc.weight[:, :, None, None], head.fc.bias)
+            return logits, features.mean(dim=(2, 3))
+
+        def _pooled(self, features: Any) -> Any:
+            """Means over windows: of every 32nd pixel's feature, as the classifier has no others."""
+            if self.cells == 1:
+                return features
+            channels, step = features.shape[1], STRIDE // stride_px
+            mean = features.new_full((channels, 1, self.cells, 1), 1 / self.cells)
+            rows = torch.nn.functional.conv2d(features, mean, dilation=(step, 1), groups=channels)
+            return torch.nn.functional.conv2d(rows, mean.transpose(2, 3), dilation=(1, step), groups=channels)
+
+    return Windows()
+
+
+def _dilate(body: Any, stride_px: int) -> None:
+    """Make a timm ConvNeXt give features every `stride_px` pixels; its parameters keep their names and shapes."""
+    import torch
+
+    class EndPadded(torch.nn.Conv2d):
+        """A convolution of 2 x 2 that is padded at its far ends, where its second tap looks."""
+
+        def forward(self, image: Any) -> Any:
+            reach = self.dilation[0]
+            return super().forward(torch.nn.functional.pad(image, (0, reach, 0, reach)))
+
+    for number, stage in enumerate(body.stages):
+        nominal = 4 * 2**number
+        dilation = max(nominal // stride_px, 1)
+        if dilation == 1:
+            continue
+        old = stage.downsample[1]
+        before = max(nominal // 2 // stride_px, 1)
+        stage.downsample[1] = EndPadded(old.in_channels, old.out_channels, 2, dilation=before)
+        for block in stage.blocks:
+            block.conv_dw.dilation = (dilation, dilation)
+            block.conv_dw.padding = (3 * dilation, 3 * dilation)
+
+
+def load_weights(network: Any, size: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> bool:
+    """Start a network from the weights that params name for its size; whether they name any.
+
+    The file is a state dict of timm's model of this size. Its last layer is left out, as it judges other classes.
+
+    Raises:
+        ParamsError: the file is not there, not that one, or does not fit.
+    """
+    if size not in weights:
+        return False
+    from safetensors.torch import load_file
+
+    path = Path(weights[size]).expanduser()
+    where = f"train.weights.{size}: {path}"
+    if not path.is_file() or sha256_file(path) != digests[size]:
+        raise ParamsError("the file is not there or has another SHA-256", where=where, way_out="Correct it.")
+    own = {name: value for name, value in network.body.state_dict().items() if name.startswith("head.fc.")}
+    try:
+        network.body.load_state_dict({**load_file(path), **own})
+    except Exception as error:  # safetensors has errors of its own for bytes that are none of its kind
+        raise ParamsError(
+            f"the weights do not fit the network ({str(error).splitlines()[-1].strip()})",
+            where=where,
+            way_out=f"Give a .safetensors file of timm's {size}.",
+        ) from error
+    return True
+
+
+def freeze_features(network: Any, frozen: bool) -> None:
+    """Let the head learn alone, or all."""
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(not frozen or name.startswith("body.head."))
+
+
+def window_loss(smoothing: float, hardest: float) -> Callable[[Any, Any], Any]:
+    """Of logits (n, 2, rows, columns) and classes (n, rows, columns), IGNORED left out -> scalar.
+
+    The mean cross-entropy of the windows of ships plus that of the hardest windows without one: nearly all windows
+    are water, and water is soon learnt. With one window a picture and `hardest` 1 it is the usual one, but balanced.
+
+    Args:
+        smoothing: of the labels.
+        hardest: share of the windows without a ship, those of the largest loss, at least one.
+    """
+    import torch
+
+    def loss(logits: Any, truth: Any) -> Any:
+        each = torch.nn.functional.cross_entropy(
+            logits, truth, ignore_index=IGNORED, label_smoothing=smoothing, reduction="none"
+        )
+        ships, others = each[truth == 1], each[truth == 0]
+        if len(others):
+            others = others.topk(math.ceil(len(others) * hardest)).values
+        parts = [part.mean() for part in (ships, others) if len(part)]
+        return sum(parts) / len(parts) if parts else logits.sum() * 0
+
+    return loss
+
+
+def export_network(network: Any) -> bytes:
+    """The network as an ONNX graph: `image` (1, 3, h, w) -> `logit` (1, rows, columns) of ship, `embedding` (1, d).
+
+    Sides are free (multiples of 32).
+    """
+    import tempfile
+    import warnings
+
+    import torch
+
+    class Exported(torch.nn.Module):
+        """The network with one logit a window."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image: Any) -> tuple[Any, Any]:
+            logits, embedding = self.network(image)
+            return logits[:, 1] - logits[:, 0], embedding
+
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="sightline-graph-") as folder:
+        warnings.simplefilter("ignore")  # the tracer warns of shapes that it takes for constants: strides, channels
+        torch.onnx.export(
+            Exported().eval(),
+            (torch.zeros(1, 3, 256, 288),),
+            str(Path(folder) / "graph.onnx"),
+            input_names=["image"],
+            output_names=["logit", "embedding"],
+            dynamic_axes={"image": {2: "h", 3: "w"}, "logit": {1: "rows", 2: "columns"}},
+            opset_version=17,
+            dynamo=False,
+        )
+        return (Path(folder) / "graph.onnx").read_bytes()

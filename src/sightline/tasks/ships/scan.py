@@ -1,0 +1,179 @@
+"""The dense scan: a raster of any size through the network, tile by tile, to a map of logits and its peaks.
+
+Cells cover the raster from its origin, `stride_px` each at the network's scale; a cell's logit is that of the window
+around its centre. Tiles have a fixed size and overlap, and are anchored at the raster's origin too, so the answer
+depends on the raster alone. What windows show beyond it is the raster reflected. A raster smaller than a tile takes a
+smaller one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.graphs import open_session
+from sightline.tasks.ships.network import MEAN, SPREAD, STRIDE
+from sightline.tasks.ships.scaled import Scaled
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """How a raster is cut; all in pixels at the network's scale.
+
+    Attributes:
+        side_px: of a tile, a multiple of 32.
+        context_px: of a tile on each side whose windows are not kept.
+        pooled_px: side of a window.
+        stride_px: from one window to the next.
+    """
+
+    side_px: int
+    context_px: int
+    pooled_px: int
+    stride_px: int
+
+    @property
+    def cells(self) -> int:
+        """Along a side of a tile."""
+        return (self.side_px - self.pooled_px - 2 * self.context_px) // self.stride_px + 1
+
+    def side_for(self, cells: int) -> int:
+        """Side of the smallest tile for so many cells."""
+        if cells >= self.cells:
+            return self.side_px
+        least = self.pooled_px + 2 * self.context_px + (cells - 1) * self.stride_px
+        return min(-(-least // STRIDE) * STRIDE, self.side_px)
+
+    def start_px(self, cell: int) -> int:
+        """Where the tile begins whose first cell this is."""
+        return cell * self.stride_px + self.stride_px // 2 - self.pooled_px // 2 - self.context_px
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Cells that cover a raster of (h, w)."""
+        height, width = size
+        return -(-height // self.stride_px), -(-width // self.stride_px)
+
+
+@dataclass(frozen=True)
+class Heat:
+    """What the network made of a raster.
+
+    Attributes:
+        logits: (rows, columns) of ship, a value a cell.
+        embedding: (d,) the mean features over the tiles.
+    """
+
+    logits: Floats
+    embedding: Floats
+
+
+@dataclass(frozen=True)
+class Peak:
+    """A local maximum, in pixels at the network's scale."""
+
+    x: float
+    y: float
+    logit: float
+
+
+class Scanner:
+    """A graph of `network.export_network` in a session.
+
+    Args:
+        graph: the ONNX file's bytes.
+        tiles: how rasters are cut.
+        threads: of the session; None: as `graphs.open_session` says.
+    """
+
+    def __init__(self, graph: bytes, tiles: Tiles, threads: int | None = None) -> None:
+        self.tiles = tiles
+        self._session = open_session(graph, threads)
+
+    def __call__(self, raster: Scaled, told: Callable[[int, int], None] | None = None) -> Heat:
+        """Scan a raster.
+
+        Args:
+            raster: at the network's scale.
+            told: of the tiles that are done, and of all.
+        """
+        rows, columns = self.tiles.grid(raster.size)
+        logits = np.empty((rows, columns), dtype=np.float32)
+        first, weight = self.tiles.context_px // self.tiles.stride_px, 0
+        total: NDArray[np.float64] | None = None
+        tiles = list(self._tiles(rows, columns))
+        for number, (top, left, height, width) in enumerate(tiles, start=1):
+            answer, embedding = self._run(raster, top, left)
+            logits[top : top + height, left : left + width] = answer[first:, first:][:height, :width]
+            share = embedding.astype(np.float64) * height * width
+            total, weight = share if total is None else total + share, weight + height * width
+            if told is not None:
+                told(number, len(tiles))
+        assert total is not None
+        return Heat(logits, (total / weight).astype(np.float32))
+
+    def _tiles(self, rows: int, columns: int) -> Iterator[tuple[int, int, int, int]]:
+        """First row and column of each tile's cells, and how many are left of its own."""
+        step = self.tiles.cells
+        for top in range(0, rows, step):
+            for left in range(0, columns, step):
+                yield top, left, min(step, rows - top), min(step, columns - left)
+
+    def _run(self, raster: Scaled, top: int, left: int) -> tuple[Floats, Floats]:
+        """Logits (rows, columns) of all windows of one tile, and its embedding."""
+        rows, columns = self.tiles.grid(raster.size)
+        height, width = self.tiles.side_for(rows), self.tiles.side_for(columns)
+        pixels = raster.part(self.tiles.start_px(top), self.tiles.start_px(left), height, width)
+        # One tile a call: an answer must not depend on what it shares a batch with, to the last bit.
+        logits, embedding = self._session.run(None, {"image": normalised(pixels)[None]})
+        return logits[0], embedding[0]
+
+
+def normalised(pixels: NDArray[np.uint8]) -> Floats:
+    """(h, w, 3) -> (3, h, w) as the network takes it."""
+    mean, spread = (np.array(values, dtype=np.float32) * 255 for values in (MEAN, SPREAD))
+    return np.ascontiguousarray(((pixels - mean) / spread).transpose(2, 0, 1), dtype=np.float32)
+
+
+# --------------------------------------------------------------------------------------------------------- peaks
+
+
+def peaks_of(logits: Floats, stride_px: int, least: float) -> list[Peak]:
+    """The local maxima of a map of at least that logit, the highest first; placed between cells by a parabola."""
+    import cv2
+
+    highest = cv2.dilate(logits, np.ones((3, 3), np.uint8))
+    rows, columns = np.nonzero((logits >= highest) & (logits >= least))
+    found = []
+    for row, column in zip(rows.tolist(), columns.tolist(), strict=True):
+        down = _vertex(logits[max(row - 1, 0) : row + 2, column])
+        across = _vertex(logits[row, max(column - 1, 0) : column + 2])
+        x, y = ((at + 0.5 + off) * stride_px for at, off in ((column, across), (row, down)))
+        found.append(Peak(x, y, float(logits[row, column])))
+    return sorted(found, key=lambda peak: (-peak.logit, peak.y, peak.x))
+
+
+def _vertex(values: Floats) -> float:
+    """Where a parabola through three values is highest, from the middle one, in cells; 0 at the border."""
+    if len(values) < 3:
+        return 0.0
+    before, middle, after = (float(value) for value in values)
+    bend = before - 2 * middle + after
+    return 0.0 if bend >= 0 else float(np.clip((before - after) / (2 * bend), -0.5, 0.5))
+
+
+def logit_at(logits: Floats, stride_px: int, x: float, y: float) -> float:
+    """The logit of the window around a place, bilinear between cells."""
+    row, column = (
+        np.clip(place / stride_px - 0.5, 0, count - 1) for place, count in zip((y, x), logits.shape, strict=True)
+    )
+    top, left = int(row), int(column)
+    bottom, right = min(top + 1, logits.shape[0] - 1), min(left + 1, logits.shape[1] - 1)
+    down, across = row - top, column - left
+    upper = logits[top, left] * (1 - across) + logits[top, right] * across
+    lower = logits[bottom, left] * (1 - across) + logits[bottom, right] * across
+    return float(upper * (1 - down) + lower * down)

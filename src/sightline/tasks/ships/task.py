@@ -1,0 +1,116 @@
+"""The task `ships`: see `sightline.task`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import ParamsError
+from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
+from sightline.tasks.ships import metrics
+from sightline.tasks.ships.data import UPSTREAM, load_manifest, read_boxes, source_of
+from sightline.tasks.ships.examples import is_chip, read_example
+from sightline.tasks.ships.finder import Found
+from sightline.tasks.ships.model import NAME, ShipModel, outlined, restore_model
+from sightline.tasks.ships.params import Params
+from sightline.tasks.ships.raster import Raster
+from sightline.tasks.ships.sample import write_sample
+
+
+class Ships:
+    """Ships in satellite pictures: chips with one in their middle, and whole scenes."""
+
+    name = NAME
+    upstream: Upstream | None = UPSTREAM
+
+    def __init__(self, params: Params) -> None:
+        self.params = params
+        self.candidates: tuple[str, ...] = params.candidates
+        self._pooled: tuple[Rows, metrics.Pool] | None = None
+
+    def sample(self, root: Path, report: Report) -> None:
+        """Write the synthetic set."""
+        write_sample(root, self.params.sample, report)
+
+    def load(self, root: Path) -> Manifest:
+        """List the set in `root`."""
+        return load_manifest(root)
+
+    def source(self, data: Manifest, sample: Sample) -> Path | bytes:
+        """The sample's file, or the bytes of a chip where one file holds all."""
+        return source_of(data, sample)
+
+    def expectations(self) -> Sequence[Expectation]:
+        """Sizes, and that there are chips or scenes as was asked for."""
+        gate = self.params.gate
+        low, high = gate.side_px
+        return (
+            Expectation("between", "pictures have a usable width", "width", low, high),
+            Expectation("between", "pictures have a usable height", "height", low, high),
+            Expectation("one_of", "what a split balances", "stratum", values=("chip-ship", "chip-no-ship", "scene")),
+            Expectation("mean_between", "there are scenes to find ships in", "scene", *gate.scene_share_mean),
+        )
+
+    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> ShipModel:
+        """Fit one candidate; see `train.train_model`."""
+        from sightline.tasks.ships.train import train_model
+
+        if candidate not in self.candidates:
+            known = ", ".join(self.candidates)
+            raise ParamsError(f"there is no candidate {candidate!r}", where=self.name, way_out=f"Known: {known}.")
+        return train_model(candidate, data, self.params.train, self.params.seed, work, report)
+
+    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+        """Compare the model's answers with the labels, a row a chip or a scene."""
+        model = _own(model)
+        rows = []
+        for number, sample in enumerate(data.samples, start=1):
+            raster = model.read(self.source(data, sample), Limits())
+            found = model.find(raster)
+            statistics = _statistics(data, sample, raster, found, model.threshold)
+            answer = model.answer(raster, found)
+            embedding = tuple(round(float(value), 6) for value in answer.embedding)
+            rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
+            report.progress(number, len(data), f"picture {number}/{len(data)}")
+        return rows
+
+    def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
+        """Pooled metrics; see `metrics.Pool.score`."""
+        if self._pooled is None or self._pooled[0] is not rows:
+            # The bootstrap asks a thousand times about the same rows.
+            self._pooled = (rows, metrics.Pool([row.statistics for row in rows]))
+        return self._pooled[1].score(weights)
+
+    def plots(self, rows: Rows) -> Mapping[str, Json]:
+        """The chips' confusion matrix, the detections' precision over recall, and the table of scenes."""
+        return metrics.plots(rows)
+
+    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+        """The picture with its labelled ships, and beside it with the model's answer."""
+        model = _own(model)
+        raster = model.read(self.source(data, sample), Limits())
+        step, pixels = raster.reduced()
+        ships = [box for box in read_example(data, sample).boxes if box.kind == "ship"]
+        corners = [np.array([[b.x0, b.y0], [b.x1, b.y0], [b.x1, b.y1], [b.x0, b.y1]]) for b in ships]
+        labels = outlined(pixels, corners, step, labelled=True)
+        return np.concatenate([labels, model.draw(raster, model.predict([raster])[0])], axis=1)
+
+    @staticmethod
+    def restore(directory: Path) -> ShipModel:
+        """Read a saved model. Raises ModelMissing or ModelRejected."""
+        return restore_model(directory)
+
+
+def _statistics(data: Manifest, sample: Sample, raster: Raster, found: Found, threshold: float) -> dict[str, Json]:
+    if is_chip(sample):
+        return metrics.chip_statistics(found.middle, bool(sample.figures["ship"]), threshold)
+    return metrics.scene_statistics(found.detections, read_boxes(data, sample), raster.gsd_m, threshold)
+
+
+def _own(model: Model) -> ShipModel:
+    if not isinstance(model, ShipModel):
+        raise TypeError(f"a {type(model).__name__} is no model of {Ships.name}")
+    return model

@@ -1,0 +1,154 @@
+"""Training: a network, or the rule of blobs; then the calibration and the threshold.
+
+work/examples/                 shared by the candidates: chips and scenes with their labels
+work/<candidate>/head, all     checkpoints of a network: of its head alone, then of all
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.errors import DataRejected
+from sightline.task import Json, Report, TrainingData
+from sightline.tasks.ships.calibrate import calibrated, fit_blobs, look_at
+from sightline.tasks.ships.examples import StoredExamples, store_examples, usable
+from sightline.tasks.ships.model import GRAPH, NAME, WEIGHTS, Recipe, ShipModel, make_card
+from sightline.tasks.ships.params import BLOBS, TrainParams
+from sightline.tasks.ships.windows import Windows
+
+_VALIDATED = 8
+"""Batches of validation crops that are looked at after each stretch of steps."""
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What a network is fitted on."""
+
+    examples: StoredExamples
+    validation: StoredExamples
+    params: TrainParams
+    seed: int
+
+
+def train_model(
+    candidate: str, data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
+) -> ShipModel:
+    """Fit one candidate; see `sightline.task.Task.train`.
+
+    Raises:
+        DataRejected: no sample can be used, or a start of another kind was given.
+        ParamsError: the weights that params name are not there or not those.
+    """
+    if not any(usable(sample) for sample in data.train.samples):
+        raise DataRejected(
+            "no labelled chip or scene is left to train on",
+            where=data.train.root,
+            way_out="Add some, or mend the listed.",
+        )
+    start = _start(data)
+    examples = store_examples(data.train, work / "examples" / "train", report)
+    validation = store_examples(data.validation, work / "examples" / "validation", report)
+    judged = validation if _is_of_same_sets(data) and _has_ships(validation) else examples
+    if candidate == BLOBS:
+        made = fit_blobs(candidate, params, judged, report)
+    else:
+        files = _fit_network(candidate, Sets(examples, validation, params, seed), start, work, report)
+        recipe = Recipe("network", params.input, params.scan, params.blobs)
+        model = ShipModel(make_card(candidate, recipe, 0.5, {}, files), files)
+        made = calibrated(model, look_at(model, judged, report))
+    provenance: dict[str, Json] = {
+        "seed": seed,
+        "parameters": params.model_dump(mode="json"),
+        "train": data.train.digest(),
+        "train_samples": len(examples),
+        "calibrated_on": "validation" if judged is validation else "train",
+        "start": None if start is None else {"train": start.card.provenance.get("train"), "files": start.card.files},
+    }
+    return ShipModel(made.card.model_copy(update={"provenance": provenance}), made.files)
+
+
+def _start(data: TrainingData) -> ShipModel | None:
+    if data.start is None:
+        return None
+    if not isinstance(data.start, ShipModel):
+        raise DataRejected("the start is no model of this task", way_out=f"Start from a model of {NAME}.")
+    return data.start
+
+
+def _is_of_same_sets(data: TrainingData) -> bool:
+    """Whether validation is of what is trained on; scenes of a synthetic set say little of real ones."""
+    return {sample.set for sample in data.validation.samples} <= {sample.set for sample in data.train.samples}
+
+
+def _has_ships(examples: StoredExamples) -> bool:
+    return any(box.kind == "ship" for index in examples.scenes for box in examples.boxes[index])
+
+
+# ------------------------------------------------------------------------------------------------------- network
+
+
+def _fit_network(candidate: str, sets: Sets, start: ShipModel | None, work: Path, report: Report) -> dict[str, bytes]:
+    import torch
+    from safetensors.torch import load, save
+
+    from sightline.segmentation.training import Fitting, train_network
+    from sightline.tasks.ships.network import build_network, export_network, freeze_features, load_weights, window_loss
+
+    params, recipe, windows = sets.params, sets.params.networks[candidate], sets.params.windows
+    schedule = recipe.scratch if start is None else recipe.continued
+    torch.manual_seed(sets.seed)
+    network = build_network(recipe.size, params.input.pooled_px, windows.stride_px)
+    if start is not None:
+        network.load_state_dict(load(start.files[WEIGHTS]))
+        warm = True
+    else:
+        warm = load_weights(network, recipe.size, params.weights, params.weights_sha256)
+    loss = window_loss(windows.smoothing, windows.hardest)
+    validate = _validator(sets, schedule.batch)
+    folder = work / candidate
+    for name, one in (("head", recipe.head), ("all", schedule)):
+        if name == "head" and not warm:
+            continue  # features that are drawn at random are nothing to learn a head on
+        freeze_features(network, name == "head")
+        batches = Windows(sets.examples, params.input, windows, params.augment, one.batch, sets.seed)
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        state = train_network(network, Fitting(batches, loss, validate), one, folder / name, report)
+        network.load_state_dict(state)
+    shutil.rmtree(folder, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
+    scanned = build_network(recipe.size, params.input.pooled_px, params.scan.stride_px)
+    scanned.load_state_dict(state)
+    return {WEIGHTS: save(state), GRAPH: export_network(scanned.eval())}
+
+
+def _validator(sets: Sets, batch: int) -> Callable[[Any], Mapping[str, float]]:
+    """Shares of right windows, with a ship and without, on crops of validation; nothing where there are none."""
+    params = sets.params
+    plain = params.augment.model_copy(update={"rotated": 0.0, "gain": 0.0, "band_gain": 0.0, "contrast": 0.0})
+    plain = plain.model_copy(update={"noise": 0.0, "erased": 0.0})
+    windows = Windows(sets.validation, params.input, params.windows, plain, batch, sets.seed)
+
+    def validate(network: Any) -> dict[str, float]:
+        import torch
+
+        if not len(sets.validation):
+            return {}
+        counts = np.zeros((2, 2))
+        device = next(network.parameters()).device
+        for step in range(_VALIDATED):
+            inputs, truth = windows(step)
+            with torch.inference_mode():
+                logits, _ = network(torch.from_numpy(inputs).to(device))
+            right = logits.argmax(dim=1).cpu().numpy() == truth
+            for label in (0, 1):
+                own = truth == label
+                counts[label] += right[own].sum(), own.sum()
+        names = ("validation_no_ship_right", "validation_ship_right")
+        return {name: float(hits / of) for name, (hits, of) in zip(names, counts, strict=True) if of}
+
+    return validate
