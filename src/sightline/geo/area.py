@@ -185,7 +185,7 @@ def _polygon(rings: Rings, where: str) -> Polygon:
     import shapely
 
     for ring in rings:
-        if len(ring) < 3 or shapely.Polygon(ring).envelope.area == 0:
+        if len(np.unique(ring, axis=0)) < 3 or shapely.Polygon(ring).envelope.area == 0:
             raise RequestError("the area has no size", where=where, way_out="Give an outline of three corners or more.")
     polygon = shapely.Polygon(rings[0], rings[1:])
     reason, _, place = shapely.is_valid_reason(polygon).partition("[")

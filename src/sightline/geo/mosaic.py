@@ -8,7 +8,7 @@ other, so memory does not grow with the area.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,7 @@ def write_mosaic(plan: Plan, cache: Path, target: Path, report: Report, fetched:
         BackendError: the disk is full or the folder cannot be written.
     """
     import rasterio
+    from rasterio._err import CPLE_BaseError  # GDAL's own words, which are no RasterioError
     from rasterio.errors import RasterioError
 
     reasons = {one.tile: one.why for one in fetched.missing} if fetched else {}
@@ -87,11 +88,12 @@ def write_mosaic(plan: Plan, cache: Path, target: Path, report: Report, fetched:
             report.progress(len(plan.rows), len(plan.rows), "stitching: overviews")
             _write_cog(plain, finished)
         finished.replace(target)
-    except (OSError, RasterioError) as error:
+    except (OSError, RasterioError, CPLE_BaseError) as error:
         raise BackendError(f"the raster cannot be written ({error})", where=target, way_out=_MADE_AGAIN) from error
     finally:
         for leftover in (plain, finished):
-            leftover.unlink(missing_ok=True)
+            with suppress(OSError):  # the folder itself may be the trouble
+                leftover.unlink(missing_ok=True)
     return Mosaic(target, plan.georeference, tuple(strips.missing), strips.covered)
 
 

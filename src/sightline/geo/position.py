@@ -98,13 +98,14 @@ class Georeference:
         return WORLD_M if system == CRS.from_user_input(WEB_MERCATOR) else 0.0
 
     def _reproject(self, source: str, target: str, x: ArrayLike, y: ArrayLike) -> tuple[Floats, Floats]:
+        from rasterio._err import CPLE_BaseError  # GDAL's own words, which are no RasterioError
         from rasterio.errors import RasterioError
         from rasterio.warp import transform
 
         across, down = np.broadcast_arrays(np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64))
         try:
             moved = transform(source, target, across.ravel(), down.ravel())
-        except RasterioError as error:
+        except (RasterioError, CPLE_BaseError) as error:
             raise DataRejected(f"its positions cannot be computed ({error})", where=self.crs[:60]) from error
         moved_x, moved_y = (np.array(values, dtype=np.float64).reshape(across.shape) for values in moved[:2])
         if not (np.isfinite(moved_x).all() and np.isfinite(moved_y).all()):
