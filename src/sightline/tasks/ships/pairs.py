@@ -64,7 +64,7 @@ def degrade(fine: Picture, blur_px: float, noise: float, rng: np.random.Generato
         values = cv2.GaussianBlur(values, (0, 0), blur_px * FACTOR, borderType=cv2.BORDER_REFLECT_101)
     coarse = values.reshape(height // FACTOR, FACTOR, width // FACTOR, FACTOR, 3).mean(axis=(1, 3))
     coarse += noise * rng.standard_normal(coarse.shape, dtype=np.float32)
-    return np.rint(coarse).clip(0, 255).astype(np.uint8)
+    return np.asarray(np.rint(coarse).clip(0, 255), dtype=np.uint8)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ from sightline.task import Json
 from sightline.tasks.ships.compact import FACTOR
 from sightline.tasks.ships.fidelity import Fidelity, fidelity
 from sightline.tasks.ships.pairs import GroundScene, degrade
-from sightline.tasks.ships.upscale import Upscaler
+from sightline.tasks.ships.upscale import Choice, Upscaler
 from sightline.tasks.ships.upscale_params import DegradeParams
 
-BASELINES = ("bicubic", "lanczos")
+BASELINES: tuple[Choice, ...] = ("bicubic", "lanczos")
 
 
 @dataclass(frozen=True)

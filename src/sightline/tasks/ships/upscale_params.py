@@ -39,8 +39,8 @@ class DegradeParams(Frozen):
 class UpscaleParams(Frozen):
     """The fast network: its size, its training, and where weights of the large one lie."""
 
-    features: int = Field(default=32, ge=4, le=256, description="channels between the convolutions")
-    depth: int = Field(default=8, ge=0, le=64, description="convolutions between the first and the last")
+    features: int = Field(default=64, ge=4, le=256, description="channels between the convolutions")
+    depth: int = Field(default=6, ge=0, le=64, description="convolutions between the first and the last")
     crop_px: int = Field(default=32, ge=8, description="side of the coarse pictures in training")
     loss: Literal["charbonnier", "l1", "mse"] = "charbonnier"
     degrade: DegradeParams = DegradeParams()

@@ -17,17 +17,21 @@ import numpy as np
 from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
 from sightline.files import sha256_file
 from sightline.task import Report
+from sightline.tasks.ships.raster import MOST_PIXELS, check_large
 from sightline.tasks.ships.seams import Pixels, Place, enlarge_pieces
 from sightline.tasks.ships.upscale import Upscaler
 
 if TYPE_CHECKING:
+    from rasterio import Affine
     from rasterio.io import DatasetReader, DatasetWriter
 
-MOST_PIXELS = 20_000 * 20_000
-
-_DRIVERS = ["GTiff", "PNG", "JPEG"]
+_DRIVERS = {
+    b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
+}  # fmt: skip
 _CACHE_MB = 64
 _BLOCK_PX = 256
+_AGAIN = "Copy it again from its source."
 _CONVERT = "Save it as RGB or RGBA with 8 bits a colour."
 
 
@@ -91,14 +95,13 @@ def _opened(source: Path) -> Iterator[DatasetReader]:
     import rasterio
     from rasterio.errors import RasterioError
 
-    if not source.is_file():
-        raise DataMissing("there is no such file", where=source, way_out="Check the path.")
+    driver = _driver(source)
+    if driver == "GTiff":
+        check_large(source)
     try:
-        dataset = rasterio.open(source, driver=_DRIVERS)
+        dataset = rasterio.open(source, driver=driver)
     except RasterioError as error:
-        raise DataRejected(
-            f"this is no raster that is read ({error})", where=source, way_out="Give a GeoTIFF, PNG or JPEG."
-        ) from error
+        raise DataRejected(f"the image is broken: {error}", where=source, way_out=_AGAIN) from error
     with dataset:
         kinds = sorted(set(dataset.dtypes))
         if kinds != ["uint8"] or dataset.count not in (3, 4):
@@ -116,6 +119,21 @@ def _opened(source: Path) -> Iterator[DatasetReader]:
         yield dataset
 
 
+def _driver(source: Path) -> str:
+    """Told by the content, not by the name: GDAL's other drivers are not for untrusted files."""
+    try:
+        with source.open("rb") as file:
+            start = file.read(8)
+    except OSError as error:
+        raise DataMissing("there is no such file", where=source, way_out="Check the path.") from error
+    for magic, driver in _DRIVERS.items():
+        if start.startswith(magic):
+            return driver
+    raise DataRejected(
+        "the content is not that of a GeoTIFF, PNG or JPEG", where=source, way_out="Give a GeoTIFF, PNG or JPEG."
+    )
+
+
 def _read(dataset: DatasetReader, top: int, rows: int) -> Pixels:
     """(3, rows, width) RGB; black where it is masked."""
     from rasterio.errors import RasterioError
@@ -129,7 +147,7 @@ def _read(dataset: DatasetReader, top: int, rows: int) -> Pixels:
         raise DataRejected(
             f"the file is broken in the rows from {top} ({error})",
             where=dataset.name,
-            way_out="Copy it again from its source.",
+            way_out=_AGAIN,
         ) from error
 
 
@@ -168,7 +186,7 @@ def _created(dataset: DatasetReader, path: Path, factor: int) -> DatasetWriter:
 
     place = {}
     if dataset.crs is not None:
-        place = {"crs": dataset.crs, "transform": dataset.transform * dataset.transform.scale(1 / factor)}
+        place = {"crs": dataset.crs, "transform": _finer(dataset.transform, factor)}
     bands = 4 if _masked(dataset) else 3
     answer = rasterio.open(
         path, "w", driver="GTiff", width=factor * dataset.width, height=factor * dataset.height, count=bands,
@@ -177,6 +195,14 @@ def _created(dataset: DatasetReader, path: Path, factor: int) -> DatasetWriter:
     )  # fmt: skip
     answer.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)[:bands]
     return answer
+
+
+def _finer(transform: Affine, factor: int) -> Affine:
+    """The same place, of pixels that many times smaller."""
+    from rasterio import Affine
+
+    a, b, c, d, e, f = tuple(transform)[:6]
+    return Affine(a / factor, b / factor, c, d / factor, e / factor, f)
 
 
 def _check_whole(path: Path) -> None:

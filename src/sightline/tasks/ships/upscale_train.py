@@ -206,7 +206,6 @@ def leave_one_ground_out(
         folder = work / f"{ground}-{_key(_card(seen, params, seed))}"
         if not (folder / "network").is_dir():
             save_fast(folder / "network", *train_fast(seen, params, seed, folder, report, unseen))
-        ways = {name: open_upscaler(name) for name in BASELINES}
-        ways[CARD_NAME] = read_fast(folder / "network")
+        ways = {name: open_upscaler(name) for name in BASELINES} | {CARD_NAME: read_fast(folder / "network")}
         found += compare(unseen, ways, params.degrade)
     return found
