@@ -25,7 +25,8 @@ from sightline.tasks.ships.land import (
 )
 from sightline.tasks.ships.noise import fractal
 
-Kind = Literal["open", "coast", "harbour"]
+Kind = Literal["harbour", "coast", "open"]
+COASTS: tuple[Kind, Kind, Kind] = ("harbour", "coast", "open")
 
 
 @dataclass(frozen=True)

@@ -110,27 +110,22 @@ def tiles(pixels: NDArray[np.uint8], place: Georeference) -> Iterator[tuple[int,
 
 
 def _tile(planes: NDArray[np.uint8], place: Georeference, bounds: Any) -> NDArray[np.uint8]:
-    from rasterio.transform import from_bounds
+    from rasterio.transform import Affine
     from rasterio.warp import Resampling, reproject
 
+    side_m = (bounds.right - bounds.left) / TILE_PX
     picture = np.zeros((4, TILE_PX, TILE_PX), dtype=np.uint8)
     opaque = np.full((1, *planes.shape[1:]), 255, dtype=np.uint8)
     for source, target, how in ((planes, picture[:3], Resampling.cubic), (opaque, picture[3:], Resampling.nearest)):
         reproject(
             source,
             target,
-            src_transform=_affine(place.transform),
+            src_transform=Affine(*place.transform),
             src_crs=place.crs,
-            dst_transform=from_bounds(*bounds, TILE_PX, TILE_PX),
+            dst_transform=Affine(side_m, 0, bounds.left, 0, -side_m, bounds.top),
             dst_crs="EPSG:3857",
             resampling=how,
             tolerance=0,  # no approximation of the transform between a few points
         )
     picture[:3] *= picture[3:] > 0
     return np.ascontiguousarray(np.moveaxis(picture, 0, -1))
-
-
-def _affine(values: tuple[float, ...]) -> Any:
-    from rasterio.transform import Affine
-
-    return Affine(*values)

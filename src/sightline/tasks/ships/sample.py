@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sightline.files import write_json, write_text
 from sightline.task import Report
 from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text, encode_png
-from sightline.tasks.ships.coast import Kind
+from sightline.tasks.ships.coast import COASTS, Kind
 from sightline.tasks.ships.cutting import KINDS, Cut, cut_chips
 from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.georeference import Georeference, tiles, truth
@@ -106,8 +106,8 @@ def _kinds(params: SampleParams) -> list[Kind]:
     """Of each scene what coast it has; drawn once for the set, so that the shares are met."""
     harbours = round(params.harbour_share * params.scenes)
     coasts = min(round(params.coast_share * params.scenes), params.scenes - harbours)
-    open_water = params.scenes - harbours - coasts
-    kinds: list[Kind] = [*["harbour"] * harbours, *["coast"] * coasts, *["open"] * open_water]
+    harbour, coast, open_water = COASTS
+    kinds = [harbour] * harbours + [coast] * coasts + [open_water] * (params.scenes - harbours - coasts)
     order = _generator(params, 10**6).permutation(params.scenes)
     return [kinds[number] for number in order]
 
