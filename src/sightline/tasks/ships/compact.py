@@ -30,16 +30,20 @@ def build_compact(features: int, depth: int) -> Any:
     """
     import torch
 
+    def convolution(inputs: int, outputs: int) -> Any:
+        layer = torch.nn.Conv2d(inputs, outputs, 3, padding=1)
+        # For PReLU's first slope: torch's own start shrinks what passes, so that deep chains hardly learn.
+        torch.nn.init.kaiming_normal_(layer.weight, a=0.25)
+        assert layer.bias is not None
+        torch.nn.init.zeros_(layer.bias)
+        return layer
+
     def layers() -> Any:
-        yield torch.nn.Conv2d(3, features, 3, padding=1)
-        yield torch.nn.PReLU(features)
-        for _ in range(depth):
-            yield torch.nn.Conv2d(features, features, 3, padding=1)
+        for inputs in (3, *(features,) * depth):
+            yield convolution(inputs, features)
             yield torch.nn.PReLU(features)
-        last = torch.nn.Conv2d(features, 3 * FACTOR**2, 3, padding=1)
+        last = convolution(features, 3 * FACTOR**2)
         torch.nn.init.zeros_(last.weight)
-        assert last.bias is not None
-        torch.nn.init.zeros_(last.bias)
         yield last
 
     class Compact(torch.nn.Module):

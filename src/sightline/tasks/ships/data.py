@@ -50,6 +50,7 @@ __all__ = [
     "read_boxes",
     "read_chip",
     "read_scene_pixels",
+    "scene_pictures",
     "source_of",
 ]
 
@@ -128,9 +129,7 @@ def load_manifest(root: Path) -> Manifest:
         DataMissing: there are neither chips nor labelled scenes below `root`.
         DataRejected: a document cannot be read at all.
     """
-    by_hand = root / HAND_LABELS
-    labels = read_hand_labels(by_hand) if by_hand.is_file() else HandLabels()
-    grounds = _Grounds((*SAME_GROUND, *labels.same_ground))
+    labels, grounds = _labels(root)
     chips = [*_chip_files(root)] or [*_document_chips(root)]
     scenes = [*_scenes(root, labels)]
     if not chips and not scenes:
@@ -141,6 +140,23 @@ def load_manifest(root: Path) -> Manifest:
         )
     items = [*_without_contradictions(chips), *scenes]
     return Manifest(root.parent, tuple(sorted((_sample(item, root, grounds) for item in items), key=lambda s: s.id)))
+
+
+def scene_pictures(root: Path) -> list[tuple[str, str, Path]]:
+    """(scene, ground, picture) of every whole scene below `root`, also of those without boxes, in the scenes' order.
+
+    Raises:
+        DataRejected: `hand_labels.json` cannot be read, or two pictures have the same name.
+    """
+    _, grounds = _labels(root)
+    found = sorted(_scene_pictures(root).items())
+    return [(scene, grounds.of(scene), _only(paths, f"pictures of {scene}", root)) for scene, paths in found]
+
+
+def _labels(root: Path) -> tuple[HandLabels, _Grounds]:
+    by_hand = root / HAND_LABELS
+    labels = read_hand_labels(by_hand) if by_hand.is_file() else HandLabels()
+    return labels, _Grounds((*SAME_GROUND, *labels.same_ground))
 
 
 @dataclass(frozen=True)

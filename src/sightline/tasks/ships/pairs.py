@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Limits, Manifest
+from sightline.task import Limits
 from sightline.tasks.ships.compact import FACTOR
-from sightline.tasks.ships.data import read_scene_pixels
+from sightline.tasks.ships.data import read_scene_pixels, scene_pictures
 from sightline.tasks.ships.upscale_params import UpscaleParams
 
 Picture = NDArray[np.uint8]
@@ -34,10 +35,13 @@ class GroundScene:
     pixels: Picture
 
 
-def read_ground_scenes(manifest: Manifest, limits: Limits) -> list[GroundScene]:
-    """The whole scenes of a manifest, decoded; chips are left out, and so is what has a problem."""
-    scenes = [sample for sample in manifest.samples if sample.figures.get("scene") and not sample.problem]
-    return [GroundScene(sample.id, sample.group, read_scene_pixels(manifest.path(sample), limits)) for sample in scenes]
+def read_ground_scenes(root: Path, limits: Limits) -> list[GroundScene]:
+    """The whole scenes of a set (`data/<task>/<set>`), decoded; they need no labels.
+
+    Raises:
+        DataRejected: one of them is no picture of 8-bit RGB, broken or beyond the limits.
+    """
+    return [GroundScene(name, ground, read_scene_pixels(path, limits)) for name, ground, path in scene_pictures(root)]
 
 
 def fine_px(params: UpscaleParams) -> int:

@@ -114,16 +114,37 @@ def open_upscaler(
                 where="upscale",
                 way_out="Name RealESRGAN_x4plus.pth and its SHA-256 in params.yaml, or choose fast.",
             )
-        # Its reach is 350 px; what is farther than the context hardly counts, and the blend hides what is left.
-        plan = Windows(stride_px=192, overlap_px=16, context_px=24)
         wanted: Precision = "float32" if precision == "auto" else precision
-        return _network_upscaler("realesrgan", open_rrdb(weights, sha256), plan, wanted, sha256)
+        return network_upscaler("realesrgan", open_rrdb(weights, sha256), rrdb_windows(), wanted, sha256)
     return Upscaler(choice, FACTOR, Windows(256, 0, _KERNEL_REACH_PX), _resampling(choice), choice)
 
 
 def fast_upscaler(network: Any, depth: int, precision: Precision = "auto", digest: str = "") -> Upscaler:
     """The small network, trained or in training, as an upscaler; its context is its whole reach."""
-    return _network_upscaler("fast", network, Windows(256, 0, reach_px(depth)), precision, digest)
+    return network_upscaler("fast", network, Windows(256, 0, reach_px(depth)), precision, digest)
+
+
+def network_upscaler(choice: Choice, network: Any, plan: Windows, precision: Precision, digest: str) -> Upscaler:
+    """A network of this factor as an upscaler; see `open_upscaler`."""
+    import torch
+
+    device = choose_device()
+    mixed = choose_precision(precision, device) == "bfloat16"
+    network = network.to(device, memory_format=torch.channels_last).eval()
+
+    def enlarge(window: Pixels) -> Pixels:
+        image = torch.from_numpy(window[None]).to(device).float().div(255)
+        image = image.contiguous(memory_format=torch.channels_last)
+        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
+            answer = network(image)[0]
+        return np.asarray(answer.float().mul(255).round_().clamp_(0, 255).byte().cpu().numpy())
+
+    return Upscaler(choice, FACTOR, plan, enlarge, f"{digest}-{'bfloat16' if mixed else 'float32'}")
+
+
+def rrdb_windows() -> Windows:
+    """RRDBNet's windows: it reaches 350 px, but what is beyond the context hardly counts, and the blend hides it."""
+    return Windows(stride_px=192, overlap_px=16, context_px=24)
 
 
 def write_fast(directory: Path, card: Card, weights: bytes) -> None:
@@ -156,9 +177,6 @@ def read_fast(directory: Path, precision: Precision = "auto") -> Upscaler:
     return fast_upscaler(network, depth, precision, hashlib.sha256(files[WEIGHTS]).hexdigest())
 
 
-# ---------------------------------------------------------------------------------------------------------- runs
-
-
 def _resampling(choice: Choice) -> Enlarge:
     def enlarge(window: Pixels) -> Pixels:
         from PIL import Image
@@ -169,20 +187,3 @@ def _resampling(choice: Choice) -> Enlarge:
         return np.moveaxis(np.asarray(picture.resize((FACTOR * width, FACTOR * height), kernel)), 2, 0)
 
     return enlarge
-
-
-def _network_upscaler(choice: Choice, network: Any, plan: Windows, precision: Precision, digest: str) -> Upscaler:
-    import torch
-
-    device = choose_device()
-    mixed = choose_precision(precision, device) == "bfloat16"
-    network = network.to(device, memory_format=torch.channels_last).eval()
-
-    def enlarge(window: Pixels) -> Pixels:
-        image = torch.from_numpy(window[None]).to(device).float().div(255)
-        image = image.contiguous(memory_format=torch.channels_last)
-        with torch.inference_mode(), torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
-            answer = network(image)[0]
-        return np.asarray(answer.float().mul(255).round_().clamp_(0, 255).byte().cpu().numpy())
-
-    return Upscaler(choice, FACTOR, plan, enlarge, f"{digest}-{'bfloat16' if mixed else 'float32'}")

@@ -18,8 +18,8 @@ from sightline.tasks.ships.seams import Windows
 from sightline.tasks.ships.upscale import (
     CHOICES,
     Upscaler,
-    _network_upscaler,
     fast_upscaler,
+    network_upscaler,
     open_upscaler,
     read_fast,
     write_fast,
@@ -114,7 +114,7 @@ def test_too_little_context_would_leave_seams():
 def test_rrdb_in_windows_is_the_whole_within_a_level():
     """With random weights, large enough that all blocks are heard, and few blocks."""
     torch.manual_seed(0)
-    upscaler = _network_upscaler("realesrgan", build_rrdb(blocks=2), Windows(192, 16, 24), "float32", "")
+    upscaler = network_upscaler("realesrgan", build_rrdb(blocks=2), Windows(192, 16, 24), "float32", "")
     picture = picture_of(60, 24)
     whole = upscaler(picture)
     apart = difference(with_windows(upscaler, Windows(24, 8, 24))(picture), whole)
@@ -228,9 +228,10 @@ def test_pictures_without_a_place_are_enlarged_too(tmp_path, suffix):
     Image.fromarray(picture_of(40, 56)).save(tmp_path / f"scene.{suffix}")
     decoded = np.asarray(Image.open(tmp_path / f"scene.{suffix}"))
     upscale_raster(tmp_path / f"scene.{suffix}", tmp_path / "fine.tif", open_upscaler("lanczos"), Silent())
-    with pytest.warns(NotGeoreferencedWarning), rasterio.open(tmp_path / "fine.tif") as dataset:
-        assert dataset.crs is None
-        np.testing.assert_array_equal(np.moveaxis(dataset.read(), 0, 2), open_upscaler("lanczos")(decoded))
+    with pytest.warns(NotGeoreferencedWarning):
+        values, _, crs = read(tmp_path / "fine.tif")
+    assert crs is None
+    np.testing.assert_array_equal(np.moveaxis(values, 0, 2), open_upscaler("lanczos")(decoded))
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):
