@@ -228,7 +228,7 @@ def main() -> None:
             f"{size:>16} {one['tiles']:7,} {one['peak_mb']:8.0f} {one['before_mb']:15.0f} "
             f"{one['seconds']:8.1f} {one['file_mb']:8.0f}"
         )
-    write_json(load_settings().root / "build" / "bench" / "tiles.json", {"downloads": downloads, "mosaics": mosaics})
+    write_json(load_settings().build / "bench" / "tiles.json", {"downloads": downloads, "mosaics": mosaics})
 
 
 if __name__ == "__main__":

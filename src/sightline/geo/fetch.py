@@ -267,7 +267,9 @@ class _Source:
                 content += piece
                 if len(content) > MOST_TILE_BYTES:
                     raise _Again(f"it has more than {MOST_TILE_BYTES:,} bytes")
-                if time.monotonic() > ends or self.stop.is_set():
+                if self.stop.is_set():
+                    raise _Stopped
+                if time.monotonic() > ends:
                     raise _Again(f"it took longer than {self.patience.tile_s:g} s")
         decode_tile(bytes(content), self.provider.tile_px)
         return bytes(content)

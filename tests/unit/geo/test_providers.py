@@ -39,7 +39,7 @@ def test_bulk_is_told_where_terms_forbid_it() -> None:
     assert "blankTile=false" in PROVIDERS["esri"].url
 
 
-@pytest.mark.parametrize("name", ["https://tiles.example.org/{z}/{x}/{y}.png", "google", "", "ESRI "])
+@pytest.mark.parametrize("name", ["https://example.org/{z}/{x}/{y}.png", "google", "", "ESRI "])
 def test_what_is_not_on_the_list_is_refused(name: str) -> None:
     with pytest.raises(RequestError, match=r"provider: .*Known: esri, eox, osm, folder, synthetic"):
         find_provider(name)
