@@ -23,6 +23,7 @@ from mercantile import Tile
 
 from sightline import __version__
 from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.geo.pace import pace_of
 from sightline.geo.providers import Provider
 from sightline.geo.store import MOST_TILE_BYTES, TileStore, decode_tile
 from sightline.geo.tiles import Plan
@@ -218,7 +219,7 @@ class _Source:
 
         self.provider, self.store, self.patience = provider, store, patience
         self.stop = threading.Event()
-        self._pace = _pace_of(provider)
+        self._pace = pace_of(provider)
         self._client = httpx.Client(
             headers={"User-Agent": USER_AGENT, "Accept": "image/png,image/jpeg"},
             timeout=httpx.Timeout(patience.timeout_s, connect=min(10.0, patience.timeout_s)),
@@ -238,7 +239,8 @@ class _Source:
             try:
                 if attempt:
                     self._pause(self.patience.first_s * 2 ** (attempt - 1) * _CHANCE.uniform(0.5, 1.5))
-                self._pace.wait(self.stop)
+                if not self._pace.wait(self.stop):
+                    raise _Stopped
                 self.store.write(tile, self._ask(tile))
                 return _Outcome()
             except _Absent as error:
@@ -295,49 +297,6 @@ class _Source:
                 way_out="Run it again then: it goes on with what is there.",
             )
         self._pace.hold(seconds)
-
-
-# ------------------------------------------------------------------------------------------------------------- pace
-
-
-class _Pace:
-    """Turns of one host: evenly spaced, and none while it is held."""
-
-    def __init__(self, requests_per_s: float) -> None:
-        self._every_s = 1 / requests_per_s
-        self._next_s = 0.0
-        self._lock = threading.Lock()
-
-    def wait(self, stop: threading.Event) -> None:
-        """Until it is the caller's turn.
-
-        Raises:
-            _Stopped: the run ended meanwhile.
-        """
-        while True:
-            with self._lock:
-                now = time.monotonic()
-                if now >= self._next_s:
-                    self._next_s = max(self._next_s, now - self._every_s) + self._every_s
-                    return
-                pause_s = self._next_s - now
-            if stop.wait(pause_s):  # a hold may have come meanwhile, so it looks again
-                raise _Stopped
-
-    def hold(self, seconds: float) -> None:
-        """Nobody's turn comes before so many seconds have passed."""
-        with self._lock:
-            self._next_s = max(self._next_s, time.monotonic() + seconds)
-
-
-_paces: dict[tuple[str, float], _Pace] = {}
-_paces_lock = threading.Lock()
-
-
-def _pace_of(provider: Provider) -> _Pace:
-    """The pace of a host. It belongs to the process: two areas fetched at once must not be twice as fast."""
-    with _paces_lock:
-        return _paces.setdefault((provider.host, provider.requests_per_s), _Pace(provider.requests_per_s))
 
 
 def _seconds_asked(text: str) -> float:
