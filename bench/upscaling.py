@@ -30,8 +30,15 @@ from sightline.task import Limits
 from sightline.tasks.ships.compact import FACTOR, build_compact, reach_px
 from sightline.tasks.ships.pairs import read_ground_scenes
 from sightline.tasks.ships.rrdb import build_rrdb
-from sightline.tasks.ships.upscale import Upscaler, fast_upscaler, network_upscaler, open_upscaler, rrdb_windows
-from sightline.tasks.ships.upscale_judge import summarise
+from sightline.tasks.ships.upscale import (
+    Precision,
+    Upscaler,
+    fast_upscaler,
+    network_upscaler,
+    open_upscaler,
+    rrdb_windows,
+)
+from sightline.tasks.ships.upscale_judge import BASELINES, summarise
 from sightline.tasks.ships.upscale_params import UpscaleParams
 from sightline.tasks.ships.upscale_train import leave_one_ground_out, save_fast, train_fast
 
@@ -48,12 +55,13 @@ def contenders(params: UpscaleParams) -> dict[str, Run]:
 
     torch.manual_seed(0)
     network = build_compact(params.features, params.depth).eval()
-    runs: dict[str, Run] = {name: open_upscaler(name) for name in ("bicubic", "lanczos")}
-    for precision in ("float32", "bfloat16"):
+    runs: dict[str, Run] = {name: open_upscaler(name) for name in BASELINES}
+    precisions: tuple[Precision, ...] = ("float32", "bfloat16")
+    for precision in precisions:
         runs[f"fast, torch {precision}"] = fast_upscaler(network, params.depth, precision)
     runs["fast, ONNX Runtime"] = _through_onnx(network, params.depth)
     rrdb = build_rrdb()
-    for precision in ("float32", "bfloat16"):
+    for precision in precisions:
         runs[f"realesrgan, torch {precision}"] = network_upscaler("realesrgan", rrdb, rrdb_windows(), precision, "")
     return runs
 

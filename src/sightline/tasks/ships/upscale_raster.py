@@ -6,39 +6,38 @@ import hashlib
 import io
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
 from sightline.files import sha256_file
-from sightline.task import Report
-from sightline.tasks.ships.raster import MOST_PIXELS, check_large
-from sightline.tasks.ships.seams import Pixels, Place, enlarge_pieces
+from sightline.images import decode
+from sightline.task import Limits, Report
+from sightline.tasks.ships.raster import check_large
+from sightline.tasks.ships.scenes import read_scene_pixels
+from sightline.tasks.ships.seams import Pixels, Place, Read, enlarge_pieces
 from sightline.tasks.ships.upscale import Upscaler
 
 if TYPE_CHECKING:
     from rasterio import Affine
     from rasterio.io import DatasetReader, DatasetWriter
 
-_DRIVERS = {
-    b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG",
-    b"II*\0": "GTiff", b"MM\0*": "GTiff", b"II+\0": "GTiff", b"MM\0+": "GTiff",
-}  # fmt: skip
 _CACHE_MB = 64
 _BLOCK_PX = 256
 _AGAIN = "Copy it again from its source."
-_CONVERT = "Save it as RGB or RGBA with 8 bits a colour."
 
 
 def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Report, work: Path | None = None) -> None:
     """Enlarge a GeoTIFF, PNG or JPEG of 8-bit RGB; the answer is that of the whole picture.
 
-    The transform is scaled with the pixels. What the source masks (by opacity, nodata or a mask) is masked in the
+    The transform is scaled with the pixels. What a GeoTIFF masks (by opacity, nodata or a mask) is masked in the
     answer too, which then has a fourth band, the opacity.
 
     Args:
@@ -59,12 +58,12 @@ def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Repor
 
     kept = None if work is None else _window_folder(work, source, upscaler)
     cache = Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
-    with _plain_pixels(), cache, _opened(source) as dataset:
+    with _plain_pixels(), cache, _opened(source, Limits()) as opened:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
                 written = Path(folder) / "enlarged.tif"
-                _write(dataset, written, upscaler, report, kept)
+                _write(opened, written, upscaler, report, kept)
                 _check_whole(written)
                 written.replace(target)
         except (OSError, RasterioError) as error:
@@ -90,108 +89,107 @@ def _plain_pixels() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class _Source:
+    """An open raster.
+
+    Attributes:
+        size: (h, w) pixels.
+        read: (top, rows) -> (3, rows, width) RGB; black where it is masked.
+        opacity: (top, left, rows, columns) -> (rows, columns) uint8; None where nothing is masked.
+        place: coordinate system and transform, as rasterio takes them; empty where the file names none.
+    """
+
+    size: tuple[int, int]
+    read: Read
+    opacity: Callable[[int, int, int, int], NDArray[np.uint8]] | None = None
+    place: Mapping[str, Any] = field(default_factory=dict)
+
+
 @contextmanager
-def _opened(source: Path) -> Iterator[DatasetReader]:
+def _opened(source: Path, limits: Limits) -> Iterator[_Source]:
+    """A TIFF is read window by window; a PNG or JPEG is decoded, as everywhere else in the task."""
+    if not _is_tiff(source):
+        planes = np.moveaxis(read_scene_pixels(source, limits), 2, 0)
+        yield _Source((planes.shape[1], planes.shape[2]), lambda top, rows: planes[:, top : top + rows])
+        return
     import rasterio
     from rasterio.errors import RasterioError
 
-    driver = _driver(source)
-    if driver == "GTiff":
-        check_large(source)
+    check_large(source)
     try:
-        dataset = rasterio.open(source, driver=driver)
+        dataset = rasterio.open(source, driver="GTiff")
     except RasterioError as error:
         raise DataRejected(f"the image is broken: {error}", where=source, way_out=_AGAIN) from error
     with dataset:
-        kinds = sorted(set(dataset.dtypes))
-        if kinds != ["uint8"] or dataset.count not in (3, 4):
-            raise DataRejected(
-                f"it has {dataset.count} bands of {', '.join(kinds)}, not red, green and blue of 8 bits",
-                where=source,
-                way_out=_CONVERT,
-            )
-        if dataset.width * dataset.height > MOST_PIXELS:
-            raise DataRejected(
-                f"{dataset.width:,} x {dataset.height:,} pixels are more than {MOST_PIXELS:,}",
-                where=source,
-                way_out="Cut it into parts: gdal_translate -srcwin X Y WIDTH HEIGHT IN OUT.",
-            )
-        yield dataset
+        yield _source_of(dataset)
 
 
-def _driver(source: Path) -> str:
-    """Told by the content, not by the name: GDAL's other drivers are not for untrusted files."""
+def _is_tiff(source: Path) -> bool:
     try:
         with source.open("rb") as file:
-            start = file.read(8)
-    except OSError as error:
+            return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+    except FileNotFoundError as error:
         raise DataMissing("there is no such file", where=source, way_out="Check the path.") from error
-    for magic, driver in _DRIVERS.items():
-        if start.startswith(magic):
-            return driver
-    raise DataRejected(
-        "the content is not that of a GeoTIFF, PNG or JPEG", where=source, way_out="Give a GeoTIFF, PNG or JPEG."
-    )
+    except OSError as error:
+        raise DataRejected(f"it cannot be read: {error.strerror}", where=source, way_out="Give a file.") from error
 
 
-def _read(dataset: DatasetReader, top: int, rows: int) -> Pixels:
-    """(3, rows, width) RGB; black where it is masked."""
+def _source_of(dataset: DatasetReader) -> _Source:
+    from rasterio.enums import MaskFlags
     from rasterio.errors import RasterioError
     from rasterio.windows import Window
 
-    window = Window(0, top, dataset.width, rows)
-    try:
-        values = dataset.read((1, 2, 3), window=window)
-        return np.asarray(values * (dataset.dataset_mask(window=window) != 0)) if _masked(dataset) else values
-    except RasterioError as error:
-        raise DataRejected(
-            f"the file is broken in the rows from {top} ({error})",
-            where=dataset.name,
-            way_out=_AGAIN,
-        ) from error
+    masked = any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums[:3])
 
+    def opacity(top: int, left: int, rows: int, columns: int) -> NDArray[np.uint8]:
+        return np.asarray(dataset.dataset_mask(window=Window(left, top, columns, rows)))
 
-def _masked(dataset: DatasetReader) -> bool:
-    from rasterio.enums import MaskFlags
+    def read(top: int, rows: int) -> Pixels:
+        try:
+            values = dataset.read((1, 2, 3), window=Window(0, top, dataset.width, rows))
+            return np.asarray(values * (opacity(top, 0, rows, dataset.width) != 0)) if masked else values
+        except RasterioError as error:
+            raise DataRejected(
+                f"the image is broken in the rows from {top}: {error}", where=dataset.name, way_out=_AGAIN
+            ) from error
 
-    return any(MaskFlags.all_valid not in flags for flags in dataset.mask_flag_enums[:3])
+    place = {} if dataset.crs is None else {"crs": dataset.crs, "transform": dataset.transform}
+    return _Source(dataset.shape, read, opacity if masked else None, place)
 
 
 # ------------------------------------------------------------------------------------------------------- writing
 
 
-def _write(dataset: DatasetReader, path: Path, upscaler: Upscaler, report: Report, kept: Path | None) -> None:
+def _write(source: _Source, path: Path, upscaler: Upscaler, report: Report, kept: Path | None) -> None:
     from rasterio.windows import Window
 
-    size, factor = (dataset.height, dataset.width), upscaler.factor
-    total = upscaler.plan.count(*size)
-    pieces = enlarge_pieces(
-        lambda top, rows: _read(dataset, top, rows), _remembering(upscaler, kept), size, factor, upscaler.plan
-    )
-    with _created(dataset, path, factor) as answer:
+    factor, total = upscaler.factor, upscaler.plan.count(*source.size)
+    pieces = enlarge_pieces(source.read, _remembering(upscaler, kept), source.size, factor, upscaler.plan)
+    with _created(source, path, factor) as answer:
         for done, piece in enumerate(pieces, start=1):
             _, rows, columns = piece.pixels.shape
             place = Window(piece.left, piece.top, columns, rows)
             answer.write(piece.pixels, (1, 2, 3), window=place)
-            if _masked(dataset):
-                whole = Window(*(side // factor for side in place.flatten()))
-                opacity = dataset.dataset_mask(window=whole).repeat(factor, axis=0).repeat(factor, axis=1)
-                answer.write(opacity, 4, window=place)
+            if source.opacity is not None:
+                coarse = source.opacity(piece.top // factor, piece.left // factor, rows // factor, columns // factor)
+                answer.write(coarse.repeat(factor, axis=0).repeat(factor, axis=1), 4, window=place)
             report.progress(done, total, f"upscale {upscaler.choice}")
 
 
-def _created(dataset: DatasetReader, path: Path, factor: int) -> DatasetWriter:
+def _created(source: _Source, path: Path, factor: int) -> DatasetWriter:
     import rasterio
     from rasterio.enums import ColorInterp
 
-    place = {}
-    if dataset.crs is not None:
-        place = {"crs": dataset.crs, "transform": _finer(dataset.transform, factor)}
-    bands = 4 if _masked(dataset) else 3
+    place = dict(source.place)
+    if place:
+        place["transform"] = _finer(place["transform"], factor)
+    height, width = (factor * side for side in source.size)
+    bands = 3 if source.opacity is None else 4
     answer = rasterio.open(
-        path, "w", driver="GTiff", width=factor * dataset.width, height=factor * dataset.height, count=bands,
-        dtype="uint8", tiled=True, blockxsize=_BLOCK_PX, blockysize=_BLOCK_PX, compress="deflate", predictor=2,
-        zlevel=6, bigtiff="if_safer", photometric="rgb", **place,
+        path, "w", driver="GTiff", width=width, height=height, count=bands, dtype="uint8", tiled=True,
+        blockxsize=_BLOCK_PX, blockysize=_BLOCK_PX, compress="deflate", predictor=2, zlevel=6, bigtiff="if_safer",
+        photometric="rgb", **place,
     )  # fmt: skip
     answer.colorinterp = (ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha)[:bands]
     return answer
@@ -246,9 +244,6 @@ def _remembering(upscaler: Upscaler, kept: Path | None) -> Callable[[Place, Pixe
 
 
 def _load(path: Path) -> Pixels | None:
-    from sightline.images import decode
-    from sightline.task import Limits
-
     try:
         return np.moveaxis(decode(path.read_bytes(), Limits(), str(path)), 2, 0)
     except (OSError, SightlineError):

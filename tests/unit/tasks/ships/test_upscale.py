@@ -287,10 +287,10 @@ def test_other_rasters_are_refused(tmp_path, bands, message):
     assert not (tmp_path / "fine.tif").exists()
 
 
-@pytest.mark.parametrize("mode", ["L", "P", "I;16"])
+@pytest.mark.parametrize("mode", ["L", "I;16"])
 def test_other_pictures_are_refused(tmp_path, mode):
     Image.new(mode, (40, 40)).save(tmp_path / "scene.png")
-    with pytest.raises(DataRejected, match=r"1 bands of uint"):
+    with pytest.raises(DataRejected, match=r"scene\.png.*(one band|grey|not read|16 bits)"):
         upscale_raster(tmp_path / "scene.png", tmp_path / "fine.tif", open_upscaler("bicubic"), Silent())
 
 
@@ -299,7 +299,7 @@ def test_absent_broken_and_truncated_sources(tmp_path):
     with pytest.raises(DataMissing, match="no such file"):
         upscale_raster(tmp_path / "absent.tif", target, upscaler, Silent())
     (tmp_path / "text.tif").write_text("no raster")
-    with pytest.raises(DataRejected, match="not that of a GeoTIFF"):
+    with pytest.raises(DataRejected, match="not that of a JPEG, PNG or TIFF"):
         upscale_raster(tmp_path / "text.tif", target, upscaler, Silent())
     whole = geotiff(tmp_path / "in.tif", planes(picture_of(64, 64)), compress="deflate").read_bytes()
     (tmp_path / "cut.tif").write_bytes(whole[: len(whole) * 2 // 3])
@@ -331,7 +331,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (3, 200, 200), dtype=np.uint8)
     source, target = geotiff(tmp_path / "in.tif", noise), tmp_path / "out" / "fine.tif"
     run = subprocess.run(
-        [sys.executable, "-c", FULL_DISK, source, target], capture_output=True, text=True, check=True, timeout=120
+        [sys.executable, "-c", FULL_DISK, source, target], capture_output=True, text=True, check=True, timeout=280
     )
     assert "cannot be written" in run.stdout
     assert "Check room" in run.stdout
