@@ -68,7 +68,15 @@ def build_coast(rng: np.random.Generator, shape: tuple[int, int], kind: Kind) ->
         paint_island(rng, coast.colours, coast.cover, place)
     if rng.random() < 0.25:
         _build_breakwater(rng, coast, axes_of((width / 2, height / 2), rng.uniform(0, 2 * math.pi)), 0.35 * width)
+    _weather(rng, coast.colours)
     return coast
+
+
+def _weather(rng: np.random.Generator, colours: Canvas) -> None:
+    """Nothing built is of one colour; the sun makes it warm."""
+    rough = 1 + rng.uniform(0.06, 0.13) * fractal(rng, colours.shape[:2], 0.5)
+    warm = np.array([1.04, 1.0, 0.93], dtype=np.float32)
+    colours[:] = np.clip(colours * rough[..., None] * warm, 0, 255).astype(np.uint8)
 
 
 def _lay_land(rng: np.random.Generator, coast: Coast, kind: Kind) -> tuple[Axes, float]:

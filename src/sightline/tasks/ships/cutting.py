@@ -23,6 +23,7 @@ Kind = Literal["ship", "empty", "part", "clutter"]
 KINDS: tuple[Kind, ...] = ("ship", "empty", "part", "clutter")
 
 _TRIES = 400
+_LEAST_M = 75.0  # 25 px; what is shorter is hardly told from a boat
 _STEP_PX = 8  # grid on which places of clutter are looked for
 _OFF_PX = 26  # a chip whose middle is as far from a vessel's does not show it in the middle
 
@@ -82,8 +83,8 @@ def _fits(kind: Kind, scene: Scene, x: int, y: int) -> bool:
 
 
 def _of_ships(rng: np.random.Generator, scene: Scene) -> Iterator[tuple[int, int]]:
-    """Middles of vessels in open water, each once, then again a little off."""
-    vessels = _large(scene)
+    """Middles of the longer vessels in open water, each once, then again a little off."""
+    vessels = [hull for hull in _large(scene) if hull.length_m >= _LEAST_M]
     while vessels:
         for number in rng.permutation(len(vessels)):
             off = rng.normal(0, 2.5, 2)

@@ -177,7 +177,7 @@ def _deck(rng: np.random.Generator, hull: Hull, along: NDArray[np.float64], acro
     """(h, w, 3) colours of the deck and what stands on it."""
     palettes = _PALETTES[hull.build]
     palette = palettes[int(rng.integers(len(palettes)))]
-    base = np.array(palette[int(rng.integers(len(palette)))]) * rng.uniform(0.8, 1.05) + rng.normal(0, 4, 3)
+    base = np.array(palette[int(rng.integers(len(palette)))]) * rng.uniform(0.85, 1.15) + rng.normal(0, 4, 3)
     colours = np.broadcast_to(base, (*along.shape, 3)).astype(np.float32)
     base += rng.uniform(0.1, 0.45) * (base.mean() - base)  # haze takes from the paint's colour
     cells = rng.normal(1, 0.07, (60, 9))  # worn paint and gear
