@@ -7,7 +7,7 @@ other, so memory does not grow with the area.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,8 +191,24 @@ def _write_plain(strips: _Strips, path: Path) -> None:
 
     plan = strips.plan
     with _created(path, plan) as dataset:
-        for top, pixels in strips:
+        for top, pixels in _by_blocks(strips):
             dataset.write(pixels, window=Window(0, top, plan.width_px, pixels.shape[1]))
+
+
+def _by_blocks(strips: Iterable[tuple[int, NDArray[np.uint8]]]) -> Iterator[tuple[int, NDArray[np.uint8]]]:
+    """The same rows in portions of the file's blocks: a compressed block that is written twice leaves a gap behind."""
+    top, held = 0, list[NDArray[np.uint8]]()
+    for _, strip in strips:
+        rest = strip
+        while rest.shape[1]:
+            wanted = _BLOCK_PX - sum(part.shape[1] for part in held)
+            held.append(rest[:, :wanted])
+            rest = rest[:, wanted:]
+            if held[-1].shape[1] == wanted:
+                yield top, np.concatenate(held, axis=1)
+                top, held = top + _BLOCK_PX, []
+    if held:
+        yield top, np.concatenate(held, axis=1)
 
 
 @contextmanager
