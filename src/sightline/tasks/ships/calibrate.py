@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,7 +32,7 @@ class Judged:
         chips: (n, 2) logit of the middle, and 1 where there is a ship.
     """
 
-    scenes: list[Mapping[str, Any]]
+    scenes: Sequence[Mapping[str, Any]]
     chips: NDArray[np.float64]
 
     @property

@@ -3,7 +3,7 @@
 The level of the water is the median of a ring around the place, its spread the median absolute deviation, so that
 neither the ship nor its wake decides. What is connected to the place and stands out by half as much as the ship's own
 middle belongs to it; so the fainter wake falls away. A wake as bright as its ship lies on one side only, and the place
-is the ship's middle: neither half is taken for longer than the other by more than a quarter.
+is near the ship's middle: neither half is taken for longer than the other by more than a quarter and 30 m.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ _TYPICAL_M = (180.0, 30.0)
 _LEAST_SPREADS = 4.0
 _SHARE_OF_MIDDLE = 0.5
 _NEAR_M = 24.0
+_LEAST_M2 = 300.0
 _LONGER_HALF = 1.25
+_SLACK_M = 30.0
 
 Pixels = NDArray[np.uint8]
 
@@ -81,7 +83,8 @@ def _connected(contrast: NDArray[np.float32], gsd_m: float) -> NDArray[np.bool_]
     count, labels = cv2.connectedComponents(closed, connectivity=8)
     here = np.bincount(labels[middle - near : middle + near, middle - near : middle + near].ravel(), minlength=count)
     here[0] = 0
-    return None if not here.any() else np.asarray(labels == here.argmax())
+    inside = np.asarray(labels == here.argmax())
+    return inside if here.any() and inside.sum() >= _LEAST_M2 / gsd_m**2 else None
 
 
 def _axis_of(points: NDArray[np.float64]) -> float:
@@ -96,7 +99,9 @@ def _axis_of(points: NDArray[np.float64]) -> float:
 def _halves(along: NDArray[np.float64], gsd_m: float) -> tuple[float, float]:
     """Where a ship begins and ends along its axis, the place where it was found being 0."""
     low, high = float(along.min()), float(along.max())
-    most, slack = LONGEST_M / gsd_m / 2, 12.0 / gsd_m
+    most, slack = LONGEST_M / gsd_m / 2, _SLACK_M / gsd_m
+    if low > -1 or high < 1:  # it lies on one side, and says nothing of its middle
+        return max(low, high - 2 * most), min(high, low + 2 * most)
     before, after = max(-low, 0.0), max(high, 0.0)
     before = min(before, after * _LONGER_HALF + slack, most)
     after = min(after, before * _LONGER_HALF + slack, most)

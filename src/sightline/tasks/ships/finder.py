@@ -24,6 +24,9 @@ MOST_CELLS = 2**26
 NEAR_M = 30.0
 """How far a blob may be from the middle of a chip whose ship it is."""
 
+TRUSTED_M = 45.0
+"""How far the middle of an extent may be from its peak to be the better place of the ship."""
+
 Told = Callable[[int, int], None]
 
 
@@ -91,7 +94,10 @@ class NetworkFinder:
         reach, gsd_m = reach_px(self.input.gsd_m), self.input.gsd_m
         top, left = round(peak.y) - reach, round(peak.x) - reach
         corners = extent_of(scaled.part(top, left, 2 * reach, 2 * reach), gsd_m) + np.array([left, top])
-        return Detection(peak.x, peak.y, peak.logit, corners)
+        x, y = corners.mean(axis=0)
+        if np.hypot(x - peak.x, y - peak.y) > TRUSTED_M / gsd_m:
+            x, y = peak.x, peak.y
+        return Detection(float(x), float(y), peak.logit, corners)
 
 
 def suppress_peaks(peaks: list[Peak], separation_px: float) -> list[Peak]:

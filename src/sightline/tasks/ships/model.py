@@ -12,7 +12,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ModelRejected, RequestError
+from sightline.errors import ModelRejected, ParamsError, RequestError
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson
 from sightline.task import Card, Json, Limits, Prediction
@@ -160,6 +160,46 @@ class ShipModel:
                 status=422,
             )
         return replace(source, gsd_m=gsd_m)
+
+    # -------------------------------------------------------------------------------------------- areas of a map
+
+    @property
+    def wanted_gsd_m(self) -> float:
+        """Metres a pixel of what the network sees; see `sightline.task.Surveying`."""
+        return self.recipe.input.gsd_m
+
+    def tuned(self, threshold: float | None, stride_px: int | None) -> ShipModel:
+        """The same model with another threshold or step of its scan.
+
+        Raises:
+            ParamsError: a value cannot be.
+        """
+        card = self.card
+        if threshold is not None:
+            if not 0 <= threshold <= 1:
+                raise ParamsError(f"{threshold:g} is no probability", where="threshold", way_out="Give 0 to 1.")
+            card = card.model_copy(update={"thresholds": {**card.thresholds, "ship": threshold}})
+        if stride_px is not None:
+            scan = {**card.preprocessing["scan"], "stride_px": stride_px}
+            try:
+                ScanParams.model_validate(scan)
+            except ValueError as error:
+                raise ParamsError(
+                    f"the scan cannot go by {stride_px} px", where="stride", way_out="8, 16 and 32 are possible."
+                ) from error
+            card = card.model_copy(update={"preprocessing": {**card.preprocessing, "scan": scan}})
+        return replace(self, card=card)
+
+    def within(self, source: Raster, prediction: Prediction, area: Any) -> Prediction:
+        """Without the ships whose middle lies outside a geometry in longitude and latitude."""
+        from shapely import Point
+
+        ships = prediction.document["ships"]
+        kept = [number for number, ship in enumerate(ships) if area.intersects(Point(ship["lon"], ship["lat"]))]
+        document = {**prediction.document, "ships": [ships[number] for number in kept], "count": len(kept)}
+        said = prediction.exports["geojson"]
+        exports = {"geojson": {**said, "features": [said["features"][number] for number in kept]}}
+        return replace(prediction, document=document, exports=exports)
 
     # --------------------------------------------------------------------------------------------- predicting
 

@@ -53,7 +53,7 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.body = timm.create_model(size, pretrained=False, num_classes=2)
+            self.body: Any = timm.create_model(size, pretrained=False, num_classes=2)
             _dilate(self.body, stride_px)
             self.beyond = STRIDE // stride_px - 1  # features at the end that look over the picture's edge
             self.cells = pooled_px // STRIDE

@@ -148,7 +148,7 @@ class Windows:
     def _turn(self, rng: np.random.Generator, at: Points, aimed: Points) -> Turn:
         """By right angles and mirrored; some by any angle, and zoomed. Whole pixels are kept where they can be."""
         scale = self.input.gsd_m / GSD_M
-        angle, mirror = rng.integers(4) * np.pi / 2, rng.choice([-1.0, 1.0])
+        angle, mirror = float(rng.integers(4)) * np.pi / 2, rng.choice([-1.0, 1.0])
         if rng.random() < self.augment.rotated:
             angle = rng.uniform(0, 2 * np.pi)
             scale /= float(np.exp(rng.uniform(*np.log(self.augment.zoom))))

@@ -1,0 +1,162 @@
+"""A model from pixels to ships with coordinates, and saved and restored."""
+
+from __future__ import annotations
+
+import json
+import math
+import warnings
+
+import numpy as np
+import pytest
+import rasterio
+from rasterio import Affine
+
+from sightline.errors import DataRejected, ModelRejected, RequestError
+from sightline.files import write_json
+from sightline.task import Limits
+from sightline.tasks.ships.model import restore_model
+from tests.unit import bad_images
+from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, scene, sea
+
+LON, LAT = -122.3, 37.8
+
+
+def placed(path, pixels, crs="EPSG:3857", gsd_m=3.0, **options):
+    """A GeoTIFF whose pixels measure gsd_m on the ground, near San Francisco."""
+    from rasterio.warp import transform
+
+    (x,), (y,) = transform("EPSG:4326", crs, [LON], [LAT])
+    unit = {"EPSG:3857": gsd_m / math.cos(math.radians(LAT)), "EPSG:32610": gsd_m}[crs]
+    height, width, count = pixels.shape
+    profile = {"count": count, "height": height, "width": width, "dtype": pixels.dtype, "crs": crs}
+    with rasterio.open(
+        path, "w", driver="GTiff", transform=Affine(unit, 0, x, 0, -unit, y), **profile, **options
+    ) as file:
+        file.write(np.moveaxis(pixels, -1, 0))
+    return path
+
+
+def test_ships_have_boxes_lengths_and_scores():
+    pixels, boxes = scene()
+    for model in (network_model(), blob_model()):
+        answer = model.predict([model.read(png(pixels), Limits())])[0].document
+        assert (answer["count"], answer["georeferenced"], answer["gsd_m"]) == (len(boxes), False, 3.0)
+        for box in boxes:
+            ship = min(answer["ships"], key=lambda one: math.dist(one["center"], box.centre))
+            assert math.dist(ship["center"], box.centre) < 3
+            assert ship["length_m"] == pytest.approx(180, abs=9)
+            assert ship["beam_m"] == pytest.approx(36, abs=9)
+            assert ship["box"] == pytest.approx([box.x0, box.y0, box.x1, box.y1], abs=3)
+            assert model.threshold <= ship["score"] <= 1
+            assert "lon" not in ship
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:32610"])
+def test_a_georeferenced_raster_gives_places_on_earth(tmp_path, crs):
+    model = network_model()
+    pixels, _ = scene()
+    source = model.read(placed(tmp_path / "scene.tif", pixels, crs), Limits())
+    assert source.gsd_m == pytest.approx(3.0, rel=0.01)
+    answer = model.predict([source])[0]
+    assert len(answer.document["ships"]) == len(SHIPS)
+    for x, y, _ in SHIPS:
+        ship = min(answer.document["ships"], key=lambda one: math.dist(one["center"], (x, y)))
+        lat = LAT - 3 * ship["center"][1] / 111_000
+        lon = LON + 3 * ship["center"][0] / 111_320 / math.cos(math.radians(LAT))
+        assert (ship["lon"], ship["lat"]) == pytest.approx((lon, lat), abs=1e-4)
+        assert ship["length_m"] == pytest.approx(180, rel=0.06)
+    features = answer.exports["geojson"]["features"]
+    assert [feature["geometry"]["type"] for feature in features] == ["Polygon"] * len(SHIPS)
+    for feature in features:
+        ring = np.array(feature["geometry"]["coordinates"][0])
+        assert (ring[0] == ring[-1]).all()
+        assert np.abs(ring - [LON, LAT]).max() < 0.02
+        turning = np.sum(ring[:-1, 0] * ring[1:, 1] - ring[1:, 0] * ring[:-1, 1] - 0 * ring[1:, 0])
+        assert turning > 0  # counter-clockwise, as RFC 7946 asks
+
+
+def test_without_a_georeference_the_user_tells_the_pixel():
+    model = network_model()
+    pixels, _ = scene()
+    half = np.repeat(np.repeat(pixels, 2, axis=0), 2, axis=1)  # the same ground at 1.5 m
+    source = model.under(model.read(png(half), Limits()), {"gsd_m": 1.5})
+    answer = model.predict([source])[0].document
+    assert answer["count"] == len(SHIPS)
+    assert all(ship["length_m"] == pytest.approx(180, abs=12) for ship in answer["ships"])
+    assert min(math.dist(one["center"], (160, 140)) for one in answer["ships"]) < 6
+    for wrong in (0.01, 1000.0):
+        with pytest.raises(RequestError, match="gsd_m"):
+            model.under(source, {"gsd_m": wrong})
+
+
+def test_a_georeference_is_not_overruled(tmp_path):
+    model = network_model()
+    source = model.read(placed(tmp_path / "scene.tif", sea(64, 64)), Limits())
+    with pytest.raises(RequestError, match=r"says itself.*3"):
+        model.under(source, {"gsd_m": 1.0})
+
+
+def test_pixels_that_are_not_square_on_the_ground_are_refused(tmp_path):
+    profile = {"driver": "GTiff", "count": 3, "height": 64, "width": 64, "dtype": "uint8", "crs": "EPSG:4326"}
+    with rasterio.open(tmp_path / "degrees.tif", "w", transform=Affine(3e-5, 0, 10, 0, -3e-5, 60), **profile) as file:
+        file.write(np.moveaxis(sea(64, 64), -1, 0))
+    with pytest.raises(DataRejected, match=r"degrees\.tif.*pixels cover"):
+        network_model().read(tmp_path / "degrees.tif", Limits())
+
+
+@pytest.mark.parametrize("name", ["png_bomb", "jpeg_of_size"])
+def test_what_images_claim_is_checked_first(name):
+    data = bad_images.png_bomb() if name == "png_bomb" else bad_images.jpeg_of_size(60_000, 60_000)
+    with pytest.raises(DataRejected):
+        network_model().read(data, Limits())
+
+
+def test_the_row_has_the_same_keys_with_and_without_ships():
+    for model in (network_model(), blob_model()):
+        rows = [model.predict([model.read(png(pixels), Limits())])[0].row for pixels in (scene()[0], sea())]
+        assert rows[0].keys() == rows[1].keys()
+        assert (rows[0]["output_count"], rows[1]["output_count"]) == (len(SHIPS), 0)
+        assert rows[1]["output_length_mean_m"] == 0
+
+
+def test_a_picture_shows_the_ships_and_large_ones_are_made_smaller():
+    model = network_model()
+    pixels, _ = scene()
+    source = model.read(png(pixels), Limits())
+    drawn = model.draw(source, model.predict([source])[0])
+    assert drawn.shape == pixels.shape
+    assert (drawn != pixels).any()
+    wide = model.read(png(sea(64, 2100)), Limits())
+    assert model.draw(wide, model.predict([wide])[0]).shape == (32, 1050, 3)
+
+
+def test_saved_and_restored_it_answers_the_same(tmp_path):
+    source_pixels = png(scene()[0])
+    for name, model in (("network", network_model()), ("blobs", blob_model())):
+        folder = tmp_path / name
+        folder.mkdir()
+        model.save(folder)
+        again = restore_model(folder)
+        assert again.card == model.card
+        answers = [one.predict([one.read(source_pixels, Limits())])[0].document for one in (model, again)]
+        assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize(
+    "change", [{"task": "land_cover"}, {"preprocessing": {}}, {"thresholds": {}}, {"classes": ["ship"]}]
+)
+def test_a_card_that_does_not_fit_is_refused(tmp_path, change):
+    blob_model().save(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    write_json(tmp_path / "card.json", {**card, **change})
+    with pytest.raises(ModelRejected, match=r"card\.json"):
+        restore_model(tmp_path)
+
+
+def test_a_network_without_its_weights_is_refused(tmp_path):
+    blob_model().save(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    card["preprocessing"]["method"] = "network"
+    write_json(tmp_path / "card.json", card)
+    with warnings.catch_warnings(), pytest.raises(ModelRejected, match="lacks files"):
+        restore_model(tmp_path)

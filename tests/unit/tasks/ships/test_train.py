@@ -1,0 +1,142 @@
+"""A tiny fit goes all the way, goes on after a kill and continues an earlier one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sightline.errors import DataRejected
+from sightline.task import Limits, Manifest, TrainingData
+from sightline.tasks.ships.calibrate import calibrated, look_at
+from sightline.tasks.ships.data import load_manifest
+from sightline.tasks.ships.examples import store_examples
+from sightline.tasks.ships.labels import HAND_LABELS
+from sightline.tasks.ships.params import TrainParams
+from sightline.tasks.ships.train import train_model
+from tests.contract.subjects import Silent
+from tests.unit.tasks.ships.networks import blob_model, network_model, png, put_ship, scene, sea
+
+STEPS = {"steps": 3, "batch": 2, "learning_rate": 0.001, "warmup_steps": 1, "report_every": 1}
+TINY = {
+    "input": {"pooled_px": 32, "context_px": 16},
+    "scan": {"tile_px": 128, "context_px": 16, "stride_px": 16},
+    "windows": {"side_px": 96, "stride_px": 16},
+    "networks": {"atto": {"size": "convnext_atto", "head": STEPS, "scratch": STEPS, "continued": STEPS}},
+}
+
+
+def write_set(root, seed=0):
+    """Two scenes with hand-drawn labels and four chips."""
+    (root / "scenes").mkdir(parents=True)
+    (root / "shipsnet").mkdir()
+    boxes = {}
+    for name in ("bay", "cape"):
+        pixels, drawn = scene()
+        (root / "scenes" / f"{name}.png").write_bytes(png(pixels))
+        boxes[name] = [{"kind": one.kind, "bbox": [one.x0, one.y0, one.x1, one.y1]} for one in drawn]
+    for number, label in enumerate((0, 0, 1, 1)):
+        chip = sea(80, 80, seed=seed + number)
+        if label:
+            put_ship(chip, 40, 40, angle_deg=30 * number)
+        (root / "shipsnet" / f"{label}__bay__{number}_0.png").write_bytes(png(chip))
+    import json
+
+    document = {"scene_file": {name: f"scenes/{name}.png" for name in boxes}, "same_ground": [], "boxes": boxes}
+    (root / HAND_LABELS).write_text(json.dumps(document), encoding="utf-8")
+    return load_manifest(root)
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory):
+    return write_set(tmp_path_factory.mktemp("ships") / "real")
+
+
+@pytest.fixture(scope="module")
+def examples(manifest, tmp_path_factory):
+    return store_examples(manifest, tmp_path_factory.mktemp("examples") / "train", Silent())
+
+
+def test_examples_are_decoded_once(manifest, examples, tmp_path):
+    assert (len(examples), len(examples.scenes), len(examples.chips)) == (6, 2, 4)
+    for index in examples.scenes:
+        assert examples[index].pixels.shape == (300, 400, 3)
+        assert len(examples[index].boxes) == 4
+    assert sorted(len(examples[index].boxes) for index in examples.chips) == [0, 0, 1, 1]
+    report = Silent()
+    store_examples(manifest, tmp_path / "e", report)
+    told = len(report.told)
+    assert told > 0
+    store_examples(manifest, tmp_path / "e", report)
+    assert len(report.told) == told
+    assert len(store_examples(Manifest(manifest.root, ()), tmp_path / "none", report)) == 0
+
+
+@pytest.mark.parametrize("model", [network_model(), blob_model()], ids=["network", "blobs"])
+def test_a_calibration_puts_the_threshold_between_ships_and_the_rest(examples, model):
+    judged = look_at(model, examples, Silent())
+    assert judged.ships == 8
+    made = calibrated(model, judged)
+    assert judged.f1(made.recipe.calibration, made.threshold) == 1
+    assert 0 < made.threshold < 1
+    assert made.files == model.files
+
+
+def test_the_rule_is_fitted_without_a_network(manifest, tmp_path):
+    model = train_model("blobs", TrainingData(manifest, manifest), TrainParams(**TINY), 1, tmp_path, Silent())
+    assert model.recipe.method == "blobs"
+    assert model.card.provenance["train_samples"] == 6
+    pixels, boxes = scene()
+    assert model.predict([model.read(png(pixels), Limits())])[0].document["count"] == len(boxes)
+
+
+class Killed(Exception):
+    """Stands for the end of the process."""
+
+
+class Dying(Silent):
+    """Ends when the second step has been reported."""
+
+    def metrics(self, step, values):
+        super().metrics(step, values)
+        if step == 2:
+            raise Killed
+
+
+@pytest.mark.slow  # torch
+def test_a_killed_fit_goes_on_to_the_same_bits(manifest, tmp_path):
+    data, params = TrainingData(manifest, manifest), TrainParams(**TINY)
+    whole = train_model("atto", data, params, 1, tmp_path / "whole", Silent())
+    assert not (tmp_path / "whole" / "atto").exists()  # no checkpoint is left
+    with pytest.raises(Killed):
+        train_model("atto", data, params, 1, tmp_path / "killed", Dying())
+    report = Silent()
+    again = train_model("atto", data, params, 1, tmp_path / "killed", report)
+    assert [one["step"] for one in report.figures] == [3]
+    assert again.files == whole.files
+    assert again.card.thresholds == whole.card.thresholds
+    assert {"loss", "validation_no_ship_right"} <= report.figures[0].keys()
+
+
+@pytest.mark.slow  # torch
+def test_an_earlier_fit_is_continued_head_first(manifest, tmp_path):
+    data, params = TrainingData(manifest, Manifest(manifest.root, ())), TrainParams(**TINY)
+    start = train_model("atto", data, params, 1, tmp_path / "start", Silent())
+    report = Silent()
+    continued = TrainingData(manifest, Manifest(manifest.root, ()), start)
+    model = train_model("atto", continued, params, 1, tmp_path / "continued", report)
+    assert [one["step"] for one in report.figures] == [1, 2, 3, 1, 2, 3]  # the head, then all
+    assert model.files != start.files
+    assert model.card.provenance["start"]["files"] == start.card.files
+    assert np.isfinite(model.predict([model.read(png(scene()[0]), Limits())])[0].embedding).all()
+
+
+def test_a_start_of_another_kind_is_refused(manifest, tmp_path):
+    data = TrainingData(manifest, manifest, object())
+    with pytest.raises(DataRejected, match="no model of this task"):
+        train_model("blobs", data, TrainParams(**TINY), 1, tmp_path, Silent())
+
+
+def test_nothing_to_train_on_is_told(manifest, tmp_path):
+    empty = Manifest(manifest.root, ())
+    with pytest.raises(DataRejected, match="no labelled chip or scene"):
+        train_model("blobs", TrainingData(empty, empty), TrainParams(**TINY), 1, tmp_path, Silent())
