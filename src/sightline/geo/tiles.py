@@ -25,7 +25,7 @@ _SNAP_PX = 1e-3
 """Bounds this close to a pixel's edge are on it: numbers in decimal degrees never hit it exactly."""
 
 _LATENCY_S = 0.15
-_STITCH_S_PER_MEGAPIXEL = 0.15
+_STITCH_S_PER_MEGAPIXEL = 0.25
 
 
 @dataclass(frozen=True)
