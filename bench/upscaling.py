@@ -27,10 +27,13 @@ from sightline.graphs import open_session
 from sightline.progress import Bars
 from sightline.settings import load_settings
 from sightline.task import Limits
-from sightline.tasks.ships.compact import FACTOR, build_compact, reach_px
-from sightline.tasks.ships.pairs import read_ground_scenes
-from sightline.tasks.ships.rrdb import build_rrdb
-from sightline.tasks.ships.upscale import (
+from sightline.tasks.ships.grounds import read_ground_scenes
+from sightline.upscaling.compact import FACTOR, build_compact, reach_px
+from sightline.upscaling.judge import BASELINES, summarise
+from sightline.upscaling.params import UpscaleParams
+from sightline.upscaling.rrdb import build_rrdb
+from sightline.upscaling.train import leave_one_ground_out, save_fast, train_fast
+from sightline.upscaling.upscale import (
     Precision,
     Upscaler,
     fast_upscaler,
@@ -38,9 +41,6 @@ from sightline.tasks.ships.upscale import (
     open_upscaler,
     rrdb_windows,
 )
-from sightline.tasks.ships.upscale_judge import BASELINES, summarise
-from sightline.tasks.ships.upscale_params import UpscaleParams
-from sightline.tasks.ships.upscale_train import leave_one_ground_out, save_fast, train_fast
 
 Picture = NDArray[np.uint8]
 Run = Callable[[Picture], Picture]

@@ -330,6 +330,27 @@ class Conditioned(Protocol):
         ...
 
 
+@runtime_checkable
+class Surveying(Protocol):
+    """A model that finds things in georeferenced rasters of any size, and so in an area on the map.
+
+    What it answers then has `geojson` among its exports, in longitude and latitude, and a `count` in its document.
+    """
+
+    @property
+    def wanted_gsd_m(self) -> float:
+        """Metres a pixel of the pictures it was trained on: what zoom fits follows from it."""
+        ...
+
+    def tuned(self, threshold: float | None, stride_px: int | None) -> Any:
+        """The same model with another threshold or step of its scan. Raises ParamsError where a value cannot be."""
+        ...
+
+    def within(self, prediction: Prediction, area: Any) -> Prediction:
+        """Without what lies outside a shapely geometry in longitude and latitude."""
+        ...
+
+
 class Report(Protocol):
     """Where a task tells of its progress. The platform turns it into progress bars and tracked metrics."""
 

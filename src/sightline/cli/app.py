@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sightline.cli.aoi import aoi
 from sightline.cli.data import data
 from sightline.cli.open import open_task_project, open_version
 from sightline.cli.show import echo, print_json, table, tree
@@ -26,6 +27,7 @@ app = typer.Typer(
     help="Trains, judges, serves and watches vision models. Begin with `sightline run TASK --help`.",
 )
 app.add_typer(data, name="data")
+app.add_typer(aoi, name="aoi")
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task, such as pv_hotspots.")]
 TaskRef = Annotated[

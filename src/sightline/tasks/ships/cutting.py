@@ -60,7 +60,7 @@ def cut_chips(rng: np.random.Generator, scene: Scene, counts: dict[Kind, int]) -
 def _in_frame(scene: Scene, x: int, y: int) -> bool:
     height, width = scene.pixels.shape[:2]
     half = CHIP_PX // 2
-    return half <= x <= width - half and half <= y <= height - half
+    return bool(half <= x <= width - half and half <= y <= height - half)
 
 
 def _fits(kind: Kind, scene: Scene, x: int, y: int) -> bool:

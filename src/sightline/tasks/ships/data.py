@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
+from sightline.geo.pictures import FORMATS, read_scene_pixels
 from sightline.images import decode, read_bytes
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.ships.chips import CHIP_PX, DOCUMENT, ChipName, encode_png, parse_stem, read_document
@@ -36,7 +37,6 @@ from sightline.tasks.ships.labels import (
     read_hand_labels,
     read_truth,
 )
-from sightline.tasks.ships.scenes import read_scene_pixels
 
 __all__ = [
     "CHIP_PX",
@@ -55,7 +55,6 @@ __all__ = [
 ]
 
 CLASSES = ("no-ship", "ship")
-FORMATS = ("image/jpeg", "image/png", "image/tiff")
 GSD_M = 3.0
 """Of the chips and the scenes, in metres a pixel."""
 

@@ -69,7 +69,7 @@ class Hull:
     def half_beam(self, along: NDArray[np.float64]) -> NDArray[np.float64]:
         """Half of the width at `along` (-1 stern .. 1 bow), as a share of half of the beam."""
         power = np.where(along > 0, self.bow, self.stern)
-        return np.maximum(0.0, 1 - np.abs(along) ** power) ** np.where(along > 0, 0.65, 0.5)
+        return np.asarray(np.maximum(0.0, 1 - np.abs(along) ** power) ** np.where(along > 0, 0.65, 0.5))
 
     def outline(self) -> Polygon:
         """(n, 2) corners in pixels of the scene."""

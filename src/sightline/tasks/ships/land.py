@@ -79,7 +79,7 @@ def paint_ground(rng: np.random.Generator, shape: tuple[int, int]) -> Canvas:
     ground = grey + mix * (tan - grey)
     ground += _share(green * 2 - 1.6)[..., None] * (grass - ground)
     ground += (9 * bare + 7 * fractal(rng, shape, 0.4))[..., None]
-    return np.clip(ground, 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(ground, 0, 255), dtype=np.uint8)
 
 
 def _share(values: Field) -> Field:

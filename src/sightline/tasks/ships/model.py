@@ -190,7 +190,7 @@ class ShipModel:
             card = card.model_copy(update={"preprocessing": {**card.preprocessing, "scan": scan}})
         return replace(self, card=card)
 
-    def within(self, source: Raster, prediction: Prediction, area: Any) -> Prediction:
+    def within(self, prediction: Prediction, area: Any) -> Prediction:
         """Without the ships whose middle lies outside a geometry in longitude and latitude."""
         from shapely import Point
 

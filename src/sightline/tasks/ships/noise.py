@@ -50,15 +50,16 @@ def waves(
 
 
 def _frequencies(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    return np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    y, x = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    return np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
 
 
 def _synthesis(rng: np.random.Generator, amplitude: NDArray[np.float64], shape: tuple[int, int]) -> Field:
     values = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * amplitude, s=shape)
-    return ((values - values.mean()) / max(float(values.std()), 1e-12)).astype(np.float32)
+    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-12), dtype=np.float32)
 
 
 def smooth_step(values: Field, low: float, high: float) -> Field:
     """0 below `low`, 1 above `high`, smooth between."""
     share = np.clip((values - low) / (high - low), 0, 1)
-    return (share * share * (3 - 2 * share)).astype(np.float32)
+    return np.asarray(share * share * (3 - 2 * share), dtype=np.float32)

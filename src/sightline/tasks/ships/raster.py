@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.errors import DataRejected
 from sightline.files import sha256_file
+from sightline.geo.pictures import broken, check_large, read_scene_pixels
 from sightline.geo.position import Georeference
 from sightline.images import read_bytes
 from sightline.task import Limits
 from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.place import place_of
-from sightline.tasks.ships.scenes import MIN_SIDE_PX, read_scene_pixels
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -33,19 +33,12 @@ Pixels = NDArray[np.uint8]
 Read = Callable[[int, int, int, int], Pixels]
 """(top, left, height, width) in pixels, inside the raster -> (height, width, 3) RGB."""
 
-MOST_PIXELS = 32_768 * 32_768
-"""The map of probabilities is held: four bytes for each of its cells."""
-
-MAX_CHUNK_BYTES = 256 * 2**20
-"""Largest strip or tile that is decoded: a file in one strip is read whole for any window."""
 
 SHOWN_PX = 2048
 """Most pixels of a side in pictures."""
 
 _CACHE_MB = 64
 _STATISTICS_SIDE_PX = 1024
-_COMPRESSIONS = ("NONE", "LZW", "PACKBITS", "DEFLATE", "ADOBE_DEFLATE", "ZSTD", "JPEG")
-_REWRITE = "Rewrite it: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -ot Byte IN OUT."
 
 
 @dataclass(frozen=True)
@@ -178,58 +171,6 @@ def _large(path: Path) -> Raster:
         return _made(dataset.shape, sha256_file(path), _windows_of(dataset, str(path)), str(path), place, path=path)
 
 
-def check_large(path: Path) -> None:
-    """Whether a TIFF can be read window by window, by its headers alone.
-
-    Raises:
-        DataMissing: the file is not there.
-        DataRejected: it is no RGB of 8 bits, broken, truncated, or stored in pieces too large to be decoded.
-    """
-    import tifffile
-
-    where = str(path)
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            pages = [page for page in tiff.pages if not int(page.subfiletype) & 0b101]  # no overviews and masks
-            if len(pages) != 1:
-                raise DataRejected(f"it has {len(pages)} pages", where=where, way_out="Give its pages one by one.")
-            _check_page(pages[0], path.stat().st_size, where)
-    except FileNotFoundError as error:
-        raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
-    except DataError:
-        raise
-    except Exception as error:  # whatever the library raises on bytes it does not like: the file is broken
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _broken(reason, where) from error
-
-
-def _check_page(page: Any, size: int, where: str) -> None:
-    kind = f"{page.samplesperpixel} x {page.dtype}, {page.compression.name}"
-    if page.compression.name not in _COMPRESSIONS or str(page.dtype) != "uint8" or page.samplesperpixel not in (3, 4):
-        raise DataRejected(f"a TIFF of {kind} is not read", where=where, way_out=_REWRITE)
-    if page.imagewidth * page.imagelength > MOST_PIXELS or min(page.imagewidth, page.imagelength) < MIN_SIDE_PX:
-        raise DataRejected(
-            f"{page.imagewidth:,} x {page.imagelength:,} pixels are too many or too few",
-            where=where,
-            way_out="Cut it into parts: gdal_translate -srcwin X Y WIDTH HEIGHT IN OUT.",
-        )
-    piece = math.prod(page.chunks)
-    if piece > MAX_CHUNK_BYTES:
-        raise DataRejected(
-            f"it is stored in pieces of {piece / 2**20:.0f} MB, which each window would decode whole",
-            where=where,
-            way_out=_REWRITE,
-        )
-    # A piece that is all without data may be left out of a sparse file; one that starts nowhere is not missing.
-    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count]
-    if not page.dataoffsets or max(ends, default=0) > size:
-        raise _broken("its end is missing", where)
-
-
-def _broken(why: str, where: str) -> DataRejected:
-    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy it again from its source.")
-
-
 @contextmanager
 def _open(path: Path) -> Iterator[DatasetReader]:
     import rasterio
@@ -241,7 +182,7 @@ def _open(path: Path) -> Iterator[DatasetReader]:
         try:
             dataset = rasterio.open(path, driver="GTiff")
         except RasterioError as error:
-            raise _broken(str(error), str(path)) from error
+            raise broken(str(error), str(path)) from error
         with dataset:
             yield dataset
 
@@ -254,7 +195,7 @@ def _windows_of(dataset: DatasetReader, where: str) -> Read:
         try:
             bands = dataset.read(window=Window(left, top, width, height))
         except RasterioError as error:
-            raise _broken(str(error), where) from error
+            raise broken(str(error), where) from error
         pixels = np.moveaxis(bands[:3], 0, -1)
         if len(bands) == 4:
             pixels = pixels * (bands[3] != 0)[..., None]
@@ -274,4 +215,4 @@ def _place_of_bytes(data: bytes, where: str) -> Georeference | None:
             with MemoryFile(data) as file, file.open(driver="GTiff") as dataset:
                 return place_of(dataset, where)
         except RasterioError as error:
-            raise _broken(str(error), where) from error
+            raise broken(str(error), where) from error

@@ -44,7 +44,7 @@ def expose(rng: np.random.Generator, picture: Picture) -> NDArray[np.uint8]:
     sharp = blurred + np.float32(rng.uniform(0.3, 0.8)) * (blurred - wide)
     haze, gain = rng.uniform(-3, 10), rng.uniform(0.92, 1.06) * rng.normal(1, 0.02, 3)
     exposed = sharp * gain.astype(np.float32) + np.float32(haze) + _grain(rng, picture.shape[:2])
-    return np.clip(np.rint(exposed), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(exposed), 0, 255), dtype=np.uint8)
 
 
 def _grain(rng: np.random.Generator, shape: tuple[int, int]) -> Picture:

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Limits
-from sightline.tasks.ships.compact import FACTOR
-from sightline.tasks.ships.data import read_scene_pixels, scene_pictures
-from sightline.tasks.ships.upscale_params import UpscaleParams
+from sightline.upscaling.compact import FACTOR
+from sightline.upscaling.params import UpscaleParams
 
 Picture = NDArray[np.uint8]
 
@@ -33,15 +30,6 @@ class GroundScene:
     name: str
     ground: str
     pixels: Picture
-
-
-def read_ground_scenes(root: Path, limits: Limits) -> list[GroundScene]:
-    """The whole scenes of a set (`data/<task>/<set>`), decoded; they need no labels.
-
-    Raises:
-        DataRejected: one of them is no picture of 8-bit RGB, broken or beyond the limits.
-    """
-    return [GroundScene(name, ground, read_scene_pixels(path, limits)) for name, ground, path in scene_pictures(root)]
 
 
 def fine_px(params: UpscaleParams) -> int:

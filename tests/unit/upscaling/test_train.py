@@ -13,12 +13,13 @@ from pydantic import ValidationError
 
 from sightline.errors import DataRejected
 from sightline.task import Limits
-from sightline.tasks.ships.fidelity import SHAVE_PX, Fidelity, fidelity
-from sightline.tasks.ships.pairs import GroundScene, Pairs, degrade, fine_px, read_ground_scenes
-from sightline.tasks.ships.upscale import open_upscaler, read_fast
-from sightline.tasks.ships.upscale_judge import Compared, compare, summarise
-from sightline.tasks.ships.upscale_params import DegradeParams, UpscaleParams
-from sightline.tasks.ships.upscale_train import leave_one_ground_out, save_fast, train_fast
+from sightline.tasks.ships.grounds import read_ground_scenes
+from sightline.upscaling.fidelity import SHAVE_PX, Fidelity, fidelity
+from sightline.upscaling.judge import Compared, compare, summarise
+from sightline.upscaling.pairs import GroundScene, Pairs, degrade, fine_px
+from sightline.upscaling.params import DegradeParams, UpscaleParams
+from sightline.upscaling.train import leave_one_ground_out, save_fast, train_fast
+from sightline.upscaling.upscale import open_upscaler, read_fast
 from tests.contract.subjects import Silent
 
 SCHEDULE = {

@@ -18,14 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataRejected
+from sightline.geo.pictures import FORMATS
 from sightline.segmentation.training import Fitting, train_network
 from sightline.task import Card, Json, Report
-from sightline.tasks.ships.compact import FACTOR, build_compact
-from sightline.tasks.ships.data import FORMATS
-from sightline.tasks.ships.pairs import GroundScene, Pairs, fine_px
-from sightline.tasks.ships.upscale import CARD_NAME, fast_upscaler, open_upscaler, read_fast, write_fast
-from sightline.tasks.ships.upscale_judge import BASELINES, Compared, compare
-from sightline.tasks.ships.upscale_params import UpscaleParams
+from sightline.upscaling.compact import FACTOR, build_compact
+from sightline.upscaling.judge import BASELINES, Compared, compare
+from sightline.upscaling.pairs import GroundScene, Pairs, fine_px
+from sightline.upscaling.params import UpscaleParams
+from sightline.upscaling.upscale import CARD_NAME, fast_upscaler, open_upscaler, read_fast, write_fast
 
 Picture = NDArray[np.uint8]
 

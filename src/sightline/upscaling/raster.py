@@ -18,12 +18,11 @@ from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
 from sightline.files import sha256_file
+from sightline.geo.pictures import check_large, read_scene_pixels
 from sightline.images import decode
 from sightline.task import Limits, Report
-from sightline.tasks.ships.raster import check_large
-from sightline.tasks.ships.scenes import read_scene_pixels
-from sightline.tasks.ships.seams import Pixels, Place, Read, enlarge_pieces
-from sightline.tasks.ships.upscale import Upscaler
+from sightline.upscaling.seams import Pixels, Place, Read, enlarge_pieces
+from sightline.upscaling.upscale import Upscaler
 
 if TYPE_CHECKING:
     from rasterio import Affine

@@ -14,7 +14,7 @@ from safetensors.torch import save as save_safe
 
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.tasks.ships import rrdb
-from sightline.tasks.ships.rrdb import build_rrdb, load_strictly, open_rrdb, read_weights
+from sightline.upscaling.rrdb import build_rrdb, load_strictly, open_rrdb, read_weights
 
 
 def published_shapes(blocks=23):

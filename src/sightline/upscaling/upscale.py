@@ -19,13 +19,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ModelMissing, ModelRejected
+from sightline.errors import ModelMissing, ModelRejected, ParamsError
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.training import choose_device, choose_precision
 from sightline.task import Card
-from sightline.tasks.ships.compact import FACTOR, build_compact, reach_px
-from sightline.tasks.ships.rrdb import open_rrdb
-from sightline.tasks.ships.seams import Enlarge, Pixels, Windows, enlarge_pieces
+from sightline.upscaling.compact import FACTOR, build_compact, reach_px
+from sightline.upscaling.rrdb import open_rrdb
+from sightline.upscaling.seams import Enlarge, Pixels, Windows, enlarge_pieces
 
 Choice = Literal["none", "bicubic", "lanczos", "fast", "realesrgan"]
 CHOICES: tuple[str, ...] = get_args(Choice)
@@ -74,6 +74,17 @@ class Upscaler:
             _, rows, columns = piece.pixels.shape
             whole[piece.top : piece.top + rows, piece.left : piece.left + columns] = np.moveaxis(piece.pixels, 0, 2)
         return whole
+
+
+def factor_of(choice: str) -> int:
+    """How many times a choice enlarges.
+
+    Raises:
+        ParamsError: there is no such choice.
+    """
+    if choice not in CHOICES:
+        raise ParamsError(f"there is no choice {choice!r}", where="upscale", way_out=f"Known: {', '.join(CHOICES)}.")
+    return 1 if choice == "none" else FACTOR
 
 
 def open_upscaler(

@@ -12,10 +12,11 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from sightline.errors import BackendError, DataMissing, DataRejected, ModelMissing, ModelRejected
 from sightline.task import Card
-from sightline.tasks.ships.compact import build_compact, reach_px
-from sightline.tasks.ships.rrdb import build_rrdb
-from sightline.tasks.ships.seams import Windows
-from sightline.tasks.ships.upscale import (
+from sightline.upscaling.compact import build_compact, reach_px
+from sightline.upscaling.raster import upscale_raster
+from sightline.upscaling.rrdb import build_rrdb
+from sightline.upscaling.seams import Windows
+from sightline.upscaling.upscale import (
     CHOICES,
     Upscaler,
     fast_upscaler,
@@ -24,7 +25,6 @@ from sightline.tasks.ships.upscale import (
     read_fast,
     write_fast,
 )
-from sightline.tasks.ships.upscale_raster import upscale_raster
 from tests.contract.subjects import Silent
 
 DEPTH = 2
@@ -263,7 +263,7 @@ def test_a_window_kept_by_halves_is_made_again(tmp_path):
     upscaler = open_upscaler("bicubic")
     with pytest.raises(BackendError):
         upscale_raster(source, tmp_path / "in.tif" / "fine.tif", upscaler, Silent(), work)  # no folder can be there
-    from sightline.tasks.ships.upscale_raster import _window_folder
+    from sightline.upscaling.raster import _window_folder
 
     kept = _window_folder(work, source, upscaler)
     kept.mkdir(parents=True)
@@ -312,8 +312,8 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from sightline.errors import BackendError
-from sightline.tasks.ships.upscale import open_upscaler
-from sightline.tasks.ships.upscale_raster import upscale_raster
+from sightline.upscaling.upscale import open_upscaler
+from sightline.upscaling.raster import upscale_raster
 from tests.contract.subjects import Silent
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))

@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.tasks.ships.compact import bicubic_kernel, build_compact, reach_px
+from sightline.upscaling.compact import bicubic_kernel, build_compact, reach_px
 
 
 def enlarged(network, planes):

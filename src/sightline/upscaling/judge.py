@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from sightline.task import Json
-from sightline.tasks.ships.compact import FACTOR
-from sightline.tasks.ships.fidelity import Fidelity, fidelity
-from sightline.tasks.ships.pairs import GroundScene, degrade
-from sightline.tasks.ships.upscale import Choice, Upscaler
-from sightline.tasks.ships.upscale_params import DegradeParams
+from sightline.upscaling.compact import FACTOR
+from sightline.upscaling.fidelity import Fidelity, fidelity
+from sightline.upscaling.pairs import GroundScene, degrade
+from sightline.upscaling.params import DegradeParams
+from sightline.upscaling.upscale import Choice, Upscaler
 
 BASELINES: tuple[Choice, ...] = ("bicubic", "lanczos")
 

@@ -1,0 +1,178 @@
+"""`sightline aoi ...`: areas on the map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from sightline.cli.open import open_folder, open_version
+from sightline.cli.show import echo, print_json, table
+from sightline.errors import ParamsError
+
+if TYPE_CHECKING:
+    from sightline.geo.tiles import Plan
+    from sightline.pipeline.survey import Order
+    from sightline.settings import Settings
+    from sightline.task import Json
+    from sightline.upscaling.upscale import Choice, Upscaler
+
+aoi = typer.Typer(no_args_is_help=True, help="Areas on the map: what they would cost, and what is found in them.")
+
+Bbox = Annotated[str, typer.Option(metavar="W,S,E,N", help="Degrees; W > E crosses the antimeridian.")]
+GeoJson = Annotated[Path | None, typer.Option(metavar="FILE", help="A GeoJSON file with polygons.")]
+Wkt = Annotated[str, typer.Option(metavar="TEXT", help="POLYGON ((...)) in longitude and latitude.")]
+ProviderName = Annotated[str, typer.Option("--provider", help="Who has the tiles: see `sightline aoi providers`.")]
+Tiles = Annotated[Path | None, typer.Option("--tiles", help="Folder z/x/y.png of the provider `folder`.")]
+Zoom = Annotated[str, typer.Option(help="A level of the tiles, or auto: the one that fits the model.")]
+Upscale = Annotated[str, typer.Option(help="none, bicubic, lanczos, fast or realesrgan: x4 before it is looked at.")]
+UpscaleModel = Annotated[
+    Path | None, typer.Option("--upscale-model", help="fast: its folder; realesrgan: RealESRGAN_x4plus.pth.")
+]
+UpscaleSha256 = Annotated[str, typer.Option("--upscale-sha256", help="Of the file for realesrgan.")]
+ModelFolder = Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+TaskRef = Annotated[str, typer.Option("--task", metavar="TASK[@REF]", help="Whose model looks.")]
+
+
+@aoi.command(epilog="Example: `sightline aoi providers`")
+def providers(as_json: AsJson = False) -> None:
+    """List who has tiles, on what terms."""
+    from sightline.geo.providers import PROVIDERS
+
+    rows: list[dict[str, Json]] = [
+        {
+            "name": one.name,
+            "zooms": f"{one.min_zoom} to {one.max_zoom}",
+            "metres a pixel": one.native_gsd_m or "",
+            "tiles at most": one.most_tiles,
+            "terms": one.terms,
+            "credit": one.attribution,
+        }
+        for one in PROVIDERS.values()
+    ]
+    rows.append({"name": "folder", "terms": "your own tiles: --tiles FOLDER"})
+    if as_json:
+        print_json(rows)
+    else:
+        table("providers", rows)
+
+
+@aoi.command(epilog="Example: `sightline aoi plan --bbox -5.46,36.11,-5.40,36.15 --provider esri`")
+def plan(
+    bbox: Bbox = "",
+    geojson: GeoJson = None,
+    wkt: Wkt = "",
+    provider: ProviderName = "esri",
+    tiles: Tiles = None,
+    zoom: Zoom = "auto",
+    upscale: Upscale = "none",
+    task: TaskRef = "ships",
+    model: ModelFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Tell how many tiles an area takes, how long, on what terms, and which zoom fits. Nothing is downloaded."""
+    from sightline.geo.tiles import describe_plan
+    from sightline.upscaling.upscale import factor_of
+
+    _, opened = _open(task, model)
+    made = _plan(_order(bbox, geojson, wkt, provider, tiles, zoom), opened, factor_of(upscale))
+    if as_json:
+        print_json(describe_plan(made))
+    else:
+        _tell(made)
+
+
+@aoi.command(
+    epilog="Examples: `sightline aoi detect --bbox -5.46,36.11,-5.40,36.15 --provider esri --out port`, "
+    "`sightline aoi detect --geojson bay.geojson --upscale fast --upscale-model upscaler --out bay`"
+)
+def detect(
+    out: Annotated[Path, typer.Option("--out", help="Folder of the results; a run that was killed goes on there.")],
+    bbox: Bbox = "",
+    geojson: GeoJson = None,
+    wkt: Wkt = "",
+    provider: ProviderName = "esri",
+    tiles: Tiles = None,
+    zoom: Zoom = "auto",
+    upscale: Upscale = "none",
+    upscale_model: UpscaleModel = None,
+    upscale_sha256: UpscaleSha256 = "",
+    passes: Annotated[int, typer.Option(help="1: the given step; 2: half of it, with shifted passes.")] = 1,
+    stride: Annotated[
+        int, typer.Option(help="Step of the scan at the network's scale, a multiple of 32; 0: its own.")
+    ] = 0,
+    threshold: Annotated[float, typer.Option(help="Least probability, 0 to 1; negative: the model's own.")] = -1.0,
+    task: TaskRef = "ships",
+    model: ModelFolder = None,
+    as_json: AsJson = False,
+) -> None:
+    """Plan, download, stitch, enlarge if asked for, look, and write coordinates, pictures and a summary."""
+    from sightline.pipeline.survey import Place, survey, surveying
+    from sightline.progress import Bars
+
+    settings, opened = _open(task, model)
+    looking = surveying(opened).tuned(None if threshold < 0 else threshold, _step(passes, stride))
+    upscaler = _upscaler(upscale, upscale_model, upscale_sha256)
+    made = _plan(_order(bbox, geojson, wkt, provider, tiles, zoom), looking, upscaler.factor if upscaler else 1)
+    if not as_json:
+        _tell(made)
+    with Bars("aoi") as bars:
+        summary = survey(made, upscaler, looking, Place(out, settings.state / "tiles", settings.limits), bars)
+    if as_json:
+        print_json(summary)
+        return
+    lacking = summary["tiles_missing"]
+    table(f"found (coordinates, pictures and JSON in {out})", [{"raster": n, **v} for n, v in summary["found"].items()])
+    if lacking:
+        echo(f"{len(lacking)} tiles lack; their place is masked. The first: {lacking[0]}. Run it again to ask anew.")
+
+
+def _open(ref: str, folder: Path | None) -> tuple[Settings, Any]:
+    if folder is not None:
+        project, model = open_folder(ref, folder)
+        return project.settings, model
+    project, tracking, version = open_version(ref)
+    return project.settings, project.task.restore(tracking.directory(version))
+
+
+def _order(bbox: str, geojson: Path | None, wkt: str, provider: str, tiles: Path | None, zoom: str) -> Order:
+    from sightline.geo.area import read_area
+    from sightline.geo.providers import find_provider
+    from sightline.pipeline.survey import Order
+
+    if zoom != "auto" and not zoom.isdecimal():
+        raise ParamsError(f"{zoom!r} is no zoom", where="--zoom", way_out="Give auto, or a number from 0 to 24.")
+    area = read_area(bbox=bbox, geojson=geojson or "", wkt=wkt)
+    return Order(area, find_provider(provider, tiles), None if zoom == "auto" else int(zoom))
+
+
+def _plan(order: Order, model: Any, factor: int) -> Plan:
+    from sightline.pipeline.survey import plan_survey, surveying
+
+    return plan_survey(order, surveying(model).wanted_gsd_m, factor)
+
+
+def _tell(plan: Plan) -> None:
+    from sightline.geo.tiles import plan_text
+
+    echo(plan_text(plan))
+
+
+def _step(passes: int, stride: int) -> int | None:
+    """Step of the scan in px at the network's scale; None: the model's own."""
+    if passes not in (1, 2):
+        raise ParamsError(f"{passes} passes", where="--passes", way_out="Choose 1 or 2.")
+    if stride < 0 or stride % 32:
+        raise ParamsError(f"a step of {stride} px", where="--stride", way_out="Give a multiple of 32.")
+    return None if not stride and passes == 1 else (stride or 32) // passes
+
+
+def _upscaler(choice: str, model: Path | None, sha256: str) -> Upscaler | None:
+    """The one that was chosen; None for none."""
+    from sightline.upscaling.upscale import factor_of, open_upscaler
+
+    if factor_of(choice) == 1:
+        return None
+    return open_upscaler(cast("Choice", choice), fast=model, weights=model, sha256=sha256)

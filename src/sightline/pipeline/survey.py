@@ -1,0 +1,217 @@
+"""An area on the map -> tiles -> one raster -> enlarged, if asked for -> what a model finds there, with coordinates.
+
+    out/plan.json          what was asked for, and its key
+    out/raw.tif            the mosaic (COG), cropped to the area
+    out/enlarged.tif       the same, four times as large, where that was asked for
+    out/<raster>.geojson   what was found in each of them (RFC 7946)
+    out/<raster>.png       the raster with what was found; `comparison.png` shows both beside each other
+    out/summary.json       counts, tiles that lack, seconds, model and data
+
+A run that was killed goes on: tiles come from the cache, rasters of the same plan are kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sightline.errors import BackendError, DataRejected, ParamsError
+from sightline.files import write_json
+from sightline.geo.area import Area
+from sightline.geo.providers import Provider
+from sightline.geo.tiles import Plan, choose_zoom, describe_plan, make_plan, refuse
+from sightline.task import Json, Limits, Model, Prediction, Report, Surveying
+
+if TYPE_CHECKING:
+    from sightline.geo.fetch import Fetched
+    from sightline.upscaling.upscale import Upscaler
+
+RAW, ENLARGED = "raw", "enlarged"
+_OVERLAY_PX = 2048
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for.
+
+    Attributes:
+        area: where.
+        provider: of the tiles.
+        zoom: their level; None: the one that fits the model.
+    """
+
+    area: Area
+    provider: Provider
+    zoom: int | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a survey reads and writes.
+
+    Attributes:
+        out: folder of the results.
+        cache: folder of the tiles, shared by all surveys.
+        limits: of what is decoded at once.
+    """
+
+    out: Path
+    cache: Path
+    limits: Limits
+
+
+def surveying(model: Model) -> Surveying:
+    """The model, if it can look at areas.
+
+    Raises:
+        ParamsError: it cannot.
+    """
+    if not isinstance(model, Surveying):
+        raise ParamsError(f"{model.card.task} finds nothing in areas of the map", where="TASK", way_out="Choose ships.")
+    return model
+
+
+def plan_survey(order: Order, wanted_gsd_m: float, factor: int = 1) -> Plan:
+    """The raster and tiles of an order.
+
+    Args:
+        order: what is asked for.
+        wanted_gsd_m: metres a pixel that the model's pictures have.
+        factor: how many times the raster is enlarged before it is looked at.
+
+    Raises:
+        RequestError: a limit or the provider's terms forbid it; says how many tiles it would take.
+    """
+    wanted = wanted_gsd_m * factor
+    zoom = choose_zoom(order.area, order.provider, wanted) if order.zoom is None else order.zoom
+    plan = make_plan(order.area, zoom, order.provider, wanted)
+    refuse(plan, detecting=True)
+    return plan
+
+
+def survey(plan: Plan, upscaler: Upscaler | None, model: Any, place: Place, report: Report) -> dict[str, Json]:
+    """Fetch, stitch, enlarge, look, and write everything below `place.out`; the summary.
+
+    Raises:
+        BackendError: tiles cannot be had, or the disk is full; called again it goes on.
+        DataRejected: the folder holds another survey.
+    """
+    key = _key(plan)
+    _claim(place.out, key, plan)
+    seconds: dict[str, float] = {}
+    began = time.perf_counter()
+    missing = _mosaic(plan, place, report)
+    seconds["tiles"] = time.perf_counter() - began
+    rasters = {RAW: place.out / f"{RAW}.tif"}
+    if upscaler is not None:
+        began = time.perf_counter()
+        rasters[ENLARGED] = _enlarge(upscaler, rasters[RAW], place.out, report)
+        seconds["enlarging"] = time.perf_counter() - began
+    found: dict[str, dict[str, Json]] = {}
+    for name, raster in rasters.items():
+        began = time.perf_counter()
+        found[name] = _look(name, raster, model, plan.area, place)
+        seconds[f"looking at {name}"] = time.perf_counter() - began
+        report.progress(len(found), len(rasters), f"looking at {name}")
+    if len(rasters) > 1:
+        _compare([place.out / f"{name}.png" for name in rasters], place.out / "comparison.png")
+    summary: dict[str, Json] = {
+        "plan": describe_plan(plan),
+        "tiles_missing": [str(one) for one in missing],
+        "model": {"task": model.card.task, "candidate": model.card.candidate, "files": model.card.files},
+        "found": found,
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "attribution": plan.provider.attribution,
+    }
+    write_json(place.out / "summary.json", summary)
+    return summary
+
+
+def _key(plan: Plan) -> str:
+    """Tells two surveys apart that would make another raster."""
+    import shapely
+
+    said = {"provider": plan.provider.name, "zoom": plan.zoom, "area": shapely.to_wkt(plan.area.shape, 9)}
+    if plan.provider.folder is not None:
+        said["folder"] = str(plan.provider.folder.resolve())
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
+def _claim(out: Path, key: str, plan: Plan) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackendError(f"the folder cannot be made ({error.strerror})", where=out) from error
+    path = out / "plan.json"
+    if path.exists():
+        if json.loads(path.read_text(encoding="utf-8")).get("key") != key:
+            raise DataRejected("it holds the survey of another area", where=out, way_out="Choose another folder.")
+    elif any(one for one in out.iterdir() if not one.name.startswith(".")):
+        raise DataRejected("the folder is not empty", where=out, way_out="Choose another folder.")
+    write_json(path, {"key": key, **describe_plan(plan)})
+
+
+def _mosaic(plan: Plan, place: Place, report: Report) -> list[Any]:
+    """Fetch and stitch; a raster that was finished with all its tiles is kept."""
+    from sightline.geo.fetch import fetch
+    from sightline.geo.mosaic import write_mosaic
+
+    target, done = place.out / f"{RAW}.tif", place.out / ".raw.whole"
+    if target.exists() and done.exists():
+        return []
+    fetched: Fetched = fetch(plan, place.cache, report)
+    mosaic = write_mosaic(plan, place.cache, target, report, fetched)
+    if not mosaic.missing:
+        done.touch()
+    return list(mosaic.missing)
+
+
+def _enlarge(upscaler: Upscaler, raw: Path, out: Path, report: Report) -> Path:
+    """The enlarged raster; one that was made of the same raster by the same upscaler is kept."""
+    from sightline.upscaling.raster import upscale_raster
+
+    status = raw.stat()
+    target, made = out / f"{ENLARGED}.tif", out / ".enlarged.of"
+    said = f"{upscaler.choice} {upscaler.digest} {status.st_size} {status.st_mtime_ns}"
+    if not (target.exists() and made.exists() and made.read_text(encoding="utf-8") == said):
+        upscale_raster(raw, target, upscaler, report, out / ".enlarging")
+        made.write_text(said, encoding="utf-8")
+    return target
+
+
+def _look(name: str, raster: Path, model: Any, area: Area, place: Place) -> dict[str, Json]:
+    """Answer one raster, leave out what lies outside the area, and write it."""
+    source = model.read(raster, place.limits)
+    prediction: Prediction = model.within(model.predict([source])[0], area.shape)
+    write_json(place.out / f"{name}.geojson", prediction.exports["geojson"])
+    write_json(place.out / f"{name}.json", prediction.document)
+    _save(model.draw(source, prediction), place.out / f"{name}.png")
+    return {key: value for key, value in prediction.document.items() if isinstance(value, int | float)}
+
+
+def _compare(pictures: list[Path], target: Path) -> None:
+    """Pictures beside each other at one height."""
+    from PIL import Image
+
+    opened = [Image.open(path).convert("RGB") for path in pictures]
+    height = min(max(one.height for one in opened), _OVERLAY_PX)
+    scaled = [one.resize((max(round(one.width * height / one.height), 1), height)) for one in opened]
+    _save(np.concatenate([np.asarray(one) for one in scaled], axis=1), target)
+
+
+def _save(pixels: Any, path: Path) -> None:
+    from PIL import Image
+
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        Image.fromarray(pixels).save(partial, "PNG")
+        partial.replace(path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise BackendError(f"the picture cannot be written ({error.strerror})", where=path) from error
