@@ -1,4 +1,4 @@
-"""Training inputs: windows cut out of labelled pictures, zoomed, turned, mirrored, changed in light and laid over each other.
+"""Training inputs: windows of labelled pictures, zoomed, turned, mirrored, changed in light, laid over each other.
 
 Each input has a random stream of its own (seed, step, number), so a resumed training sees what it would have seen.
 """

@@ -15,7 +15,7 @@ from sightline.errors import ModelRejected
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson, polygons_of
 from sightline.segmentation.scaling import scaled
-from sightline.segmentation.session import Segmented, Segmenter
+from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.task import Card, Json, Limits, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import Domain, domain_of
@@ -23,8 +23,6 @@ from sightline.tasks.panel_defects.params import InputParams
 from sightline.tasks.panel_defects.picture import Picture
 from sightline.tasks.panel_defects.pixels import PixelClassifier
 
-GRAPH = "model.onnx"
-WEIGHTS = "network.safetensors"
 Method = Literal["network", "pixels"]
 FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "pixels": {GRAPH}}
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -93,35 +93,29 @@ class GateParams(Frozen):
     )
 
 
-def _require_recipes(candidates: tuple[str, ...], train: TrainParams) -> None:
-    unknown = [name for name in candidates if name != PIXELS and name not in train.networks]
-    if unknown:
-        raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
+class _SegmentationParams(TaskParams):
+    """What both sections have, with the training recipe of the profile in force."""
+
+    gate: GateParams = GateParams()
+    train: TrainParams
+
+    @model_validator(mode="after")
+    def _candidates_have_recipes(self) -> Self:
+        unknown = [name for name in self.candidates if name != PIXELS and name not in self.train.networks]
+        if unknown:
+            raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
+        return self
 
 
-class Params(TaskParams):
-    """The section `panel_defects`, with the training recipe of the profile in force."""
+class Params(_SegmentationParams):
+    """The section `panel_defects`."""
 
     domain: ClassVar[str] = "panel_defects"
     sample: SampleParams = SampleParams()
-    gate: GateParams = GateParams()
-    train: TrainParams
-
-    @model_validator(mode="after")
-    def _candidates_have_recipes(self) -> Params:
-        _require_recipes(self.candidates, self.train)
-        return self
 
 
-class FarmParams(TaskParams):
-    """The section `solar_farms`, with the training recipe of the profile in force."""
+class FarmParams(_SegmentationParams):
+    """The section `solar_farms`."""
 
     domain: ClassVar[str] = "solar_farms"
     sample: FarmSampleParams = FarmSampleParams()
-    gate: GateParams = GateParams()
-    train: TrainParams
-
-    @model_validator(mode="after")
-    def _candidates_have_recipes(self) -> FarmParams:
-        _require_recipes(self.candidates, self.train)
-        return self

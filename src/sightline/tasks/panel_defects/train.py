@@ -6,22 +6,28 @@ work/<candidate>/              checkpoints of a network
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
+from sightline.segmentation.fit import UnetShape, fit_unet, mean_and_spread, validator
+from sightline.segmentation.losses import exclusive_loss
+from sightline.segmentation.session import GRAPH, WEIGHTS
+from sightline.segmentation.training import Fitting
+from sightline.segmentation.unet import load_encoder, load_network
 from sightline.task import Json, Report, TrainingData
 from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
-from sightline.tasks.panel_defects.model import GRAPH, WEIGHTS, Recipe, SegmentationModel, make_card
+from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, make_card
 from sightline.tasks.panel_defects.params import PIXELS, TrainParams
 from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
 
@@ -89,15 +95,7 @@ def _start(data: TrainingData, domain: Domain) -> SegmentationModel | None:
 
 def measure_bands(examples: StoredExamples) -> Normalisation:
     """Mean and spread of each band over all examples."""
-    count, total, squares = 0, 0.0, 0.0
-    for index in range(len(examples)):
-        pixels = examples[index][0].reshape(-1, examples.bands).astype(np.float64)
-        count += len(pixels)
-        total = total + pixels.sum(axis=0)
-        squares = squares + (pixels**2).sum(axis=0)
-    mean = np.asarray(total) / count
-    spread = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-12))
-    return Normalisation(tuple(mean.round(6).tolist()), tuple(np.maximum(spread, 1e-4).round(6).tolist()))
+    return Normalisation(*mean_and_spread(examples[index][0].transpose(2, 0, 1) for index in range(len(examples))))
 
 
 def class_weights(examples: StoredExamples, classes: int, exponent: float) -> list[float]:
@@ -128,21 +126,15 @@ def _fit_network(
     work: Path,
     report: Report,
 ) -> dict[str, bytes]:
-    import torch
-    from safetensors.torch import load, save
-
-    from sightline.segmentation.losses import exclusive_loss
-    from sightline.segmentation.training import Fitting, train_network
-    from sightline.segmentation.unet import build_unet, export_unet, load_encoder
-
-    params, recipe, classes = fitted.params, fitted.params.networks[candidate], len(fitted.domain.classes)
+    params, recipe, domain = fitted.params, fitted.params.networks[candidate], fitted.domain
     schedule = recipe.scratch if start is None else recipe.continued
-    torch.manual_seed(fitted.seed)
-    network = build_unet(recipe.encoder, fitted.domain.bands, classes, params.decoder_channels)
-    if start is not None:
-        network.load_state_dict(load(start.files[WEIGHTS]))
-    else:
-        load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
+
+    def begin(network: Any) -> None:
+        if start is None:
+            load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
+        else:
+            load_network(network, start.files[WEIGHTS])
+
     windows = Windows(
         fitted.examples,
         shares_of_strata(fitted.examples.strata, params.balance),
@@ -152,39 +144,30 @@ def _fit_network(
         schedule.batch,
         fitted.seed,
     )
-    weights = class_weights(fitted.examples, classes, params.balance)
+    weights = class_weights(fitted.examples, len(domain.classes), params.balance)
     fitting = Fitting(windows, exclusive_loss(params.loss, weights), _validator(fitted, validation))
-    work.mkdir(parents=True, exist_ok=True)
-    state = train_network(network, fitting, schedule, work, report)
-    network.cpu().load_state_dict(state)
-    network.eval()
-    graph = export_unet(network, fitted.domain.bands, params.input.window_px, "softmax")
-    shutil.rmtree(work, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
-    return {WEIGHTS: save(state), GRAPH: graph}
+    shape = UnetShape(
+        recipe.encoder, domain.bands, len(domain.classes), params.decoder_channels, params.input.window_px, "softmax"
+    )
+    return fit_unet(shape, begin, fitting, schedule, fitted.seed, work, report)
 
 
 def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Any], Mapping[str, float]]:
-    """Mean IoU on windows of the first validation pictures; nothing where there are none."""
+    """Mean IoU on windows of the first validation pictures."""
     classes, side = fitted.domain.classes, fitted.params.input.window_px
 
-    def validate(network: Any) -> dict[str, float]:
-        import torch
+    def window(index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        pixels, mask = cut_window(*validation[index], np.random.default_rng(index), side)
+        return fitted.normalisation(pixels).transpose(2, 0, 1), mask
 
-        counts = []
-        device = next(network.parameters()).device
-        for index in range(min(len(validation), _VALIDATED)):
-            pixels, mask = cut_window(*validation[index], np.random.default_rng(index), side)
-            window = fitted.normalisation(pixels).transpose(2, 0, 1)
-            with torch.inference_mode():
-                logits, _ = network(torch.from_numpy(np.ascontiguousarray(window)[None]).to(device))
-            answer = logits[0].argmax(dim=0).cpu().numpy().astype(np.uint8)
-            counts.append(confusion_of(mask, answer, len(classes)))
-        if not counts:
-            return {}
+    def count(truth: NDArray[np.uint8], logits: NDArray[np.float32]) -> Json:
+        return confusion_of(truth, logits.argmax(axis=0).astype(np.uint8), len(classes))
+
+    def score(counts: list[Json]) -> dict[str, float]:
         figures = Pool(counts, classes).score(np.ones(len(counts)))
-        return {f"validation_{name}": figures[name] for name in ("iou_mean", "iou_mean_foreground")}
+        return {name: figures[name] for name in ("iou_mean", "iou_mean_foreground")}
 
-    return validate
+    return validator([partial(window, index) for index in range(min(len(validation), _VALIDATED))], count, score)
 
 
 # -------------------------------------------------------------------------------------------------------- pixels

@@ -10,11 +10,11 @@ import pytest
 
 from sightline.errors import DataRejected, ParamsError
 from sightline.files import sha256_file
+from sightline.segmentation.session import WEIGHTS
 from sightline.task import Limits, TrainingData
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.examples import store_examples
 from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
-from sightline.tasks.panel_defects.model import WEIGHTS
 from sightline.tasks.panel_defects.params import TrainParams
 from sightline.tasks.panel_defects.sample import SampleParams, write_sample
 from sightline.tasks.panel_defects.train import class_weights, measure_bands, shares_of_strata, train_model
