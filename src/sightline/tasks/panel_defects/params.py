@@ -44,6 +44,7 @@ class NetworkParams(Frozen):
     """
 
     encoder: EncoderName
+    context: bool = Field(default=False, description="whether it sees the plain baseline's answer beside the picture")
     scratch: ScheduleParams = Field(description="where no earlier fit is continued")
     continued: ScheduleParams = Field(description="where one is")
 
@@ -57,6 +58,7 @@ class PixelParams(Frozen):
     pixels_per_leaf: int = Field(default=5, ge=1)
     features_share: float = Field(default=0.2, gt=0, le=1, description="of the features, that a split chooses among")
     balance: float = Field(default=0.65, ge=0, le=1, description="exponent of 1 / frequency, for classes")
+    folds: int = Field(default=4, ge=2, description="fits that answer pictures they have not seen, as context")
     sigmas_px: tuple[Annotated[float, Field(gt=0, le=64)], ...] = Field(
         default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1, description="of the surroundings"
     )

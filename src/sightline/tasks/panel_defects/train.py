@@ -1,13 +1,13 @@
-"""Training: a network, or the plain classifier of pixels.
+"""Training: a network, alone or beside the plain classifier of pixels, or that classifier.
 
 work/examples/                 shared by the candidates: the pictures at the network's scale
-work/<candidate>/              checkpoints of a network
+work/<candidate>/              checkpoints of a network, and its context
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,13 @@ from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.segmentation.training import Fitting
 from sightline.segmentation.unet import load_encoder, load_network
 from sightline.task import Json, Report, TrainingData
-from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
+from sightline.tasks.panel_defects.augment import Examples, Normalisation, Windows, centred, cut_window
+from sightline.tasks.panel_defects.context import Answers, Trees, WithContext, fit_trees, folds_of, normalised
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
-from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, make_card
+from sightline.tasks.panel_defects.model import TREES, Recipe, SegmentationModel, make_card
 from sightline.tasks.panel_defects.params import PIXELS, TrainParams
-from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
 
 _VALIDATED = 64
 """Most pictures that are looked at after each stretch of steps."""
@@ -44,6 +44,19 @@ class Fitted:
     normalisation: Normalisation
     params: TrainParams
     seed: int
+
+    def trees(self, chosen: Iterable[int], report: Report) -> Trees:
+        """The plain classifier, fitted on the chosen examples."""
+        pixels, classes = self.params.pixels, len(self.domain.classes)
+        return fit_trees(self.examples, chosen, self.normalisation, classes, pixels, self.seed, report)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What a network is trained on and looked at with; see `augment.Examples`."""
+
+    train: Examples
+    validation: Examples
 
 
 def train_model(
@@ -66,15 +79,23 @@ def train_model(
     # A network that goes on has learnt to see pictures normalised in its own way.
     normalisation = start.recipe.normalisation if start and candidate != PIXELS else measure_bands(examples)
     fitted = Fitted(domain, examples, normalisation, params, seed)
+    every = tuple(range(len(domain.classes)))
     if candidate == PIXELS:
-        files, found = _fit_pixels(fitted, report)
-        recipe = Recipe("pixels", params.input, normalisation, found, params.pixels.sigmas_px)
+        trees = fitted.trees(range(len(examples)), report)
+        files = {GRAPH: trees.graph}
+        recipe = Recipe("pixels", params.input, normalisation, trees.found, params.pixels.sigmas_px)
     else:
         validation = store_examples(
             domain, data.validation, params.input.scale, work / "examples" / "validation", report
         )
-        files = _fit_network(candidate, fitted, validation, start, work / candidate, report)
-        recipe = Recipe("network", params.input, normalisation, tuple(range(len(domain.classes))))
+        sets = Sets(examples, validation)
+        recipe = Recipe("network", params.input, normalisation, every)
+        files = {}
+        if params.networks[candidate].context:
+            trees, sets = _with_context(fitted, validation, work / candidate, report)
+            files = {TREES: trees.graph}
+            recipe = Recipe("context", params.input, normalisation, trees.found, params.pixels.sigmas_px)
+        files |= _fit_network(candidate, fitted, sets, start, work / candidate, report)
     provenance: dict[str, Json] = {
         "seed": seed,
         "parameters": params.model_dump(mode="json"),
@@ -118,13 +139,32 @@ def shares_of_strata(strata: tuple[str, ...], exponent: float) -> list[float]:
 # ------------------------------------------------------------------------------------------------------- network
 
 
+def _with_context(fitted: Fitted, validation: StoredExamples, folder: Path, report: Report) -> tuple[Trees, Sets]:
+    """The trees on all examples, and the sets with the answers of trees that have not seen the picture."""
+    examples, classes = fitted.examples, len(fitted.domain.classes)
+    folder.mkdir(parents=True, exist_ok=True)
+    folds = folds_of(examples.groups, fitted.params.pixels.folds, fitted.seed)
+    grown: dict[int, Trees] = {}
+
+    def unseen(index: int) -> NDArray[np.float32]:
+        fold = int(folds[index])
+        if fold not in grown:
+            others = np.flatnonzero(folds != fold)
+            grown[fold] = fitted.trees(others if len(others) else range(len(examples)), report)
+        return grown[fold](normalised(examples[index][0], fitted.normalisation))
+
+    train = Answers(folder / "context-train.bin", examples, classes, unseen, report)
+    trees = fitted.trees(range(len(examples)), report)
+
+    def answered(index: int) -> NDArray[np.float32]:
+        return trees(normalised(validation[index][0], fitted.normalisation))
+
+    held = Answers(folder / "context-validation.bin", validation, classes, answered, report)
+    return trees, Sets(WithContext(examples, train), WithContext(validation, held))
+
+
 def _fit_network(
-    candidate: str,
-    fitted: Fitted,
-    validation: StoredExamples,
-    start: SegmentationModel | None,
-    work: Path,
-    report: Report,
+    candidate: str, fitted: Fitted, sets: Sets, start: SegmentationModel | None, work: Path, report: Report
 ) -> dict[str, bytes]:
     params, recipe, domain = fitted.params, fitted.params.networks[candidate], fitted.domain
     schedule = recipe.scratch if start is None else recipe.continued
@@ -136,7 +176,7 @@ def _fit_network(
             load_network(network, start.files[WEIGHTS])
 
     windows = Windows(
-        fitted.examples,
+        sets.train,
         shares_of_strata(fitted.examples.strata, params.balance),
         fitted.normalisation,
         params.augment,
@@ -145,20 +185,23 @@ def _fit_network(
         fitted.seed,
     )
     weights = class_weights(fitted.examples, len(domain.classes), params.balance)
-    fitting = Fitting(windows, exclusive_loss(params.loss, weights), _validator(fitted, validation))
+    fitting = Fitting(windows, exclusive_loss(params.loss, weights), _validator(fitted, sets.validation))
+    bands = domain.bands + (len(domain.classes) if recipe.context else 0)
     shape = UnetShape(
-        recipe.encoder, domain.bands, len(domain.classes), params.decoder_channels, params.input.window_px, "softmax"
+        recipe.encoder, bands, len(domain.classes), params.decoder_channels, params.input.window_px, "softmax"
     )
     return fit_unet(shape, begin, fitting, schedule, fitted.seed, work, report)
 
 
-def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Any], Mapping[str, float]]:
+def _validator(fitted: Fitted, validation: Examples) -> Callable[[Any], Mapping[str, float]]:
     """Mean IoU on windows of the first validation pictures."""
     classes, side = fitted.domain.classes, fitted.params.input.window_px
 
     def window(index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         pixels, mask = cut_window(*validation[index], np.random.default_rng(index), side)
-        return fitted.normalisation(pixels).transpose(2, 0, 1), mask
+        bands = len(fitted.normalisation.mean)
+        seen = [fitted.normalisation(pixels[..., :bands]), centred(pixels[..., bands:])]
+        return np.concatenate(seen, axis=2).transpose(2, 0, 1), mask
 
     def count(truth: NDArray[np.uint8], logits: NDArray[np.float32]) -> Json:
         return confusion_of(truth, logits.argmax(axis=0).astype(np.uint8), len(classes))
@@ -168,24 +211,3 @@ def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Any], Ma
         return {name: figures[name] for name in ("iou_mean", "iou_mean_foreground")}
 
     return validator([partial(window, index) for index in range(min(len(validation), _VALIDATED))], count, score)
-
-
-# -------------------------------------------------------------------------------------------------------- pixels
-
-
-def _fit_pixels(fitted: Fitted, report: Report) -> tuple[dict[str, bytes], tuple[int, ...]]:
-    """The forest, and the classes it has seen."""
-    params = fitted.params.pixels
-    features, truth = [], []
-    for index in range(len(fitted.examples)):
-        pixels, mask = fitted.examples[index]
-        rng = np.random.default_rng([fitted.seed, index])
-        drawn = rng.choice(mask.size, min(params.pixels_per_image, mask.size), replace=False)
-        bands = np.ascontiguousarray(fitted.normalisation(pixels).transpose(2, 0, 1))
-        features.append(pixel_features(bands, params.sigmas_px)[drawn])
-        truth.append(mask.ravel()[drawn])
-        report.progress(index + 1, len(fitted.examples) + 1, f"picture {index + 1}/{len(fitted.examples)}")
-    labels = np.concatenate(truth)
-    graph = train_pixels(np.concatenate(features), labels, params, fitted.seed)
-    report.progress(1, 1, "forest")
-    return {GRAPH: graph}, tuple(int(index) for index in np.unique(labels))

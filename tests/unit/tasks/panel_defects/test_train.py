@@ -25,8 +25,11 @@ STEPS = {"steps": 3, "batch": 2, "learning_rate": 0.001, "warmup_steps": 1, "rep
 RECIPE = {
     "input": {"window_px": 32, "overlap_px": 8},
     "decoder_channels": (16, 8, 8, 8, 8),
-    "networks": {"unet": {"encoder": "resnet34", "scratch": STEPS, "continued": STEPS | {"steps": 2}}},
-    "pixels": {"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0]},
+    "networks": {
+        "unet": {"encoder": "resnet34", "scratch": STEPS, "continued": STEPS | {"steps": 2}},
+        "context": {"encoder": "resnet34", "context": True, "scratch": STEPS, "continued": STEPS | {"steps": 2}},
+    },
+    "pixels": {"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0], "folds": 2},
 }
 PARAMS = TrainParams.model_validate(RECIPE)
 
@@ -120,28 +123,30 @@ class Killing(Silent):
 
 
 @pytest.mark.slow
-def test_a_network_is_fitted_resumed_and_continued(manifest, domain, tmp_path):
+@pytest.mark.parametrize("name", ["unet", "context"])
+def test_a_network_is_fitted_resumed_and_continued(name, manifest, domain, tmp_path):
     report = Silent()
-    first = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", report)
+    first = train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", report)
     assert "validation_iou_mean" in report.seen[-1][1]
-    assert not (tmp_path / "whole" / "unet").exists()  # the checkpoints are gone
+    assert not (tmp_path / "whole" / name).exists()  # the checkpoints are gone
     with pytest.raises(Killed):
-        train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", Killing())
+        train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", Killing())
     resumed = Silent()
-    again = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", resumed)
+    again = train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", resumed)
     assert next(step for step, _ in resumed.seen) > 1
     assert again.files[WEIGHTS] == first.files[WEIGHTS]
-    later = train_model("unet", data_of(manifest, first), domain, PARAMS, 1, tmp_path / "later", Silent())
+    later = train_model(name, data_of(manifest, first), domain, PARAMS, 1, tmp_path / "later", Silent())
     assert later.recipe.normalisation == first.recipe.normalisation
     assert later.card.provenance["start"]["files"] == first.card.files
     assert later.files[WEIGHTS] != first.files[WEIGHTS]
 
 
 @pytest.mark.slow
-def test_validation_may_be_empty(manifest, domain, tmp_path):
+@pytest.mark.parametrize("name", ["unet", "context"])
+def test_validation_may_be_empty(name, manifest, domain, tmp_path):
     report = Silent()
     data = TrainingData(manifest, manifest.where(lambda s: False))
-    train_model("unet", data, domain, PARAMS, 1, tmp_path, report)
+    train_model(name, data, domain, PARAMS, 1, tmp_path, report)
     assert [set(figures) for _, figures in report.seen] == [{"loss"}] * 3
 
 
