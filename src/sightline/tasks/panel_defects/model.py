@@ -39,6 +39,7 @@ class Recipe:
         method: a network, one that sees the plain classifier's answer, or that classifier.
         found: the classes that the classifier's (else the network's) answer has, in its order.
         sigmas_px: of the plain classifier's surroundings.
+        class_weights: the probabilities are multiplied with them before the greatest is taken.
     """
 
     method: Method
@@ -46,6 +47,7 @@ class Recipe:
     normalisation: Normalisation
     found: tuple[int, ...]
     sigmas_px: tuple[float, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
     def document(self) -> dict[str, Json]:
         """As JSON, for the card."""
@@ -56,6 +58,7 @@ class Recipe:
             "spread": list(self.normalisation.spread),
             "found": list(self.found),
             "sigmas_px": list(self.sigmas_px),
+            "class_weights": list(self.class_weights),
         }
 
     @classmethod
@@ -74,6 +77,7 @@ class Recipe:
             normalisation=Normalisation(mean, spread),
             found=tuple(int(index) for index in document["found"]),
             sigmas_px=tuple(float(sigma) for sigma in document["sigmas_px"]),
+            class_weights=tuple(float(weight) for weight in document["class_weights"]),
         )
 
 
@@ -138,21 +142,17 @@ class SegmentationModel:
 
     def segment(self, picture: Picture) -> Answer:
         """Mask and certainty of one picture."""
-        recipe = self.recipe
         height, width = picture.pixels.shape[:2]
-        size = (max(round(length * recipe.input.scale), 1) for length in (height, width))
+        return decide(self.look(picture), self.recipe.class_weights, (height, width))
+
+    def look(self, picture: Picture) -> Segmented:
+        """Probabilities of the classes at the network's scale, before they are weighted."""
+        recipe = self.recipe
+        size = (max(round(length * recipe.input.scale), 1) for length in picture.pixels.shape[:2])
         pixels = scaled(picture.pixels, *size)
         unit = np.float32(1 / 255 if pixels.dtype == np.uint8 else 1)
-        bands = np.ascontiguousarray(recipe.normalisation(pixels * unit).transpose(2, 0, 1))
-        found: Segmented = self._segment(bands)
-        mask = np.zeros((height, width), dtype=np.uint8)
-        certainty = np.full((height, width), -1.0, dtype=np.float32)
-        for index, plane in enumerate(found.probabilities):  # one class at a time: all of them may be large
-            whole = scaled(plane, height, width)
-            better = whole > certainty
-            mask[better] = index
-            certainty[better] = whole[better]
-        return Answer(mask, certainty, found.embedding)
+        found: Segmented = self._segment(np.ascontiguousarray(recipe.normalisation(pixels * unit).transpose(2, 0, 1)))
+        return found
 
     def predict(self, batch: Sequence[Picture]) -> list[Prediction]:
         """Answer pictures, each by itself: no answer depends on another."""
@@ -198,6 +198,21 @@ class SegmentationModel:
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
         write_saved(directory, self.card, self.files)
+
+
+def decide(found: Segmented, class_weights: Sequence[float], size: tuple[int, int]) -> Answer:
+    """The class with the greatest weighted probability for each pixel of a picture of this size (h, w)."""
+    weights = np.array(class_weights or [1.0] * len(found.probabilities), dtype=np.float32)[:, None, None]
+    probabilities = found.probabilities * weights
+    probabilities /= probabilities.sum(axis=0)
+    mask = np.zeros(size, dtype=np.uint8)
+    certainty = np.full(size, -1.0, dtype=np.float32)
+    for index, plane in enumerate(probabilities):  # one class at a time: all of them may be large
+        whole = scaled(plane, *size)
+        better = whole > certainty
+        mask[better] = index
+        certainty[better] = whole[better]
+    return Answer(mask, certainty, found.embedding)
 
 
 def _grid_means(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -71,6 +71,9 @@ class TrainParams(Frozen):
     augment: AugmentParams = AugmentParams()
     loss: LossName = "jaccard+entropy"
     balance: float = Field(default=0.5, ge=0, le=1, description="exponent of 1 / frequency, for classes and strata")
+    priors: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
+        default=(0.0,), min_length=1, description="exponents of frequency, tried on validation as weights of the answer"
+    )
     decoder_channels: tuple[int, int, int, int, int] = (256, 128, 64, 32, 16)
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     pixels: PixelParams = PixelParams()

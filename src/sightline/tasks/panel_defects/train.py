@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from sightline.tasks.panel_defects.context import Answers, Trees, WithContext, f
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
-from sightline.tasks.panel_defects.model import TREES, Recipe, SegmentationModel, make_card
+from sightline.tasks.panel_defects.model import TREES, Recipe, SegmentationModel, decide, make_card
 from sightline.tasks.panel_defects.params import PIXELS, TrainParams
 
 _VALIDATED = 64
@@ -96,6 +96,8 @@ def train_model(
             files = {TREES: trees.graph}
             recipe = Recipe("context", params.input, normalisation, trees.found, params.pixels.sigmas_px)
         files |= _fit_network(candidate, fitted, sets, start, work / candidate, report)
+    weights = choose_weights(SegmentationModel(make_card(candidate, domain, recipe, {}, files), files), data, fitted)
+    recipe = replace(recipe, class_weights=weights)
     provenance: dict[str, Json] = {
         "seed": seed,
         "parameters": params.model_dump(mode="json"),
@@ -119,12 +121,39 @@ def measure_bands(examples: StoredExamples) -> Normalisation:
     return Normalisation(*mean_and_spread(examples[index][0].transpose(2, 0, 1) for index in range(len(examples))))
 
 
-def class_weights(examples: StoredExamples, classes: int, exponent: float) -> list[float]:
-    """(classes,) frequency ** -exponent, with a mean of 1 over the pixels; classes that are absent get 0."""
+def choose_weights(model: SegmentationModel, data: TrainingData, fitted: Fitted) -> tuple[float, ...]:
+    """(classes,) weights of the answer, powers of the classes' frequency: those with the best mean IoU on validation.
+
+    A loss that weights rare classes, and rare strata drawn more often, make a network answer rare classes too easily.
+    Without validation, or where several are as good, the exponent nearest to 0 is taken.
+    """
+    domain = fitted.domain
+    share = class_shares(fitted.examples, len(domain.classes))
+    share = np.where(share > 0, share, share.max()) / share.max()
+    tried = [tuple((share**exponent).round(6).tolist()) for exponent in sorted(fitted.params.priors, key=abs)]
+    held = data.validation.where(usable)
+    if not held.samples or len(tried) == 1:
+        return tried[0]
+    counts: list[list[Json]] = [[] for _ in tried]
+    for _, picture, truth in domain.labelled(held):
+        found, size = model.look(picture), (truth.shape[0], truth.shape[1])
+        for weights, made in zip(tried, counts, strict=True):
+            made.append(confusion_of(truth, decide(found, weights, size).mask, len(domain.classes)))
+    scores = [Pool(made, domain.classes).score(np.ones(len(made)))["iou_mean"] for made in counts]
+    return tried[int(np.argmax(scores))]
+
+
+def class_shares(examples: StoredExamples, classes: int) -> NDArray[np.float64]:
+    """(classes,) of the pixels of all examples."""
     counts = np.zeros(classes)
     for index in range(len(examples)):
         counts += np.bincount(examples[index][1].ravel(), minlength=classes)
-    share = counts / counts.sum()
+    return np.asarray(counts / counts.sum())
+
+
+def class_weights(examples: StoredExamples, classes: int, exponent: float) -> list[float]:
+    """(classes,) frequency ** -exponent, with a mean of 1 over the pixels; classes that are absent get 0."""
+    share = class_shares(examples, classes)
     weights = np.where(share > 0, np.maximum(share, 1e-12) ** -exponent, 0.0)
     return [float(weight) for weight in weights / (weights @ share)]
 

@@ -15,9 +15,16 @@ from sightline.task import Limits, TrainingData
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.examples import store_examples
 from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
+from sightline.tasks.panel_defects.metrics import Pool, confusion_of
 from sightline.tasks.panel_defects.params import TrainParams
 from sightline.tasks.panel_defects.sample import SampleParams, write_sample
-from sightline.tasks.panel_defects.train import class_weights, measure_bands, shares_of_strata, train_model
+from sightline.tasks.panel_defects.train import (
+    class_shares,
+    class_weights,
+    measure_bands,
+    shares_of_strata,
+    train_model,
+)
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import tiny_model
 
@@ -120,6 +127,25 @@ class Killing(Silent):
         super().metrics(step, values)
         if step == 2:
             raise Killed
+
+
+def test_the_answer_is_weighted_as_validation_likes_it_best(manifest, domain, tmp_path):
+    params = PARAMS.model_copy(update={"priors": (0.0, 0.9, -0.9)})
+    data = data_of(manifest)
+    model = train_model("pixels", data, domain, params, 1, tmp_path, Silent())
+
+    def score(weights):
+        weighted = replace(model, card=model.card.model_copy(deep=True))
+        weighted.card.preprocessing["class_weights"] = weights
+        counts = [
+            confusion_of(truth, weighted.segment(picture).mask, len(domain.classes))
+            for _, picture, truth in domain.labelled(data.validation)
+        ]
+        return Pool(counts, domain.classes).score(np.ones(len(counts)))["iou_mean"]
+
+    share = class_shares(store_examples(domain, data.train, 1.0, tmp_path / "e", Silent()), len(domain.classes))
+    tried = [[float((one / share.max()) ** e) if one else 1.0 for one in share] for e in (0.0, 0.9, -0.9)]
+    assert score(model.recipe.class_weights) == pytest.approx(max(score(weights) for weights in tried))
 
 
 @pytest.mark.slow
