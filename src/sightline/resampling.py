@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +17,27 @@ from sightline.task import Row, Rows
 
 Score = Callable[[Rows, NDArray[np.float64]], dict[str, float]]
 Unit = Literal["group", "sample"]
+Pool = TypeVar("Pool")
 
 MIN_GROUPS = 10
 """With fewer a bootstrap over groups is not to be trusted: samples are drawn instead, and the report says so."""
+
+
+class Pooled(Generic[Pool]):
+    """What a task makes of rows before it scores them, kept for the rows that were asked about last.
+
+    The bootstrap asks a thousand times about the same rows, each time with other weights.
+    """
+
+    def __init__(self, make: Callable[[Rows], Pool]) -> None:
+        self._make = make
+        self._last: tuple[Rows, Pool] | None = None
+
+    def __call__(self, rows: Rows) -> Pool:
+        """The pool of these rows."""
+        if self._last is None or self._last[0] is not rows:
+            self._last = (rows, self._make(rows))
+        return self._last[1]
 
 
 @dataclass(frozen=True)

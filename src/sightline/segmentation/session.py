@@ -12,6 +12,10 @@ from sightline.segmentation.tiling import Tiling, blend
 
 Floats = NDArray[np.float32]
 
+GRAPH = "model.onnx"
+WEIGHTS = "network.safetensors"
+"""Files of a saved network."""
+
 
 @dataclass(frozen=True)
 class Segmented:

@@ -128,6 +128,13 @@ def load_encoder(network: Any, encoder: str, weights: Mapping[str, str], digests
         ) from error
 
 
+def load_network(network: Any, weights: bytes) -> None:
+    """Start a network from the weights of an earlier fit: a state dict as .safetensors."""
+    from safetensors.torch import load
+
+    network.load_state_dict(load(weights))
+
+
 def export_unet(network: Any, bands: int, window_px: int, activation: Literal["softmax", "sigmoid"]) -> bytes:
     """The network as an ONNX graph: `image` (n, bands, window, window) -> `probabilities`, `embedding`.
 

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sightline.errors import ModelRejected, RequestError
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson, polygons_of
-from sightline.segmentation.session import Segmented, Segmenter
+from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.segmentation.tiling import Read, Tiling, blend
 from sightline.task import Card, Json, Limits, Prediction
 from sightline.tasks.land_cover.augment import Channels
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from shapely import Polygon
 
 NAME = "land_cover"
-GRAPH = "model.onnx"
-WEIGHTS = "network.safetensors"
 Method = Literal["network", "rules"]
 FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "rules": set()}
 

@@ -6,22 +6,28 @@ work/<candidate>/              checkpoints of a network
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
+from sightline.segmentation.fit import UnetShape, fit_unet, mean_and_spread, validator
+from sightline.segmentation.losses import overlapping_loss
+from sightline.segmentation.session import WEIGHTS
+from sightline.segmentation.training import Fitting
+from sightline.segmentation.unet import load_encoder, load_network
 from sightline.task import Json, Report, TrainingData
 from sightline.tasks.land_cover.augment import Channels, Windows, cut_window, raw_channels
-from sightline.tasks.land_cover.bits import unpack
+from sightline.tasks.land_cover.bits import Bits, unpack
 from sightline.tasks.land_cover.calibrate import Fitted, calibrate
 from sightline.tasks.land_cover.examples import StoredExamples, store_examples, usable
 from sightline.tasks.land_cover.metrics import Pool, tile_counts
-from sightline.tasks.land_cover.model import GRAPH, NAME, WEIGHTS, LandCoverModel, Recipe, make_card
+from sightline.tasks.land_cover.model import NAME, LandCoverModel, Recipe, make_card
 from sightline.tasks.land_cover.params import RULES, TrainParams
 from sightline.tasks.land_cover.rules import fit_rules
 from sightline.tasks.land_cover.shapes import CLASSES
@@ -91,15 +97,7 @@ def _start(data: TrainingData) -> LandCoverModel | None:
 
 def measure_channels(examples: StoredExamples, indices: bool) -> Channels:
     """Mean and spread of each channel over all examples."""
-    count, total, squares = 0, 0.0, 0.0
-    for index in range(len(examples)):
-        values = raw_channels(examples.bands(index), indices).astype(np.float64)
-        count += values[0].size
-        total = total + values.sum(axis=(1, 2))
-        squares = squares + (values**2).sum(axis=(1, 2))
-    mean = np.asarray(total) / count
-    spread = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-12))
-    return Channels(tuple(mean.round(6).tolist()), tuple(np.maximum(spread, 1e-4).round(6).tolist()))
+    return Channels(*mean_and_spread(raw_channels(examples.bands(index), indices) for index in range(len(examples))))
 
 
 # ------------------------------------------------------------------------------------------------------- network
@@ -108,52 +106,35 @@ def measure_channels(examples: StoredExamples, indices: bool) -> Channels:
 def _fit_network(
     candidate: str, sets: Sets, start: LandCoverModel | None, work: Path, report: Report
 ) -> dict[str, bytes]:
-    import torch
-    from safetensors.torch import load, save
-
-    from sightline.segmentation.losses import overlapping_loss
-    from sightline.segmentation.training import Fitting, train_network
-    from sightline.segmentation.unet import build_unet, export_unet, load_encoder
-
     params, recipe, bands = sets.params, sets.params.networks[candidate], len(sets.channels.mean)
     schedule = recipe.scratch if start is None else recipe.continued
-    torch.manual_seed(sets.seed)
-    network = build_unet(recipe.encoder, bands, len(CLASSES), params.decoder_channels)
-    if start is not None:
-        network.load_state_dict(load(start.files[WEIGHTS]))
-    else:
-        load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
+
+    def begin(network: Any) -> None:
+        if start is None:
+            load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
+        else:
+            load_network(network, start.files[WEIGHTS])
+
     windows = Windows(sets.examples, sets.channels, params.augment, params.input.window_px, schedule.batch, sets.seed)
     fitting = Fitting(windows, overlapping_loss(params.smooth), _validator(sets))
-    folder = work / candidate
-    folder.mkdir(parents=True, exist_ok=True)
-    state = train_network(network, fitting, schedule, folder, report)
-    network.cpu().load_state_dict(state)
-    network.eval()
-    graph = export_unet(network, bands, params.input.window_px, "sigmoid")
-    shutil.rmtree(folder, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
-    return {WEIGHTS: save(state), GRAPH: graph}
+    shape = UnetShape(recipe.encoder, bands, len(CLASSES), params.decoder_channels, params.input.window_px, "sigmoid")
+    return fit_unet(shape, begin, fitting, schedule, sets.seed, work / candidate, report)
 
 
 def _validator(sets: Sets) -> Callable[[Any], Mapping[str, float]]:
     """The competition's Jaccard on windows of the first validation tiles, before any threshold is fitted."""
     side = sets.params.input.window_px
 
-    def validate(network: Any) -> dict[str, float]:
-        import torch
+    def window(index: int) -> tuple[NDArray[np.float32], Bits]:
+        bands, bits = cut_window(*sets.validation[index], np.random.default_rng(index), side)
+        return sets.channels(bands.astype(np.float32)), bits
 
-        counts = []
-        device = next(network.parameters()).device
-        for index in range(min(len(sets.validation), _VALIDATED)):
-            bands, bits = cut_window(*sets.validation[index], np.random.default_rng(index), side)
-            window = np.ascontiguousarray(sets.channels(bands.astype(np.float32))[None])
-            with torch.inference_mode():
-                logits, _ = network(torch.from_numpy(window).to(device))
-            probabilities = logits[0].sigmoid().float().cpu().numpy()
-            counts.append(tile_counts(unpack(bits), probabilities >= UNKNOWN, probabilities))
-        if not counts:
-            return {}
+    def count(truth: Bits, logits: NDArray[np.float32]) -> Json:
+        probabilities = np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
+        return tile_counts(unpack(truth), probabilities >= UNKNOWN, probabilities)
+
+    def score(counts: list[Json]) -> dict[str, float]:
         figures = Pool(counts).score(np.ones(len(counts)))
-        return {f"validation_{name}": figures[name] for name in ("jaccard_mean", "jaccard_soft_pooled")}
+        return {name: figures[name] for name in ("jaccard_mean", "jaccard_soft_pooled")}
 
-    return validate
+    return validator([partial(window, index) for index in range(min(len(sets.validation), _VALIDATED))], count, score)

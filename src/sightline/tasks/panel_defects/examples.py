@@ -29,18 +29,20 @@ class StoredExamples:
 
     Attributes:
         strata: the stratum of each.
+        groups: the group of each.
         bands: of the pixels.
     """
 
     def __init__(self, folder: Path) -> None:
         index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
         self.strata: tuple[str, ...] = tuple(index["strata"])
+        self.groups: tuple[str, ...] = tuple(index["groups"])
         self._sizes = [(int(h), int(w)) for h, w in index["sizes"]]
         self._starts = np.concatenate([[0], np.cumsum([h * w for h, w in self._sizes])]).astype(np.int64)
         self.bands = int(index["bands"])
         self._unit = np.float32(1 / 255 if index["dtype"] == "uint8" else 1)
-        self._pixels = _mapped(folder / "pixels.bin", index["dtype"])
-        self._masks = _mapped(folder / "masks.bin", "uint8")
+        self._pixels = mapped(folder / "pixels.bin", index["dtype"])
+        self._masks = mapped(folder / "masks.bin", "uint8")
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -52,7 +54,7 @@ class StoredExamples:
         return pixels * self._unit, np.asarray(self._masks[start:stop].reshape(height, width))
 
 
-def _mapped(path: Path, kind: str) -> NDArray[Any]:
+def mapped(path: Path, kind: str) -> NDArray[Any]:
     """The values of a file without reading it; an empty one cannot be mapped."""
     return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, dtype=kind)
 
@@ -83,5 +85,11 @@ def _write(domain: Domain, data: Manifest, scale: float, folder: Path, report: R
             masks_file.write(scaled_mask(mask, height, width).tobytes())
             sizes.append((height, width))
             report.progress(number, len(samples), f"picture {number}/{len(samples)}")
-    index = {"dtype": kind, "bands": domain.bands, "sizes": sizes, "strata": [sample.stratum for sample in samples]}
+    index = {
+        "dtype": kind,
+        "bands": domain.bands,
+        "sizes": sizes,
+        "strata": [sample.stratum for sample in samples],
+        "groups": [sample.group for sample in samples],
+    }
     write_json(folder / "index.json", index)

@@ -15,18 +15,17 @@ from sightline.errors import ModelRejected
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson, polygons_of
 from sightline.segmentation.scaling import scaled
-from sightline.segmentation.session import Segmented, Segmenter
+from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.task import Card, Json, Limits, Prediction
-from sightline.tasks.panel_defects.augment import Normalisation
+from sightline.tasks.panel_defects.augment import Normalisation, centred
 from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams
 from sightline.tasks.panel_defects.picture import Picture
 from sightline.tasks.panel_defects.pixels import PixelClassifier
 
-GRAPH = "model.onnx"
-WEIGHTS = "network.safetensors"
-Method = Literal["network", "pixels"]
-FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "pixels": {GRAPH}}
+TREES = "trees.onnx"
+Method = Literal["network", "context", "pixels"]
+FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "context": {GRAPH, WEIGHTS, TREES}, "pixels": {GRAPH}}
 
 _EMBEDDED = 8
 """Side of the grid on which the plain classifier's answer is averaged for its embedding."""
@@ -37,9 +36,10 @@ class Recipe:
     """All that turns a picture into the graph's input; kept in the card's `preprocessing`.
 
     Attributes:
-        method: a network, or the plain classifier of pixels.
-        found: the classes that the graph's answer has, in its order.
+        method: a network, one that sees the plain classifier's answer, or that classifier.
+        found: the classes that the classifier's (else the network's) answer has, in its order.
         sigmas_px: of the plain classifier's surroundings.
+        class_weights: the probabilities are multiplied with them before the greatest is taken.
     """
 
     method: Method
@@ -47,6 +47,7 @@ class Recipe:
     normalisation: Normalisation
     found: tuple[int, ...]
     sigmas_px: tuple[float, ...] = ()
+    class_weights: tuple[float, ...] = ()
 
     def document(self) -> dict[str, Json]:
         """As JSON, for the card."""
@@ -57,6 +58,7 @@ class Recipe:
             "spread": list(self.normalisation.spread),
             "found": list(self.found),
             "sigmas_px": list(self.sigmas_px),
+            "class_weights": list(self.class_weights),
         }
 
     @classmethod
@@ -75,6 +77,7 @@ class Recipe:
             normalisation=Normalisation(mean, spread),
             found=tuple(int(index) for index in document["found"]),
             sigmas_px=tuple(float(sigma) for sigma in document["sigmas_px"]),
+            class_weights=tuple(float(weight) for weight in document["class_weights"]),
         )
 
 
@@ -116,8 +119,12 @@ class SegmentationModel:
         """The session, opened at the first answer: (bands, h, w) -> Segmented."""
         recipe, graph = self.recipe, self.files[GRAPH]
         if recipe.method == "network":
-            return Segmenter(graph, recipe.input.window_px, recipe.input.overlap_px, self.threads)
-        classify = PixelClassifier(graph, recipe.found, len(self.card.classes), recipe.sigmas_px, self.threads)
+            return self._segmenter()
+        trees = self.files[TREES] if recipe.method == "context" else graph
+        classify = PixelClassifier(trees, recipe.found, len(self.card.classes), recipe.sigmas_px, self.threads)
+        if recipe.method == "context":
+            network = self._segmenter()
+            return lambda bands: network(np.concatenate([bands, centred(classify(bands))]))
 
         def segment(bands: NDArray[np.float32]) -> Segmented:
             probabilities = classify(bands)
@@ -125,27 +132,27 @@ class SegmentationModel:
 
         return segment
 
+    def _segmenter(self) -> Segmenter:
+        taken = self.recipe.input
+        return Segmenter(self.files[GRAPH], taken.window_px, taken.overlap_px, self.threads)
+
     def read(self, source: Path | bytes, limits: Limits) -> Picture:
         """Decode a picture. Raises DataMissing or DataRejected."""
         return self.domain.picture(source, limits)
 
     def segment(self, picture: Picture) -> Answer:
         """Mask and certainty of one picture."""
-        recipe = self.recipe
         height, width = picture.pixels.shape[:2]
-        size = (max(round(length * recipe.input.scale), 1) for length in (height, width))
+        return decide(self.look(picture), self.recipe.class_weights, (height, width))
+
+    def look(self, picture: Picture) -> Segmented:
+        """Probabilities of the classes at the network's scale, before they are weighted."""
+        recipe = self.recipe
+        size = (max(round(length * recipe.input.scale), 1) for length in picture.pixels.shape[:2])
         pixels = scaled(picture.pixels, *size)
         unit = np.float32(1 / 255 if pixels.dtype == np.uint8 else 1)
-        bands = np.ascontiguousarray(recipe.normalisation(pixels * unit).transpose(2, 0, 1))
-        found: Segmented = self._segment(bands)
-        mask = np.zeros((height, width), dtype=np.uint8)
-        certainty = np.full((height, width), -1.0, dtype=np.float32)
-        for index, plane in enumerate(found.probabilities):  # one class at a time: all of them may be large
-            whole = scaled(plane, height, width)
-            better = whole > certainty
-            mask[better] = index
-            certainty[better] = whole[better]
-        return Answer(mask, certainty, found.embedding)
+        found: Segmented = self._segment(np.ascontiguousarray(recipe.normalisation(pixels * unit).transpose(2, 0, 1)))
+        return found
 
     def predict(self, batch: Sequence[Picture]) -> list[Prediction]:
         """Answer pictures, each by itself: no answer depends on another."""
@@ -191,6 +198,21 @@ class SegmentationModel:
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
         write_saved(directory, self.card, self.files)
+
+
+def decide(found: Segmented, class_weights: Sequence[float], size: tuple[int, int]) -> Answer:
+    """The class with the greatest weighted probability for each pixel of a picture of this size (h, w)."""
+    weights = np.array(class_weights or [1.0] * len(found.probabilities), dtype=np.float32)[:, None, None]
+    probabilities = found.probabilities * weights
+    probabilities /= probabilities.sum(axis=0)
+    mask = np.zeros(size, dtype=np.uint8)
+    certainty = np.full(size, -1.0, dtype=np.float32)
+    for index, plane in enumerate(probabilities):  # one class at a time: all of them may be large
+        whole = scaled(plane, *size)
+        better = whole > certainty
+        mask[better] = index
+        certainty[better] = whole[better]
+    return Answer(mask, certainty, found.embedding)
 
 
 def _grid_means(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -44,6 +44,7 @@ class NetworkParams(Frozen):
     """
 
     encoder: EncoderName
+    context: bool = Field(default=False, description="whether it sees the plain baseline's answer beside the picture")
     scratch: ScheduleParams = Field(description="where no earlier fit is continued")
     continued: ScheduleParams = Field(description="where one is")
 
@@ -57,6 +58,7 @@ class PixelParams(Frozen):
     pixels_per_leaf: int = Field(default=5, ge=1)
     features_share: float = Field(default=0.2, gt=0, le=1, description="of the features, that a split chooses among")
     balance: float = Field(default=0.65, ge=0, le=1, description="exponent of 1 / frequency, for classes")
+    folds: int = Field(default=4, ge=2, description="fits that answer pictures they have not seen, as context")
     sigmas_px: tuple[Annotated[float, Field(gt=0, le=64)], ...] = Field(
         default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1, description="of the surroundings"
     )
@@ -69,6 +71,9 @@ class TrainParams(Frozen):
     augment: AugmentParams = AugmentParams()
     loss: LossName = "jaccard+entropy"
     balance: float = Field(default=0.5, ge=0, le=1, description="exponent of 1 / frequency, for classes and strata")
+    priors: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
+        default=(0.0,), min_length=1, description="exponents of frequency, tried on validation as weights of the answer"
+    )
     decoder_channels: tuple[int, int, int, int, int] = (256, 128, 64, 32, 16)
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     pixels: PixelParams = PixelParams()
@@ -93,35 +98,29 @@ class GateParams(Frozen):
     )
 
 
-def _require_recipes(candidates: tuple[str, ...], train: TrainParams) -> None:
-    unknown = [name for name in candidates if name != PIXELS and name not in train.networks]
-    if unknown:
-        raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
+class _SegmentationParams(TaskParams):
+    """What both sections have, with the training recipe of the profile in force."""
+
+    gate: GateParams = GateParams()
+    train: TrainParams
+
+    @model_validator(mode="after")
+    def _candidates_have_recipes(self) -> Self:
+        unknown = [name for name in self.candidates if name != PIXELS and name not in self.train.networks]
+        if unknown:
+            raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
+        return self
 
 
-class Params(TaskParams):
-    """The section `panel_defects`, with the training recipe of the profile in force."""
+class Params(_SegmentationParams):
+    """The section `panel_defects`."""
 
     domain: ClassVar[str] = "panel_defects"
     sample: SampleParams = SampleParams()
-    gate: GateParams = GateParams()
-    train: TrainParams
-
-    @model_validator(mode="after")
-    def _candidates_have_recipes(self) -> Params:
-        _require_recipes(self.candidates, self.train)
-        return self
 
 
-class FarmParams(TaskParams):
-    """The section `solar_farms`, with the training recipe of the profile in force."""
+class FarmParams(_SegmentationParams):
+    """The section `solar_farms`."""
 
     domain: ClassVar[str] = "solar_farms"
     sample: FarmSampleParams = FarmSampleParams()
-    gate: GateParams = GateParams()
-    train: TrainParams
-
-    @model_validator(mode="after")
-    def _candidates_have_recipes(self) -> FarmParams:
-        _require_recipes(self.candidates, self.train)
-        return self

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
+from sightline.resampling import Pooled
 from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.panel_defects import metrics
 from sightline.tasks.panel_defects.domain import DOMAINS
@@ -24,7 +25,7 @@ class PanelDefects:
         self.domain = DOMAINS[params.domain]
         self.name = params.domain
         self.candidates: tuple[str, ...] = params.candidates
-        self._pooled: tuple[Rows, metrics.Pool] | None = None
+        self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows], self.domain.classes))
 
     @property
     def upstream(self) -> Upstream | None:
@@ -80,10 +81,7 @@ class PanelDefects:
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
-        if self._pooled is None or self._pooled[0] is not rows:
-            # The bootstrap asks a thousand times about the same rows.
-            self._pooled = (rows, metrics.Pool([row.statistics for row in rows], self.domain.classes))
-        return self._pooled[1].score(weights)
+        return self._pooled(rows).score(weights)
 
     def plots(self, rows: Rows) -> Mapping[str, Json]:
         """The confusion matrix and the classification report."""

@@ -1,29 +1,35 @@
-"""Training: a network, or the plain classifier of pixels.
+"""Training: a network, alone or beside the plain classifier of pixels, or that classifier.
 
 work/examples/                 shared by the candidates: the pictures at the network's scale
-work/<candidate>/              checkpoints of a network
+work/<candidate>/              checkpoints of a network, and its context
 """
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
+from sightline.segmentation.fit import UnetShape, fit_unet, mean_and_spread, validator
+from sightline.segmentation.losses import exclusive_loss
+from sightline.segmentation.session import GRAPH, WEIGHTS
+from sightline.segmentation.training import Fitting
+from sightline.segmentation.unet import load_encoder, load_network
 from sightline.task import Json, Report, TrainingData
-from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
+from sightline.tasks.panel_defects.augment import Examples, Normalisation, Windows, centred, cut_window
+from sightline.tasks.panel_defects.context import Answers, Trees, WithContext, fit_trees, folds_of, normalised
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
-from sightline.tasks.panel_defects.model import GRAPH, WEIGHTS, Recipe, SegmentationModel, make_card
+from sightline.tasks.panel_defects.model import TREES, Recipe, SegmentationModel, decide, make_card
 from sightline.tasks.panel_defects.params import PIXELS, TrainParams
-from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
 
 _VALIDATED = 64
 """Most pictures that are looked at after each stretch of steps."""
@@ -38,6 +44,19 @@ class Fitted:
     normalisation: Normalisation
     params: TrainParams
     seed: int
+
+    def trees(self, chosen: Iterable[int], report: Report) -> Trees:
+        """The plain classifier, fitted on the chosen examples."""
+        pixels, classes = self.params.pixels, len(self.domain.classes)
+        return fit_trees(self.examples, chosen, self.normalisation, classes, pixels, self.seed, report)
+
+
+@dataclass(frozen=True)
+class Sets:
+    """What a network is trained on and looked at with; see `augment.Examples`."""
+
+    train: Examples
+    validation: Examples
 
 
 def train_model(
@@ -60,15 +79,25 @@ def train_model(
     # A network that goes on has learnt to see pictures normalised in its own way.
     normalisation = start.recipe.normalisation if start and candidate != PIXELS else measure_bands(examples)
     fitted = Fitted(domain, examples, normalisation, params, seed)
+    every = tuple(range(len(domain.classes)))
     if candidate == PIXELS:
-        files, found = _fit_pixels(fitted, report)
-        recipe = Recipe("pixels", params.input, normalisation, found, params.pixels.sigmas_px)
+        trees = fitted.trees(range(len(examples)), report)
+        files = {GRAPH: trees.graph}
+        recipe = Recipe("pixels", params.input, normalisation, trees.found, params.pixels.sigmas_px)
     else:
         validation = store_examples(
             domain, data.validation, params.input.scale, work / "examples" / "validation", report
         )
-        files = _fit_network(candidate, fitted, validation, start, work / candidate, report)
-        recipe = Recipe("network", params.input, normalisation, tuple(range(len(domain.classes))))
+        sets = Sets(examples, validation)
+        recipe = Recipe("network", params.input, normalisation, every)
+        files = {}
+        if params.networks[candidate].context:
+            trees, sets = _with_context(fitted, validation, work / candidate, report)
+            files = {TREES: trees.graph}
+            recipe = Recipe("context", params.input, normalisation, trees.found, params.pixels.sigmas_px)
+        files |= _fit_network(candidate, fitted, sets, start, work / candidate, report)
+    weights = choose_weights(SegmentationModel(make_card(candidate, domain, recipe, {}, files), files), data, fitted)
+    recipe = replace(recipe, class_weights=weights)
     provenance: dict[str, Json] = {
         "seed": seed,
         "parameters": params.model_dump(mode="json"),
@@ -89,23 +118,42 @@ def _start(data: TrainingData, domain: Domain) -> SegmentationModel | None:
 
 def measure_bands(examples: StoredExamples) -> Normalisation:
     """Mean and spread of each band over all examples."""
-    count, total, squares = 0, 0.0, 0.0
+    return Normalisation(*mean_and_spread(examples[index][0].transpose(2, 0, 1) for index in range(len(examples))))
+
+
+def choose_weights(model: SegmentationModel, data: TrainingData, fitted: Fitted) -> tuple[float, ...]:
+    """(classes,) weights of the answer, powers of the classes' frequency: those with the best mean IoU on validation.
+
+    A loss that weights rare classes, and rare strata drawn more often, make a network answer rare classes too easily.
+    Without validation, or where several are as good, the exponent nearest to 0 is taken.
+    """
+    domain = fitted.domain
+    share = class_shares(fitted.examples, len(domain.classes))
+    share = np.where(share > 0, share, share.max()) / share.max()
+    tried = [tuple((share**exponent).round(6).tolist()) for exponent in sorted(fitted.params.priors, key=abs)]
+    held = data.validation.where(usable)
+    if not held.samples or len(tried) == 1:
+        return tried[0]
+    counts: list[list[Json]] = [[] for _ in tried]
+    for _, picture, truth in domain.labelled(held):
+        found, size = model.look(picture), (truth.shape[0], truth.shape[1])
+        for weights, made in zip(tried, counts, strict=True):
+            made.append(confusion_of(truth, decide(found, weights, size).mask, len(domain.classes)))
+    scores = [Pool(made, domain.classes).score(np.ones(len(made)))["iou_mean"] for made in counts]
+    return tried[int(np.argmax(scores))]
+
+
+def class_shares(examples: StoredExamples, classes: int) -> NDArray[np.float64]:
+    """(classes,) of the pixels of all examples."""
+    counts = np.zeros(classes)
     for index in range(len(examples)):
-        pixels = examples[index][0].reshape(-1, examples.bands).astype(np.float64)
-        count += len(pixels)
-        total = total + pixels.sum(axis=0)
-        squares = squares + (pixels**2).sum(axis=0)
-    mean = np.asarray(total) / count
-    spread = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-12))
-    return Normalisation(tuple(mean.round(6).tolist()), tuple(np.maximum(spread, 1e-4).round(6).tolist()))
+        counts += np.bincount(examples[index][1].ravel(), minlength=classes)
+    return np.asarray(counts / counts.sum())
 
 
 def class_weights(examples: StoredExamples, classes: int, exponent: float) -> list[float]:
     """(classes,) frequency ** -exponent, with a mean of 1 over the pixels; classes that are absent get 0."""
-    counts = np.zeros(classes)
-    for index in range(len(examples)):
-        counts += np.bincount(examples[index][1].ravel(), minlength=classes)
-    share = counts / counts.sum()
+    share = class_shares(examples, classes)
     weights = np.where(share > 0, np.maximum(share, 1e-12) ** -exponent, 0.0)
     return [float(weight) for weight in weights / (weights @ share)]
 
@@ -120,31 +168,44 @@ def shares_of_strata(strata: tuple[str, ...], exponent: float) -> list[float]:
 # ------------------------------------------------------------------------------------------------------- network
 
 
+def _with_context(fitted: Fitted, validation: StoredExamples, folder: Path, report: Report) -> tuple[Trees, Sets]:
+    """The trees on all examples, and the sets with the answers of trees that have not seen the picture."""
+    examples, classes = fitted.examples, len(fitted.domain.classes)
+    folder.mkdir(parents=True, exist_ok=True)
+    folds = folds_of(examples.groups, fitted.params.pixels.folds, fitted.seed)
+    grown: dict[int, Trees] = {}
+
+    def unseen(index: int) -> NDArray[np.float32]:
+        fold = int(folds[index])
+        if fold not in grown:
+            others = np.flatnonzero(folds != fold)
+            grown[fold] = fitted.trees(others if len(others) else range(len(examples)), report)
+        return grown[fold](normalised(examples[index][0], fitted.normalisation))
+
+    train = Answers(folder / "context-train.bin", examples, classes, unseen, report)
+    trees = fitted.trees(range(len(examples)), report)
+
+    def answered(index: int) -> NDArray[np.float32]:
+        return trees(normalised(validation[index][0], fitted.normalisation))
+
+    held = Answers(folder / "context-validation.bin", validation, classes, answered, report)
+    return trees, Sets(WithContext(examples, train), WithContext(validation, held))
+
+
 def _fit_network(
-    candidate: str,
-    fitted: Fitted,
-    validation: StoredExamples,
-    start: SegmentationModel | None,
-    work: Path,
-    report: Report,
+    candidate: str, fitted: Fitted, sets: Sets, start: SegmentationModel | None, work: Path, report: Report
 ) -> dict[str, bytes]:
-    import torch
-    from safetensors.torch import load, save
-
-    from sightline.segmentation.losses import exclusive_loss
-    from sightline.segmentation.training import Fitting, train_network
-    from sightline.segmentation.unet import build_unet, export_unet, load_encoder
-
-    params, recipe, classes = fitted.params, fitted.params.networks[candidate], len(fitted.domain.classes)
+    params, recipe, domain = fitted.params, fitted.params.networks[candidate], fitted.domain
     schedule = recipe.scratch if start is None else recipe.continued
-    torch.manual_seed(fitted.seed)
-    network = build_unet(recipe.encoder, fitted.domain.bands, classes, params.decoder_channels)
-    if start is not None:
-        network.load_state_dict(load(start.files[WEIGHTS]))
-    else:
-        load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
+
+    def begin(network: Any) -> None:
+        if start is None:
+            load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
+        else:
+            load_network(network, start.files[WEIGHTS])
+
     windows = Windows(
-        fitted.examples,
+        sets.train,
         shares_of_strata(fitted.examples.strata, params.balance),
         fitted.normalisation,
         params.augment,
@@ -152,57 +213,30 @@ def _fit_network(
         schedule.batch,
         fitted.seed,
     )
-    weights = class_weights(fitted.examples, classes, params.balance)
-    fitting = Fitting(windows, exclusive_loss(params.loss, weights), _validator(fitted, validation))
-    work.mkdir(parents=True, exist_ok=True)
-    state = train_network(network, fitting, schedule, work, report)
-    network.cpu().load_state_dict(state)
-    network.eval()
-    graph = export_unet(network, fitted.domain.bands, params.input.window_px, "softmax")
-    shutil.rmtree(work, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
-    return {WEIGHTS: save(state), GRAPH: graph}
+    weights = class_weights(fitted.examples, len(domain.classes), params.balance)
+    fitting = Fitting(windows, exclusive_loss(params.loss, weights), _validator(fitted, sets.validation))
+    bands = domain.bands + (len(domain.classes) if recipe.context else 0)
+    shape = UnetShape(
+        recipe.encoder, bands, len(domain.classes), params.decoder_channels, params.input.window_px, "softmax"
+    )
+    return fit_unet(shape, begin, fitting, schedule, fitted.seed, work, report)
 
 
-def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Any], Mapping[str, float]]:
-    """Mean IoU on windows of the first validation pictures; nothing where there are none."""
+def _validator(fitted: Fitted, validation: Examples) -> Callable[[Any], Mapping[str, float]]:
+    """Mean IoU on windows of the first validation pictures."""
     classes, side = fitted.domain.classes, fitted.params.input.window_px
 
-    def validate(network: Any) -> dict[str, float]:
-        import torch
+    def window(index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+        pixels, mask = cut_window(*validation[index], np.random.default_rng(index), side)
+        bands = len(fitted.normalisation.mean)
+        seen = [fitted.normalisation(pixels[..., :bands]), centred(pixels[..., bands:])]
+        return np.concatenate(seen, axis=2).transpose(2, 0, 1), mask
 
-        counts = []
-        device = next(network.parameters()).device
-        for index in range(min(len(validation), _VALIDATED)):
-            pixels, mask = cut_window(*validation[index], np.random.default_rng(index), side)
-            window = fitted.normalisation(pixels).transpose(2, 0, 1)
-            with torch.inference_mode():
-                logits, _ = network(torch.from_numpy(np.ascontiguousarray(window)[None]).to(device))
-            answer = logits[0].argmax(dim=0).cpu().numpy().astype(np.uint8)
-            counts.append(confusion_of(mask, answer, len(classes)))
-        if not counts:
-            return {}
+    def count(truth: NDArray[np.uint8], logits: NDArray[np.float32]) -> Json:
+        return confusion_of(truth, logits.argmax(axis=0).astype(np.uint8), len(classes))
+
+    def score(counts: list[Json]) -> dict[str, float]:
         figures = Pool(counts, classes).score(np.ones(len(counts)))
-        return {f"validation_{name}": figures[name] for name in ("iou_mean", "iou_mean_foreground")}
+        return {name: figures[name] for name in ("iou_mean", "iou_mean_foreground")}
 
-    return validate
-
-
-# -------------------------------------------------------------------------------------------------------- pixels
-
-
-def _fit_pixels(fitted: Fitted, report: Report) -> tuple[dict[str, bytes], tuple[int, ...]]:
-    """The forest, and the classes it has seen."""
-    params = fitted.params.pixels
-    features, truth = [], []
-    for index in range(len(fitted.examples)):
-        pixels, mask = fitted.examples[index]
-        rng = np.random.default_rng([fitted.seed, index])
-        drawn = rng.choice(mask.size, min(params.pixels_per_image, mask.size), replace=False)
-        bands = np.ascontiguousarray(fitted.normalisation(pixels).transpose(2, 0, 1))
-        features.append(pixel_features(bands, params.sigmas_px)[drawn])
-        truth.append(mask.ravel()[drawn])
-        report.progress(index + 1, len(fitted.examples) + 1, f"picture {index + 1}/{len(fitted.examples)}")
-    labels = np.concatenate(truth)
-    graph = train_pixels(np.concatenate(features), labels, params, fitted.seed)
-    report.progress(1, 1, "forest")
-    return {GRAPH: graph}, tuple(int(index) for index in np.unique(labels))
+    return validator([partial(window, index) for index in range(min(len(validation), _VALIDATED))], count, score)

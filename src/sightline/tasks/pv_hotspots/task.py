@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
+from sightline.resampling import Pooled
 from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
@@ -26,7 +27,7 @@ class PvHotspots:
 
     def __init__(self, params: Params) -> None:
         self.params = params
-        self._pooled: tuple[Rows, metrics.Pool] | None = None
+        self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
     def sample(self, root: Path, report: Report) -> None:
         """Write the synthetic set into `root`."""
@@ -89,10 +90,7 @@ class PvHotspots:
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
-        if self._pooled is None or self._pooled[0] is not rows:
-            # The bootstrap asks a thousand times about the same rows.
-            self._pooled = (rows, metrics.Pool([row.statistics for row in rows]))
-        return self._pooled[1].score(weights)
+        return self._pooled(rows).score(weights)
 
     def plots(self, rows: Rows) -> Mapping[str, Json]:
         """The precision-recall curve and the confusion matrix."""

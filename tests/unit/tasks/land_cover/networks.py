@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.tasks.land_cover.augment import Channels
-from sightline.tasks.land_cover.model import GRAPH, WEIGHTS, LandCoverModel, Recipe, make_card
+from sightline.tasks.land_cover.model import LandCoverModel, Recipe, make_card
 from sightline.tasks.land_cover.params import InputParams
 from sightline.tasks.land_cover.rules import Condition, Rule
 from sightline.tasks.land_cover.shapes import CLASSES

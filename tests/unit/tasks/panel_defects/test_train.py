@@ -10,14 +10,21 @@ import pytest
 
 from sightline.errors import DataRejected, ParamsError
 from sightline.files import sha256_file
+from sightline.segmentation.session import WEIGHTS
 from sightline.task import Limits, TrainingData
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.examples import store_examples
 from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
-from sightline.tasks.panel_defects.model import WEIGHTS
+from sightline.tasks.panel_defects.metrics import Pool, confusion_of
 from sightline.tasks.panel_defects.params import TrainParams
 from sightline.tasks.panel_defects.sample import SampleParams, write_sample
-from sightline.tasks.panel_defects.train import class_weights, measure_bands, shares_of_strata, train_model
+from sightline.tasks.panel_defects.train import (
+    class_shares,
+    class_weights,
+    measure_bands,
+    shares_of_strata,
+    train_model,
+)
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import tiny_model
 
@@ -25,8 +32,11 @@ STEPS = {"steps": 3, "batch": 2, "learning_rate": 0.001, "warmup_steps": 1, "rep
 RECIPE = {
     "input": {"window_px": 32, "overlap_px": 8},
     "decoder_channels": (16, 8, 8, 8, 8),
-    "networks": {"unet": {"encoder": "resnet34", "scratch": STEPS, "continued": STEPS | {"steps": 2}}},
-    "pixels": {"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0]},
+    "networks": {
+        "unet": {"encoder": "resnet34", "scratch": STEPS, "continued": STEPS | {"steps": 2}},
+        "context": {"encoder": "resnet34", "context": True, "scratch": STEPS, "continued": STEPS | {"steps": 2}},
+    },
+    "pixels": {"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0], "folds": 2},
 }
 PARAMS = TrainParams.model_validate(RECIPE)
 
@@ -119,29 +129,50 @@ class Killing(Silent):
             raise Killed
 
 
+def test_the_answer_is_weighted_as_validation_likes_it_best(manifest, domain, tmp_path):
+    params = PARAMS.model_copy(update={"priors": (0.0, 0.9, -0.9)})
+    data = data_of(manifest)
+    model = train_model("pixels", data, domain, params, 1, tmp_path, Silent())
+
+    def score(weights):
+        weighted = replace(model, card=model.card.model_copy(deep=True))
+        weighted.card.preprocessing["class_weights"] = weights
+        counts = [
+            confusion_of(truth, weighted.segment(picture).mask, len(domain.classes))
+            for _, picture, truth in domain.labelled(data.validation)
+        ]
+        return Pool(counts, domain.classes).score(np.ones(len(counts)))["iou_mean"]
+
+    share = class_shares(store_examples(domain, data.train, 1.0, tmp_path / "e", Silent()), len(domain.classes))
+    tried = [[float((one / share.max()) ** e) if one else 1.0 for one in share] for e in (0.0, 0.9, -0.9)]
+    assert score(model.recipe.class_weights) == pytest.approx(max(score(weights) for weights in tried))
+
+
 @pytest.mark.slow
-def test_a_network_is_fitted_resumed_and_continued(manifest, domain, tmp_path):
+@pytest.mark.parametrize("name", ["unet", "context"])
+def test_a_network_is_fitted_resumed_and_continued(name, manifest, domain, tmp_path):
     report = Silent()
-    first = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", report)
+    first = train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", report)
     assert "validation_iou_mean" in report.seen[-1][1]
-    assert not (tmp_path / "whole" / "unet").exists()  # the checkpoints are gone
+    assert not (tmp_path / "whole" / name).exists()  # the checkpoints are gone
     with pytest.raises(Killed):
-        train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", Killing())
+        train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", Killing())
     resumed = Silent()
-    again = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", resumed)
+    again = train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", resumed)
     assert next(step for step, _ in resumed.seen) > 1
     assert again.files[WEIGHTS] == first.files[WEIGHTS]
-    later = train_model("unet", data_of(manifest, first), domain, PARAMS, 1, tmp_path / "later", Silent())
+    later = train_model(name, data_of(manifest, first), domain, PARAMS, 1, tmp_path / "later", Silent())
     assert later.recipe.normalisation == first.recipe.normalisation
     assert later.card.provenance["start"]["files"] == first.card.files
     assert later.files[WEIGHTS] != first.files[WEIGHTS]
 
 
 @pytest.mark.slow
-def test_validation_may_be_empty(manifest, domain, tmp_path):
+@pytest.mark.parametrize("name", ["unet", "context"])
+def test_validation_may_be_empty(name, manifest, domain, tmp_path):
     report = Silent()
     data = TrainingData(manifest, manifest.where(lambda s: False))
-    train_model("unet", data, domain, PARAMS, 1, tmp_path, report)
+    train_model(name, data, domain, PARAMS, 1, tmp_path, report)
     assert [set(figures) for _, figures in report.seen] == [{"loss"}] * 3
 
 
