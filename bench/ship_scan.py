@@ -74,7 +74,7 @@ def window_graph(size: NetworkName) -> bytes:
         torch.onnx.export(
             network,
             (torch.zeros(2, 3, WINDOW_PX, WINDOW_PX),),
-            content,
+            content,  # type: ignore[arg-type]  # a file is taken as well as a path
             input_names=["image"],
             dynamic_axes={"image": {0: "n"}},
             opset_version=17,
@@ -187,7 +187,8 @@ def main() -> None:
     parser.add_argument("--measure", type=Path, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
-        measure(*given.measure, given.threads)
+        graph, raster = given.measure
+        measure(graph, raster, given.threads)
         return
     report: dict[str, Any] = {"size": given.size, "threads": given.threads, "scenes": {}, "memory_mb": {}}
     ways = contenders(given.size, given.threads, given.windows)

@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save as save_safe
 
 from sightline.errors import ModelMissing, ModelRejected
-from sightline.tasks.ships import rrdb
+from sightline.upscaling import rrdb
 from sightline.upscaling.rrdb import build_rrdb, load_strictly, open_rrdb, read_weights
 
 
