@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -199,10 +200,12 @@ def _compare(pictures: list[Path], target: Path) -> None:
     """Pictures beside each other at one height."""
     from PIL import Image
 
-    opened = [Image.open(path).convert("RGB") for path in pictures]
-    height = min(max(one.height for one in opened), _OVERLAY_PX)
-    scaled = [one.resize((max(round(one.width * height / one.height), 1), height)) for one in opened]
-    _save(np.concatenate([np.asarray(one) for one in scaled], axis=1), target)
+    with ExitStack() as stack:
+        opened = [stack.enter_context(Image.open(path)) for path in pictures]
+        height = min(max(one.height for one in opened), _OVERLAY_PX)
+        sizes = [(max(round(one.width * height / one.height), 1), height) for one in opened]
+        scaled = [np.asarray(one.convert("RGB").resize(size)) for one, size in zip(opened, sizes, strict=True)]
+    _save(np.concatenate(scaled, axis=1), target)
 
 
 def _save(pixels: Any, path: Path) -> None:

@@ -1,0 +1,165 @@
+"""From an area to ships with coordinates: tiles of a made-up map, and a model that takes bright patches for ships."""
+
+from __future__ import annotations
+
+import json
+
+import mercantile
+import numpy as np
+import pytest
+from PIL import Image
+
+from sightline.errors import DataRejected, ParamsError, RequestError
+from sightline.geo.area import read_area
+from sightline.geo.providers import OSM, open_folder
+from sightline.pipeline.survey import Order, Place, plan_survey, survey, surveying
+from sightline.task import Limits
+from sightline.upscaling.upscale import open_upscaler
+from tests.toy import Silent
+from tests.unit.tasks.panel_defects.networks import tiny_model
+from tests.unit.tasks.ships.networks import network_model, put_ship, sea
+
+ZOOM = 15
+WEST, NORTH = mercantile.bounds(16000, 12000, ZOOM).west, mercantile.bounds(16000, 12000, ZOOM).north
+EAST, SOUTH = mercantile.bounds(16001, 12001, ZOOM).east, mercantile.bounds(16001, 12001, ZOOM).south
+SHIPS = ((119.5, 139.5, 0.0), (299.5, 255.5, 50.0), (419.5, 399.5, 90.0))
+
+
+@pytest.fixture(scope="module")
+def tiles(tmp_path_factory):
+    """Two by two tiles with three ships on dark water; the middle one lies across all four."""
+    root = tmp_path_factory.mktemp("tiles")
+    pixels = sea(512, 512)
+    for x, y, angle in SHIPS:
+        put_ship(pixels, x, y, length=34, beam=10, angle_deg=angle)
+    for row in range(2):
+        for column in range(2):
+            path = root / str(ZOOM) / str(16000 + column) / f"{12000 + row}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels[256 * row : 256 * (row + 1), 256 * column : 256 * (column + 1)]).save(path)
+    return root
+
+
+@pytest.fixture
+def place(tmp_path):
+    return Place(tmp_path / "out", tmp_path / "cache", Limits())
+
+
+def area(west=WEST, south=SOUTH, east=EAST, north=NORTH):
+    return read_area(bbox=f"{west!r},{south!r},{east!r},{north!r}")
+
+
+def planned(tiles, where=None, factor=1, model=None):
+    order = Order(where or area(), open_folder(tiles))
+    return plan_survey(order, (model or network_model()).wanted_gsd_m, factor)
+
+
+def test_ships_have_the_coordinates_they_were_drawn_at(tiles, place):
+    model = network_model()
+    summary = survey(planned(tiles), None, model, place, Silent())
+    assert summary["found"]["raw"]["count"] == 3
+    assert summary["tiles_missing"] == []
+    found = json.loads((place.out / "raw.geojson").read_text())
+    assert found["type"] == "FeatureCollection"
+    places = [(one["properties"]["lon"], one["properties"]["lat"]) for one in found["features"]]
+    pixel_deg = (EAST - WEST) / 512
+    for x, y, _ in SHIPS:
+        lon = WEST + x * pixel_deg
+        lat = mercantile.lnglat(*_metres(x, y)).lat
+        nearest = min(np.hypot((lon - a) / pixel_deg, (lat - b) / pixel_deg) for a, b in places)
+        assert nearest < 1  # pixel
+    for name in ("raw.tif", "raw.png", "raw.json", "summary.json", "plan.json"):
+        assert (place.out / name).is_file()
+
+
+def size_of(path):
+    with Image.open(path) as picture:
+        return picture.size
+
+
+def _metres(x, y):
+    left, top = mercantile.xy_bounds(16000, 12000, ZOOM).left, mercantile.xy_bounds(16000, 12000, ZOOM).top
+    side = (mercantile.xy_bounds(16000, 12000, ZOOM).right - left) / 256
+    return left + x * side, top - y * side
+
+
+def test_only_what_lies_in_the_area_is_told(tiles, place):
+    middle_lon, middle_lat = mercantile.lnglat(*_metres(256, 200))[:2]
+    where = area(west=WEST, north=NORTH, east=middle_lon, south=middle_lat)
+    summary = survey(planned(tiles, where), None, network_model(), place, Silent())
+    assert summary["found"]["raw"]["count"] == 1
+    assert size_of(place.out / "raw.png") == (256, 200)
+
+
+def test_raw_and_enlarged_stand_beside_each_other(tiles, place):
+    upscaler = open_upscaler("bicubic")
+    summary = survey(planned(tiles, factor=4), upscaler, network_model(), place, Silent())
+    assert summary["found"]["raw"]["count"] == summary["found"]["enlarged"]["count"] == 3
+    assert (place.out / "enlarged.tif").is_file()
+    assert (place.out / "comparison.png").is_file()
+    assert size_of(place.out / "comparison.png")[1] <= 2048
+
+
+def test_a_second_run_goes_on_with_what_is_there(tiles, place):
+    model, upscaler, plan = network_model(), open_upscaler("bicubic"), planned(tiles, factor=4)
+    survey(plan, upscaler, model, place, Silent())
+    made = {name: (place.out / name).stat().st_mtime_ns for name in ("raw.tif", "enlarged.tif")}
+    survey(plan, upscaler, model, place, Silent())
+    assert {name: (place.out / name).stat().st_mtime_ns for name in made} == made
+
+
+def test_a_tile_that_lacks_is_told_and_asked_for_again(tiles, place, tmp_path):
+    import shutil
+
+    holed = tmp_path / "holed"
+    shutil.copytree(tiles, holed)
+    lacking = holed / str(ZOOM) / "16001" / "12001.png"
+    kept = lacking.read_bytes()
+    lacking.unlink()
+    summary = survey(planned(holed), None, network_model(), place, Silent())
+    assert len(summary["tiles_missing"]) == 1
+    assert f"{ZOOM}/16001/12001" in summary["tiles_missing"][0]
+    lacking.write_bytes(kept)
+    again = survey(planned(holed), None, network_model(), place, Silent())
+    assert again["tiles_missing"] == []
+    assert again["found"]["raw"]["count"] == 3
+
+
+def test_a_folder_of_another_survey_or_of_something_else_is_left_alone(tiles, place):
+    survey(planned(tiles), None, network_model(), place, Silent())
+    other = area(east=(WEST + EAST) / 2)
+    with pytest.raises(DataRejected, match="another area"):
+        survey(planned(tiles, other), None, network_model(), place, Silent())
+    (place.out / "plan.json").unlink()
+    with pytest.raises(DataRejected, match="not empty"):
+        survey(planned(tiles), None, network_model(), place, Silent())
+
+
+def test_the_zoom_fits_the_model(tiles):
+    assert planned(tiles).zoom == ZOOM
+    far = plan_survey(Order(area(), open_folder(tiles), zoom=None), 3.0, factor=4)
+    assert far.wanted_gsd_m == 12.0
+
+
+def test_what_is_forbidden_is_refused_before_anything_is_fetched(tiles):
+    with pytest.raises(RequestError, match="drawn map"):
+        plan_survey(Order(area(), OSM), 3.0)
+    with pytest.raises(RequestError, match="zoom"):
+        plan_survey(Order(area(), open_folder(tiles), zoom=18), 3.0)
+
+
+def test_other_tasks_look_at_no_areas():
+    assert surveying(network_model()).wanted_gsd_m == 3.0
+    with pytest.raises(ParamsError, match="Choose ships"):
+        surveying(tiny_model())
+
+
+@pytest.mark.parametrize(("threshold", "stride"), [(1.5, None), (-0.1, None), (None, 12), (None, 64)])
+def test_a_threshold_or_step_that_cannot_be_is_refused(threshold, stride):
+    with pytest.raises(ParamsError):
+        network_model().tuned(threshold, stride)
+
+
+def test_a_threshold_is_taken(tiles, place):
+    summary = survey(planned(tiles), None, network_model().tuned(1.0, None), place, Silent())
+    assert summary["found"]["raw"]["count"] == 0
