@@ -64,7 +64,7 @@ def test_a_written_command_exists(where: str, words: list[str]) -> None:
         targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
         assert [word for word in words[1:] if "=" not in word and word not in targets] == []
     if program == "sightline" and words[1:] not in ([], ["--help"]):
-        size = 2 if words[1] == "data" else 1
+        size = 2 if words[1] in ("data", "aoi") else 1
         command = COMMANDS[" ".join(words[1 : 1 + size])]
         known = set().union({"--help"}, *options(command))
         given = {word.partition("=")[0] for word in words[1 + size :] if word.startswith("-")}

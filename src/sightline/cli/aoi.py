@@ -59,7 +59,7 @@ def providers(as_json: AsJson = False) -> None:
         table("providers", rows)
 
 
-@aoi.command(epilog="Example: `sightline aoi plan --bbox -5.46,36.11,-5.40,36.15 --provider esri`")
+@aoi.command(epilog="Example: `sightline aoi plan --bbox=-5.46,36.11,-5.40,36.15 --provider esri`")
 def plan(
     bbox: Bbox = "",
     geojson: GeoJson = None,
@@ -85,7 +85,7 @@ def plan(
 
 
 @aoi.command(
-    epilog="Examples: `sightline aoi detect --bbox -5.46,36.11,-5.40,36.15 --provider esri --out port`, "
+    epilog="Examples: `sightline aoi detect --bbox=-5.46,36.11,-5.40,36.15 --provider esri --out port`, "
     "`sightline aoi detect --geojson bay.geojson --upscale fast --upscale-model upscaler --out bay`"
 )
 def detect(
