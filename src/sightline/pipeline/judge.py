@@ -129,14 +129,16 @@ def _draw_plot(name: str, plot: Mapping[str, Json], path: Path) -> None:
 
 
 def _draw(project: Project, models: Path, test: Mapping[str, Manifest], folder: Path) -> None:
-    """Pictures of the first samples of each part, drawn by the model that judged them."""
+    """Pictures of samples from all over each part, drawn by the model that judged them."""
     from PIL import Image
 
     folder.mkdir(parents=True)
     share = -(-project.params.evaluate.pictures // max(len(test), 1))
     for name, data in test.items():
         model = project.task.restore(models / name)
-        for sample in data.samples[:share]:
+        step = max(len(data) / share, 1)  # names begin with the class as a rule: the first ones show one class
+        for number in range(min(share, len(data))):
+            sample = data.samples[int(number * step)]
             drawn = project.task.picture(model, data, sample)
             Image.fromarray(drawn).save(folder / f"{sample.set}-{sample.id}.jpg", quality=90)
 
