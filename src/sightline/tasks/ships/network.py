@@ -33,6 +33,11 @@ SPREAD = (0.229, 0.224, 0.225)
 """Of the colours in 0 .. 1: those of ImageNet, which published weights expect."""
 
 
+LAYER_SCALE = 1.0
+"""What each block counts for at first. With timm's 1e-6, which suits long trainings, a short one from nothing ends
+before the blocks see anything around them; published weights bring their own."""
+
+
 def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
     """A classifier of all windows of a picture; weights are drawn at random.
 
@@ -53,7 +58,7 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.body: Any = timm.create_model(size, pretrained=False, num_classes=2)
+            self.body: Any = timm.create_model(size, pretrained=False, num_classes=2, ls_init_value=LAYER_SCALE)
             _dilate(self.body, stride_px)
             self.beyond = STRIDE // stride_px - 1  # features at the end that look over the picture's edge
             self.cells = pooled_px // STRIDE
@@ -98,6 +103,7 @@ def _dilate(body: Any, stride_px: int) -> None:
         old = stage.downsample[1]
         before = max(nominal // 2 // stride_px, 1)
         stage.downsample[1] = EndPadded(old.in_channels, old.out_channels, 2, dilation=before)
+        stage.downsample[1].load_state_dict(old.state_dict())
         for block in stage.blocks:
             block.conv_dw.dilation = (dilation, dilation)
             block.conv_dw.padding = (3 * dilation, 3 * dilation)

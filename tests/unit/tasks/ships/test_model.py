@@ -92,7 +92,7 @@ def test_without_a_georeference_the_user_tells_the_pixel():
 def test_a_georeference_is_not_overruled(tmp_path):
     model = network_model()
     source = model.read(placed(tmp_path / "scene.tif", sea(64, 64)), Limits())
-    with pytest.raises(RequestError, match=r"says itself.*3"):
+    with pytest.raises(RequestError, match="says itself"):
         model.under(source, {"gsd_m": 1.0})
 
 

@@ -162,12 +162,13 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from sightline.task import Limits
+from sightline.tasks.ships.params import ScanParams
 from tests.unit.tasks.ships.networks import network_model
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-model = network_model()
+model = network_model(scan=ScanParams(tile_px=704, context_px=32))
 model.predict([model.read(Path(sys.argv[1]), Limits(pixels=100))])  # libraries and the session
 before = peak_mb()
 answer = model.predict([model.read(Path(sys.argv[2]), Limits())])[0]
@@ -177,6 +178,7 @@ print(round(peak_mb() - before))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_large_scene_is_scanned_at_bounded_memory(tmp_path):
     small = geotiff(tmp_path / "small.tif", scene()[0])
     large = np.tile(scene()[0], (20, 15, 1))
