@@ -64,6 +64,18 @@ TINY: dict[str, dict[str, Any]] = {
         },
         "evaluate": {"resamples": 100, "pictures": 2},
     },
+    "ships": {
+        "sample": {"scenes": 6, "chips": 24, "tiles": False, "scene": {"width_px": 320, "height_px": 256}},
+        "train": {
+            "cpu": {
+                "scan": {"tile_px": 320, "stride_px": 16},
+                "windows": {"side_px": 128},
+                "networks": {"atto": {"head": _STEPS, "scratch": _STEPS, "continued": _STEPS}},
+                "blobs": {"deviations": [6.0]},
+            }
+        },
+        "evaluate": {"resamples": 100, "pictures": 2},
+    },
 }
 """Task -> what differs from its CPU-sized recipe in params.yaml, so that a fit takes seconds. Every task is here."""
 

@@ -10,13 +10,14 @@ from sightline.errors import ParamsError
 from sightline.params import TaskParams
 from sightline.task import Model, Task
 
-TASKS = ("pv_hotspots", "panel_defects", "solar_farms", "land_cover")
+TASKS = ("pv_hotspots", "panel_defects", "solar_farms", "land_cover", "ships")
 
 SOURCES = {
     "pv_hotspots": ("tasks/pv_hotspots",),
     "panel_defects": ("tasks/panel_defects", "segmentation"),
     "solar_farms": ("tasks/panel_defects", "segmentation"),
     "land_cover": ("tasks/land_cover", "segmentation"),
+    "ships": ("tasks/ships", "segmentation"),
 }
 """The folders of this package that a task's models are made by: a change there trains them anew."""
 
@@ -44,6 +45,11 @@ def _classes(name: str) -> tuple[type[TaskParams], type[Task]]:
             from sightline.tasks.land_cover.task import LandCover
 
             return LandParams, LandCover
+        case "ships":
+            from sightline.tasks.ships.params import Params as ShipParams
+            from sightline.tasks.ships.task import Ships
+
+            return ShipParams, Ships
         case _:
             near = difflib.get_close_matches(name, TASKS, n=1)
             hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
