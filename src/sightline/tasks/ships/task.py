@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
+from sightline.resampling import Pooled
 from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.ships import metrics
 from sightline.tasks.ships.data import UPSTREAM, load_manifest, read_boxes, source_of
@@ -29,7 +30,7 @@ class Ships:
     def __init__(self, params: Params) -> None:
         self.params = params
         self.candidates: tuple[str, ...] = params.candidates
-        self._pooled: tuple[Rows, metrics.Pool] | None = None
+        self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
     def sample(self, root: Path, report: Report) -> None:
         """Write the synthetic set."""
@@ -79,10 +80,7 @@ class Ships:
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
-        if self._pooled is None or self._pooled[0] is not rows:
-            # The bootstrap asks a thousand times about the same rows.
-            self._pooled = (rows, metrics.Pool([row.statistics for row in rows]))
-        return self._pooled[1].score(weights)
+        return self._pooled(rows).score(weights)
 
     def plots(self, rows: Rows) -> Mapping[str, Json]:
         """The chips' confusion matrix, the detections' precision over recall, and the table of scenes."""
