@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.task import Json, Report
-from sightline.tasks.ships.calibration import Calibration, best_threshold, fit_calibration
+from sightline.tasks.ships.calibration import UNKNOWN, Calibration, best_threshold, fit_calibration
 from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.examples import StoredExamples
 from sightline.tasks.ships.finder import Found
@@ -87,7 +87,11 @@ def calibrated(model: ShipModel, judged: Judged) -> ShipModel:
     floor = float(calibration(np.log(recipe.scan.floor / (1 - recipe.scan.floor))))
     scores = [float(value) for value in calibration(peaks[:, 0])]
     threshold = best_threshold(scores, [int(value) for value in peaks[:, 1]], judged.ships, floor)
-    card = make_card(model.card.candidate, replace(recipe, calibration=calibration), threshold, {}, model.files)
+    middles = [float(value) for value in calibration(judged.chips[:, 0])]
+    of_chips = [int(value) for value in judged.chips[:, 1]]
+    # Around a chip there is nothing to see: the same ship has another logit there.
+    thresholds = threshold, best_threshold(middles, of_chips, sum(of_chips), floor)
+    card = make_card(model.card.candidate, replace(recipe, calibration=calibration), thresholds, {}, model.files)
     return ShipModel(card, model.files, model.threads)
 
 
@@ -96,7 +100,7 @@ def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, rep
     best, chosen = -1.0, None
     for deviations in params.blobs.deviations:
         recipe = Recipe("blobs", params.input, params.scan, params.blobs, deviations)
-        model = ShipModel(make_card(candidate, recipe, 0.5, {}, {}), {})
+        model = ShipModel(make_card(candidate, recipe, (UNKNOWN, UNKNOWN), {}, {}), {})
         judged = look_at(model, examples, report)
         model = calibrated(model, judged)
         f1 = judged.f1(model.recipe.calibration, model.threshold)

@@ -8,6 +8,8 @@ is near the ship's middle: neither half is taken for longer than the other by mo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,32 +34,49 @@ def reach_px(gsd_m: float) -> int:
     return round(0.75 * LONGEST_M / gsd_m)
 
 
-def extent_of(pixels: Pixels, gsd_m: float) -> Corners:
-    """The rectangle of the ship in the middle of a square (2 r, 2 r, 3), r of `reach_px`; in its pixels.
+@dataclass(frozen=True)
+class Extent:
+    """What stands out around a place.
 
-    Where nothing stands out, a rectangle of a usual ship, along x.
+    Attributes:
+        corners: of its rectangle; of a usual ship along x where nothing does.
+        area_m2: of all that is connected, land too; 0 where nothing is.
+        spread: of the surroundings, in grey levels: 1 to 9 on water, mostly more than 20 on land.
     """
+
+    corners: Corners
+    area_m2: float
+    spread: float
+
+
+def extent_of(pixels: Pixels, gsd_m: float) -> Extent:
+    """The extent of the ship in the middle of a square (2 r, 2 r, 3), r of `reach_px`; in its pixels."""
     middle = pixels.shape[0] / 2
-    contrast = contrast_of(pixels)
+    contrast, spread = contrast_of(pixels)
     inside = _connected(contrast, gsd_m)
     if inside is None:
         length, beam = (side / gsd_m for side in _TYPICAL_M)
-        return rectangle(middle, middle, length, beam, 0.0)
+        return Extent(rectangle(middle, middle, length, beam, 0.0), 0.0, spread)
     rows, columns = np.nonzero(inside)
-    points = np.stack([columns + 0.5, rows + 0.5], axis=1)
-    angle = _axis_of(points)
-    turned = (points - middle) @ np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    offsets = np.stack([columns + 0.5, rows + 0.5], axis=1) - middle
+    return Extent(_rectangle_of(offsets, gsd_m) + middle, float(inside.sum() * gsd_m**2), spread)
+
+
+def _rectangle_of(offsets: NDArray[np.float64], gsd_m: float) -> Corners:
+    """The rectangle of pixels (n, 2), the place where the ship was found being (0, 0)."""
+    angle = _axis_of(offsets)
+    cos, sin = np.cos(angle), np.sin(angle)
+    turned = offsets @ np.array([[cos, -sin], [sin, cos]])
     low, high = _halves(turned[:, 0], gsd_m)
     kept = turned[(turned[:, 0] >= low - 0.5) & (turned[:, 0] <= high + 0.5), 1]
     left, right = np.quantile(kept, [0.02, 0.98])
     along, aside = (low + high) / 2, (left + right) / 2
-    x = middle + along * np.cos(angle) - aside * np.sin(angle)
-    y = middle + along * np.sin(angle) + aside * np.cos(angle)
+    x, y = along * cos - aside * sin, along * sin + aside * cos
     return rectangle(x, y, high - low + 1, right - left + 1, angle)
 
 
-def contrast_of(pixels: Pixels) -> NDArray[np.float32]:
-    """(h, w) how many spreads a pixel is off the water's level, the largest over the colours."""
+def contrast_of(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
+    """(h, w) how many spreads a pixel is off the water's level, the largest over the colours; and that spread."""
     values = pixels.astype(np.float32)
     ring = np.ones(values.shape[:2], dtype=bool)
     quarter = values.shape[0] // 4
@@ -65,7 +84,8 @@ def contrast_of(pixels: Pixels) -> NDArray[np.float32]:
     water = values[ring]
     level = np.median(water, axis=0)
     spread = np.maximum(1.4826 * np.median(np.abs(water - level), axis=0), 1.0)
-    return np.asarray((np.abs(values - level) / spread).max(axis=2), dtype=np.float32)
+    contrast = (np.abs(values - level) / spread).max(axis=2)
+    return np.asarray(contrast, dtype=np.float32), float(spread.max())
 
 
 def _connected(contrast: NDArray[np.float32], gsd_m: float) -> NDArray[np.bool_] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.tasks.ships.blobs import NOTHING, Rule
-from sightline.tasks.ships.detections import Detection, suppress
-from sightline.tasks.ships.extent import extent_of, reach_px
+from sightline.tasks.ships.detections import Corners, Detection, suppress
+from sightline.tasks.ships.extent import Extent, extent_of, reach_px
 from sightline.tasks.ships.params import InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster, Read
 from sightline.tasks.ships.scaled import Scaled
@@ -86,14 +86,23 @@ class NetworkFinder:
         """The peaks with their extents, one a ship, in the raster's own pixels."""
         separation_px = self.params.separation_m / self.input.gsd_m
         alone = suppress_peaks(peaks, separation_px)
-        found = [self._with_extent(scaled, peak) for peak in alone]
+        extents = ((peak, self._extent(scaled, peak)) for peak in alone)
+        found = [self._detection(peak, extent.corners) for peak, extent in extents if self._is_afloat(extent)]
         down, across = scaled.factors
         return [one.scaled(1 / down, 1 / across) for one in suppress(found, separation_px, self.params.overlap)]
 
-    def _with_extent(self, scaled: Scaled, peak: Peak) -> Detection:
-        reach, gsd_m = reach_px(self.input.gsd_m), self.input.gsd_m
+    def _extent(self, scaled: Scaled, peak: Peak) -> Extent:
+        reach = reach_px(self.input.gsd_m)
         top, left = round(peak.y) - reach, round(peak.x) - reach
-        corners = extent_of(scaled.part(top, left, 2 * reach, 2 * reach), gsd_m) + np.array([left, top])
+        extent = extent_of(scaled.part(top, left, 2 * reach, 2 * reach), self.input.gsd_m)
+        return replace(extent, corners=extent.corners + np.array([left, top]))
+
+    def _is_afloat(self, extent: Extent) -> bool:
+        """Whether there is water around it; what hangs together with a pier or the land is not asked for."""
+        return extent.spread <= self.params.land_spread and extent.area_m2 <= self.params.largest_m2
+
+    def _detection(self, peak: Peak, corners: Corners) -> Detection:
+        gsd_m = self.input.gsd_m
         x, y = corners.mean(axis=0)
         if np.hypot(x - peak.x, y - peak.y) > TRUSTED_M / gsd_m:
             x, y = peak.x, peak.y

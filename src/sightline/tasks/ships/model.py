@@ -122,6 +122,11 @@ class ShipModel:
         """Probability from which on a detection is a ship."""
         return self.card.thresholds["ship"]
 
+    @property
+    def chip_threshold(self) -> float:
+        """Probability from which on the middle of a chip shows a ship."""
+        return self.card.thresholds["chip"]
+
     @cached_property
     def finder(self) -> Finder:
         """What finds ships, with raw logits; the session is opened at the first answer."""
@@ -185,7 +190,7 @@ class ShipModel:
                 ScanParams.model_validate(scan)
             except ValueError as error:
                 raise ParamsError(
-                    f"the scan cannot go by {stride_px} px", where="stride", way_out="8, 16 and 32 are possible."
+                    f"the scan cannot go by {stride_px} px", where="stride", way_out="Give a multiple of 32."
                 ) from error
             card = card.model_copy(update={"preprocessing": {**card.preprocessing, "scan": scan}})
         return replace(self, card=card)
@@ -308,16 +313,20 @@ def _ring(one: Detection, place: Any) -> list[tuple[float, float]]:
 
 
 def make_card(
-    candidate: str, recipe: Recipe, threshold: float, provenance: Mapping[str, Json], files: Mapping[str, bytes]
+    candidate: str,
+    recipe: Recipe,
+    thresholds: tuple[float, float],
+    provenance: Mapping[str, Json],
+    files: Mapping[str, bytes],
 ) -> Card:
-    """The card of a newly trained model."""
+    """The card of a newly trained model, with the thresholds of detections and of chips."""
     return Card(
         task=NAME,
         candidate=candidate,
         classes=CLASSES,
         formats=FORMATS,
         preprocessing=recipe.document(),
-        thresholds={"ship": threshold},
+        thresholds=dict(zip(("ship", "chip"), thresholds, strict=True)),
         provenance=dict(provenance),
         files=digests(files),
         conditions=CONDITIONS,
@@ -337,7 +346,7 @@ def restore_model(directory: Path) -> ShipModel:
         raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
     try:
         recipe = Recipe.from_document(card.preprocessing)
-        float(card.thresholds["ship"])
+        _ = card.thresholds["ship"], card.thresholds["chip"]
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
     if FILES[recipe.method] != set(files):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -28,15 +28,24 @@ class ScanParams(Frozen):
 
     tile_px: int = Field(default=704, ge=2 * STRIDE, multiple_of=STRIDE, description="side of what is computed at once")
     context_px: int = Field(default=48, ge=0, multiple_of=16, description="of a tile on each side that is not kept")
-    stride_px: int = Field(default=8, description="from one window to the next: 8, 16 or 32")
+    stride_px: int = Field(default=8, ge=8, le=256, multiple_of=8, description="from one window to the next")
     floor: float = Field(default=0.05, gt=0, lt=1, description="peaks below this probability are not looked at")
     separation_m: float = Field(default=75.0, gt=0, description="the lower of two peaks that are nearer is dropped")
     overlap: float = Field(default=0.3, gt=0, lt=1, description="the same for the intersection over union of boxes")
+    land_spread: float = Field(
+        default=10.0, gt=0, description="grey levels by which water around a ship varies at most"
+    )
+    largest_m2: float = Field(default=32_000.0, gt=0, description="what is larger is no ship, but has one at its berth")
+
+    @property
+    def graph_stride_px(self) -> int:
+        """Of the network that answers: the coarsest of those it can have."""
+        return next(step for step in (STRIDE, STRIDE // 2, STRIDE // 4) if self.stride_px % step == 0)
 
     @model_validator(mode="after")
-    def _steps_fit(self) -> ScanParams:
-        if self.stride_px not in (8, 16, STRIDE):
-            raise ValueError("stride_px is 8, 16 or 32")
+    def _context_fits(self) -> ScanParams:
+        if self.context_px % self.graph_stride_px:
+            raise ValueError(f"context_px is a multiple of {self.graph_stride_px}, as stride_px is")
         return self
 
 
@@ -44,7 +53,7 @@ class WindowParams(Frozen):
     """What a network is trained on: crops of scenes and chips, each with the windows that fit in it."""
 
     side_px: int = Field(default=224, ge=STRIDE, multiple_of=STRIDE, description="of a crop, at the network's scale")
-    stride_px: int = Field(default=16, description="from one window of a crop to the next: 8, 16 or 32")
+    stride_px: Literal[8, 16, 32] = Field(default=16, description="from one window of a crop to the next")
     chips: float = Field(default=0.25, ge=0, le=1, description="share of the crops that are chips, where there are any")
     focus: float = Field(default=0.6, ge=0, le=1, description="share of the scenes' crops that show a ship")
     ship_m: float = Field(default=15.0, gt=0, description="a window is one of a ship whose centre is within this")

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.errors import ParamsError
 from sightline.graphs import open_session
 from sightline.tasks.ships.network import MEAN, SPREAD, STRIDE
 from sightline.tasks.ships.scaled import Scaled
@@ -103,12 +104,12 @@ class Scanner:
         """
         rows, columns = self.tiles.grid(raster.size)
         logits = np.empty((rows, columns), dtype=np.float32)
-        first, weight = self.tiles.context_px // self.tiles.stride_px, 0
+        weight = 0
         total: NDArray[np.float64] | None = None
         tiles = list(self._tiles(rows, columns))
         for number, (top, left, height, width) in enumerate(tiles, start=1):
             answer, embedding = self._run(raster, top, left)
-            logits[top : top + height, left : left + width] = answer[first:, first:][:height, :width]
+            logits[top : top + height, left : left + width] = answer[:height, :width]
             share = embedding.astype(np.float64) * height * width
             total, weight = share if total is None else total + share, weight + height * width
             if told is not None:
@@ -124,13 +125,30 @@ class Scanner:
                 yield top, left, min(step, rows - top), min(step, columns - left)
 
     def _run(self, raster: Scaled, top: int, left: int) -> tuple[Floats, Floats]:
-        """Logits (rows, columns) of all windows of one tile, and its embedding."""
+        """Logits (rows, columns) of the windows of one tile from its first cell on, and its embedding."""
         rows, columns = self.tiles.grid(raster.size)
         height, width = self.tiles.side_for(rows), self.tiles.side_for(columns)
         pixels = raster.part(self.tiles.start_px(top), self.tiles.start_px(left), height, width)
         # One tile a call: an answer must not depend on what it shares a batch with, to the last bit.
         logits, embedding = self._session.run(None, {"image": normalised(pixels)[None]})
-        return logits[0], embedding[0]
+        step_px = self._step_px(height, logits.shape[1])
+        first, step = self.tiles.context_px // step_px, self.tiles.stride_px // step_px
+        return logits[0, first::step, first::step], embedding[0]
+
+    def _step_px(self, side_px: int, windows: int) -> int:
+        """From one window of the graph to the next: it may answer more of them than the scan asks for.
+
+        Raises:
+            ParamsError: it answers others.
+        """
+        step_px = (side_px - self.tiles.pooled_px) // (windows - 1) if windows > 1 else self.tiles.stride_px
+        if self.tiles.stride_px % step_px or self.tiles.context_px % step_px:
+            raise ParamsError(
+                f"the network answers a window every {step_px} px, not every {self.tiles.stride_px}",
+                where="stride",
+                way_out=f"Give a multiple of {step_px}.",
+            )
+        return step_px
 
 
 def normalised(pixels: NDArray[np.uint8]) -> Floats:

@@ -71,7 +71,7 @@ class Ships:
         for number, sample in enumerate(data.samples, start=1):
             raster = model.read(self.source(data, sample), Limits())
             found = model.find(raster)
-            statistics = _statistics(data, sample, raster, found, model.threshold)
+            statistics = _statistics(data, sample, raster, found, model)
             answer = model.answer(raster, found)
             embedding = tuple(round(float(value), 6) for value in answer.embedding)
             rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
@@ -102,10 +102,10 @@ class Ships:
         return restore_model(directory)
 
 
-def _statistics(data: Manifest, sample: Sample, raster: Raster, found: Found, threshold: float) -> dict[str, Json]:
+def _statistics(data: Manifest, sample: Sample, raster: Raster, found: Found, model: ShipModel) -> dict[str, Json]:
     if is_chip(sample):
-        return metrics.chip_statistics(found.middle, bool(sample.figures["ship"]), threshold)
-    return metrics.scene_statistics(found.detections, read_boxes(data, sample), raster.gsd_m, threshold)
+        return metrics.chip_statistics(found.middle, bool(sample.figures["ship"]), model.chip_threshold)
+    return metrics.scene_statistics(found.detections, read_boxes(data, sample), raster.gsd_m, model.threshold)
 
 
 def _own(model: Model) -> ShipModel:

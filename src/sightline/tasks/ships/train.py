@@ -17,6 +17,7 @@ import numpy as np
 from sightline.errors import DataRejected
 from sightline.task import Json, Report, TrainingData
 from sightline.tasks.ships.calibrate import calibrated, fit_blobs, look_at
+from sightline.tasks.ships.calibration import UNKNOWN
 from sightline.tasks.ships.examples import StoredExamples, store_examples, usable
 from sightline.tasks.ships.model import GRAPH, NAME, WEIGHTS, Recipe, ShipModel, make_card
 from sightline.tasks.ships.params import BLOBS, TrainParams
@@ -60,7 +61,7 @@ def train_model(
     else:
         files = _fit_network(candidate, Sets(examples, validation, params, seed), start, work, report)
         recipe = Recipe("network", params.input, params.scan, params.blobs)
-        model = ShipModel(make_card(candidate, recipe, 0.5, {}, files), files)
+        model = ShipModel(make_card(candidate, recipe, (UNKNOWN, UNKNOWN), {}, files), files)
         made = calibrated(model, look_at(model, judged, report))
     provenance: dict[str, Json] = {
         "seed": seed,
@@ -121,7 +122,7 @@ def _fit_network(candidate: str, sets: Sets, start: ShipModel | None, work: Path
         state = train_network(network, Fitting(batches, loss, validate), one, folder / name, report)
         network.load_state_dict(state)
     shutil.rmtree(folder, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
-    scanned = build_network(recipe.size, params.input.pooled_px, params.scan.stride_px)
+    scanned = build_network(recipe.size, params.input.pooled_px, params.scan.graph_stride_px)
     scanned.load_state_dict(state)
     return {WEIGHTS: save(state), GRAPH: export_network(scanned.eval())}
 

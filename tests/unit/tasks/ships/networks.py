@@ -51,13 +51,13 @@ def network_model(threshold=0.5, scan=SCAN, taken=INPUT):
     """A model that takes bright patches for ships."""
     files = {GRAPH: brightness_graph(taken.pooled_px, scan.stride_px), WEIGHTS: b"weights"}
     recipe = Recipe("network", taken, scan, BlobParams())
-    return ShipModel(make_card("atto", recipe, threshold, {"seed": 1}, files), files, threads=1)
+    return ShipModel(make_card("atto", recipe, (threshold, threshold), {"seed": 1}, files), files, threads=1)
 
 
 def blob_model(threshold=0.5):
     """The rule, uncalibrated."""
     recipe = Recipe("blobs", INPUT, SCAN, BlobParams(), 6.0, Calibration(2.0, 0.0))
-    return ShipModel(make_card("blobs", recipe, threshold, {"seed": 1}, {}), {})
+    return ShipModel(make_card("blobs", recipe, (threshold, threshold), {"seed": 1}, {}), {})
 
 
 def sea(height=300, width=400, seed=0):

@@ -8,6 +8,7 @@ import pytest
 from sightline.tasks.ships.detections import Detection, rectangle, suppress
 from sightline.tasks.ships.extent import extent_of, reach_px
 from sightline.tasks.ships.finder import suppress_peaks
+from sightline.tasks.ships.params import ScanParams
 from sightline.tasks.ships.scan import Peak
 from tests.unit.tasks.ships.networks import put_ship, sea
 
@@ -24,7 +25,7 @@ def sides_of(corners):
 def test_bright_and_dark_ships_have_their_length_and_place(angle_deg, off, colour):
     pixels = sea(2 * REACH, 2 * REACH)
     put_ship(pixels, REACH + off, REACH - off, 60, 12, angle_deg, colour)
-    corners = extent_of(pixels, 3.0)
+    corners = extent_of(pixels, 3.0).corners
     assert sides_of(corners) == pytest.approx((60, 12), abs=3)
     assert corners.mean(axis=0) == pytest.approx((REACH + off, REACH - off), abs=1.5)
 
@@ -34,12 +35,14 @@ def test_a_wake_does_not_make_a_ship_longer():
         pixels = sea(2 * REACH, 2 * REACH)
         put_ship(pixels, REACH + 70, REACH, 90, 5, 0, colour)
         put_ship(pixels, REACH, REACH, 60, 12)
-        length, _ = sides_of(extent_of(pixels, 3.0))
+        length, _ = sides_of(extent_of(pixels, 3.0).corners)
         assert 55 <= length <= 80
 
 
 def test_where_nothing_stands_out_a_usual_ship_is_drawn():
-    corners = extent_of(sea(2 * REACH, 2 * REACH), 3.0)
+    extent = extent_of(sea(2 * REACH, 2 * REACH), 3.0)
+    corners = extent.corners
+    assert extent.area_m2 == 0
     assert corners.mean(axis=0) == pytest.approx((REACH, REACH))
     assert sides_of(corners) == pytest.approx((60, 10))
 
@@ -48,7 +51,7 @@ def test_another_ship_is_not_taken_along():
     pixels = sea(2 * REACH, 2 * REACH)
     put_ship(pixels, REACH, REACH, 60, 12)
     put_ship(pixels, REACH, REACH + 30, 60, 12)
-    assert sides_of(extent_of(pixels, 3.0)) == pytest.approx((60, 12), abs=3)
+    assert sides_of(extent_of(pixels, 3.0).corners) == pytest.approx((60, 12), abs=3)
 
 
 def detection(x, y, score=0.5, length=60.0, angle_deg=0.0):
@@ -85,3 +88,19 @@ def test_a_detection_is_scaled_with_its_corners():
     assert (scaled.x, scaled.y) == (300, 100)
     assert scaled.box == pytest.approx([210, 88, 390, 112])
     assert (scaled.length_px, scaled.beam_px) == pytest.approx((180, 24))
+
+
+def test_land_and_what_hangs_together_with_it_are_told_from_ships():
+    ship, pier, land = (sea(2 * REACH, 2 * REACH) for _ in range(3))
+    for pixels in (ship, pier, land):
+        put_ship(pixels, REACH, REACH, 60, 12)
+    put_ship(pier, REACH, REACH + 46, 2 * REACH, 80, colour=(150, 140, 130))
+    land[:] = np.random.default_rng(0).integers(20, 220, land.shape)
+    found = [extent_of(pixels, 3.0) for pixels in (ship, pier, land)]
+    assert found[0].area_m2 == pytest.approx(60 * 12 * 9, rel=0.2)
+    assert found[1].area_m2 > 32_000
+    assert found[0].spread < 5
+    assert found[2].spread > 20
+    params = ScanParams()
+    afloat = [one.spread <= params.land_spread and one.area_m2 <= params.largest_m2 for one in found]
+    assert afloat == [True, False, False]

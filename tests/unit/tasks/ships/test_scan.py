@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 
-from sightline.errors import DataMissing, DataRejected
+from sightline.errors import DataMissing, DataRejected, ParamsError
 from sightline.graphs import open_session
 from sightline.task import Limits
 from sightline.tasks.ships.raster import read_raster
@@ -74,6 +74,17 @@ def test_a_scan_is_the_same_window_by_window():
         window = raster.part(row * 8 + 4 - 16, column * 8 + 4 - 16, 32, 32)
         logit = session.run(["logit"], {"image": normalised(window)[None]})[0]
         assert heat.logits[row, column] == pytest.approx(float(logit[0, 0, 0]), abs=1e-4)
+
+
+def test_a_scan_may_take_fewer_windows_than_the_network_answers():
+    pixels, _ = scene(170, 230)
+    raster = Scaled.to(part_of(pixels), (170, 230), 1.0)
+    fine = Scanner(brightness_graph(), Tiles(192, 32, 32, 8), 1)(raster).logits
+    coarse = Scanner(brightness_graph(), Tiles(192, 32, 32, 24), 1)(raster).logits
+    expected = fine[1::3, 1::3]  # the middles of 24 px; the last ones lie beyond the raster
+    np.testing.assert_allclose(coarse[: expected.shape[0], : expected.shape[1]], expected, atol=1e-4)
+    with pytest.raises(ParamsError, match="multiple of 16"):
+        Scanner(brightness_graph(stride_px=16), Tiles(192, 32, 32, 8), 1)(raster)
 
 
 def test_a_small_raster_takes_a_small_tile():
