@@ -61,7 +61,10 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
             self.body: Any = timm.create_model(size, pretrained=False, num_classes=2, ls_init_value=LAYER_SCALE)
             _dilate(self.body, stride_px)
             self.beyond = STRIDE // stride_px - 1  # features at the end that look over the picture's edge
-            self.cells = pooled_px // STRIDE
+            cells = pooled_px // STRIDE
+            # A constant, as a graph's convolutions have kernels of known shapes; it is no weight.
+            self.mean: Any
+            self.register_buffer("mean", torch.full((self.body.num_features, 1, cells, 1), 1 / cells), persistent=False)
 
         def forward(self, image: Any) -> tuple[Any, Any]:
             head = self.body.head
@@ -74,12 +77,11 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
 
         def _pooled(self, features: Any) -> Any:
             """Means over windows: of every 32nd pixel's feature, as the classifier has no others."""
-            if self.cells == 1:
+            if pooled_px == STRIDE:
                 return features
-            channels, step = features.shape[1], STRIDE // stride_px
-            mean = features.new_full((channels, 1, self.cells, 1), 1 / self.cells)
-            rows = torch.nn.functional.conv2d(features, mean, dilation=(step, 1), groups=channels)
-            return torch.nn.functional.conv2d(rows, mean.transpose(2, 3), dilation=(1, step), groups=channels)
+            step, mean = STRIDE // stride_px, self.mean.to(features.dtype)
+            rows = torch.nn.functional.conv2d(features, mean, dilation=(step, 1), groups=len(mean))
+            return torch.nn.functional.conv2d(rows, mean.transpose(2, 3), dilation=(1, step), groups=len(mean))
 
     return Windows()
 

@@ -81,8 +81,9 @@ def test_a_window_between_is_that_of_the_shifted_picture():
     np.testing.assert_allclose(between[..., middle, middle], shifted[..., middle, middle], atol=0.02)
 
 
-def test_the_graph_answers_any_size_as_the_network_does():
-    network = settled(32, 8)
+@pytest.mark.parametrize(("pooled_px", "stride_px"), [(32, 8), (96, 16)])
+def test_the_graph_answers_any_size_as_the_network_does(pooled_px, stride_px):
+    network = settled(pooled_px, stride_px)
     session = open_session(export_network(network), 1)
     for height, width in ((96, 160), (224, 224)):
         image = picture(height, width)
