@@ -64,7 +64,8 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
             cells = pooled_px // STRIDE
             # A constant, as a graph's convolutions have kernels of known shapes; it is no weight.
             self.mean: Any
-            self.register_buffer("mean", torch.full((self.body.num_features, 1, cells, 1), 1 / cells), persistent=False)
+            channels = int(self.body.num_features)
+            self.register_buffer("mean", torch.full((channels, 1, cells, 1), 1 / cells), persistent=False)
 
         def forward(self, image: Any) -> tuple[Any, Any]:
             head = self.body.head
