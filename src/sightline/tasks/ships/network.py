@@ -58,14 +58,14 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
 
         def __init__(self) -> None:
             super().__init__()
-            self.body: Any = timm.create_model(size, pretrained=False, num_classes=2, ls_init_value=LAYER_SCALE)
-            _dilate(self.body, stride_px)
+            body: Any = timm.create_model(size, pretrained=False, num_classes=2, ls_init_value=LAYER_SCALE)
+            _dilate(body, stride_px)
+            self.body: Any = body
             self.beyond = STRIDE // stride_px - 1  # features at the end that look over the picture's edge
             cells = pooled_px // STRIDE
             # A constant, as a graph's convolutions have kernels of known shapes; it is no weight.
             self.mean: Any
-            channels = int(self.body.num_features)
-            self.register_buffer("mean", torch.full((channels, 1, cells, 1), 1 / cells), persistent=False)
+            self.register_buffer("mean", torch.full((body.num_features, 1, cells, 1), 1 / cells), persistent=False)
 
         def forward(self, image: Any) -> tuple[Any, Any]:
             head = self.body.head
