@@ -29,9 +29,9 @@ def test_its_stages_name_its_candidates_and_all_that_its_models_are_made_by(name
     assert set(items) == {f"{name}-{candidate}" for candidate in section.candidates}
     assert stages["evaluate"]["foreach"] == stages["train"]["foreach"]
     for item in (*items.values(), stages["validate"]["foreach"][name]):
-        folders = {f"tasks/{item['package']}"} | ({item["shared"]} if "." not in item["shared"] else set())
-        assert folders == set(SOURCES[name])
-        assert (PACKAGE / item["shared"]).exists()
+        others = {item["shared"], item["also"]}
+        assert {f"tasks/{item['package']}"} | {one for one in others if "." not in one} == set(SOURCES[name])
+        assert all((PACKAGE / one).exists() for one in others)
     assert open_task(name, section).candidates == section.candidates
 
 

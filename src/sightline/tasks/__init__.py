@@ -17,7 +17,7 @@ SOURCES = {
     "panel_defects": ("tasks/panel_defects", "segmentation"),
     "solar_farms": ("tasks/panel_defects", "segmentation"),
     "land_cover": ("tasks/land_cover", "segmentation"),
-    "ships": ("tasks/ships", "segmentation"),
+    "ships": ("tasks/ships", "segmentation", "geo"),
 }
 """The folders of this package that a task's models are made by: a change there trains them anew."""
 
