@@ -19,7 +19,7 @@ setup: $(READY) ## make .venv from requirements.lock (the targets below do it by
 demo: $(READY) ## the whole loop on synthetic data, each task there is (TASK=name: only that one)
 	@tasks="$(TASK)"; \
 	test -n "$$tasks" || tasks=$$($(BIN)/python -c 'from sightline.tasks import TASKS; print(*TASKS)') || exit $$?; \
-	$(BIN)/sightline data sample $$tasks && $(BIN)/sightline run $$tasks
+	$(BIN)/sightline data sample $$tasks && $(BIN)/sightline run --jobs 2 $$tasks
 
 test: check ## ruff, mypy, import-linter and the fast tests
 	$(BIN)/pytest -q

@@ -2,7 +2,7 @@
 
 Uses the Prefect server that runs for this folder, else a temporary one on the same database, so that the UI shows
 the runs later. Progress goes to stderr; the outcomes are written as JSON, by task, to `--outcome`. Several tasks are
-run one after the other; the first that fails ends it.
+run one after the other, or `--jobs` at a time; no other is begun after one has failed.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flows.lanes import run_in_lanes
 from sightline.cli import guarded
 from sightline.errors import BackendError, ParamsError
 from sightline.files import write_json
@@ -32,14 +34,27 @@ def main(words: list[str] | None = None) -> None:
         one = flows.add_parser(name)
         one.add_argument("tasks", metavar="TASK", nargs="+")
         one.add_argument("--outcome", type=Path, help="write the outcomes here, as JSON")
+        one.add_argument("--jobs", type=int, default=1, help="tasks at a time, each with its share of the cores")
         if name == "retrain":
             one.add_argument("--reason", choices=("request", "schedule", "drift", "labels"), default="request")
             one.add_argument("--wait-s", type=float, default=0.0, help="how long to wait for another run of the task")
     arguments = vars(parser.parse_args(words))
-    guarded(lambda: _run(arguments.pop("flow"), arguments.pop("tasks"), arguments.pop("outcome"), arguments))
+    told = {name: arguments.pop(name) for name in ("flow", "tasks", "outcome", "jobs")}
+    guarded(lambda: _run(Order(**told, parameters=arguments)))
 
 
-def _run(name: str, tasks: list[str], outcome: Path | None, parameters: dict[str, Any]) -> None:
+@dataclass(frozen=True)
+class Order:
+    """What the command line asks for; `parameters` are the flow's."""
+
+    flow: str
+    tasks: list[str]
+    outcome: Path | None
+    jobs: int
+    parameters: dict[str, Any]
+
+
+def _run(order: Order) -> None:
     settings = load_settings()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends a run as Ctrl-C does
     os.environ.update(prefect_environment(settings))
@@ -49,13 +64,23 @@ def _run(name: str, tasks: list[str], outcome: Path | None, parameters: dict[str
     # Registered before prefect is imported and so run after its own: it sends its last lines and events at exit.
     atexit.register(server.close)
     os.environ["PREFECT_API_URL"], wait = server.enter_context(prefect_for_a_run(settings))
-    flow = _find(name)  # imports for seconds, while the server starts
-    wait()
     documents: dict[str, Json] = {}
-    for task in tasks:
-        documents[task] = _call(flow, {"task": task, **parameters})
-        if outcome is not None:
-            write_json(outcome, documents)
+
+    def keep(task: str, document: Json) -> None:
+        documents[task] = document
+        if order.outcome is not None:
+            write_json(order.outcome, documents)
+
+    if order.jobs > 1 and len(order.tasks) > 1:
+        wait()
+        words = [f"--{name.replace('_', '-')}={value}" for name, value in order.parameters.items()]
+        if code := run_in_lanes(order.flow, order.tasks, words, order.jobs, keep):
+            raise SystemExit(code)
+        return
+    flow = _find(order.flow)  # imports for seconds, while the server starts
+    wait()
+    for task in order.tasks:
+        keep(task, _call(flow, {"task": task, **order.parameters}))
 
 
 def _find(name: str) -> Callable[..., Json]:

@@ -26,23 +26,37 @@ def run_tethered(command: Sequence[str], folder: Path, environment: Mapping[str,
         environment: of it.
         silent: drop what it prints on standard output; standard error is ours in any case.
     """
-    child = subprocess.Popen(
+    child = start_tethered(command, folder, environment, stdout=subprocess.DEVNULL if silent else None)
+    try:
+        return child.wait()
+    finally:
+        release(child)
+
+
+def start_tethered(
+    command: Sequence[str],
+    folder: Path,
+    environment: Mapping[str, str],
+    stdout: int | None = None,
+    stderr: int | None = None,
+) -> subprocess.Popen[bytes]:
+    """Start such a command and go on; `release` it in the end. The outputs are as `subprocess.Popen` takes them."""
+    return subprocess.Popen(
         [sys.executable, "-m", "sightline.tether", *command],
         cwd=folder,
         env=environment,
         stdin=subprocess.PIPE,
-        stdout=subprocess.DEVNULL if silent else None,
+        stdout=stdout,
+        stderr=stderr,
         process_group=0,
     )
+
+
+def release(child: subprocess.Popen[bytes]) -> None:
+    """Stop a tethered command, if it still runs, and wait until it has ended."""
     assert child.stdin is not None
-    try:
-        return child.wait()
-    except BaseException:
-        child.stdin.close()  # the tether stops the command
-        child.wait()
-        raise
-    finally:
-        child.stdin.close()
+    child.stdin.close()  # the tether stops the command
+    child.wait()
 
 
 def main() -> int:

@@ -16,11 +16,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from filelock import FileLock
+
 from sightline.errors import BackendError, ModelMissing, ParamsError
 from sightline.settings import Settings
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+
+_MAKING_S = 180.0  # how long another process may take to make the database
 
 TAGS = (
     "stage_key",  # hash of the evaluate stage in dvc.lock: the same key is never registered twice
@@ -77,6 +81,7 @@ class Tracking:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._made = False
 
     @cached_property
     def _client(self) -> MlflowClient:
@@ -103,6 +108,14 @@ class Tracking:
         mlflow.set_registry_uri(settings.tracking_uri)
         return mlflow.MlflowClient(settings.tracking_uri, settings.tracking_uri)
 
+    def _make_database(self, client: MlflowClient) -> None:
+        """The first one makes it, in steps that a second one beside it would trip over."""
+        if not (self._settings.mlflow_uri or self._made):
+            with FileLock(self._settings.mlruns / ".made.lock", timeout=_MAKING_S):
+                client.search_experiments(max_results=1)
+                client.search_registered_models(max_results=1)
+            self._made = True
+
     @contextmanager
     def _translated(self) -> Iterator[MlflowClient]:
         import requests
@@ -112,6 +125,7 @@ class Tracking:
             import mlflow.exceptions
             import sqlalchemy.exc
 
+            self._make_database(client)
             yield client
         except mlflow.exceptions.RestException as error:
             raise self._unreachable(error.message) from error

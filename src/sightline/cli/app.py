@@ -42,12 +42,15 @@ CandidateName = Annotated[str, typer.Option("--candidate", "-c", help="One of th
 def run(
     tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Tasks, one after the other.")],
     force: Annotated[bool, typer.Option("--force", help="Go through all steps even if nothing has changed.")] = False,
+    jobs: Annotated[
+        int, typer.Option("--jobs", "-j", min=1, help="Tasks at a time, each with its share of the cores.")
+    ] = 1,
     as_json: AsJson = False,
 ) -> None:
     """Take new labels in, validate, train, judge, register and promote; only what has changed is done."""
     from sightline.cli.run import run_tasks
 
-    run_tasks([open_task_project(task) for task in dict.fromkeys(tasks)], force, as_json)
+    run_tasks([open_task_project(task) for task in dict.fromkeys(tasks)], force, jobs, as_json)
 
 
 @app.command(epilog="Example: `sightline validate pv_hotspots`")

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from sightline.task import Json
 
 
-def run_tasks(projects: Sequence[Project], force: bool, as_json: bool) -> None:
-    """Run the flow of each task in which something has changed, in one process, and show what they came to.
+def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool) -> None:
+    """Run the flow of each task in which something has changed, so many at a time, and show what they came to.
 
     Raises:
         SystemExit: a flow failed, with its exit code; what the flows before it came to is shown.
@@ -32,7 +32,7 @@ def run_tasks(projects: Sequence[Project], force: bool, as_json: bool) -> None:
             project.require_sets()  # told at once, before a flow starts
     known = {} if force else {p.name: found for p in projects if (found := nothing_changed(p)) is not None}
     changed = [project for project in projects if project.name not in known]
-    code, documents = _run_flows(changed) if changed else (0, {})
+    code, documents = _run_flows(changed, jobs) if changed else (0, {})
     outcomes = {**known, **documents}
     done = [project for project in projects if project.name in outcomes]
     if as_json:
@@ -50,7 +50,7 @@ def run_tasks(projects: Sequence[Project], force: bool, as_json: bool) -> None:
         raise SystemExit(code)  # the flow has told why
 
 
-def _run_flows(projects: Sequence[Project]) -> tuple[int, dict[str, dict[str, Json]]]:
+def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, dict[str, Json]]]:
     """Start `python -m flows retrain` and read the outcomes it writes, by task; its exit code comes first."""
     from sightline.servers import CODE, common_environment
 
@@ -59,7 +59,7 @@ def _run_flows(projects: Sequence[Project]) -> tuple[int, dict[str, dict[str, Js
     with tempfile.TemporaryDirectory(prefix="sightline-run-") as folder:
         outcome = Path(folder) / "outcome.json"
         names = [project.name for project in projects]
-        command = [sys.executable, "-m", "flows", "retrain", *names, "--outcome", str(outcome)]
+        command = [sys.executable, "-m", "flows", "retrain", *names, "--outcome", str(outcome), "--jobs", str(jobs)]
         environment = {**os.environ, **common_environment(projects[0].settings)}
         code = run_tethered(command, CODE, environment)
         return code, dict(json.loads(outcome.read_text(encoding="utf-8"))) if outcome.is_file() else {}

@@ -16,6 +16,7 @@ from pydantic import Field
 from sightline.checkpoints import Checkpoints
 from sightline.params import Frozen
 from sightline.task import Report
+from sightline.threads import SHORT_SPIN
 
 State = dict[str, Any]
 """Parameter name -> tensor, on the CPU."""
@@ -66,7 +67,7 @@ def train_network(network: Any, fitting: Fitting, schedule: ScheduleParams, work
     Returns:
         The moving average of the weights. Killed and called again, it gives the same bits as without the kill.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault(*SHORT_SPIN)
     import torch
 
     device = choose_device()

@@ -8,13 +8,9 @@ from pathlib import Path
 
 from sightline.errors import ParamsError
 from sightline.settings import Settings
+from sightline.threads import THREAD_VARIABLES
 
-ONE_THREAD_A_CALL = {
-    "SIGHTLINE_ONNX_THREADS": "1",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "OPENCV_FOR_THREADS_NUM": "1",
-}
+ONE_THREAD_A_CALL = dict.fromkeys(THREAD_VARIABLES, "1")
 """The cores are shared out between requests: a call that spreads over all of them wins little and waits for others.
 
 `bentofile.yaml` says the same; variables that are set already win.

@@ -17,6 +17,10 @@ from sightline.tether import run_tethered
 _ERROR_FILE = "SIGHTLINE_ERROR_FILE"
 """Names the file in which a failing stage leaves its error: DVC's own exit code is 255 whatever the stage's was."""
 
+_DVC = (sys.executable, "-m", "dvc", "--wait-for-lock")
+"""DVC's own lock is held for moments, while files are hashed, and by a living process: runs of other tasks take turns.
+What a stage reads and writes is locked besides, and there DVC says at once that it is busy."""
+
 _BUSY = ("is busy", "Unable to acquire lock")
 _MEANINGS: tuple[tuple[tuple[str, ...], type[SightlineError], str, str], ...] = (
     (
@@ -78,7 +82,7 @@ def call(root: Path, *arguments: str) -> str:
     Raises:
         SightlineError: the one that fits what DVC said.
     """
-    command = [sys.executable, "-m", "dvc", *arguments]
+    command = [*_DVC, *arguments]
     done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
         raise translate(done.stderr or done.stdout, root, arguments)
@@ -135,7 +139,7 @@ def run_stages(root: Path, stages: Sequence[str], error_file: Path, options: Seq
         SightlineError: the stage's own error, as it was raised there; else what DVC's failure means.
     """
     # Each stage by itself: plain `dvc repro` would rewrite data.dvc where a task's data are absent.
-    dvc = [sys.executable, "-m", "dvc", "repro", *options, "--single-item", *stages]
+    dvc = [*_DVC, "repro", *options, "--single-item", *stages]
     code = run_tethered(dvc, root, {**environment(), _ERROR_FILE: str(error_file)}, silent=True)
     if code == 0:
         return

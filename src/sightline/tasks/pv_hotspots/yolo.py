@@ -25,6 +25,7 @@ from sightline.task import Report
 from sightline.tasks.pv_hotspots.augment import Window, Windows
 from sightline.tasks.pv_hotspots.data import CLASSES
 from sightline.tasks.pv_hotspots.params import InputParams, ScheduleParams, TrainParams
+from sightline.threads import SHORT_SPIN
 
 State = dict[str, Any]
 """Parameter name -> tensor, float32 on the CPU."""
@@ -38,9 +39,8 @@ def prepare_environment() -> None:
     """Import ultralytics: no downloads, no telemetry, no settings file in the user's home. Call it before torch.
 
     What ultralytics puts in place of `PIL.Image.open` (it would install packages on its own) is taken away again.
-    OpenMP's threads wait instead of spinning: nothing is lost on an idle machine, and much is won on a busy one.
     """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault(*SHORT_SPIN)
     os.environ.setdefault("OMP_NUM_THREADS", str(os.cpu_count() or 1))  # ultralytics would set it to 1
     os.environ["YOLO_OFFLINE"] = "1"
     os.environ.setdefault("YOLO_VERBOSE", "false")
