@@ -1,4 +1,4 @@
-"""A project folder with the toy task, git and DVC, in which the real programs run as processes."""
+"""A project folder with the toy task and its twin, git and DVC, in which the real programs run as processes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CODE = Path(__file__).resolve().parents[2]
 DVC_YAML = """
 stages:
   validate:
-    foreach: [toy]
+    foreach: [toy, twin]
     do:
       cmd: sightline validate ${item}
       deps: ["data/${item}"]
@@ -33,6 +33,8 @@ stages:
     foreach: &candidates
       toy-threshold: {task: toy, candidate: threshold}
       toy-constant: {task: toy, candidate: constant}
+      twin-threshold: {task: twin, candidate: threshold}
+      twin-constant: {task: twin, candidate: constant}
     do:
       cmd: sightline train ${item.task} --candidate ${item.candidate}
       deps: ["data/${item.task}", "build/validation/${item.task}/verdict.json"]
@@ -88,7 +90,7 @@ class ToyFolder:
             "OMP_NUM_THREADS": "1",
         }
         params = PARAMS.model_dump(mode="json") | {"train": {"cpu": {}}}
-        (root / "params.yaml").write_text(json.dumps({"profile": "cpu", "toy": params}))  # JSON is YAML
+        (root / "params.yaml").write_text(json.dumps({"profile": "cpu", "toy": params, "twin": params}))  # JSON is YAML
         (root / "dvc.yaml").write_text(DVC_YAML)
         (root / "prefect.yaml").write_text(PREFECT_YAML)
         (root / ".gitignore").write_text("/build/\n/state/\n/mlruns/\n/data/\n/inbox/\n/counts.txt\n/stopped.txt\n")

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.checkpoints import Checkpoints
+from sightline.hardware import SHORT_SPIN, wires_bfloat16
 from sightline.params import Frozen
 from sightline.task import Report
-from sightline.threads import SHORT_SPIN
 
 State = dict[str, Any]
 """Parameter name -> tensor, on the CPU."""
@@ -105,16 +105,10 @@ def choose_device() -> Any:
 
 
 def choose_precision(given: str, device: Any) -> str:
-    """What `auto` stands for on this machine: bfloat16 halves a step's time where it is wired, else it costs more."""
-    import torch
-
+    """What `auto` stands for on this machine."""
     if given != "auto":
         return given
-    if device.type == "cuda":
-        wired = torch.cuda.is_bf16_supported(including_emulation=False)
-    else:
-        wired = device.type == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16", False))
-    return "bfloat16" if wired else "float32"
+    return "bfloat16" if wires_bfloat16(device) else "float32"
 
 
 def share_of_rate(step: int, schedule: ScheduleParams) -> float:

@@ -71,8 +71,9 @@ def toy_classes(name: str) -> tuple[Any, Any]:
             reach(f"judge {model.card.candidate}")
             return super().judge(model, *rest)
 
-    if name != "toy":
-        raise ParamsError(f"there is no task {name!r}", where="TASK", way_out="Known: toy.")
+    if name not in ("toy", "twin"):
+        raise ParamsError(f"there is no task {name!r}", where="TASK", way_out="Known: toy, twin.")
+    CountedTask.name = name
     return toy.ToyParams, CountedTask
 
 
