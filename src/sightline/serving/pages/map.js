@@ -150,8 +150,9 @@ class SlippyMap {
   }
 
   paintTiles(pen, width, height) {
-    if (!this.provider || this.zoom < this.provider.min_zoom) return;
-    const zoom = Math.min(this.zoom, this.provider.max_zoom), count = 2 ** zoom, side = this.side / count;
+    // Two levels above the coarsest tiles they are drawn smaller, sixteen in the place of one; further out there are none.
+    if (!this.provider || this.zoom < this.provider.min_zoom - 2) return;
+    const zoom = clamp(this.zoom, this.provider.min_zoom, this.provider.max_zoom), count = 2 ** zoom, side = this.side / count;
     const left = this.left, top = this.top;
     for (let row = Math.max(Math.floor(top / side), 0); row * side < top + height && row < count; row += 1) {
       for (let column = Math.floor(left / side); column * side < left + width; column += 1) {
