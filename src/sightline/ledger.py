@@ -1,7 +1,8 @@
 """The ledger: what must never be lost. One sqlite file, append-only, safe for many processes.
 
 Two tables: `predictions`, a row for each answer given, written before the answer leaves; and `entries`, a document
-for each thing that happened (a promotion, a finished run, a drift verdict, labels taken in).
+for each thing that happened (a promotion, a finished run, a drift verdict, labels taken in). The file also holds the
+queue of `jobs`, which is not append-only.
 """
 
 from __future__ import annotations

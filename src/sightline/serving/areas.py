@@ -79,6 +79,7 @@ class AreaRoutes:
         self._tiles = tiles
         self._settings = settings
         self._adding = asyncio.Lock()
+        self._providers: list[dict[str, Json]] = []
 
     def table(self) -> dict[str, dict[str, Handler]]:
         """Path -> method -> handler."""
@@ -159,10 +160,12 @@ class AreaRoutes:
 
     def _overview(self) -> dict[str, Json]:
         task, settings = self._engine.task, self._settings
+        if not self._providers:  # once: to see how far the operator's tiles reach, all of the coarsest are listed
+            self._providers = [_provider(provider_of(name, settings)) for name in provider_names(settings)]
         return {
             "task": task,
             "jobs": [self._document(job) for job in self._jobs.recent(task, _RECENT)],
-            "providers": [_provider(provider_of(name, settings)) for name in provider_names(settings)],
+            "providers": self._providers,
             "upscale": list(offered_upscales(settings)),
         }
 

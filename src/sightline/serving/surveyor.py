@@ -206,8 +206,8 @@ class Surveyor:
 
 def without_paths(text: str, settings: Settings) -> str:
     """A message of a library without the folders of this machine that it may name; file names stay."""
-    named = (settings.tiles, settings.upscaler, settings.realesrgan)
-    folders = {str(settings.root), *(str((settings.root / one).parent) for one in named if one)}
+    named = [settings.root / one for one in (settings.tiles, settings.upscaler, settings.realesrgan) if one]
+    folders = {str(folder) for path in (settings.root, *named) for folder in (path, path.parent)} - {"/"}
     return re.sub("|".join(rf"{re.escape(one)}/(?:[^\s/:,'\"]+/)*" for one in sorted(folders, reverse=True)), "", text)
 
 

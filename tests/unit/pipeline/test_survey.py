@@ -118,6 +118,14 @@ def test_each_answer_is_told_with_what_it_is_an_answer_to(tiles, place):
         assert source.sha256 == sha256_file(place.out / name)
 
 
+def test_looking_answers_as_predicting_does(tiles):
+    model = network_model()
+    source = model.read(next(tiles.glob("*/*/*.png")), Limits())
+    seen = model.look(source, lambda done, total: None)
+    assert seen.document == model.predict([source])[0].document
+    assert seen.document["count"] > 0
+
+
 def test_it_tells_how_far_it_has_looked_and_can_be_stopped_there(tiles, place):
     model, seen = network_model(), []
 

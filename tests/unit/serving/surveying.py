@@ -82,7 +82,7 @@ class ToySurveys:
         return {"found": {"raw": {"count": 1}}, "tiles_missing": [], "attribution": plan.provider.attribution}
 
 
-def until(so: Callable[[], bool], timeout_s: float = 10.0) -> None:
+def until(so: Callable[[], bool], timeout_s: float = 60.0) -> None:
     """Wait for what happens in another thread."""
     end_s = time.monotonic() + timeout_s
     while not so():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections.abc import Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,17 +43,42 @@ class MapEndpoint(Endpoint):
         return await ask(self.guarded, method, path)
 
     async def until_state(self, path: str, state: str) -> Any:
-        for _ in range(500):
-            answer = await self.get(path)
-            if answer.json["state"] == state:
-                return answer.json
-            await asyncio.sleep(0.01)
-        raise AssertionError(f"never {state}: {answer.json}")
+        async with asyncio.timeout(60):
+            while (answer := await self.get(path)).json["state"] != state:
+                await asyncio.sleep(0.01)
+        return answer.json
 
 
 @pytest.fixture
 def endpoint(tmp_path: Path) -> MapEndpoint:
     return MapEndpoint(tmp_path)
+
+
+class Up:
+    """An endpoint that stays up, for tests that leave nothing behind in it; two tiles lie in its folder."""
+
+    def __init__(self, root: Path) -> None:
+        self.endpoint = MapEndpoint(root, tiles=str(draw_two_tiles(root)))
+        self._runner = asyncio.Runner()
+
+    def __enter__(self) -> Up:
+        self._lifespan = self.endpoint.app.router.lifespan_context(self.endpoint.app)
+        self.run(self._lifespan.__aenter__())
+        until(lambda: self.run(self.endpoint.get("/v1/ready")).status == 200)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run(self._lifespan.__aexit__(None, None, None))
+        self._runner.close()
+
+    def run(self, request: Coroutine[Any, Any, Any]) -> Any:
+        return self._runner.run(request)
+
+
+@pytest.fixture(scope="module")
+def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Up]:
+    with Up(tmp_path_factory.mktemp("up")) as found:
+        yield found
 
 
 def gone(folder: Path) -> bool:
@@ -127,10 +153,9 @@ def test_progress_is_written_while_it_runs(endpoint: MapEndpoint) -> None:
     async def story() -> None:
         endpoint.surveys.gate.clear()
         await endpoint.post({"bbox": BBOX, "wait_s": 0})
-        for _ in range(500):
-            if (job := (await endpoint.get("/v1/areas/1")).json)["progress"]:
-                break
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while (job := (await endpoint.get("/v1/areas/1")).json)["progress"].get("done") != 1:
+                await asyncio.sleep(0.01)
         assert job["progress"] == {"done": 1, "total": 2, "what": "tiles"}
         endpoint.surveys.gate.set()
         await endpoint.until_state("/v1/areas/1", "done")
@@ -170,10 +195,9 @@ def test_progress_is_written_while_it_runs(endpoint: MapEndpoint) -> None:
         ({"wkt": "POINT (1 2)"}, "wkt", "no POLYGON"),
         ({"wkt": 5}, "wkt", "POLYGON"),
         ({"wkt": "POLYGON ((0 0, 1 1, 1 0, 0 1, 0 0))"}, "wkt", "crosses"),
-        ({"bbox": BBOX, "provider": "https://tiles.example/{z}/{x}/{y}"}, "provider", "Known: esri"),
-        ({"bbox": BBOX, "provider": "folder"}, "provider", "Known: esri"),
-        ({"bbox": BBOX, "provider": "synthetic"}, "provider", "Known: esri"),
-        ({"bbox": BBOX, "provider": "../x"}, "provider", "Known: esri"),
+        ({"bbox": BBOX, "provider": "https://tiles.example/{z}/{x}/{y}"}, "provider", "Known: folder, esri"),
+        ({"bbox": BBOX, "provider": "synthetic"}, "provider", "Known: folder, esri"),
+        ({"bbox": BBOX, "provider": "../x"}, "provider", "Known: folder, esri"),
         ({"bbox": BBOX, "provider": 3}, "provider", "listed providers"),
         ({"bbox": BBOX, "provider": "osm"}, "provider", "drawn map"),
         ({"bbox": BBOX, "zoom": "deep"}, "zoom", "level from 0 to 24"),
@@ -199,17 +223,14 @@ def test_progress_is_written_while_it_runs(endpoint: MapEndpoint) -> None:
     ],
     ids=lambda value: str(value)[:60],
 )
-def test_what_cannot_be_is_refused_with_the_field_and_the_way_out(
-    endpoint: MapEndpoint, body: Any, where: str, words: str
-) -> None:
-    async def story() -> tuple[Answer, Answer]:
-        return await endpoint.post(body), await endpoint.post(body, "/v1/areas/plan")
-
-    for answer in endpoint.within(story):
+def test_what_cannot_be_is_refused_with_the_field_and_the_way_out(up: Up, body: Any, where: str, words: str) -> None:
+    before = len(up.endpoint.jobs.recent("toy", 99))
+    for path in ("/v1/areas", "/v1/areas/plan"):
+        answer = up.run(up.endpoint.post(body, path))
         assert_problem(answer, 422, words)
         assert answer.json["where"] == where
         assert answer.json["way_out"]
-    assert endpoint.jobs.recent("toy", 5) == []
+    assert len(up.endpoint.jobs.recent("toy", 99)) == before
 
 
 def test_media_types_other_than_json_and_endless_bodies_are_refused(endpoint: MapEndpoint) -> None:
@@ -325,9 +346,16 @@ def test_a_server_that_fails_is_asked_again_and_the_reason_shown(endpoint: MapEn
 def test_a_first_failure_is_told_while_it_waits_for_the_next_attempt(tmp_path: Path) -> None:
     endpoint = MapEndpoint(tmp_path, rhythm=Rhythm())
     endpoint.surveys.failures = [BackendError("the tile server is down", where="tiles.example")]
-    answer = endpoint.within(lambda: endpoint.post({"bbox": BBOX, "wait_s": 0.5}))
-    assert (answer.status, answer.json["state"], answer.json["attempts"]) == (202, "queued", 1)
-    assert answer.json["problem"]["error"] == "the tile server is down"
+
+    async def story() -> Any:
+        first = await endpoint.post({"bbox": BBOX, "wait_s": 0})
+        assert first.status == 202
+        while "problem" not in (job := (await endpoint.get("/v1/areas/1")).json):
+            await asyncio.sleep(0.01)
+        return job
+
+    job = endpoint.within(story)
+    assert (job["state"], job["attempts"], job["problem"]["error"]) == ("queued", 1, "the tile server is down")
 
 
 # ------------------------------------------------------------------------------------------------------ cancelling
@@ -425,12 +453,10 @@ def test_the_files_of_an_area_come_with_their_media_types(endpoint: MapEndpoint)
         "1/raw.png/x",
     ],
 )
-def test_nothing_else_is_handed_out(endpoint: MapEndpoint, path: str) -> None:
-    async def story() -> Answer:
-        await endpoint.post({"bbox": BBOX})
-        return await endpoint.get(f"/v1/areas/{path}")
-
-    assert_problem(endpoint.within(story), 404)
+def test_nothing_else_is_handed_out(up: Up, path: str) -> None:
+    if not up.endpoint.jobs.recent("toy", 1):
+        assert up.run(up.endpoint.post({"bbox": BBOX})).json["id"] == 1
+    assert_problem(up.run(up.endpoint.get(f"/v1/areas/{path}")), 404)
 
 
 def test_another_tasks_area_is_not_shown(endpoint: MapEndpoint) -> None:
@@ -460,14 +486,13 @@ def test_the_routes_are_described_and_counted(endpoint: MapEndpoint) -> None:
 # ------------------------------------------------------------------------------------------------------ tiles
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """Two tiles at zoom 15."""
+def draw_two_tiles(root: Path) -> Path:
+    """A folder of two tiles at zoom 15."""
     for row in (12000, 12001):
-        path = tmp_path / "tiles" / "15" / "16000" / f"{row}.png"
+        path = root / "tiles" / "15" / "16000" / f"{row}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(tile_png(row))
-    return tmp_path / "tiles"
+    return root / "tiles"
 
 
 def tile_png(row: int) -> bytes:
@@ -476,8 +501,8 @@ def tile_png(row: int) -> bytes:
     return file.getvalue()
 
 
-def test_the_operators_own_tiles_are_offered_shown_and_looked_at(tmp_path: Path, folder: Path) -> None:
-    endpoint = MapEndpoint(tmp_path, tiles=str(folder))
+def test_the_operators_own_tiles_are_offered_shown_and_looked_at(tmp_path: Path) -> None:
+    endpoint = MapEndpoint(tmp_path, tiles=str(draw_two_tiles(tmp_path)))
     west, south, east, north = mercantile.bounds(16000, 12001, 15)
 
     async def story() -> list[Answer]:
@@ -513,9 +538,15 @@ def test_the_operators_own_tiles_are_offered_shown_and_looked_at(tmp_path: Path,
         "esri/25/1/1",
     ],
 )
-def test_tiles_that_cannot_be_are_not_found(tmp_path: Path, folder: Path, place: str) -> None:
-    (answer,) = MapEndpoint(tmp_path, tiles=str(folder)).run({"method": "GET", "path": f"/v1/tiles/{place}"})
-    assert_problem(answer, 404)
+def test_tiles_that_cannot_be_are_not_found(up: Up, place: str) -> None:
+    assert_problem(up.run(up.endpoint.get(f"/v1/tiles/{place}")), 404)
+
+
+def test_a_folder_that_the_operator_did_not_name_is_no_provider(endpoint: MapEndpoint) -> None:
+    ordered = {"path": "/v1/areas", "body": [json.dumps({"bbox": BBOX, "provider": "folder"}).encode()]}
+    refused, tile = endpoint.run(ordered, {"method": "GET", "path": "/v1/tiles/folder/15/16000/12000"})
+    assert_problem(refused, 422, "Known: esri")
+    assert_problem(tile, 404)
 
 
 def test_a_folder_that_is_not_there_is_the_operators_fault(tmp_path: Path) -> None:
