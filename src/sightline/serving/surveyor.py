@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import BackendError, SightlineError
+from sightline.files import finite
 from sightline.serving.champion import Champion
 from sightline.serving.engine import Answered, Log, Question
 from sightline.serving.orders import AreaOrder, Surveys, open_chosen, prepare
@@ -171,7 +172,7 @@ class Surveyor:
         out = self._settings.areas / str(job.id)
         log.info("area %d: %d tiles of %s", job.id, prepared.plan.tile_count, prepared.plan.provider.name)
         summary = self._surveys.run(prepared.plan, upscaler, prepared.model, out, held, answered)
-        return {"summary": summary, "version": champion.number, "prediction_ids": numbers}
+        return {"summary": finite(summary), "version": champion.number, "prediction_ids": numbers}
 
     def _failed(self, held: _Held, error: Exception) -> None:
         """What becomes of a job that did not come to its end."""
