@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from sightline.ledger import Ledger
-from sightline.pipeline.serve import champions, log_into
+from sightline.pipeline.serve import areas_in, champions, log_into
 from sightline.serving.app import build_app
 from sightline.serving.champion import Champions
 from sightline.serving.guard import Guard
@@ -47,7 +47,14 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
     settings = settings or load_settings()
     _log_to_stderr()
     _end_with_supervisor()
-    app = build_app(task, source or champions(task, settings), settings, log_into(Ledger(settings.ledger), task))
+    ledger = Ledger(settings.ledger)
+    app = build_app(
+        task,
+        source or champions(task, settings),
+        settings,
+        log_into(ledger, task),
+        areas=areas_in(ledger, settings),
+    )
     description = next(r.endpoint for r in app.routes if isinstance(r, Route) and r.path == "/v1/openapi.json")
     app.router.routes += [Route("/bentoml", _bentoml_page), Route("/docs.json", description)]
     # BentoML's own /readyz follows ours.

@@ -1,7 +1,8 @@
 """The ledger: what must never be lost. One sqlite file, append-only, safe for many processes.
 
 Two tables: `predictions`, a row for each answer given, written before the answer leaves; and `entries`, a document
-for each thing that happened (a promotion, a finished run, a drift verdict, labels taken in).
+for each thing that happened (a promotion, a finished run, a drift verdict, labels taken in). The file also holds the
+queue of `jobs`, which is not append-only.
 """
 
 from __future__ import annotations
@@ -87,8 +88,11 @@ class Ledger:
         self._ready = False
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
-        """One connection and one transaction: connecting costs 0.1 ms and keeps threads and forks apart."""
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """One connection and one transaction, also for the tables of others (`jobs`); see the class for what it raises.
+
+        Connecting costs 0.1 ms and keeps threads and forks apart.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             connection = sqlite3.connect(self.path, timeout=_PATIENCE_S)
@@ -137,7 +141,7 @@ class Ledger:
             for a in answers
         ]
         columns = "(time_s, task, version, sha256, source, row, embedding)"
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             statement = f"INSERT INTO predictions {columns} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (a constant)
             return [int(connection.execute(statement, row).lastrowid or 0) for row in rows]
 
@@ -147,7 +151,7 @@ class Ledger:
             "SELECT version, sha256, source, row, embedding, time_s FROM predictions"
             " WHERE task = ? AND time_s >= ? AND time_s < ? ORDER BY id"
         )
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             found = connection.execute(query, (task, since_s, until_s)).fetchall()
         return [
             Answer(task, version, sha256, source, json.loads(row), np.frombuffer(embedding, dtype="<f4"), time_s)
@@ -157,13 +161,13 @@ class Ledger:
     def days(self, task: str) -> dict[tuple[str, int], int]:
         """(day in UTC as YYYY-MM-DD, model version) -> how many answers were given."""
         query = "SELECT date(time_s, 'unixepoch'), version, COUNT(*) FROM predictions WHERE task = ? GROUP BY 1, 2"
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             found = connection.execute(query, (task,)).fetchall()
         return {(day, version): count for day, version, count in found}
 
     def record(self, kind: Kind, task: str, document: Mapping[str, Json]) -> int:
         """Append one entry; its number."""
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             cursor = connection.execute(
                 "INSERT INTO entries (time_s, task, kind, document) VALUES (?, ?, ?, ?)",
                 (time.time(), task, kind, json.dumps(dict(document), sort_keys=True)),
@@ -173,7 +177,7 @@ class Ledger:
     def entries(self, task: str, kind: Kind | None = None) -> list[Entry]:
         """Entries of a task, oldest first."""
         query = "SELECT id, time_s, task, kind, document FROM entries WHERE task = ? AND kind LIKE ? ORDER BY id"
-        with self._transaction() as connection:
+        with self.transaction() as connection:
             found = connection.execute(query, (task, kind or "%")).fetchall()
         return [Entry(number, time_s, name, k, json.loads(text)) for number, time_s, name, k, text in found]
 

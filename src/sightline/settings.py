@@ -46,6 +46,12 @@ class Settings(BaseSettings):
     max_queue: int = Field(default=256, gt=0, description="requests waiting before the endpoint answers 503")
     poll_s: float = Field(default=2.0, gt=0, description="how often the endpoint asks for a new champion")
 
+    max_jobs: int = Field(default=16, gt=0, description="areas waiting before the endpoint answers 503")
+    tiles: str = Field(default="", description="folder z/x/y.png that the endpoint offers as the provider `folder`")
+    upscaler: str = Field(default="", description="folder of the trained network for the enlargement `fast`")
+    realesrgan: str = Field(default="", description="RealESRGAN_x4plus.pth, for the enlargement `realesrgan`")
+    realesrgan_sha256: str = Field(default="", description="SHA-256 of that file")
+
     @cached_property
     def limits(self) -> Limits:
         """What an uploaded or local input may weigh."""
@@ -70,6 +76,16 @@ class Settings(BaseSettings):
     def state(self) -> Path:
         """The ledger, the prediction log and Prefect's database: none of it can be made again."""
         return self.root / "state"
+
+    @property
+    def areas(self) -> Path:
+        """Results of the areas that the endpoints looked at, a folder a job."""
+        return self.state / "areas"
+
+    @property
+    def tile_cache(self) -> Path:
+        """Map tiles that were downloaded; shared by the command line and the endpoints."""
+        return self.state / "tiles"
 
     @property
     def mlruns(self) -> Path:

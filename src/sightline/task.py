@@ -334,7 +334,8 @@ class Conditioned(Protocol):
 class Surveying(Protocol):
     """A model that finds things in georeferenced rasters of any size, and so in an area on the map.
 
-    What it answers then has `geojson` among its exports, in longitude and latitude, and a `count` in its document.
+    What it answers then has `geojson` among its exports: polygons in longitude and latitude, with `lon` and `lat` of
+    their middle among the properties. In its document is a `count`.
     """
 
     @property
@@ -344,6 +345,13 @@ class Surveying(Protocol):
 
     def tuned(self, threshold: float | None, stride_px: int | None) -> Any:
         """The same model with another threshold or step of its scan. Raises ParamsError where a value cannot be."""
+        ...
+
+    def look(self, source: Any, told: Callable[[int, int], None]) -> Prediction:
+        """The answer to one input of `read`, as `predict` gives it; `told` of what is done and of all, on the way.
+
+        What `told` raises ends it.
+        """
         ...
 
     def within(self, prediction: Prediction, area: Any) -> Prediction:

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("README.md")])
 LINK = re.compile(r"!?\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-VARIABLE = re.compile(r"SIGHTLINE_[A-Z][A-Z_]*[A-Z]")
+VARIABLE = re.compile(r"SIGHTLINE_[A-Z][A-Z0-9_]*[A-Z0-9]")
 
 
 def settings_table() -> dict[str, str]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.services.browsing import Tab, open_browser
 from tests.services.endpoint_process import Running, serve
 from tests.unit.serving.harness import CountingModel, png
 
@@ -29,35 +29,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    program = shutil.which("chromium") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no Chromium on PATH")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(
-            executable_path=program,
-            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"],
-        )
-        yield opened
-        opened.close()
-
-
-class Tab:
-    """A page that notes what goes wrong, and what it asks of other hosts."""
-
-    def __init__(self, browser: Any, server: Running) -> None:
-        self.page = browser.new_page()
-        self.outside: list[str] = []
-        self.errors: list[str] = []
-        own = f"http://127.0.0.1:{server.port}/"
-        self.own = own
-        self.page.on("request", lambda r: r.url.startswith((own, "data:", "blob:")) or self.outside.append(r.url))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-
-    def open(self, path: str) -> Any:
-        self.page.goto(self.own + path)
-        return self.page
+    yield from open_browser()
 
 
 def test_an_image_is_uploaded_and_the_answer_shown(browser: Any, server: Running, tmp_path: Path) -> None:

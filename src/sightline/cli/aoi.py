@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from sightline.cli.open import open_folder, open_version
+from sightline.cli.open import open_folder, open_task_project, open_version
 from sightline.cli.show import echo, print_json, table
-from sightline.errors import ParamsError
+from sightline.errors import ModelMissing, ParamsError
 
 if TYPE_CHECKING:
     from sightline.geo.tiles import Plan
@@ -32,6 +32,9 @@ UpscaleModel = Annotated[
 ]
 UpscaleSha256 = Annotated[str, typer.Option("--upscale-sha256", help="Of the file for realesrgan.")]
 ModelFolder = Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")]
+Gsd = Annotated[
+    float, typer.Option("--gsd", min=0, help="Metres a pixel that are wanted; 0: what the model was trained on.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 TaskRef = Annotated[str, typer.Option("--task", metavar="TASK[@REF]", help="Whose model looks.")]
 
@@ -70,14 +73,16 @@ def plan(
     upscale: Upscale = "none",
     task: TaskRef = "ships",
     model: ModelFolder = None,
+    gsd: Gsd = 0.0,
     as_json: AsJson = False,
 ) -> None:
     """Tell how many tiles an area takes, how long, on what terms, and which zoom fits. Nothing is downloaded."""
     from sightline.geo.tiles import describe_plan
+    from sightline.pipeline.survey import plan_survey
     from sightline.upscaling.upscale import factor_of
 
-    _, opened = _open(task, model)
-    made = _plan(_order(bbox, geojson, wkt, provider, tiles, zoom), opened, factor_of(upscale))
+    order = _order(bbox, geojson, wkt, provider, tiles, zoom)
+    made = plan_survey(order, gsd or _wanted_gsd_m(task, model), factor_of(upscale))
     if as_json:
         print_json(describe_plan(made))
     else:
@@ -109,17 +114,18 @@ def detect(
     as_json: AsJson = False,
 ) -> None:
     """Plan, download, stitch, enlarge if asked for, look, and write coordinates, pictures and a summary."""
-    from sightline.pipeline.survey import Place, survey, surveying
+    from sightline.pipeline.survey import Place, plan_survey, survey, surveying
     from sightline.progress import Bars
 
     settings, opened = _open(task, model)
     looking = surveying(opened).tuned(None if threshold < 0 else threshold, _step(passes, stride))
     upscaler = _upscaler(upscale, upscale_model, upscale_sha256)
-    made = _plan(_order(bbox, geojson, wkt, provider, tiles, zoom), looking, upscaler.factor if upscaler else 1)
+    order = _order(bbox, geojson, wkt, provider, tiles, zoom)
+    made = plan_survey(order, looking.wanted_gsd_m, upscaler.factor if upscaler else 1)
     if not as_json:
         _tell(made)
     with Bars("aoi") as bars:
-        summary = survey(made, upscaler, looking, Place(out, settings.state / "tiles", settings.limits), bars)
+        summary = survey(made, upscaler, looking, Place(out, settings.tile_cache, settings.limits), bars)
     if as_json:
         print_json(summary)
         return
@@ -148,10 +154,17 @@ def _order(bbox: str, geojson: Path | None, wkt: str, provider: str, tiles: Path
     return Order(area, find_provider(provider, tiles), None if zoom == "auto" else int(zoom))
 
 
-def _plan(order: Order, model: Any, factor: int) -> Plan:
-    from sightline.pipeline.survey import plan_survey, surveying
+def _wanted_gsd_m(task: str, folder: Path | None) -> float:
+    """Metres a pixel that the model wants; where nothing was trained yet, what its training would take."""
+    from sightline.pipeline.survey import surveying
 
-    return plan_survey(order, surveying(model).wanted_gsd_m, factor)
+    try:
+        return surveying(_open(task, folder)[1]).wanted_gsd_m
+    except ModelMissing:
+        nominal_gsd_m = getattr(open_task_project(task.partition("@")[0]).task, "nominal_gsd_m", None)
+        if folder is not None or "@" in task or nominal_gsd_m is None:
+            raise
+        return float(nominal_gsd_m)
 
 
 def _tell(plan: Plan) -> None:

@@ -100,7 +100,7 @@ def fetch(plan: Plan, cache: Path, report: Report, patience: Patience | None = N
     found = _Found(plan.tile_count, report, f"tiles of {plan.provider.name}")
     if store.owned:
         patience = patience or Patience()
-        _download(_Source(plan.provider, store, patience), found.absent(plan.tiles(), store, plan.provider), found)
+        _download(TileSource(plan.provider, store, patience), found.absent(plan.tiles(), store, plan.provider), found)
     else:
         for tile in found.absent(plan.tiles(), store, plan.provider):
             found.add(Missing(tile, "there is no such file"))
@@ -162,14 +162,14 @@ class _Found:
 # ---------------------------------------------------------------------------------------------------- many at a time
 
 
-def _download(source: _Source, tiles: Iterator[Tile], found: _Found) -> None:
+def _download(source: TileSource, tiles: Iterator[Tile], found: _Found) -> None:
     """Ask for tiles, `concurrency` at a time; a few wait in line, never all."""
     in_a_row = 0
     pool = ThreadPoolExecutor(source.provider.concurrency, thread_name_prefix="tiles")
     try:
         running = {pool.submit(source.bring, tile) for tile in islice(tiles, 2 * source.provider.concurrency)}
         while running:
-            done: set[Future[_Outcome]]
+            done: set[Future[Outcome]]
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for outcome in (future.result() for future in done):
                 in_a_row = in_a_row + 1 if outcome.failed else 0
@@ -188,8 +188,13 @@ def _download(source: _Source, tiles: Iterator[Tile], found: _Found) -> None:
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """Of one tile. `failed`: it may exist, but could not be had."""
+class Outcome:
+    """Of asking for one tile.
+
+    Attributes:
+        missing: the tile that is not there, and why; None where it is.
+        failed: it may exist, but could not be had.
+    """
 
     missing: Missing | None = None
     failed: bool = False
@@ -211,8 +216,14 @@ class _Stopped(Exception):
     """The run ends."""
 
 
-class _Source:
-    """One provider over HTTP, for several threads."""
+class TileSource:
+    """One provider over HTTP, for several threads. Setting `stop` wakes those that wait for their turn.
+
+    Args:
+        provider: who is asked.
+        store: where the tiles are kept.
+        patience: how patiently.
+    """
 
     def __init__(self, provider: Provider, store: TileStore, patience: Patience) -> None:
         import httpx
@@ -228,10 +239,15 @@ class _Source:
         )
 
     def close(self) -> None:
+        """Close the connections."""
         self._client.close()
 
-    def bring(self, tile: Tile) -> _Outcome:
-        """Ask for a tile until it is there, or is known not to be."""
+    def bring(self, tile: Tile) -> Outcome:
+        """Ask for a tile until it is there, or is known not to be.
+
+        Raises:
+            BackendError: the server asks to come back much later, or the disk is full.
+        """
         import httpx
 
         why = ""
@@ -242,18 +258,18 @@ class _Source:
                 if not self._pace.wait(self.stop):
                     raise _Stopped
                 self.store.write(tile, self._ask(tile))
-                return _Outcome()
+                return Outcome()
             except _Absent as error:
-                return _Outcome(Missing(tile, str(error)))
+                return Outcome(Missing(tile, str(error)))
             except _Refused as error:
-                return _Outcome(Missing(tile, str(error)), failed=True)
+                return Outcome(Missing(tile, str(error)), failed=True)
             except (_Again, httpx.TransportError, httpx.DecodingError, DataRejected) as error:
                 why = error.what if isinstance(error, DataRejected) else str(error) or type(error).__name__
             except _Stopped:
-                return _Outcome(Missing(tile, "the run ended before"), failed=True)
+                return Outcome(Missing(tile, "the run ended before"), failed=True)
         if self.store.age_days(tile) is not None:
-            return _Outcome()  # an old one is there, better than none
-        return _Outcome(Missing(tile, f"{why} ({self.patience.attempts} attempts)"), failed=True)
+            return Outcome()  # an old one is there, better than none
+        return Outcome(Missing(tile, f"{why} ({self.patience.attempts} attempts)"), failed=True)
 
     def _pause(self, seconds: float) -> None:
         if self.stop.wait(min(seconds, self.patience.longest_s)):

@@ -1,21 +1,30 @@
-"""What an endpoint takes from the platform: its champion from the registry, its log in the ledger."""
+"""What an endpoint takes from the platform: its champion from the registry, its log in the ledger, how areas are
+looked at.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ModelMissing
+from sightline.jobs import Jobs
 from sightline.ledger import Answer, Ledger
+from sightline.pipeline.survey import Order, Place, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
+from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
-from sightline.task import Model
+from sightline.task import Json, Model, Prediction, Report
 from sightline.tasks import restore_model
 from sightline.tracking import Tracking
 
 if TYPE_CHECKING:
+    from sightline.geo.area import Area
+    from sightline.geo.providers import Provider
+    from sightline.geo.tiles import Plan
     from sightline.serving.engine import Answered, Log
+    from sightline.upscaling.upscale import Upscaler
 
 
 class RegistryChampions:
@@ -72,3 +81,32 @@ def log_into(ledger: Ledger, task: str) -> Log:
         )
 
     return log
+
+
+class MapSurveys:
+    """Plans and looks at areas as `sightline aoi` does, with the same cache of tiles; see `serving.orders.Surveys`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> Plan:
+        """See `plan_survey`."""
+        return plan_survey(Order(area, provider, zoom), wanted_gsd_m, factor)
+
+    def run(
+        self,
+        plan: Plan,
+        upscaler: Upscaler | None,
+        model: Any,
+        out: Path,
+        report: Report,
+        answered: Callable[[Any, Prediction], None],
+    ) -> dict[str, Json]:
+        """See `survey`."""
+        place = Place(out, self._settings.tile_cache, self._settings.limits)
+        return survey(plan, upscaler, model, place, report, answered)
+
+
+def areas_in(ledger: Ledger, settings: Settings) -> Areas:
+    """How an endpoint queues areas and looks at them."""
+    return Areas(Jobs(ledger), MapSurveys(settings))

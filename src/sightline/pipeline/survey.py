@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,10 @@ if TYPE_CHECKING:
     from sightline.upscaling.upscale import Upscaler
 
 RAW, ENLARGED = "raw", "enlarged"
+
+Answered = Callable[[Any, Prediction], None]
+"""Told of an input that was looked at, and of the answer."""
+
 _OVERLAY_PX = 2048
 
 
@@ -96,8 +101,18 @@ def plan_survey(order: Order, wanted_gsd_m: float, factor: int = 1) -> Plan:
     return plan
 
 
-def survey(plan: Plan, upscaler: Upscaler | None, model: Any, place: Place, report: Report) -> dict[str, Json]:
+def survey(
+    plan: Plan, upscaler: Upscaler | None, model: Any, place: Place, report: Report, answered: Answered | None = None
+) -> dict[str, Json]:
     """Fetch, stitch, enlarge, look, and write everything below `place.out`; the summary.
+
+    Args:
+        plan: what is looked at.
+        upscaler: what enlarges it before; None: it is looked at as it is only.
+        model: who looks, a `Surveying`.
+        place: where it reads and writes.
+        report: told of the progress; what it raises ends the survey, and another one goes on from there.
+        answered: told of each raster that was looked at, as `model.read` gave it, and of what was found there.
 
     Raises:
         BackendError: tiles cannot be had, or the disk is full; called again it goes on.
@@ -117,21 +132,29 @@ def survey(plan: Plan, upscaler: Upscaler | None, model: Any, place: Place, repo
     found: dict[str, dict[str, Json]] = {}
     for name, raster in rasters.items():
         began = time.perf_counter()
-        found[name] = _look(name, raster, model, plan.area, place)
+        source, prediction = _look(name, raster, model, plan.area, place, report)
+        if answered is not None:
+            answered(source, prediction)
+        found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
         seconds[f"looking at {name}"] = time.perf_counter() - began
-        report.progress(len(found), len(rasters), f"looking at {name}")
     if len(rasters) > 1:
         _compare([place.out / f"{name}.png" for name in rasters], place.out / "comparison.png")
-    summary: dict[str, Json] = {
+    summary = _summary(plan, model, [str(one) for one in missing], found, seconds)
+    write_json(place.out / "summary.json", summary)
+    return summary
+
+
+def _summary(
+    plan: Plan, model: Any, missing: list[str], found: dict[str, dict[str, Json]], seconds: dict[str, float]
+) -> dict[str, Json]:
+    return {
         "plan": describe_plan(plan),
-        "tiles_missing": [str(one) for one in missing],
+        "tiles_missing": missing,
         "model": {"task": model.card.task, "candidate": model.card.candidate, "files": model.card.files},
         "found": found,
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
         "attribution": plan.provider.attribution,
     }
-    write_json(place.out / "summary.json", summary)
-    return summary
 
 
 def _key(plan: Plan) -> str:
@@ -186,14 +209,15 @@ def _enlarge(upscaler: Upscaler, raw: Path, out: Path, report: Report) -> Path:
     return target
 
 
-def _look(name: str, raster: Path, model: Any, area: Area, place: Place) -> dict[str, Json]:
-    """Answer one raster, leave out what lies outside the area, and write it."""
+def _look(name: str, raster: Path, model: Any, area: Area, place: Place, report: Report) -> tuple[Any, Prediction]:
+    """Answer one raster, leave out what lies outside the area, and write it; the model's input and the answer."""
     source = model.read(raster, place.limits)
-    prediction: Prediction = model.within(model.predict([source])[0], area.shape)
+    prediction = model.look(source, lambda done, total: report.progress(done, total, f"looking at {name}"))
+    prediction = model.within(prediction, area.shape)
     write_json(place.out / f"{name}.geojson", prediction.exports["geojson"])
     write_json(place.out / f"{name}.json", prediction.document)
     _save(model.draw(source, prediction), place.out / f"{name}.png")
-    return {key: value for key, value in prediction.document.items() if isinstance(value, int | float)}
+    return source, prediction
 
 
 def _compare(pictures: list[Path], target: Path) -> None:

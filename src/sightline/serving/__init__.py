@@ -5,6 +5,10 @@
     engine.py     bytes -> decoded input -> batch -> prediction -> ledger -> answer
     batching.py   the micro-batcher and the measuring of the best batch
     champion.py   which model answers, and how a new one takes over without a request being dropped
+    areas.py      the routes of areas on the map, where the model looks at such
+    orders.py     what a client asks for when it asks for an area, checked and planned
+    surveyor.py   the thread that looks at the areas that are queued
+    map_tiles.py  the tiles of the page's map
     metrics.py    what Prometheus reads
     openapi.py    the description of the routes
     launch.py     how a program starts the endpoint as a process

@@ -7,7 +7,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,14 +18,17 @@ from starlette.routing import Route
 
 from sightline.conditions import parse_conditions
 from sightline.errors import RequestError, SightlineError
+from sightline.serving.areas import AreaRoutes, Handler
 from sightline.serving.champion import Champions
 from sightline.serving.engine import Answered, Engine, Log
+from sightline.serving.map_tiles import MapTiles
 from sightline.serving.metrics import Metrics
 from sightline.serving.openapi import describe, docs_page
 from sightline.serving.problems import problem
+from sightline.serving.surveyor import Areas, Surveyor
 from sightline.serving.uploads import read_upload
 from sightline.settings import Settings
-from sightline.task import Json
+from sightline.task import Json, Surveying
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,14 @@ _OPTIONS = ("source", "picture", "rasters", "exports")  # query parameters that 
 _GONE = 499  # the client closed the connection; nobody reads it but the metrics
 
 
-def build_app(task: str, champions: Champions, settings: Settings, log_answers: Log, example: bytes = b"") -> Starlette:
+def build_app(
+    task: str,
+    champions: Champions,
+    settings: Settings,
+    log_answers: Log,
+    example: bytes = b"",
+    areas: Areas | None = None,
+) -> Starlette:
     """The endpoint of one task. Its lifespan loads the champion and keeps it up to date.
 
     Put the `Guard` before it.
@@ -46,17 +56,26 @@ def build_app(task: str, champions: Champions, settings: Settings, log_answers: 
         settings: limits, batching, polling.
         log_answers: writes the rows of a batch before their answers leave.
         example: an upload the task's models can read, to warm them; a grey noise image where none is given.
+        areas: where areas of the map are queued, and what looks at them, for models that can; None: no such routes.
     """
     metrics = Metrics(task)
     engine = Engine(task, champions, log_answers, settings, metrics, example)
-    routes = _Routes(engine, settings, metrics)
+    tiles = MapTiles(settings)
+    surveyor = Surveyor(task, lambda: engine.keeper.champion, areas, log_answers, settings) if areas else None
+    on_maps = AreaRoutes(engine, areas, surveyor, tiles, settings).table() if areas and surveyor else {}
+    routes = _Routes(engine, settings, metrics, on_maps)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         engine.start()
+        if surveyor is not None:
+            surveyor.start()
         try:
             yield
         finally:
+            if surveyor is not None:
+                await asyncio.to_thread(surveyor.stop)
+            await asyncio.to_thread(tiles.close)
             await asyncio.to_thread(engine.stop)
 
     app = Starlette(routes=routes.table(), lifespan=lifespan)
@@ -64,54 +83,56 @@ def build_app(task: str, champions: Champions, settings: Settings, log_answers: 
     return app
 
 
-Handler = Callable[[Request], Awaitable[Response]]
-
-
 class _Routes:
     """The handlers, by path and method."""
 
-    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, engine: Engine, settings: Settings, metrics: Metrics, on_maps: dict[str, dict[str, Handler]]
+    ) -> None:
         self._engine = engine
         self._settings = settings
         self._metrics = metrics
-        self._handlers: dict[str, tuple[str, Handler]] = {
-            "/": ("GET", self._page),
-            "/v1/predict": ("POST", self._predict),
-            "/v1/picture": ("POST", self._picture),
-            "/v1/raster/{name}": ("POST", self._raster),
-            "/v1/model": ("GET", self._model),
-            "/v1/live": ("GET", self._live),
-            "/v1/ready": ("GET", self._ready),
-            "/v1/metrics": ("GET", self._exposition),
-            "/v1/openapi.json": ("GET", self._openapi),
-            "/v1/docs": ("GET", self._docs),
-            "/v1/static/{name}": ("GET", self._static),
+        self._on_maps = bool(on_maps)
+        self._handlers: dict[str, dict[str, Handler]] = {
+            "/": {"GET": self._page},
+            "/v1/predict": {"POST": self._predict},
+            "/v1/picture": {"POST": self._picture},
+            "/v1/raster/{name}": {"POST": self._raster},
+            "/v1/model": {"GET": self._model},
+            "/v1/live": {"GET": self._live},
+            "/v1/ready": {"GET": self._ready},
+            "/v1/metrics": {"GET": self._exposition},
+            "/v1/openapi.json": {"GET": self._openapi},
+            "/v1/docs": {"GET": self._docs},
+            "/v1/static/{name}": {"GET": self._static},
+            **on_maps,
         }
 
     def table(self) -> list[Route]:
         """A route a path; each answers wrong methods itself, so that every error is JSON of one shape."""
         known = [
-            Route(path, self._answering(path, method, handler), methods=list(_METHODS), name=path)
-            for path, (method, handler) in self._handlers.items()
+            Route(path, self._answering(path, handlers), methods=list(_METHODS), name=path)
+            for path, handlers in self._handlers.items()
         ]
-        return [*known, Route("/v1/{path:path}", self._answering("/v1/", "", self._unknown), methods=list(_METHODS))]
+        return [*known, Route("/v1/{path:path}", self._answering("/v1/", {}), methods=list(_METHODS))]
 
-    def _answering(self, path: str, method: str, handler: Handler) -> Handler:
-        """The handler, with every error turned into an answer, and counted."""
-        allowed = {"GET": ("GET", "HEAD")}.get(method, (method,))
+    def _answering(self, path: str, handlers: dict[str, Handler]) -> Handler:
+        """The handler of the request's method, with every error turned into an answer, and counted."""
+        by_method = {**({"HEAD": handlers["GET"]} if "GET" in handlers else {}), **handlers}
 
         async def answer(request: Request) -> Response:
             start_s = time.perf_counter()
             try:
-                if method and request.method not in allowed:
-                    raise RequestError(f"{path} takes {method} only", where=request.method, status=405)
-                response = await handler(request)
+                if by_method and request.method not in by_method:
+                    takes = " and ".join(handlers)
+                    raise RequestError(f"{path} takes {takes} only", where=request.method, status=405)
+                response = await by_method.get(request.method, self._unknown)(request)
             except Exception as error:
                 if not isinstance(error, SightlineError):
                     log.error("%s %s failed", request.method, path, exc_info=error)
                 response = problem(error)
                 if response.status_code == 405:
-                    response.headers["Allow"] = ", ".join(allowed)
+                    response.headers["Allow"] = ", ".join(sorted(by_method))
             self._metrics.answered(path, response.status_code, time.perf_counter() - start_s)
             return response
 
@@ -182,8 +203,14 @@ class _Routes:
         """503 while no version answers; 200 with a warning while a newer one cannot take over."""
         champion = self._engine.champion()
         warning = self._engine.keeper.problem
-        told = {"warning": warning.what} if warning else {}
+        told: dict[str, Json] = {"warning": warning.what} if warning else {}
+        if self._looks_at_areas():
+            told["areas"] = True
         return JSONResponse({"ready": True, "task": self._engine.task, "version": champion.number, **told})
+
+    def _looks_at_areas(self) -> bool:
+        champion = self._engine.keeper.champion
+        return self._on_maps and champion is not None and isinstance(champion.model, Surveying)
 
     async def _exposition(self, _: Request) -> Response:
         return Response(self._metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -197,7 +224,7 @@ class _Routes:
     def _description(self) -> dict[str, Json]:
         champion = self._engine.keeper.champion
         card = champion.model.card if champion else None
-        return describe(self._engine.task, card, self._settings)
+        return describe(self._engine.task, card, self._settings, self._looks_at_areas())
 
     async def _page(self, _: Request) -> Response:
         return await _file("index.html")

@@ -7,10 +7,14 @@ from collections.abc import Mapping
 from html import escape
 
 import sightline
+from sightline.serving.areas import RESULTS
+from sightline.serving.orders import AreaOrder
 from sightline.settings import Settings
 from sightline.task import Card, Json
 
-_PROBLEM_REF = {"$ref": "#/components/schemas/Problem"}
+_JSON = "application/json"
+_PROBLEM = {_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_TILE = {"provider": "Its name.", "z": "The level.", "x": "The column.", "y": "The row, from the north."}
 _PROBLEMS = {
     "400": "The form cannot be read.",
     "401": "The token is missing or wrong.",
@@ -22,13 +26,14 @@ _PROBLEMS = {
 }
 
 
-def describe(task: str, card: Card | None, settings: Settings) -> dict[str, Json]:
+def describe(task: str, card: Card | None, settings: Settings, areas: bool = False) -> dict[str, Json]:
     """The OpenAPI document (3.0, which older viewers read too).
 
     Args:
         task: its name.
         card: of the version that answers, for the media types it reads; None while there is none.
         settings: for the limits and whether a token is asked for.
+        areas: whether the model that answers looks at areas of the map.
     """
     formats = card.formats if card else ("image/jpeg", "image/png", "image/tiff")
     conditions = card.conditions if card else {}
@@ -39,8 +44,8 @@ def describe(task: str, card: Card | None, settings: Settings) -> dict[str, Json
             "version": sightline.__version__,
             "description": f"At most {settings.max_bytes} bytes and {settings.max_pixels} pixels an image.",
         },
-        "paths": {**_predicting(formats, conditions), **_about()},
-        "components": {"schemas": _schemas()},
+        "paths": {**_predicting(formats, conditions), **(_areas() if areas else {}), **_about()},
+        "components": {"schemas": _schemas() | (_area_schemas() if areas else {})},
     }
     if settings.token.get_secret_value():
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
@@ -63,7 +68,7 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
     picture = _query("picture", "boolean", "Also return the drawn answer, as a data address in `picture`.")
     rasters = _query("rasters", "boolean", "Also return the answer's rasters (`mask` ...), as data addresses.")
     exports = _query("exports", "boolean", "Also return the answer's interchange formats (GeoJSON ...) in `exports`.")
-    raster = _query("name", "string", "Which: `mask` holds the class of each pixel.") | {"in": "path", "required": True}
+    raster = _in_path("name", "Which: `mask` holds the class of each pixel.")
     told = [_query(name, "number", f"Of the image: {meaning}.") for name, meaning in conditions.items()]
     png = {"image/png": binary}
     answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}
@@ -100,6 +105,67 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
     }
 
 
+def _areas() -> dict[str, Json]:
+    body = {"required": True, "content": {"application/json": {"schema": {"$ref": "#/components/schemas/AreaOrder"}}}}
+    area = {"application/json": {"schema": {"$ref": "#/components/schemas/Area"}}}
+    planned = {
+        "200": {"description": "Tiles, megapixels, seconds, terms, and the zoom that fits.", "content": {_JSON: {}}}
+    }
+    created = {
+        "200": {"description": "It is done.", "content": area},
+        "202": {"description": "It is queued or running: ask at `Location`.", "content": area},
+    }
+    refused = _problem_responses("401", "413", "415") | {
+        "422": {"description": "A key or a value is wrong, or a limit or the terms forbid it.", "content": _PROBLEM},
+        "503": {"description": "No champion, or too many areas are waiting; see Retry-After.", "content": _PROBLEM},
+    }
+    number = _in_path("id", "Of the area.")
+    gone = {"404": {"description": "There is no such area, file or tile.", "content": _PROBLEM}}
+    shown = {"200": {"description": "The area.", "content": area}} | gone
+    files = {kind: {"schema": {"type": "string", "format": "binary"}} for kind in sorted(set(RESULTS.values()))}
+    file = {"200": {"description": "The file.", "content": files}} | gone
+    tile = {"200": {"description": "The tile.", "content": {"image/png": {}, "image/jpeg": {}}}} | gone
+    return {
+        "/v1/areas": {
+            "post": {
+                "summary": "Look at an area on the map",
+                "description": "Plans, downloads, stitches, enlarges where asked for, looks; waits `wait_s` for it.",
+                "requestBody": body,
+                "responses": created | refused,
+            },
+            "get": {
+                "summary": "The newest areas, and who has tiles",
+                "responses": {"200": {"description": "OK", "content": {_JSON: {}}}} | _problem_responses("401"),
+            },
+        },
+        "/v1/areas/plan": {
+            "post": {
+                "summary": "What an area would take; nothing is downloaded",
+                "requestBody": body,
+                "responses": planned | refused,
+            }
+        },
+        "/v1/areas/{id}": {
+            "get": {"summary": "How far an area is, or what was found", "parameters": [number], "responses": shown},
+            "delete": {"summary": "Cancel an area, remove its results", "parameters": [number], "responses": shown},
+        },
+        "/v1/areas/{id}/{file}": {
+            "get": {
+                "summary": "A file of the results",
+                "parameters": [number, _in_path("file", f"One of {', '.join(RESULTS)}.")],
+                "responses": file,
+            }
+        },
+        "/v1/tiles/{provider}/{z}/{x}/{y}": {
+            "get": {
+                "summary": "A tile of the map",
+                "parameters": [_in_path(name, what) for name, what in _TILE.items()],
+                "responses": tile,
+            }
+        },
+    }
+
+
 def _about() -> dict[str, Json]:
     model = {"application/json": {"schema": {"$ref": "#/components/schemas/Model"}}}
     return {
@@ -118,13 +184,16 @@ def _get(summary: str, content: Json, *problems: str) -> Json:
     return {"get": {"summary": summary, "responses": responses | _problem_responses(*problems)}}
 
 
+def _in_path(name: str, what: str) -> Json:
+    return _query(name, "string", what) | {"in": "path", "required": True}
+
+
 def _query(name: str, kind: str, what: str) -> Json:
     return {"name": name, "in": "query", "required": False, "schema": {"type": kind}, "description": what}
 
 
 def _problem_responses(*statuses: str) -> dict[str, Json]:
-    content = {"application/json": {"schema": _PROBLEM_REF}}
-    return {s: {"description": _PROBLEMS[s], "content": content} for s in statuses or _PROBLEMS}
+    return {s: {"description": _PROBLEMS[s], "content": _PROBLEM} for s in statuses or _PROBLEMS}
 
 
 def _schemas() -> dict[str, Json]:
@@ -159,6 +228,41 @@ def _schemas() -> dict[str, Json]:
     }
 
 
+def _area_schemas() -> dict[str, Json]:
+    fields = AreaOrder.model_fields.items()
+    text, number = {"type": "string"}, {"type": "integer"}
+    return {
+        "AreaOrder": {
+            "type": "object",
+            "description": "One of bbox, geojson and wkt, and how to look.",
+            "properties": {
+                name: {"description": str(field.description), "default": field.default} for name, field in fields
+            },
+            "additionalProperties": False,
+        },
+        "Area": {
+            "type": "object",
+            "required": ["id", "task", "state", "progress", "plan", "files"],
+            "properties": {
+                "id": number,
+                "task": text,
+                "state": text | {"enum": ["queued", "running", "done", "failed", "cancelled"]},
+                "progress": {"type": "object", "description": "`done` of `total`, and `what` is done."},
+                "plan": {"type": "object"},
+                "files": {"type": "object", "description": "Name -> where to get it."},
+                "summary": {
+                    "type": "object",
+                    "description": "Of an area that is done: counts, tiles that lack, credit.",
+                },
+                "version": number | {"description": "The model version that looked."},
+                "prediction_ids": {"type": "array", "items": number, "description": "Rows in the ledger."},
+                "problem": {"$ref": "#/components/schemas/Problem"},
+            },
+            "additionalProperties": True,
+        },
+    }
+
+
 def docs_page(document: dict[str, Json]) -> str:
     """The document as a plain page."""
     info = document["info"]
@@ -180,6 +284,10 @@ def _prose(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
+def _shown(parameter: Json) -> str:
+    return f"{{{parameter['name']}}}" if parameter["in"] == "path" else f"?{parameter['name']}="
+
+
 def _route(path: str, method: str, operation: Json) -> str:
     takes = ", ".join(operation.get("requestBody", {}).get("content", {}))
     rows = "".join(
@@ -188,7 +296,7 @@ def _route(path: str, method: str, operation: Json) -> str:
         for status, response in operation["responses"].items()
     )
     queries = "".join(
-        f"<li><code>?{p['name']}=</code> {_prose(p['description'])}</li>" for p in operation.get("parameters", ())
+        f"<li><code>{_shown(p)}</code> {_prose(p['description'])}</li>" for p in operation.get("parameters", ())
     )
     return (
         f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}. "

@@ -14,14 +14,17 @@ _RETRY_AFTER_S = 1
 def problem(error: Exception) -> JSONResponse:
     """The answer to a request that failed; never more of an unforeseen error than that it happened."""
     if not isinstance(error, SightlineError):
-        return _response(500, "the server failed", "", "Its log says why; tell its keeper the time of the request.")
-    status = _status(error)
+        return problem_response(
+            500, "the server failed", "", "Its log says why; tell its keeper the time of the request."
+        )
+    status = status_of(error)
     # Clients need no paths of the server's disk.
     where = error.where if status < 500 else PurePath(error.where).name
-    return _response(status, error.what, where, error.way_out)
+    return problem_response(status, error.what, where, error.way_out)
 
 
-def _status(error: SightlineError) -> int:
+def status_of(error: SightlineError) -> int:
+    """The status that says whose fault it is."""
     match error:
         case RequestError():
             return error.status
@@ -33,7 +36,8 @@ def _status(error: SightlineError) -> int:
             return 500
 
 
-def _response(status: int, what: str, where: str, way_out: str) -> JSONResponse:
+def problem_response(status: int, what: str, where: str, way_out: str) -> JSONResponse:
+    """An error as an answer."""
     headers = {"Retry-After": str(_RETRY_AFTER_S)} if status == 503 else {}
     if status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from sightline.errors import DataRejected, ParamsError, RequestError
+from sightline.files import sha256_file
 from sightline.geo.area import read_area
 from sightline.geo.providers import OSM, open_folder
 from sightline.pipeline.survey import Order, Place, plan_survey, survey, surveying
@@ -106,6 +107,38 @@ def test_a_second_run_goes_on_with_what_is_there(tiles, place):
     made = {name: (place.out / name).stat().st_mtime_ns for name in ("raw.tif", "enlarged.tif")}
     survey(plan, upscaler, model, place, Silent())
     assert {name: (place.out / name).stat().st_mtime_ns for name in made} == made
+
+
+def test_each_answer_is_told_with_what_it_is_an_answer_to(tiles, place):
+    told = []
+    upscaler = open_upscaler("bicubic")
+    survey(planned(tiles, factor=4), upscaler, network_model(), place, Silent(), lambda *both: told.append(both))
+    assert [prediction.document["count"] for _, prediction in told] == [3, 3]
+    for (source, _), name in zip(told, ("raw.tif", "enlarged.tif"), strict=True):
+        assert source.sha256 == sha256_file(place.out / name)
+
+
+def test_looking_answers_as_predicting_does(tiles):
+    model = network_model()
+    source = model.read(next(tiles.glob("*/*/*.png")), Limits())
+    seen = model.look(source, lambda done, total: None)
+    assert seen.document == model.predict([source])[0].document
+    assert seen.document["count"] > 0
+
+
+def test_it_tells_how_far_it_has_looked_and_can_be_stopped_there(tiles, place):
+    model, seen = network_model(), []
+
+    class Stopping(Silent):
+        def progress(self, done, total, what):
+            seen.append((done, total, what))
+            if what.startswith("looking") and done == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        survey(planned(tiles), None, model, place, Stopping())
+    assert [one[0] for one in seen if one[2] == "looking at raw"] == [1, 2]
+    assert survey(planned(tiles), None, model, place, Silent())["found"]["raw"]["count"] == 3
 
 
 def test_a_tile_that_lacks_is_told_and_asked_for_again(tiles, place, tmp_path):

@@ -1,4 +1,4 @@
-"""A raw ASGI client, and champions that a test sets."""
+"""A raw ASGI client, champions that a test sets, and an endpoint of the toy task."""
 
 from __future__ import annotations
 
@@ -7,13 +7,20 @@ import contextlib
 import io
 import json
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from sightline.errors import BackendError, DataRejected, ModelMissing
+from sightline.ledger import Ledger
+from sightline.pipeline.serve import log_into
+from sightline.serving.app import build_app
+from sightline.serving.guard import Guard
+from sightline.serving.surveyor import Areas
+from sightline.settings import Settings
 from sightline.task import Card, Limits, Model, Prediction
 from tests.toy import ToyInput, ToyModel
 
@@ -137,3 +144,44 @@ async def ask(
     }
     await app(scope, receive, send)
     return Answer(messages)
+
+
+class Endpoint:
+    """The guarded application of the toy task in a folder."""
+
+    def __init__(
+        self, root: Path, champions: SetChampions, log: Any = None, areas: Areas | None = None, **options: Any
+    ) -> None:
+        self.settings = Settings(root=root, poll_s=0.01, **options)
+        self.ledger = Ledger(self.settings.ledger)
+        self.app = build_app("toy", champions, self.settings, log or log_into(self.ledger, "toy"), areas=areas)
+        self.guarded = Guard(self.app, max_bytes=self.settings.max_bytes)
+
+    def run(self, *requests: dict[str, Any]) -> list[Answer]:
+        """Send requests one after the other."""
+
+        async def all_of_them() -> list[Answer]:
+            return [await ask(self.guarded, **request) for request in requests]
+
+        return self.within(all_of_them)
+
+    def within(self, work: Callable[[], Awaitable[Any]]) -> Any:
+        """Run `work` while the application is up and its first champion has been asked for."""
+
+        async def session() -> Any:
+            async with self.app.router.lifespan_context(self.app):
+                for _ in range(500):
+                    ready = await ask(self.app, "GET", "/v1/ready")
+                    if "loading" not in ready.json.get("error", ""):
+                        break
+                    await asyncio.sleep(0.01)
+                return await work()
+
+        return asyncio.run(session())
+
+
+def assert_problem(answer: Answer, status: int, word: str = "") -> None:
+    assert answer.status == status, answer.body
+    assert set(answer.json) == {"error", "where", "way_out"}
+    assert word in " ".join(answer.json.values())
+    assert "Traceback" not in answer.body.decode()

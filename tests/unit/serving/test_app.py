@@ -4,7 +4,7 @@ import asyncio
 import base64
 import io
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,47 +18,12 @@ from PIL import Image
 from sightline.errors import BackendError
 from sightline.ledger import Ledger
 from sightline.pipeline.serve import log_into
-from sightline.serving.app import build_app
 from sightline.serving.engine import Answered
-from sightline.serving.guard import Guard
-from sightline.settings import Settings
 from sightline.task import Prediction
 from tests.toy import ToyInput
-from tests.unit.serving.harness import Answer, CountingModel, SetChampions, ask, png
+from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png
 
 PNG = {"Content-Type": "image/png"}
-
-
-class Endpoint:
-    """The guarded application of the toy task in a folder."""
-
-    def __init__(self, root: Path, champions: SetChampions, log: Any = None, **options: Any) -> None:
-        self.settings = Settings(root=root, poll_s=0.01, **options)
-        self.ledger = Ledger(self.settings.ledger)
-        self.app = build_app("toy", champions, self.settings, log or log_into(self.ledger, "toy"))
-        self.guarded = Guard(self.app, max_bytes=self.settings.max_bytes)
-
-    def run(self, *requests: dict[str, Any]) -> list[Answer]:
-        """Send requests one after the other."""
-
-        async def all_of_them() -> list[Answer]:
-            return [await ask(self.guarded, **request) for request in requests]
-
-        return self.within(all_of_them)
-
-    def within(self, work: Callable[[], Awaitable[Any]]) -> Any:
-        """Run `work` while the application is up and its first champion has been asked for."""
-
-        async def session() -> Any:
-            async with self.app.router.lifespan_context(self.app):
-                for _ in range(500):
-                    ready = await ask(self.app, "GET", "/v1/ready")
-                    if "loading" not in ready.json.get("error", ""):
-                        break
-                    await asyncio.sleep(0.01)
-                return await work()
-
-        return asyncio.run(session())
 
 
 @pytest.fixture
@@ -78,13 +43,6 @@ def form(name: str = "image", content: bytes | None = None, filename: str = "a.p
         "body": [head + content + b"\r\n--xx--\r\n"],
         "headers": {"Content-Type": "multipart/form-data; boundary=xx"},
     }
-
-
-def assert_problem(answer: Answer, status: int, word: str = "") -> None:
-    assert answer.status == status, answer.body
-    assert set(answer.json) == {"error", "where", "way_out"}
-    assert word in " ".join(answer.json.values())
-    assert "Traceback" not in answer.body.decode()
 
 
 # ------------------------------------------------------------------------------------------------------ answers

@@ -2,11 +2,16 @@
 "use strict";
 const at = (id) => document.getElementById(id);
 
-async function ask(address, options = {}) {
+async function request(address, options = {}) {
   const token = at("token").value;
-  const headers = token ? { Authorization: `Bearer ${token}` } : {};
+  const headers = { ...options.headers, ...(token ? { Authorization: `Bearer ${token}` } : {}) };
   const response = await fetch(address, { ...options, headers });
   if (response.status === 401) at("secret").hidden = false;
+  return response;
+}
+
+async function ask(address, options = {}) {
+  const response = await request(address, options);
   const answer = await response.json();
   if (!response.ok) throw new Error([answer.where, answer.error].filter(Boolean).join(": ") + ". " + answer.way_out);
   return answer;

@@ -195,6 +195,10 @@ class ShipModel:
             card = card.model_copy(update={"preprocessing": {**card.preprocessing, "scan": scan}})
         return replace(self, card=card)
 
+    def look(self, source: Raster, told: Told) -> Prediction:
+        """The answer to one raster, told of on the way; see `sightline.task.Surveying`."""
+        return self.answer(source, self.find(source, told))
+
     def within(self, prediction: Prediction, area: Any) -> Prediction:
         """Without the ships whose middle lies outside a geometry in longitude and latitude."""
         from shapely import Point

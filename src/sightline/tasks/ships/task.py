@@ -32,6 +32,11 @@ class Ships:
         self.candidates: tuple[str, ...] = params.candidates
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
+    @property
+    def nominal_gsd_m(self) -> float:
+        """Metres a pixel that a model trained now would want; see `sightline.task.Surveying`."""
+        return self.params.train.input.gsd_m
+
     def sample(self, root: Path, report: Report) -> None:
         """Write the synthetic set."""
         write_sample(root, self.params.sample, report)

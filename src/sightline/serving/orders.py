@@ -1,0 +1,174 @@
+"""What a client asks for when it asks for an area: untrusted JSON -> a checked order -> a plan.
+
+No path comes from a client: an outline is text or JSON, a provider a name on the list. Folders and networks on this
+machine are those that the operator has named in the settings.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sightline.errors import BackendError, DataError, ParamsError, RequestError
+from sightline.geo.area import Area, read_area
+from sightline.geo.providers import PROVIDERS, Provider, find_provider, open_folder
+from sightline.geo.tiles import Plan
+from sightline.settings import Settings
+from sightline.task import Json, Prediction, Report, Surveying
+from sightline.upscaling.upscale import CHOICES, Choice, Upscaler, factor_of, open_upscaler
+
+FOLDER = "folder"
+"""The provider of the operator's own tiles."""
+
+MOST_WAIT_S = 50.0
+
+
+class AreaOrder(BaseModel):
+    """The body of `POST /v1/areas`; the description of a field is also what a client is told that gave a wrong one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    bbox: tuple[float, float, float, float] | str = Field(
+        default="", description="west, south, east, north in degrees, as four numbers or a text W,S,E,N"
+    )
+    geojson: dict[str, Any] | str = Field(default="", description="a GeoJSON object, or its text")
+    wkt: str = Field(default="", description="a text POLYGON ((...)) in longitude and latitude")
+    provider: str = Field(default="esri", max_length=100, description="the name of one of the listed providers")
+    zoom: Literal["auto"] | int = Field(default="auto", description="auto, or a level from 0 to 24")
+    upscale: Choice = Field(default="none", description=f"one of {', '.join(CHOICES)}")
+    threshold: float | None = Field(default=None, ge=0, le=1, description="a probability from 0 to 1, or null")
+    passes: int = Field(default=1, ge=1, le=2, description="1 or 2")
+    stride: int = Field(default=0, ge=0, le=2**16, multiple_of=32, description="0, or a multiple of 32")
+    wait_s: float = Field(default=20.0, ge=0, le=MOST_WAIT_S, description=f"seconds from 0 to {MOST_WAIT_S:g}")
+
+    @property
+    def stride_px(self) -> int | None:
+        """Step of the scan in pixels at the network's scale; None: the model's own."""
+        return None if not self.stride and self.passes == 1 else (self.stride or 32) // self.passes
+
+    def area(self) -> Area:
+        """Where.
+
+        Raises:
+            RequestError: see `read_area`.
+        """
+        bbox = self.bbox if isinstance(self.bbox, str) else ",".join(map(repr, self.bbox))
+        geojson = self.geojson if isinstance(self.geojson, str) else json.dumps(self.geojson)
+        return read_area(bbox=bbox, geojson=geojson, wkt=self.wkt)
+
+
+Told = Callable[[Any, Prediction], None]
+"""Told of an input that was looked at, and of the answer."""
+
+
+class Surveys(Protocol):
+    """What plans and looks at areas; `pipeline.serve` wires it in."""
+
+    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> Plan:
+        """See `pipeline.survey.plan_survey`."""
+        ...
+
+    def run(
+        self, plan: Plan, upscaler: Upscaler | None, model: Any, out: Path, report: Report, answered: Told
+    ) -> dict[str, Json]:
+        """See `pipeline.survey.survey`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An order that can be carried out: its plan, and the model with the threshold and step that were asked for."""
+
+    plan: Plan
+    model: Any
+
+
+def read_order(body: bytes) -> AreaOrder:
+    """The order in a request's body.
+
+    Raises:
+        RequestError: 422: it is no JSON object, a key is unknown, or a value has the wrong type or cannot be.
+    """
+    try:
+        return AreaOrder.model_validate_json(body or b"{}")
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+    field = str(first["loc"][0])[:100] if first["loc"] else ""
+    if field in AreaOrder.model_fields:
+        way_out = f"Give {AreaOrder.model_fields[field].description}."
+        raise _wrong("the value cannot be taken", field, way_out)
+    if field:
+        raise _wrong("the key is unknown", field, f"Known: {', '.join(AreaOrder.model_fields)}.")
+    raise _wrong("this is no JSON object", "body", 'Send for example {"bbox": [-5.46, 36.11, -5.40, 36.15]}.')
+
+
+def prepare(order: AreaOrder, model: Surveying, settings: Settings, surveys: Surveys) -> Prepared:
+    """Everything that can be refused is refused here; nothing is downloaded.
+
+    Raises:
+        RequestError: 422: the outline, the provider, a limit, its terms, the threshold or the step.
+        BackendError: the operator's folder of tiles is not usable.
+    """
+    if order.upscale not in offered_upscales(settings):
+        raise _wrong(
+            f"{order.upscale} is not offered here", "upscale", f"Offered: {', '.join(offered_upscales(settings))}."
+        )
+    zoom = None if order.zoom == "auto" else order.zoom
+    tuned = order.threshold is not None or order.stride_px is not None
+    try:
+        looking = model.tuned(order.threshold, order.stride_px) if tuned else model
+        plan = surveys.plan(
+            order.area(), provider_of(order.provider, settings), zoom, model.wanted_gsd_m, factor_of(order.upscale)
+        )
+    except (ParamsError, RequestError) as error:
+        raise _wrong(error.what, error.where, error.way_out) from error
+    return Prepared(plan, looking)
+
+
+def provider_of(name: str, settings: Settings) -> Provider:
+    """A listed provider, or the operator's folder.
+
+    Raises:
+        RequestError: 422: it is not listed.
+        BackendError: the folder is not usable.
+    """
+    if name == FOLDER and settings.tiles:
+        try:
+            return open_folder(settings.root / settings.tiles)
+        except DataError as error:
+            raise BackendError(error.what, where=error.where, way_out="Correct SIGHTLINE_TILES.") from error
+    if name not in PROVIDERS:
+        raise _wrong(f"{name!r} is no provider here", "provider", f"Known: {', '.join(provider_names(settings))}.")
+    return find_provider(name)
+
+
+def provider_names(settings: Settings) -> Sequence[str]:
+    """The operator's own tiles first, where there are any."""
+    return ([FOLDER] if settings.tiles else []) + list(PROVIDERS)
+
+
+def offered_upscales(settings: Settings) -> Sequence[str]:
+    """The choices that need no network, and those whose network the operator has named."""
+    lacking = {name for name, path in (("fast", settings.upscaler), ("realesrgan", settings.realesrgan)) if not path}
+    return [choice for choice in CHOICES if choice not in lacking]
+
+
+def open_chosen(choice: Choice, settings: Settings) -> Upscaler | None:
+    """The chosen enlargement; None for none.
+
+    Raises:
+        ModelMissing, ModelRejected: what the operator named is not usable.
+    """
+    if factor_of(choice) == 1:
+        return None
+    fast, weights = (settings.root / path if path else None for path in (settings.upscaler, settings.realesrgan))
+    return open_upscaler(choice, fast=fast, weights=weights, sha256=settings.realesrgan_sha256)
+
+
+def _wrong(what: str, where: str, way_out: str) -> RequestError:
+    return RequestError(what, where=where, way_out=way_out, status=422)

@@ -1,0 +1,108 @@
+"""Areas as they run: the endpoint of ships in a BentoML process, on tiles that the test draws."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from sightline.ledger import Ledger
+from sightline.settings import Settings
+from tests.services.endpoint_process import Running, kill, serve
+from tests.services.made_up_map import bbox, draw_tiles, places, save_model
+
+pytestmark = pytest.mark.slow
+SHIPS = "services.ships:Ships"
+MANY = 24  # tiles on a side: so many that it takes some seconds
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Settings of an endpoint with a made-up model and map."""
+    root = tmp_path_factory.mktemp("made")
+    return {"model_dir": str(save_model(root)), "tiles": str(draw_tiles(root / "tiles", MANY))}
+
+
+@pytest.fixture
+def server(made: dict[str, str], tmp_path: Path) -> Iterator[Running]:
+    with serve(SHIPS, tmp_path, **made) as running:
+        running.wait_until_ready()
+        yield running
+
+
+def order(running: Running, side: int, **options: Any) -> tuple[int, Any]:
+    body = json.dumps({"bbox": bbox(side), "provider": "folder", **options}).encode()
+    return running.ask("POST", "/v1/areas", body, {"Content-Type": "application/json"})
+
+
+def until(running: Running, number: int, so: Callable[[Any], bool], timeout_s: float = 120) -> Any:
+    """The job as soon as `so(job)` holds."""
+    end_s = time.monotonic() + timeout_s
+    while time.monotonic() < end_s:
+        status, job = running.ask("GET", f"/v1/areas/{number}")
+        assert status == 200, job
+        if so(job):
+            return job
+        time.sleep(0.05)
+    raise AssertionError(f"waited in vain: {job}\n{running.log.read_text()}")
+
+
+def sources(root: Path) -> list[str]:
+    return [answer.source for answer in Ledger(Settings(root=root).ledger).answers("ships")]
+
+
+def test_ships_come_with_the_coordinates_they_were_drawn_at(server: Running, tmp_path: Path) -> None:
+    status, job = order(server, 2, upscale="bicubic", zoom=15, wait_s=50)
+    assert status == 200, job
+    assert {name: found["count"] for name, found in job["summary"]["found"].items()} == {"raw": 3, "enlarged": 3}
+    assert sources(tmp_path) == [f"area {job['id']}"] * 2
+    status, found = server.ask("GET", job["files"]["raw.geojson"])
+    told = json.loads(found) if isinstance(found, bytes) else found
+    for lon, lat in places():
+        distances = [
+            np.hypot(one["properties"]["lon"] - lon, one["properties"]["lat"] - lat) for one in told["features"]
+        ]
+        assert min(distances) < 5e-5  # degrees, about a pixel
+    for name, magic in {"raw.png": b"\x89PNG", "comparison.png": b"\x89PNG", "raw.tif": b"II"}.items():
+        status, content = server.ask("GET", job["files"][name])
+        assert (status, content[: len(magic)]) == (200, magic)
+    assert server.ask("GET", "/v1/tiles/folder/15/16000/12000")[0] == 200
+
+
+def test_an_area_survives_that_the_server_is_killed(made: dict[str, str], tmp_path: Path) -> None:
+    with serve(SHIPS, tmp_path, **made) as running:
+        running.wait_until_ready()
+        status, job = order(running, MANY, wait_s=0)
+        assert status == 202
+        until(running, job["id"], lambda job: "stitching" in job["progress"].get("what", ""))
+        kill(running.process)
+    assert sources(tmp_path) == []
+    with serve(SHIPS, tmp_path, **made) as running:
+        running.wait_until_ready()
+        assert running.ask("GET", f"/v1/areas/{job['id']}")[1]["state"] in ("running", "queued")
+        done = until(running, job["id"], lambda job: job["state"] not in ("running", "queued"))
+    assert (done["state"], done["attempts"]) == ("done", 2)
+    assert done["summary"]["found"]["raw"]["count"] == 3
+    assert sources(tmp_path) == [f"area {job['id']}"]
+
+
+def test_an_area_goes_on_at_once_after_the_server_was_stopped_and_can_be_cancelled(
+    made: dict[str, str], tmp_path: Path
+) -> None:
+    with serve(SHIPS, tmp_path, **made) as running:
+        running.wait_until_ready()
+        number = order(running, MANY, wait_s=0)[1]["id"]
+        until(running, number, lambda job: job["state"] == "running")
+    with serve(SHIPS, tmp_path, **made) as running:
+        running.wait_until_ready()
+        job = until(running, number, lambda job: job["state"] == "running", timeout_s=10)
+        assert job["attempts"] == 1
+        assert running.ask("DELETE", f"/v1/areas/{number}")[1]["state"] == "cancelled"
+        assert order(running, 1, wait_s=50)[0] == 200
+        assert not (tmp_path / "state" / "areas" / str(number)).exists()
+    assert sources(tmp_path) == [f"area {number + 1}"]

@@ -1,0 +1,90 @@
+"""A toy model that looks at areas, and toy surveys that need no tiles but plan as the real ones do."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import ParamsError
+from sightline.geo.area import Area
+from sightline.geo.providers import Provider
+from sightline.geo.tiles import Plan
+from sightline.pipeline.serve import MapSurveys
+from sightline.settings import Settings
+from sightline.task import Json, Limits, Prediction, Report
+from tests.toy import ToyInput
+from tests.unit.serving.harness import CountingModel, png
+
+
+class LookingModel(CountingModel):
+    """The toy model, which looks at areas too."""
+
+    wanted_gsd_m = 3.0
+
+    def tuned(self, threshold: float | None, stride_px: int | None) -> LookingModel:
+        if stride_px is not None and stride_px > 256:
+            raise ParamsError(f"the scan cannot go by {stride_px} px", where="stride", way_out="Give 256 at most.")
+        model = LookingModel(self.number)
+        model.threshold = threshold
+        return model
+
+    threshold: float | None = None
+
+    def look(self, source: ToyInput, told: Callable[[int, int], None]) -> Prediction:
+        told(1, 1)
+        return self.predict([source])[0]
+
+    def within(self, prediction: Prediction, area: Any) -> Prediction:
+        return prediction
+
+
+class ToySurveys:
+    """Finds one spot in every area, as soon as `gate` is open; fails first with `failures`, in their order."""
+
+    def __init__(self, root: Path) -> None:
+        self._real = MapSurveys(Settings(root=root))
+        self.gate = threading.Event()
+        self.gate.set()
+        self.failures: list[Exception] = []
+        self.begun: list[str] = []
+        self.thresholds: list[float | None] = []
+
+    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> Plan:
+        return self._real.plan(area, provider, zoom, wanted_gsd_m, factor)
+
+    def run(
+        self,
+        plan: Plan,
+        upscaler: Any,
+        model: Any,
+        out: Path,
+        report: Report,
+        answered: Callable[[Any, Prediction], None],
+    ) -> dict[str, Json]:
+        self.begun.append(out.name)
+        self.thresholds.append(model.threshold)
+        out.mkdir(parents=True, exist_ok=True)
+        (out / "plan.json").write_text("{}")
+        report.progress(0, 2, "tiles")
+        while not self.gate.wait(0.01):
+            report.progress(1, 2, "tiles")
+        if self.failures:
+            raise self.failures.pop(0)
+        source = model.read(png(150), Limits())
+        answered(source, model.look(source, lambda done, total: report.progress(done, total, "looking")))
+        (out / "raw.png").write_bytes(png(150))
+        (out / "raw.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
+        (out / "secret.txt").write_text("not for clients")
+        return {"found": {"raw": {"count": 1}}, "tiles_missing": [], "attribution": plan.provider.attribution}
+
+
+def until(so: Callable[[], bool], timeout_s: float = 60.0) -> None:
+    """Wait for what happens in another thread."""
+    end_s = time.monotonic() + timeout_s
+    while not so():
+        assert time.monotonic() < end_s, "waited in vain"
+        time.sleep(0.01)
