@@ -66,7 +66,7 @@ def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, d
 
 
 def _show(project: Project, document: dict[str, Json]) -> None:
-    found = document["candidates"]
+    found = {name: one for name in project.params.candidates if (one := document["candidates"].get(name))}
     first = next(iter(found.values()))
     names = _headlines(project.params.promotion.metric, first["metrics"])
     rows: list[dict[str, Json]] = [{"metric": "version", **{c: one["version"] for c, one in found.items()}}]
