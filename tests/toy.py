@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected, ModelRejected
+from sightline.images import noise_picture
 from sightline.params import DataParams, EvaluateParams, Frozen, PromotionParams, TaskParams
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
@@ -72,6 +73,9 @@ class ToyModel:
         except OSError as error:
             raise DataRejected("this is not an image", where=source if isinstance(source, Path) else "body") from error
         return ToyInput(pixels, hashlib.sha256(content).hexdigest())
+
+    def example(self) -> bytes:
+        return noise_picture(3, 8, 8, 255)
 
     def predict(self, batch: Sequence[ToyInput]) -> list[Prediction]:
         level = self.card.thresholds["level"]

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageFile, JpegImagePlugin, PngImagePlugin
+from PIL import Image, ImageFile, JpegImagePlugin, PngImagePlugin
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.task import Limits
@@ -143,6 +143,22 @@ def _truncated(where: str) -> DataRejected:
 
 
 # ------------------------------------------------------------------------------------------------- JPEG and PNG
+
+
+def noise_picture(bands: int, height: int, width: int, high: int) -> bytes:
+    """An encoded picture of noise in 0 .. `high`, always the same: PNG for three bands of 8 bits, else a TIFF of 16.
+
+    What a model is warmed with where no real input is at hand.
+    """
+    values = np.random.default_rng(0).integers(0, high, (bands, height, width), endpoint=True)
+    file = io.BytesIO()
+    if bands == 3 and high <= 255:
+        Image.fromarray(np.moveaxis(values.astype(np.uint8), 0, 2)).save(file, "PNG", compress_level=1)
+    else:
+        import tifffile
+
+        tifffile.imwrite(file, values.astype(np.uint16), photometric="minisblack")
+    return file.getvalue()
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:

@@ -308,6 +308,10 @@ class Model(Protocol):
         """Decode one input. Raises DataRejected, naming the file, before decoding whole what breaks `limits`."""
         ...
 
+    def example(self) -> bytes:
+        """A small input that `read` takes, of noise: what an endpoint warms a new version with, and times it by."""
+        ...
+
     def predict(self, batch: Sequence[Any]) -> list[Prediction]:
         """Answer inputs of this model's `read`, in order. The answer does not depend on the batch they come in."""
         ...

@@ -155,6 +155,14 @@ def test_weights_count_how_often_a_row_is_drawn(trained: list[Trained]) -> None:
         assert one.metric in weighted
 
 
+def test_it_answers_its_own_example_so_that_an_endpoint_can_warm_it(trained: list[Trained]) -> None:
+    for one in trained:
+        example = one.model.example()
+        assert example == one.model.example()
+        read = one.model.read(example, Limits())
+        assert len(one.model.predict([read, read])) == 2
+
+
 def test_answers_do_not_depend_on_the_batch_nor_on_path_or_bytes(trained: list[Trained]) -> None:
     for one in trained:
         few = Manifest(one.data.root, one.data.samples[:3])

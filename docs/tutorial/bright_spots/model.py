@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from sightline.errors import DataRejected, ModelMissing, ModelRejected
 from sightline.files import write_text
+from sightline.images import noise_picture
 from sightline.task import Card, Limits, Prediction
 
 
@@ -53,6 +54,10 @@ class Threshold:
             raise DataRejected(f"this is no whole PNG ({error})", where=name, way_out="Send a PNG.") from error
         statistics = {"level": float(pixels.mean()), "contrast": float(pixels.std())}
         return Picture(hashlib.sha256(data).hexdigest(), statistics, pixels)
+
+    def example(self) -> bytes:
+        """Noise of the size of a picture."""
+        return noise_picture(3, 32, 32, 255)
 
     def predict(self, batch: Sequence[Picture]) -> list[Prediction]:
         """One answer a picture."""

@@ -43,7 +43,6 @@ def build_app(
     champions: Champions,
     settings: Settings,
     log_answers: Log,
-    example: bytes = b"",
     areas: Areas | None = None,
 ) -> Starlette:
     """The endpoint of one task. Its lifespan loads the champion and keeps it up to date.
@@ -55,11 +54,10 @@ def build_app(
         champions: who says which version answers.
         settings: limits, batching, polling.
         log_answers: writes the rows of a batch before their answers leave.
-        example: an upload the task's models can read, to warm them; a grey noise image where none is given.
         areas: where areas of the map are queued, and what looks at them, for models that can; None: no such routes.
     """
     metrics = Metrics(task)
-    engine = Engine(task, champions, log_answers, settings, metrics, example)
+    engine = Engine(task, champions, log_answers, settings, metrics)
     tiles = MapTiles(settings)
     surveyor = Surveyor(task, lambda: engine.keeper.champion, areas, log_answers, settings) if areas else None
     on_maps = AreaRoutes(engine, areas, surveyor, tiles, settings).table() if areas and surveyor else {}

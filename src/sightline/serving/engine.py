@@ -11,7 +11,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -64,7 +63,6 @@ class Engine:
         log: writes rows before their answers are returned.
         settings: limits, batching, polling.
         metrics: what is counted.
-        example: an upload that any model of the task can read; it warms new versions. Noise where none is given.
     """
 
     def __init__(
@@ -74,7 +72,6 @@ class Engine:
         log: Log,
         settings: Settings,
         metrics: Metrics,
-        example: bytes = b"",
     ) -> None:
         self.task = task
         self.keeper = ChampionKeeper(task, champions, self._warm, settings.poll_s, metrics)
@@ -83,7 +80,6 @@ class Engine:
         self._max_batch = settings.max_batch
         self._max_queue = settings.max_queue
         self._metrics = metrics
-        self._example = example
         self._plan: Plan | None = None
         self._waiting = 0
         self._reading = 0
@@ -202,7 +198,7 @@ class Engine:
 
     def _warm(self, model: Model) -> Plan:
         """Predict once, so that the first request finds everything in place; the first model is also measured."""
-        example = model.read(self._example or _noise(), Limits())
+        example = model.read(model.example(), Limits())
         model.predict([example])
         if self._plan is None:
             self._plan = measure_plan(lambda batch: _call(model, example, batch), self._max_batch, _CORES)
@@ -211,11 +207,6 @@ class Engine:
 
 def _call(model: Model, example: Any, batch: int) -> None:
     model.predict([example] * batch)
-
-
-def _noise() -> bytes:
-    """A grey image of noise, as PNG."""
-    return _png(np.random.default_rng(0).integers(0, 256, (512, 640, 3), dtype=np.uint8))
 
 
 def _png(pixels: NDArray[Any]) -> bytes:

@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, RequestError
+from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson, polygons_of
 from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.segmentation.tiling import Read, Tiling, blend
 from sightline.task import Card, Json, Limits, Prediction
 from sightline.tasks.land_cover.augment import Channels
-from sightline.tasks.land_cover.bands import Bands, picture, without_data
+from sightline.tasks.land_cover.bands import BANDS, Bands, picture, without_data
 from sightline.tasks.land_cover.bits import Bits, pack
 from sightline.tasks.land_cover.colours import coloured
 from sightline.tasks.land_cover.params import InputParams
@@ -40,6 +41,7 @@ CONDITIONS = {"gsd_m": "metres a pixel of the image; areas in square metres need
 """What a user may tell of a tile."""
 
 _GSD_M = (0.05, 100.0)
+_EXAMPLE_PX = 256
 
 Source = Tile | SceneFile
 
@@ -138,6 +140,10 @@ class LandCoverModel:
         if isinstance(source, Path) and is_large(source, limits):
             return read_scene(source)
         return read_tile(source, limits)
+
+    def example(self) -> bytes:
+        """Noise of eight bands of 11 bits."""
+        return noise_picture(len(BANDS), _EXAMPLE_PX, _EXAMPLE_PX, 2047)
 
     def under(self, source: Source, conditions: Mapping[str, float]) -> Source:
         """The input with its ground sampling distance: see `sightline.task.Conditioned`."""

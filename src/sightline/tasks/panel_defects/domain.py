@@ -29,6 +29,7 @@ class Domain:
         classes: what a mask's indices mean; 0 is background.
         colours: (r, g, b) of each class in pictures.
         bands: of a picture's pixels.
+        example_high: the highest value of an example, as files hold them.
         foreground: the samples' figure that says what share of the pixels is not background.
         formats: media types that are read.
         upstream: where the published data are.
@@ -44,6 +45,7 @@ class Domain:
     classes: tuple[str, ...]
     colours: tuple[tuple[int, int, int], ...]
     bands: int
+    example_high: int
     foreground: str
     formats: tuple[str, ...]
     upstream: Upstream | None
@@ -92,6 +94,7 @@ PHOTOGRAPHS = Domain(
     classes=data.CLASSES,
     colours=((0, 0, 0), (230, 159, 0), (240, 228, 66), (213, 94, 0), (204, 121, 167), (86, 180, 233)),
     bands=3,
+    example_high=255,
     foreground="share_defects",
     formats=data.FORMATS,
     upstream=data.UPSTREAM,
@@ -107,6 +110,7 @@ FARMS = Domain(
     classes=farms.CLASSES,
     colours=((0, 0, 0), (255, 64, 64)),
     bands=len(farms.BANDS),
+    example_high=5_000,
     foreground="share_solar_panel",
     formats=farms.FORMATS,
     upstream=farms.UPSTREAM,

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected
+from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson, polygons_of
 from sightline.segmentation.scaling import scaled
@@ -28,6 +29,7 @@ Method = Literal["network", "context", "pixels"]
 FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "context": {GRAPH, WEIGHTS, TREES}, "pixels": {GRAPH}}
 
 _EMBEDDED = 8
+_EXAMPLE_PX = 256
 """Side of the grid on which the plain classifier's answer is averaged for its embedding."""
 
 
@@ -139,6 +141,10 @@ class SegmentationModel:
     def read(self, source: Path | bytes, limits: Limits) -> Picture:
         """Decode a picture. Raises DataMissing or DataRejected."""
         return self.domain.picture(source, limits)
+
+    def example(self) -> bytes:
+        """Noise of the domain's bands."""
+        return noise_picture(self.domain.bands, _EXAMPLE_PX, _EXAMPLE_PX, self.domain.example_high)
 
     def segment(self, picture: Picture) -> Answer:
         """Mask and certainty of one picture."""

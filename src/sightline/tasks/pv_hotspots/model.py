@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected
+from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.task import Card, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, Labels, coco_document
@@ -153,6 +154,10 @@ class HotspotModel:
     def read(self, source: Path | bytes, limits: Limits) -> Thermogram:
         """Decode a thermogram. Raises DataMissing or DataRejected."""
         return read_thermogram(source, limits)
+
+    def example(self) -> bytes:
+        """Noise of the size that the network sees."""
+        return noise_picture(3, self.recipe.input.height_px, self.recipe.input.width_px, 255)
 
     def under(self, source: Thermogram, conditions: Mapping[str, float]) -> Thermogram:
         """The thermogram with the irradiance and the camera's calibration: see `sightline.task.Conditioned`."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, ParamsError, RequestError
+from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson
 from sightline.task import Card, Json, Limits, Prediction
@@ -38,6 +39,7 @@ _GSD_M = (0.1, 30.0)
 _FOUND, _LABELLED = (255, 220, 0), (0, 255, 120)
 _DECIMALS_LONLAT = 7
 _DECIMALS_PX = 2
+_EXAMPLE_PX = 512
 
 
 @dataclass(frozen=True)
@@ -145,6 +147,10 @@ class ShipModel:
             DataRejected: see `raster.read_raster`.
         """
         return read_raster(source, limits)
+
+    def example(self) -> bytes:
+        """Noise of the size of a small scene."""
+        return noise_picture(3, _EXAMPLE_PX, _EXAMPLE_PX, 255)
 
     def under(self, source: Raster, conditions: Mapping[str, float]) -> Raster:
         """The input with its ground sampling distance: see `sightline.task.Conditioned`."""
