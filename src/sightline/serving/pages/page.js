@@ -1,4 +1,4 @@
-// Upload an image, show the picture with the answer drawn on it and a table of each list the answer has.
+// Upload an image, show the picture with the answer drawn on it, and tables of what the answer has.
 "use strict";
 const at = (id) => document.getElementById(id);
 
@@ -74,14 +74,24 @@ function tableOf(name, rows) {
   return table;
 }
 
+// Lists of objects, objects of objects and of numbers are tables; all else is in the whole answer below.
+function rowsOf(value) {
+  if (Array.isArray(value)) return typeof value[0] === "object" ? value : [];
+  if (value === null || typeof value !== "object") return [];
+  const entries = Object.entries(value);
+  if (entries.every(([, one]) => typeof one === "number")) return entries.map(([name, one]) => ({ name, value: one }));
+  return entries.every(([, one]) => one && typeof one === "object" && !Array.isArray(one))
+    ? entries.map(([name, one]) => ({ name, ...one })) : [];
+}
+
 function show(answer) {
   const { picture, ...rest } = answer;
   at("picture").src = picture;
   at("caption").textContent = `Prediction ${rest.prediction_id} by version ${rest.version}`;
   at("answer").hidden = at("details").hidden = false;
   at("json").textContent = JSON.stringify(rest, null, 2);
-  const lists = Object.entries(rest).filter(([, v]) => Array.isArray(v) && v.length && typeof v[0] === "object");
-  at("tables").replaceChildren(...lists.map(([name, rows]) => tableOf(name, rows)));
+  const tables = Object.entries(rest).map(([name, value]) => [name, rowsOf(value)]).filter(([, rows]) => rows.length);
+  at("tables").replaceChildren(...tables.map(([name, rows]) => tableOf(name, rows)));
 }
 
 async function predict(event) {
