@@ -1,13 +1,14 @@
 """Scanning for ships: the dense scan against a loop over windows, with the same ConvNeXt weights.
 
-    .venv/bin/python -m bench.ship_scan
+    .venv/bin/python -m bench.ship_scan [--sahi build/bench/sahi/bin/python]
 
 The reference project enlarges a scene of 3 m a pixel 2.8 times, so that 240 m fill its window of 224 pixels, and asks
 the network about each window, every 112 or 32 pixels of the enlarged scene. The dense scan asks about the same windows
 at once (`dense, 1.07 m`), or about smaller ones on the scene as it is (`dense, 3 m`), which is how the task's own
 recipe does it. Weights are random: what they cost does not depend on them. A loop is timed on a part of its windows,
-and reckoned up; its batches have 16 windows. The contenders take turns. Memory is the peak of a process of its own
-that scans a GeoTIFF on disk, over what it had before.
+and reckoned up; its batches have 16 windows. `--sahi` adds SAHI with YOLOv8n, in an environment of its own
+(`bench/sahi_slices.py` says how to make it). The contenders take turns. Memory is the peak of a process of its own that
+scans a GeoTIFF on disk, over what it had before.
 
 Prints the medians; writes build/bench/ship_scan.json.
 """
@@ -15,6 +16,7 @@ Prints the medians; writes build/bench/ship_scan.json.
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import statistics
 import subprocess
@@ -132,6 +134,21 @@ def contenders(size: NetworkName, threads: int, most_windows: int) -> dict[str, 
     return made
 
 
+def sahi(python: Path, threads: int) -> Callable[[NDArray[np.uint8]], float]:
+    """Seconds for a scene by SAHI, in another environment; loading its libraries is not counted."""
+
+    def seconds(scene: NDArray[np.uint8]) -> float:
+        with tempfile.TemporaryDirectory(prefix="sightline-bench-") as folder:
+            path = Path(folder) / "scene.npy"
+            np.save(path, scene)
+            command = [str(python), str(Path(__file__).with_name("sahi_slices.py")), str(path), str(threads)]
+            environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "YOLO_OFFLINE": "1"}
+            done = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+        return float(done.stdout.split()[-1])
+
+    return seconds
+
+
 def memory_mb(side_px: int, size: NetworkName, threads: int) -> float:
     """The peak of a process that scans a GeoTIFF of so many pixels on a side at 3 m, over what it had before."""
     import rasterio
@@ -182,6 +199,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--windows", type=int, default=320, help="most windows that a loop is timed on")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--sahi", type=Path, help="the Python of an environment with SAHI and ultralytics")
     parser.add_argument("--measure", type=Path, nargs=2, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
@@ -190,6 +208,8 @@ def main() -> None:
         return
     report: dict[str, Any] = {"size": given.size, "threads": given.threads, "scenes": {}, "memory_mb": {}}
     ways = contenders(given.size, given.threads, given.windows)
+    if given.sahi:
+        ways["SAHI, YOLOv8n"] = sahi(given.sahi, given.threads)
     for side_px in given.sides:
         scene = scene_of(side_px)
         seconds: dict[str, list[float]] = {name: [] for name in ways}
