@@ -24,6 +24,16 @@ from sightline.settings import Settings
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+_BEFORE_MLFLOW = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",  # the default waits for minutes before it tells
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
+"""Environment variables that must be set before it is imported."""
+
 _MAKING_S = 180.0  # how long another process may take to make the database
 
 TAGS = (
@@ -81,20 +91,10 @@ class Tracking:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._made = False
 
     @cached_property
     def _client(self) -> MlflowClient:
         settings = self._settings
-        for name, value in (
-            ("MLFLOW_DISABLE_TELEMETRY", "true"),
-            ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2"),  # the default waits for minutes before it tells
-            ("MLFLOW_HTTP_REQUEST_TIMEOUT", "20"),
-            ("MLFLOW_ALLOW_PICKLE_DESERIALIZATION", "false"),
-            ("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false"),
-            ("GIT_PYTHON_REFRESH", "quiet"),
-        ):
-            os.environ.setdefault(name, value)
         if not settings.mlflow_uri:
             settings.mlruns.mkdir(parents=True, exist_ok=True)
         import logging
@@ -106,27 +106,24 @@ class Tracking:
         logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # no pip here: uv installs
         mlflow.set_tracking_uri(settings.tracking_uri)
         mlflow.set_registry_uri(settings.tracking_uri)
-        return mlflow.MlflowClient(settings.tracking_uri, settings.tracking_uri)
-
-    def _make_database(self, client: MlflowClient) -> None:
-        """The first one makes it, in steps that a second one beside it would trip over."""
-        if not (self._settings.mlflow_uri or self._made):
-            with FileLock(self._settings.mlruns / ".made.lock", timeout=_MAKING_S):
-                client.search_experiments(max_results=1)
-                client.search_registered_models(max_results=1)
-            self._made = True
+        if settings.mlflow_uri:
+            return mlflow.MlflowClient(settings.tracking_uri, settings.tracking_uri)
+        # The first one makes the database, in steps that a second one beside it would trip over.
+        with FileLock(settings.mlruns / ".made.lock", timeout=_MAKING_S):
+            client = mlflow.MlflowClient(settings.tracking_uri, settings.tracking_uri)
+            client.search_registered_models(max_results=1)
+            return client
 
     @contextmanager
     def _translated(self) -> Iterator[MlflowClient]:
+        for name, value in _BEFORE_MLFLOW.items():
+            os.environ.setdefault(name, value)
+        import mlflow.exceptions
         import requests
+        import sqlalchemy.exc
 
         try:
-            client = self._client
-            import mlflow.exceptions
-            import sqlalchemy.exc
-
-            self._make_database(client)
-            yield client
+            yield self._client
         except mlflow.exceptions.RestException as error:
             raise self._unreachable(error.message) from error
         except mlflow.exceptions.MlflowException as error:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -96,3 +98,18 @@ def test_an_unreachable_server_is_one_clear_error(tmp_path: Path, monkeypatch: p
     away = Tracking(Settings(root=tmp_path, mlflow_uri="http://127.0.0.1:9"))
     with pytest.raises(BackendError, match=r"127\.0\.0\.1:9"):
         away.versions("toy")
+
+
+OPEN = """
+import sys
+from pathlib import Path
+from sightline.settings import Settings
+from sightline.tracking import Tracking
+print(Tracking(Settings(root=Path(sys.argv[1]))).versions("toy"))
+"""
+
+
+def test_processes_that_open_a_new_registry_at_once_make_it_once(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", OPEN, str(tmp_path)]
+    started = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(3)]
+    assert [process.communicate(timeout=300)[0] for process in started] == ["[]\n"] * 3

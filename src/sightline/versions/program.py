@@ -146,7 +146,8 @@ def run_stages(root: Path, stages: Sequence[str], error_file: Path, options: Seq
     handed = handed_over(error_file)
     if handed is not None:
         raise handed
-    if users(root, root):
+    tasks = {stage.partition("@")[2].partition("-")[0] for stage in stages}
+    if any("@" not in command or any(task in command for task in tasks) for command in users(root, root).values()):
         raise busy(root)
     call(root, "status", *stages)  # dvc.yaml, the pin or the repository may be broken: this says how
     raise BackendError(f"the stage {' or '.join(stages)} failed", where=root, way_out="The lines above say why.")
