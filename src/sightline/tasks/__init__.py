@@ -10,7 +10,8 @@ from sightline.errors import ParamsError
 from sightline.params import TaskParams
 from sightline.task import Model, Task
 
-TASKS = ("pv_hotspots", "panel_defects", "solar_farms", "land_cover", "ships")
+TASKS = ("pv_hotspots", "panel_defects", "ships", "solar_farms", "land_cover")
+"""Those whose training takes longest come first: side by side they then end together."""
 
 SOURCES = {
     "pv_hotspots": ("tasks/pv_hotspots",),
