@@ -16,13 +16,17 @@ THREAD_VARIABLES = ("SIGHTLINE_ONNX_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_T
 """Environment variables by which the libraries are told how many threads to start."""
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def threads_each(processes: int) -> dict[str, str]:
     """Environment of each of so many processes at a time: its share of the cores, at least one.
 
     Variables that are set already win. One thread a process does more work in all than many threads in one.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return {name: os.environ.get(name, str(max(cores // processes, 1))) for name in THREAD_VARIABLES}
+    return {name: os.environ.get(name, str(max(cores() // processes, 1))) for name in THREAD_VARIABLES}
 
 
 def wires_bfloat16(device: Any) -> bool:

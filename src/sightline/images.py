@@ -142,7 +142,14 @@ def _truncated(where: str) -> DataRejected:
     return DataRejected("the image is truncated: its end is missing", where=where, way_out=_COPY_AGAIN)
 
 
-# ------------------------------------------------------------------------------------------------- JPEG and PNG
+# ---------------------------------------------------------------------------------------------------- encoding
+
+
+def encode_png(pixels: NDArray[Any]) -> bytes:
+    """A PNG of (h, w) or (h, w, 3) pixels, packed fast rather than small: it is sent and forgotten."""
+    file = io.BytesIO()
+    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    return file.getvalue()
 
 
 def noise_picture(bands: int, height: int, width: int, high: int) -> bytes:
@@ -151,14 +158,16 @@ def noise_picture(bands: int, height: int, width: int, high: int) -> bytes:
     What a model is warmed with where no real input is at hand.
     """
     values = np.random.default_rng(0).integers(0, high, (bands, height, width), endpoint=True)
-    file = io.BytesIO()
     if bands == 3 and high <= 255:
-        Image.fromarray(np.moveaxis(values.astype(np.uint8), 0, 2)).save(file, "PNG", compress_level=1)
-    else:
-        import tifffile
+        return encode_png(np.moveaxis(values.astype(np.uint8), 0, 2))
+    import tifffile
 
-        tifffile.imwrite(file, values.astype(np.uint16), photometric="minisblack")
+    file = io.BytesIO()
+    tifffile.imwrite(file, values.astype(np.uint16), photometric="minisblack")
     return file.getvalue()
+
+
+# ------------------------------------------------------------------------------------------------- JPEG and PNG
 
 
 def jpeg_segments(data: bytes) -> Iterator[tuple[int, bytes]]:

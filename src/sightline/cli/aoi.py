@@ -175,11 +175,13 @@ def _tell(plan: Plan) -> None:
 
 def _step(passes: int, stride: int) -> int | None:
     """Step of the scan in px at the network's scale; None: the model's own."""
+    from sightline.serving.orders import scan_step_px
+
     if passes not in (1, 2):
         raise ParamsError(f"{passes} passes", where="--passes", way_out="Choose 1 or 2.")
     if stride < 0 or stride % 32:
         raise ParamsError(f"a step of {stride} px", where="--stride", way_out="Give a multiple of 32.")
-    return None if not stride and passes == 1 else (stride or 32) // passes
+    return scan_step_px(stride, passes)
 
 
 def _upscaler(choice: str, model: Path | None, sha256: str) -> Upscaler | None:

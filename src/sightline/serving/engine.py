@@ -3,26 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
-from numpy.typing import NDArray
-from PIL import Image
-
 from sightline.conditions import put_under
 from sightline.errors import BackendError, ModelMissing
+from sightline.hardware import cores
+from sightline.images import encode_png
 from sightline.serving.batching import Batcher, Outcomes, Plan, measure_plan
 from sightline.serving.champion import Champion, ChampionKeeper, Champions
 from sightline.serving.metrics import Metrics
 from sightline.settings import Settings
 from sightline.task import Limits, Model, Prediction
 
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+_CORES = cores()
 NO_CONDITIONS: Mapping[str, float] = {}
 _ANSWER_S = 60.0  # a request that waits longer is told to come back
 
@@ -151,7 +148,7 @@ class Engine:
     async def raster(self, answered: Answered, name: str) -> bytes:
         """One of the answer's rasters as PNG."""
         pixels = answered.prediction.rasters[name]
-        return await asyncio.get_running_loop().run_in_executor(self._readers, _png, pixels)
+        return await asyncio.get_running_loop().run_in_executor(self._readers, encode_png, pixels)
 
     async def _read(self, champion: Champion, body: bytes, source: str, conditions: Mapping[str, float]) -> Question:
         start_s = time.perf_counter()
@@ -192,7 +189,7 @@ class Engine:
     def _draw(self, answered: Answered) -> bytes:
         start_s = time.perf_counter()
         question = answered.question
-        picture = _png(question.champion.model.draw(question.input, answered.prediction))
+        picture = encode_png(question.champion.model.draw(question.input, answered.prediction))
         self._metrics.stage("draw", start_s)
         return picture
 
@@ -207,9 +204,3 @@ class Engine:
 
 def _call(model: Model, example: Any, batch: int) -> None:
     model.predict([example] * batch)
-
-
-def _png(pixels: NDArray[Any]) -> bytes:
-    png = io.BytesIO()
-    Image.fromarray(pixels).save(png, "PNG", compress_level=1)
-    return png.getvalue()

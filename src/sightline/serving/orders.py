@@ -28,6 +28,11 @@ FOLDER = "folder"
 MOST_WAIT_S = 50.0
 
 
+def scan_step_px(stride: int, passes: int) -> int | None:
+    """The step of a scan that is asked for as a multiple of 32 px, or 0, and 1 or 2 passes; None: the model's own."""
+    return None if not stride and passes == 1 else (stride or 32) // passes
+
+
 class AreaOrder(BaseModel):
     """The body of `POST /v1/areas`; the description of a field is also what a client is told that gave a wrong one."""
 
@@ -49,7 +54,7 @@ class AreaOrder(BaseModel):
     @property
     def stride_px(self) -> int | None:
         """Step of the scan in pixels at the network's scale; None: the model's own."""
-        return None if not self.stride and self.passes == 1 else (self.stride or 32) // self.passes
+        return scan_step_px(self.stride, self.passes)
 
     def area(self) -> Area:
         """Where.
