@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sightline.files import write_json
 from sightline.graphs import open_session
+from sightline.segmentation.networks import build_network, export_network
 from sightline.segmentation.tiling import Tiling, blend
-from sightline.segmentation.unet import build_unet, export_unet
 from sightline.settings import load_settings
 
 NETWORKS = {
@@ -40,8 +40,8 @@ def contenders(channels: int, classes: int, side_px: int, threads: int) -> dict[
 
     torch.manual_seed(0)
     torch.set_num_threads(threads)
-    network = build_unet("resnet34", channels, classes, DECODER).eval()
-    session = open_session(export_unet(network, channels, side_px, "softmax"), threads)
+    network = build_network("resnet34", channels, classes, DECODER).eval()
+    session = open_session(export_network(network, channels, side_px, "softmax"), threads)
 
     def eager(windows: Floats) -> Floats:
         with torch.inference_mode():

@@ -43,9 +43,14 @@ TINY: dict[str, dict[str, Any]] = {
         "evaluate": {"resamples": 100, "pictures": 2},
     },
     "panel_defects": {
-        "candidates": ["unet", "pixels"],  # the three encoders are tried by tests/unit/segmentation
+        "candidates": ["fpn", "pixels"],  # the other encoders are tried by tests/unit/segmentation
         "sample": {"scenes": 24, "side_px": 64, "repeated_share": 0.1},
-        "train": {"cpu": {**_SMALL_NETWORK, "networks": {"unet": {"scratch": _STEPS, "continued": _STEPS}}}},
+        "train": {
+            "cpu": {
+                **_SMALL_NETWORK,
+                "networks": {"fpn": {"input": _SMALL_NETWORK["input"], "scratch": _STEPS, "continued": _STEPS}},
+            }
+        },
         "evaluate": {"resamples": 100, "pictures": 2},
     },
     "solar_farms": {

@@ -1,4 +1,4 @@
-"""One U-Net from its shape to its files: built, started, trained, looked at while it learns, exported."""
+"""One network from its shape to its files: built, started, trained, looked at while it learns, exported."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.segmentation.networks import DecoderName, EncoderName, build_network, export_network
 from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.segmentation.training import Fitting, ScheduleParams, train_network
-from sightline.segmentation.unet import EncoderName, build_unet, export_unet
 from sightline.task import Json, Report
 
 Floats = NDArray[np.float32]
@@ -21,8 +21,8 @@ Truth = TypeVar("Truth")
 
 
 @dataclass(frozen=True)
-class UnetShape:
-    """What a network is: see `unet.build_unet` and `unet.export_unet`."""
+class NetworkShape:
+    """What a network is: see `networks.build_network` and `networks.export_network`."""
 
     encoder: EncoderName
     bands: int
@@ -30,10 +30,11 @@ class UnetShape:
     decoder_channels: tuple[int, ...]
     window_px: int
     activation: Literal["softmax", "sigmoid"]
+    decoder: DecoderName = "unet"
 
 
-def fit_unet(
-    shape: UnetShape,
+def fit_network(
+    shape: NetworkShape,
     begin: Callable[[Any], None],
     fitting: Fitting,
     schedule: ScheduleParams,
@@ -59,13 +60,13 @@ def fit_unet(
     from safetensors.torch import save
 
     torch.manual_seed(seed)
-    network = build_unet(shape.encoder, shape.bands, shape.classes, shape.decoder_channels)
+    network = build_network(shape.encoder, shape.bands, shape.classes, shape.decoder_channels, shape.decoder)
     begin(network)
     work.mkdir(parents=True, exist_ok=True)
     state = train_network(network, fitting, schedule, work, report)
     network.cpu().load_state_dict(state)
     network.eval()
-    graph = export_unet(network, shape.bands, shape.window_px, shape.activation)
+    graph = export_network(network, shape.bands, shape.window_px, shape.activation)
     shutil.rmtree(work, ignore_errors=True)
     return {WEIGHTS: save(state), GRAPH: graph}
 

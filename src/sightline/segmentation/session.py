@@ -31,7 +31,7 @@ class Segmented:
 
 
 class Segmenter:
-    """A graph of `unet.export_unet`.
+    """A graph of `networks.export_network`.
 
     Args:
         graph: the ONNX file's bytes.

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
+from sightline.segmentation.networks import EncoderName, check_weights
 from sightline.segmentation.training import ScheduleParams
-from sightline.segmentation.unet import EncoderName
 from sightline.tasks.land_cover.sample import SampleParams
 
 RULES = "rules"
@@ -85,13 +85,12 @@ class TrainParams(Frozen):
         default=("waterways", "standing_water"), description="in a network's answer, where they win on validation"
     )
     thresholds: ThresholdParams = ThresholdParams()
-    weights: dict[str, str] = Field(default={}, description="encoder -> a .safetensors file to start from")
+    weights: dict[str, str] = Field(default={}, description="encoder -> a .safetensors file, or imagenet")
     weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default={})
 
     @model_validator(mode="after")
     def _names_fit(self) -> TrainParams:
-        if set(self.weights) != set(self.weights_sha256):
-            raise ValueError("weights and weights_sha256 name the same encoders")
+        check_weights(self.weights, self.weights_sha256)
         if RULES in self.networks:
             raise ValueError(f"{RULES} is the baseline's name, not a network's")
         if not set(self.rules_may_replace) <= set(self.rules.classes):

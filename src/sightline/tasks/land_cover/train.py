@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.segmentation.fit import UnetShape, fit_unet, mean_and_spread, validator
+from sightline.segmentation.fit import NetworkShape, fit_network, mean_and_spread, validator
 from sightline.segmentation.losses import overlapping_loss
+from sightline.segmentation.networks import load_encoder, load_network
 from sightline.segmentation.session import WEIGHTS
 from sightline.segmentation.training import Fitting
-from sightline.segmentation.unet import load_encoder, load_network
 from sightline.task import Json, Report, TrainingData
 from sightline.tasks.land_cover.augment import Channels, Windows, cut_window, raw_channels
 from sightline.tasks.land_cover.bits import Bits, unpack
@@ -117,8 +117,10 @@ def _fit_network(
 
     windows = Windows(sets.examples, sets.channels, params.augment, params.input.window_px, schedule.batch, sets.seed)
     fitting = Fitting(windows, overlapping_loss(params.smooth), _validator(sets))
-    shape = UnetShape(recipe.encoder, bands, len(CLASSES), params.decoder_channels, params.input.window_px, "sigmoid")
-    return fit_unet(shape, begin, fitting, schedule, sets.seed, work / candidate, report)
+    shape = NetworkShape(
+        recipe.encoder, bands, len(CLASSES), params.decoder_channels, params.input.window_px, "sigmoid"
+    )
+    return fit_network(shape, begin, fitting, schedule, sets.seed, work / candidate, report)
 
 
 def _validator(sets: Sets) -> Callable[[Any], Mapping[str, float]]:

@@ -19,15 +19,12 @@ Mask = NDArray[np.uint8]
 
 
 class Examples(Protocol):
-    """Labelled pictures at the network's scale.
-
-    Bands beyond those of the normalisation are a context: probabilities, which do not change with the light.
-    """
+    """Labelled pictures at the network's scale."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> tuple[NDArray[Any], Mask]:
-        """Pixels (h, w, bands and context) in 0 .. 1 and their classes (h, w)."""
+        """Pixels (h, w, bands) in 0 .. 1 and their classes (h, w)."""
         ...
 
 
@@ -42,11 +39,6 @@ class Normalisation:
         """(h, w, bands) -> the same, normalised."""
         mean, spread = (np.array(values, dtype=np.float32) for values in (self.mean, self.spread))
         return np.asarray((pixels - mean) / spread, dtype=np.float32)
-
-
-def centred(context: NDArray[Any]) -> Floats:
-    """Probabilities at about the level and spread of normalised bands."""
-    return np.asarray(4 * context - 1, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -87,9 +79,7 @@ class Windows:
         pixels, mask = np.rot90(pixels, turns), np.rot90(mask, turns)
         if mirror:
             pixels, mask = pixels[:, ::-1], mask[:, ::-1]
-        bands = len(self.normalisation.mean)
-        lit = self._lit(pixels[..., :bands].astype(np.float32), rng)
-        return np.concatenate([lit, centred(pixels[..., bands:])], axis=2), mask
+        return self._lit(pixels.astype(np.float32), rng), mask
 
     def _patched(
         self, inputs: Floats, truth: NDArray[np.int64], rng: np.random.Generator

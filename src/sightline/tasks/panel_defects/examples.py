@@ -41,8 +41,8 @@ class StoredExamples:
         self._starts = np.concatenate([[0], np.cumsum([h * w for h, w in self._sizes])]).astype(np.int64)
         self.bands = int(index["bands"])
         self._unit = np.float32(1 / 255 if index["dtype"] == "uint8" else 1)
-        self._pixels = mapped(folder / "pixels.bin", index["dtype"])
-        self._masks = mapped(folder / "masks.bin", "uint8")
+        self._pixels = _mapped(folder / "pixels.bin", index["dtype"])
+        self._masks = _mapped(folder / "masks.bin", "uint8")
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -54,7 +54,7 @@ class StoredExamples:
         return pixels * self._unit, np.asarray(self._masks[start:stop].reshape(height, width))
 
 
-def mapped(path: Path, kind: str) -> NDArray[Any]:
+def _mapped(path: Path, kind: str) -> NDArray[Any]:
     """The values of a file without reading it; an empty one cannot be mapped."""
     return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, dtype=kind)
 

