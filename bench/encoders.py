@@ -1,4 +1,4 @@
-"""The encoders of panel_defects side by side: what each is worth, takes and weighs.
+"""The networks of panel_defects side by side: what each is worth, takes and weighs.
 
     .venv/bin/sightline run panel_defects
     .venv/bin/python -m bench.encoders --images data/panel_defects/real/images
@@ -100,7 +100,7 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--task", default="panel_defects")
-    parser.add_argument("--candidates", nargs="+", default=["resnet34", "vgg16", "inceptionv3"])
+    parser.add_argument("--candidates", nargs="+", default=["fpn", "resnet34", "vgg16", "inceptionv3"])
     parser.add_argument("--images", type=Path, required=True, help="folder of photographs to time on")
     parser.add_argument("--rounds", type=int, default=40, help="images each model answers")
     parser.add_argument("--threads", type=int, default=1, help="of each session")

@@ -20,28 +20,28 @@ from numpy.typing import NDArray
 
 from sightline.files import write_json
 from sightline.graphs import open_session
+from sightline.segmentation.fit import NetworkShape
 from sightline.segmentation.networks import build_network, export_network
 from sightline.segmentation.tiling import Tiling, blend
 from sightline.settings import load_settings
 
-NETWORKS = {
-    "U-Net ResNet34, 3 bands, 256 px": (3, 6, 256),
-    "U-Net ResNet34, 12 channels, 160 px": (12, 10, 160),
-}
-"""Name -> channels, classes and side of the input."""
-
 DECODER = (256, 128, 64, 32, 16)
+NETWORKS = {
+    "U-Net ResNet34, 3 bands, 256 px": NetworkShape("resnet34", 3, 6, DECODER, 256, "softmax"),
+    "U-Net ResNet34, 12 channels, 160 px": NetworkShape("resnet34", 12, 10, DECODER, 160, "softmax"),
+    "FPN EfficientNet-Lite0, 3 bands, 256 px": NetworkShape("efficientnet_lite0", 3, 6, DECODER, 256, "softmax", "fpn"),
+}
 Floats = NDArray[np.float32]
 
 
-def contenders(channels: int, classes: int, side_px: int, threads: int) -> dict[str, Callable[[Floats], Floats]]:
+def contenders(shape: NetworkShape, threads: int) -> dict[str, Callable[[Floats], Floats]]:
     """The same network, run in two ways; both give the probabilities."""
     import torch
 
     torch.manual_seed(0)
     torch.set_num_threads(threads)
-    network = build_network("resnet34", channels, classes, DECODER).eval()
-    session = open_session(export_network(network, channels, side_px, "softmax"), threads)
+    network = build_network(shape.encoder, shape.bands, shape.classes, shape.decoder_channels, shape.decoder).eval()
+    session = open_session(export_network(network, shape.bands, shape.window_px, "softmax"), threads)
 
     def eager(windows: Floats) -> Floats:
         with torch.inference_mode():
@@ -67,13 +67,14 @@ def time_all(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, f
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def time_network(shape: tuple[int, int, int], threads: int, rounds: int) -> dict[str, dict[str, float]]:
+def time_network(shape: NetworkShape, threads: int, rounds: int) -> dict[str, dict[str, float]]:
     """Contender -> milliseconds an image at batch 1 and 8, and how far the answers differ at most."""
-    channels, classes, side_px = shape
-    runs = contenders(channels, classes, side_px, threads)
+    runs = contenders(shape, threads)
     found: dict[str, dict[str, float]] = {name: {} for name in runs}
     for batch in (1, 8):
-        windows = np.random.default_rng(batch).standard_normal((batch, channels, side_px, side_px), dtype=np.float32)
+        windows = np.random.default_rng(batch).standard_normal(
+            (batch, shape.bands, shape.window_px, shape.window_px), dtype=np.float32
+        )
         answers = [run(windows) for run in runs.values()]
         seconds = time_all({name: partial(run, windows) for name, run in runs.items()}, rounds)
         for name, value in seconds.items():
@@ -95,12 +96,11 @@ def crops(predict: Callable[[Floats], Floats], scene: Floats, plan: Tiling, clas
     return answer
 
 
-def time_scene(shape: tuple[int, int, int], side: int, threads: int, rounds: int) -> dict[str, float]:
+def time_scene(shape: NetworkShape, side: int, threads: int, rounds: int) -> dict[str, float]:
     """Way -> megapixels of a scene a second, through ONNX Runtime."""
-    channels, classes, window_px = shape
-    predict = contenders(*shape, threads)["ONNX Runtime"]
-    scene = np.random.default_rng(0).standard_normal((channels, side, side), dtype=np.float32)
-    plan = Tiling(window_px, window_px // 4)
+    predict, classes = contenders(shape, threads)["ONNX Runtime"], shape.classes
+    scene = np.random.default_rng(0).standard_normal((shape.bands, side, side), dtype=np.float32)
+    plan = Tiling(shape.window_px, shape.window_px // 4)
 
     def read(top: int, left: int, height: int, width: int) -> Floats:
         return scene[:, top : top + height, left : left + width]

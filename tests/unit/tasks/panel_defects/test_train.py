@@ -34,6 +34,10 @@ RECIPE = {
     "decoder_channels": (16, 8, 8, 8, 8),
     "networks": {
         "unet": {"encoder": "resnet34", "scratch": STEPS, "continued": STEPS | {"steps": 2}},
+        "fpn": {
+            **{"encoder": "efficientnet_lite0", "decoder": "fpn", "scratch": STEPS, "continued": STEPS},
+            "input": {"scale": 0.5, "window_px": 64, "overlap_px": 16},
+        },
     },
     "pixels": {"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0]},
 }
@@ -195,3 +199,23 @@ def test_weights_of_an_encoder_are_taken_if_they_are_the_named_ones(manifest, do
     save_file({"other": encoder.state_dict()["conv1.weight"].contiguous()}, path)
     with pytest.raises(ParamsError, match="do not fit the encoder"):
         fit(sha256_file(path))
+
+
+@pytest.mark.slow
+def test_a_network_that_knows_imagenet_sees_pictures_as_it_learnt_to(manifest, domain, tmp_path):
+    params = TrainParams.model_validate(RECIPE | {"weights": {"efficientnet_lite0": "imagenet"}})
+
+    def fit(start=None):
+        return train_model("fpn", data_of(manifest, start), domain, params, 1, tmp_path / str(start is None), Silent())
+
+    if domain.bands != 3:
+        with pytest.raises(ParamsError, match=r"train\.weights\.efficientnet_lite0.*do not fit the encoder"):
+            fit()
+        return
+    first = fit()
+    assert first.recipe.input == params.networks["fpn"].input
+    assert first.recipe.normalisation.mean == pytest.approx([127 / 255] * 3)
+    assert fit(first).recipe.normalisation == first.recipe.normalisation
+    picture = first.read(domain.source(manifest, manifest.samples[0]), Limits())
+    assert first.segment(picture).mask.shape == (64, 64)
+    assert train_model("unet", data_of(manifest), domain, params, 1, tmp_path, Silent()).recipe.input == params.input
