@@ -1,4 +1,4 @@
-"""A folder of map tiles with ships on dark water, and a saved model that takes bright patches for ships."""
+"""A folder of map tiles with ships on dark water, a saved model that takes bright patches for ships, an upscaler."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 import mercantile
 from PIL import Image
 
+from sightline.task import Card
+from sightline.upscaling.compact import build_compact
+from sightline.upscaling.upscale import write_fast
 from tests.unit.tasks.ships.networks import network_model, png, put_ship, sea
 
 ZOOM, COLUMN, ROW = 15, 16000, 12000
@@ -52,4 +55,20 @@ def save_model(root: Path) -> Path:
     folder = root / "saved"
     folder.mkdir()
     network_model().save(folder)
+    return folder
+
+
+def save_upscaler(root: Path) -> Path:
+    """A network that has not been trained: it answers as its bicubic part does."""
+    from safetensors.torch import save
+
+    folder = root / "upscaler"
+    folder.mkdir()
+    shape = {"features": 8, "depth": 2}
+    card = Card(
+        **{"task": "ships", "candidate": "fast", "classes": (), "formats": ("image/png",), "thresholds": {}},
+        provenance={"seed": 1},
+        preprocessing={**shape, "factor": 4},
+    )
+    write_fast(folder, card, save(build_compact(**shape).state_dict()))
     return folder

@@ -14,7 +14,7 @@ import pytest
 from sightline.ledger import Ledger
 from sightline.settings import Settings
 from tests.services.endpoint_process import Running, kill, serve
-from tests.services.made_up_map import bbox, draw_tiles, places, save_model
+from tests.services.made_up_map import bbox, draw_tiles, places, save_model, save_upscaler
 
 pytestmark = pytest.mark.slow
 SHIPS = "services.ships:Ships"
@@ -23,9 +23,10 @@ MANY = 24  # tiles on a side: so many that it takes some seconds
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """Settings of an endpoint with a made-up model and map."""
+    """Settings of an endpoint with a made-up model, map and upscaler."""
     root = tmp_path_factory.mktemp("made")
-    return {"model_dir": str(save_model(root)), "tiles": str(draw_tiles(root / "tiles", MANY))}
+    tiles = draw_tiles(root / "tiles", MANY)
+    return {"model_dir": str(save_model(root)), "tiles": str(tiles), "upscaler": str(save_upscaler(root))}
 
 
 @pytest.fixture
@@ -56,8 +57,9 @@ def sources(root: Path) -> list[str]:
     return [answer.source for answer in Ledger(Settings(root=root).ledger).answers("ships")]
 
 
-def test_ships_come_with_the_coordinates_they_were_drawn_at(server: Running, tmp_path: Path) -> None:
-    status, job = order(server, 2, upscale="bicubic", zoom=15, wait_s=50)
+@pytest.mark.parametrize("upscale", ["bicubic", "fast"])
+def test_ships_come_with_the_coordinates_they_were_drawn_at(upscale: str, server: Running, tmp_path: Path) -> None:
+    status, job = order(server, 2, upscale=upscale, zoom=15, wait_s=50)
     assert status == 200, job
     assert {name: found["count"] for name, found in job["summary"]["found"].items()} == {"raw": 3, "enlarged": 3}
     assert sources(tmp_path) == [f"area {job['id']}"] * 2
