@@ -21,7 +21,6 @@ EncoderName = Literal["resnet34", "vgg16", "inceptionv3", "efficientnet_lite0"]
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
 
 DecoderName = Literal["unet", "fpn"]
-DECODERS: tuple[str, ...] = get_args(DecoderName)
 
 IMAGENET = "imagenet"
 """In place of a file of weights: those that are installed."""
@@ -78,7 +77,7 @@ def build_network(
         bands: channels of the input.
         classes: channels of the answer.
         decoder_channels: five widths of a U-Net's decoder, the deepest first.
-        decoder: one of `DECODERS`. A feature pyramid judges at a quarter of the resolution, from all depths alike.
+        decoder: a U-Net's, or a feature pyramid's, which judges at a quarter of the resolution, from all depths alike.
 
     Returns:
         A `torch.nn.Module`. The embedding is the mean of the deepest features.

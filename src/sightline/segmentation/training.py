@@ -28,9 +28,6 @@ class ScheduleParams(Frozen):
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    encoder_share: float = Field(
-        default=1.0, gt=0, le=1, description="of the learning rate, in the encoder: weights trained elsewhere want less"
-    )
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=20, ge=0)
     last_share: float = Field(default=0.01, gt=0, le=1, description="of the learning rate, at the end")
@@ -76,14 +73,16 @@ def train_network(network: Any, fitting: Fitting, schedule: ScheduleParams, work
     device = choose_device()
     mixed = choose_precision(schedule.precision, device) == "bfloat16"
     network.to(device, memory_format=torch.channels_last).train()
-    optimiser = torch.optim.AdamW(_parts(network, schedule), weight_decay=schedule.weight_decay, fused=True)
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+    )
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     checkpoints = Checkpoints(work)
     done = _resume(checkpoints, network, optimiser, average)
     total = 0.0
     for step, (inputs, truth) in _prepared(fitting.batches, done, schedule.steps):
         for group in optimiser.param_groups:
-            group["lr"] = group["greatest"] * share_of_rate(step, schedule)
+            group["lr"] = schedule.learning_rate * share_of_rate(step, schedule)
         total += _step(network, optimiser, fitting.loss, (inputs, truth), mixed, device)
         _update_average(average, network.state_dict(), min(schedule.average, (1 + step) / (10 + step)))
         if (step + 1) % schedule.report_every == 0 or step + 1 == schedule.steps:
@@ -118,16 +117,6 @@ def share_of_rate(step: int, schedule: ScheduleParams) -> float:
         return (step + 1) / schedule.warmup_steps
     along = (step - schedule.warmup_steps) / max(schedule.steps - schedule.warmup_steps, 1)
     return schedule.last_share + (1 - schedule.last_share) * (1 + float(np.cos(np.pi * along))) / 2
-
-
-def _parts(network: Any, schedule: ScheduleParams) -> list[dict[str, Any]]:
-    """The parameters of the network's encoder, where it has one, and the others; each with its greatest rate."""
-    encoder = {id(one) for one in network.encoder.parameters()} if hasattr(network, "encoder") else set()
-    parts: tuple[list[Any], list[Any]] = [], []
-    for one in network.parameters():
-        parts[id(one) in encoder].append(one)
-    rates = (schedule.learning_rate, schedule.learning_rate * schedule.encoder_share)
-    return [{"params": part, "greatest": rate} for part, rate in zip(parts, rates, strict=True) if part]
 
 
 def _prepared(batches: Batches, first: int, steps: int) -> Iterator[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]:

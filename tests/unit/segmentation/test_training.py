@@ -62,28 +62,6 @@ def run(work, report, made=batches, schedule=SCHEDULE):
 
 
 @pytest.mark.slow
-def test_an_encoder_may_learn_more_slowly(tmp_path):
-    import torch
-
-    def moved(share):
-        made = Network()
-        made.encoder = made.layer[0]
-        first = {name: value.clone() for name, value in made.state_dict().items()}
-        schedule = SCHEDULE.model_copy(update={"encoder_share": share, "weight_decay": 0.0})
-        fitting = Fitting(batches, torch.nn.functional.cross_entropy, lambda _: {})
-        work = tmp_path / str(share)
-        work.mkdir()
-        last = train_network(made, fitting, schedule, work, Silent())
-        return [float((last[name] - first[name]).abs().max()) for name in ("encoder.weight", "layer.3.weight")]
-
-    from sightline.segmentation.training import train_network
-
-    (slow, other), (even, _) = moved(0.001), moved(1.0)
-    assert slow < even / 100
-    assert other > 0.01
-
-
-@pytest.mark.slow
 def test_the_loss_falls_and_is_reported(tmp_path):
     report = Silent()
     run(tmp_path, report, schedule=SCHEDULE.model_copy(update={"steps": 80, "report_every": 20}))
