@@ -178,15 +178,16 @@ def load_encoder(network: Any, encoder: str, weights: Mapping[str, str], digests
     """
     if encoder not in weights:
         return
+    from safetensors import SafetensorError
+
     where = f"train.weights.{encoder}: {weights[encoder]}"
-    state = (
-        _installed_state(network, encoder, where)
-        if weights[encoder] == IMAGENET
-        else _file_state(Path(weights[encoder]).expanduser(), digests[encoder], where)
-    )
     try:
-        network.encoder.load_state_dict(state)
-    except RuntimeError as error:
+        network.encoder.load_state_dict(
+            _installed_state(network, encoder, where)
+            if weights[encoder] == IMAGENET
+            else _file_state(Path(weights[encoder]).expanduser(), digests[encoder], where)
+        )
+    except (RuntimeError, SafetensorError) as error:
         raise ParamsError(
             f"the weights do not fit the encoder ({str(error).splitlines()[-1].strip()})",
             where=where,
@@ -242,9 +243,6 @@ def export_network(network: Any, bands: int, window_px: int, activation: Literal
 
     The number of windows n is free, their side is fixed.
     """
-    import tempfile
-    import warnings
-
     import torch
 
     class Exported(torch.nn.Module):
@@ -258,16 +256,35 @@ def export_network(network: Any, bands: int, window_px: int, activation: Literal
             logits, embedding = self.network(image)
             return (logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()), embedding
 
+    free = {name: {0: "n"} for name in ("image", "probabilities", "embedding")}
+    return trace_graph(Exported(), torch.zeros(2, bands, window_px, window_px), ("probabilities", "embedding"), free)
+
+
+def trace_graph(network: Any, image: Any, outputs: tuple[str, ...], free: Mapping[str, Mapping[int, str]]) -> bytes:
+    """A network as an ONNX graph from `image` to its outputs, by what it does with an example.
+
+    Args:
+        network: a `torch.nn.Module`.
+        image: the example, a tensor.
+        outputs: the names of what it gives.
+        free: name -> the dimensions that may be of any size, and what they are called.
+    """
+    import tempfile
+    import warnings
+
+    import torch
+
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="sightline-graph-") as folder:
-        warnings.simplefilter("ignore")  # the tracer warns of branches that depend on shapes, which are fixed here
+        warnings.simplefilter("ignore")  # the tracer warns of shapes that it takes for constants, as is meant
+        path = Path(folder) / "graph.onnx"
         torch.onnx.export(
-            Exported().eval(),
-            (torch.zeros(2, bands, window_px, window_px),),
-            str(Path(folder) / "graph.onnx"),
+            network.eval(),
+            (image,),
+            str(path),
             input_names=["image"],
-            output_names=["probabilities", "embedding"],
-            dynamic_axes={name: {0: "n"} for name in ("image", "probabilities", "embedding")},
+            output_names=list(outputs),
+            dynamic_axes={name: dict(axes) for name, axes in free.items()},
             opset_version=17,
             dynamo=False,
         )
-        return (Path(folder) / "graph.onnx").read_bytes()
+        return path.read_bytes()

@@ -19,6 +19,7 @@ from typing import Any, Literal
 
 from sightline.errors import ParamsError
 from sightline.files import sha256_file
+from sightline.segmentation.networks import trace_graph
 
 NetworkName = Literal["convnext_atto", "convnext_femto", "convnext_tiny", "convnext_small", "convnext_base"]
 
@@ -176,9 +177,6 @@ def export_network(network: Any) -> bytes:
 
     Sides are free (multiples of 32).
     """
-    import tempfile
-    import warnings
-
     import torch
 
     class Exported(torch.nn.Module):
@@ -192,16 +190,5 @@ def export_network(network: Any) -> bytes:
             logits, embedding = self.network(image)
             return logits[:, 1] - logits[:, 0], embedding
 
-    with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="sightline-graph-") as folder:
-        warnings.simplefilter("ignore")  # the tracer warns of shapes that it takes for constants: strides, channels
-        torch.onnx.export(
-            Exported().eval(),
-            (torch.zeros(1, 3, 256, 288),),
-            str(Path(folder) / "graph.onnx"),
-            input_names=["image"],
-            output_names=["logit", "embedding"],
-            dynamic_axes={"image": {2: "h", 3: "w"}, "logit": {1: "rows", 2: "columns"}},
-            opset_version=17,
-            dynamo=False,
-        )
-        return (Path(folder) / "graph.onnx").read_bytes()
+    free = {"image": {2: "h", 3: "w"}, "logit": {1: "rows", 2: "columns"}}
+    return trace_graph(Exported(), torch.zeros(1, 3, 256, 288), ("logit", "embedding"), free)

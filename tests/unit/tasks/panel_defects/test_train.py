@@ -199,6 +199,9 @@ def test_weights_of_an_encoder_are_taken_if_they_are_the_named_ones(manifest, do
     save_file({"other": encoder.state_dict()["conv1.weight"].contiguous()}, path)
     with pytest.raises(ParamsError, match="do not fit the encoder"):
         fit(sha256_file(path))
+    path.write_bytes(b"no weights at all")
+    with pytest.raises(ParamsError, match="do not fit the encoder"):
+        fit(sha256_file(path))
 
 
 @pytest.mark.slow
