@@ -231,6 +231,58 @@ def test_broken_forms_are_refused(endpoint: Endpoint) -> None:
     assert_problem(two, 422, "2 files")
 
 
+BOUNDARY = {"Content-Type": "multipart/form-data; boundary=xx"}
+
+
+def test_the_heads_of_a_form_are_bounded(endpoint: Endpoint) -> None:
+    endless = f'name="{";" * 20_000}'
+    disposition, media_type, lines, fields = endpoint.run(
+        {
+            "body": [f"--xx\r\nContent-Disposition: form-data; {endless}\r\n\r\na\r\n--xx--".encode()],
+            "headers": BOUNDARY,
+        },
+        {"body": form()["body"], "headers": {"Content-Type": f"multipart/form-data; boundary=xx; {endless}"}},
+        {"body": [b"--xx\r\n" + b"A: b\r\n" * 20 + b"\r\na\r\n--xx--"], "headers": BOUNDARY},
+        {"body": [b"--xx\r\nA: b\r\n\r\na\r\n" * 20 + b"--xx--"], "headers": BOUNDARY},
+    )
+    assert_problem(disposition, 400, "header size")
+    assert_problem(media_type, 400, "longer than 4096")
+    assert_problem(lines, 400, "header count")
+    assert_problem(fields, 400, "16 fields")
+
+
+@pytest.mark.parametrize(
+    ("parameter", "name"),
+    [
+        ("filename*=undefined''a.png", None),
+        ("filename*=idna''a.png", None),
+        ("filename*=utf-8''%00a.png", "a.png"),
+        ("filename*=UTF-8''%C3%BC.png", "ü.png"),
+        ("filename*=utf-8''%ff.png", "\ufffd.png"),
+        ("filename*" + "9" * 3000 + "=a.png", None),
+        ('filename="ü.png"', "ü.png"),
+        ('filename="a\\"b.png"', 'a"b.png'),
+        ("filename=", ""),
+    ],
+)
+def test_names_of_files_in_whatever_form(endpoint: Endpoint, parameter: str, name: str | None) -> None:
+    head = f'--xx\r\nContent-Disposition: form-data; name="image"; {parameter}\r\n\r\n'.encode()
+    (answer,) = endpoint.run({"body": [head + png() + b"\r\n--xx--\r\n"], "headers": BOUNDARY})
+    if name is None:
+        assert_problem(answer, 422, "0 files")
+    else:
+        assert answer.status == 200, answer.body
+        assert [row.source for row in endpoint.ledger.answers("toy")] == [name]
+
+
+@pytest.mark.parametrize(
+    "boundary", ["boundary*=idna''xx", "boundary*=undefined''xx", "boundary*0=xx", "boundary=" + "x" * 300]
+)
+def test_boundaries_that_are_none(endpoint: Endpoint, boundary: str) -> None:
+    (answer,) = endpoint.run({**form(), "headers": {"Content-Type": f"multipart/form-data; {boundary}"}})
+    assert_problem(answer, 400, "oundary")
+
+
 _KINDS = ("image/png", "multipart/form-data; boundary=xx", "multipart/form-data; boundary=", "a/b", ";")
 _HEADS = (b"", b"--xx\r\n", b'--xx\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\n')
 
