@@ -276,6 +276,25 @@ class Input(Protocol):
 
 
 @dataclass(frozen=True)
+class Finding:
+    """One thing that a model found, as a report lists it.
+
+    Attributes:
+        kind: its class.
+        score: how sure the model is, 0 .. 1; 1 where it does not say.
+        box: x0, y0, x1, y1 in pixels of the input.
+        severity: high, medium, low or unknown; empty where the task knows none.
+        figures: what was measured, units in the names (`rise_k`, `area_px`); `lon`, `lat` where the model knows them.
+    """
+
+    kind: str
+    score: float
+    box: tuple[float, float, float, float]
+    severity: str = ""
+    figures: Mapping[str, float | int | str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Prediction:
     """One answer.
 
@@ -287,6 +306,9 @@ class Prediction:
         exports: file name suffix -> JSON of interchange formats the answer has (`coco.json`, `geojson`).
         rasters: name -> (h, w) uint8 or uint16 of the input's size, where the answer has such: `mask` holds the class
             of each pixel. Written and sent as PNG.
+        found: what was found, in a few words for a table: "41 modules, 2 hot, largest rise 12.3 K".
+        summary: the figures of it, units in the names; every answer of a model has the same keys, or fewer.
+        findings: the single things, the worst first; empty where an answer is no list of things.
     """
 
     row: Mapping[str, float | int | str]
@@ -294,6 +316,9 @@ class Prediction:
     document: dict[str, Json]
     exports: Mapping[str, Json] = field(default_factory=dict)
     rasters: Mapping[str, NDArray[np.uint8] | NDArray[np.uint16]] = field(default_factory=dict)
+    found: str = ""
+    summary: Mapping[str, float | int | str] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
 
 
 class Model(Protocol):
@@ -331,6 +356,15 @@ class Conditioned(Protocol):
 
     def under(self, source: Any, conditions: Mapping[str, float]) -> Any:
         """The input of `read` with some of these conditions. Raises RequestError where a value cannot be."""
+        ...
+
+
+@runtime_checkable
+class Thresholded(Protocol):
+    """A model with one threshold of its findings' scores."""
+
+    def thresholded(self, threshold: float) -> Any:
+        """The same model with another threshold. Raises ParamsError where the value cannot be."""
         ...
 
 

@@ -243,7 +243,11 @@ class LandCoverModel:
             for name, polygons in zip(CLASSES, found.polygons, strict=True)
         }
         exports = {"wkt.json": wkt, "geojson": _features(found, square_m)}
-        return Prediction(row, found.embedding, document, exports, {"mask": found.bits})
+        shares = {name: said["share"] for name, said in document["classes"].items()}
+        seen = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0]
+        summary = {f"share_{name}": share for name, share in shares.items()}
+        rasters = {"mask": found.bits}
+        return Prediction(row, found.embedding, document, exports, rasters, ", ".join(seen) or "nothing", summary)
 
     # ------------------------------------------------------------------------------------------------ drawing
 

@@ -17,7 +17,7 @@ from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson, polygons_of
 from sightline.segmentation.scaling import scaled
 from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
-from sightline.task import Card, Json, Limits, Prediction
+from sightline.task import Card, Finding, Json, Limits, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams
@@ -171,7 +171,8 @@ class SegmentationModel:
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in picture.statistics.items()}
         row |= {f"output_share_{name}": float(share) for name, share in zip(classes, shares, strict=True)}
         row |= {"output_regions": len(regions), "output_certainty": float(found.certainty.mean(dtype=np.float64))}
-        return Prediction(row, found.embedding, document, {"geojson": geojson(regions)}, {"mask": found.mask})
+        rasters = {"mask": found.mask}
+        return Prediction(row, found.embedding, document, {"geojson": geojson(regions)}, rasters, **_said(document))
 
     def _regions(self, found: Answer) -> list[tuple[Any, dict[str, Json]]]:
         """Polygon and properties of each region of a class; the largest first."""
@@ -196,6 +197,18 @@ class SegmentationModel:
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
         write_saved(directory, self.card, self.files)
+
+
+def _said(document: Mapping[str, Json]) -> dict[str, Any]:
+    """`found`, `summary` and `findings` of a prediction: shares of the classes but the background, and regions."""
+    shares = dict(list(document["shares"].items())[1:])
+    seen = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0]
+    findings = tuple(
+        Finding(region["class"], 1.0, tuple(region["box"]), figures={"area_px": region["area_px"]})
+        for region in document["regions"]
+    )
+    summary = {f"share_{name}": share for name, share in shares.items()}
+    return {"found": ", ".join(seen) or "nothing", "summary": summary, "findings": findings}
 
 
 def decide(found: Segmented, class_weights: Sequence[float], size: tuple[int, int]) -> Answer:

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ModelRejected
+from sightline.errors import ModelRejected, ParamsError
 from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
-from sightline.task import Card, Json, Limits, Prediction
+from sightline.task import Card, Finding, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, Labels, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
 from sightline.tasks.pv_hotspots.feature import (
@@ -184,7 +184,7 @@ class HotspotModel:
         height, width = thermogram.level.shape
         defected = (modules.defect >= self.card.thresholds["defected"]).astype(np.int64)
         scores = np.where(defected == 1, modules.defect, 1 - modules.defect)
-        document = {
+        document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": thermogram.sha256},
             "radiometric": thermogram.radiometric,
             "modules": [self._module(thermogram, modules, index, defected, scores) for index in range(len(defected))],
@@ -198,7 +198,19 @@ class HotspotModel:
                     Path(thermogram.name).name, (width, height), modules.found.boxes, defected.tolist(), scores.tolist()
                 )
             },
+            **_said(document["modules"]),
         )
+
+    def thresholded(self, threshold: float) -> HotspotModel:
+        """The same model that calls a module defected from another probability on: see `sightline.task.Thresholded`.
+
+        Raises:
+            ParamsError: it is no probability.
+        """
+        if not 0 <= threshold <= 1:
+            raise ParamsError(f"{threshold:g} is no probability", where="threshold", way_out="Give 0 to 1.")
+        thresholds = {**self.card.thresholds, "defected": threshold}
+        return replace(self, card=self.card.model_copy(update={"thresholds": thresholds}))
 
     def _module(
         self, thermogram: Thermogram, modules: Modules, index: int, defected: NDArray[np.int64], scores: Floats
@@ -236,6 +248,26 @@ class HotspotModel:
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
         write_saved(directory, self.card, self.files)
+
+
+def _said(modules: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
+    """`found`, `summary` and `findings` of a prediction: the hot modules, those that rise most first."""
+    hot = sorted((module for module in modules if module["class"] == CLASSES[1]), key=lambda m: -m["rise"])
+    findings = tuple(
+        Finding(
+            kind="hot module",
+            score=module["score"],
+            box=tuple(module["box"]),
+            severity=module["severity"],
+            figures={f"rise_{module['rise_unit'].lower()}": module["rise"]},
+        )
+        for module in hot
+    )
+    found, summary = f"{len(modules)} modules, {len(hot)} hot", {"modules": len(modules), "hot_modules": len(hot)}
+    if hot:
+        found += f", largest rise {hot[0]['rise']:.1f} {hot[0]['rise_unit']}"
+        summary[f"largest_rise_{hot[0]['rise_unit'].lower()}"] = hot[0]["rise"]
+    return {"found": found, "summary": summary, "findings": findings}
 
 
 def draw_labels(picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:

@@ -16,7 +16,7 @@ from sightline.errors import ModelRejected, ParamsError, RequestError
 from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import geojson
-from sightline.task import Card, Json, Limits, Prediction
+from sightline.task import Card, Finding, Json, Limits, Prediction
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.data import CLASSES, FORMATS
@@ -40,6 +40,7 @@ _FOUND, _LABELLED = (255, 220, 0), (0, 255, 120)
 _DECIMALS_LONLAT = 7
 _DECIMALS_PX = 2
 _EXAMPLE_PX = 512
+_LENGTHS_M = (50, 160)  # by which ships are counted in tables
 
 
 @dataclass(frozen=True)
@@ -201,6 +202,10 @@ class ShipModel:
             card = card.model_copy(update={"preprocessing": {**card.preprocessing, "scan": scan}})
         return replace(self, card=card)
 
+    def thresholded(self, threshold: float) -> ShipModel:
+        """The same model with another threshold; see `sightline.task.Thresholded`."""
+        return self.tuned(threshold, None)
+
     def look(self, source: Raster, told: Told) -> Prediction:
         """The answer to one raster, told of on the way; see `sightline.task.Surveying`."""
         return self.answer(source, self.find(source, told))
@@ -211,10 +216,11 @@ class ShipModel:
 
         ships = prediction.document["ships"]
         kept = [number for number, ship in enumerate(ships) if area.intersects(Point(ship["lon"], ship["lat"]))]
-        document = {**prediction.document, "ships": [ships[number] for number in kept], "count": len(kept)}
+        inside = [ships[number] for number in kept]
+        document = {**prediction.document, "ships": inside, "count": len(inside)}
         said = prediction.exports["geojson"]
         exports = {"geojson": {**said, "features": [said["features"][number] for number in kept]}}
-        return replace(prediction, document=document, exports=exports)
+        return replace(prediction, document=document, exports=exports, **_said(inside))
 
     # --------------------------------------------------------------------------------------------- predicting
 
@@ -249,7 +255,8 @@ class ShipModel:
             "output_length_mean_m": _mean([float(ship["length_m"]) for ship in ships]),
             "output_middle": found.middle,
         }
-        return Prediction(row, found.embedding, document, {"geojson": features_of(taken, ships, source)})
+        exports = {"geojson": features_of(taken, ships, source)}
+        return Prediction(row, found.embedding, document, exports, **_said(ships))
 
     # ------------------------------------------------------------------------------------------------ drawing
 
@@ -275,6 +282,26 @@ def outlined(
         corners = np.round(polygon / step - 0.5).astype(np.int32)
         cv2.polylines(drawn, [corners.reshape(-1, 1, 2)], True, _LABELLED if labelled else _FOUND, 1)
     return drawn
+
+
+def _said(ships: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
+    """`found`, `summary` and `findings` of a prediction: ships by length, the longest first."""
+    ordered = sorted(ships, key=lambda ship: -ship["length_m"])
+    kept = ("length_m", "beam_m", "lon", "lat")
+    findings = tuple(
+        Finding("ship", ship["score"], tuple(ship["box"]), figures={key: ship[key] for key in kept if key in ship})
+        for ship in ordered
+    )
+    low, high = _LENGTHS_M
+    lengths = [ship["length_m"] for ship in ordered]
+    counts = {
+        f"below_{low}_m": sum(length < low for length in lengths),
+        f"{low}_to_{high}_m": sum(low <= length < high for length in lengths),
+        f"from_{high}_m": sum(length >= high for length in lengths),
+    }
+    parts = [f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count]
+    found = f"{len(ships)} ships" + (f": {', '.join(parts)}" if parts else "")
+    return {"found": found, "summary": {"ships": len(ships), **counts}, "findings": findings}
 
 
 def _mean(values: Sequence[float]) -> float:
