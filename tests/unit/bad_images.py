@@ -126,3 +126,63 @@ def bad_images() -> dict[str, tuple[bytes, str]]:
 
 
 BAD_IMAGES = bad_images()
+
+
+# ------------------------------------------------------------------------------- odd files that must still be read
+
+
+def exif(orientation: int, order: str = ">") -> bytes:
+    """A block of EXIF that says nothing but the orientation."""
+    head = b"MM\0*" if order == ">" else b"II*\0"
+    value = struct.pack(order + "HH", orientation, 0)
+    entry = struct.pack(order + "HHI", 0x0112, 3, 1) + value
+    return head + struct.pack(order + "IH", 8, 1) + entry + bytes(4)
+
+
+def with_exif(image: bytes, orientation: int, order: str = ">") -> bytes:
+    """A JPEG or PNG with an orientation."""
+    block = exif(orientation, order)
+    if image.startswith(b"\xff\xd8"):
+        body = b"Exif\0\0" + block
+        return image[:2] + b"\xff\xe1" + struct.pack(">H", len(body) + 2) + body + image[2:]
+    return image[:33] + png_chunk(b"eXIf", block) + image[33:]
+
+
+def many_scans(scans: int, side_px: int = SIDE_PX) -> bytes:
+    """A progressive JPEG whose last scan comes again and again."""
+    buffer = io.BytesIO()
+    Image.fromarray(noise()).resize((side_px, side_px)).save(buffer, "JPEG", progressive=True)
+    data = buffer.getvalue()
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * scans + data[-2:]
+
+
+def motion_photo(jpeg: bytes) -> bytes:
+    """A whole JPEG and a video behind it, in which the marker of a scan occurs."""
+    video = np.random.default_rng(1).integers(0, 256, 100_000, dtype=np.uint8).tobytes()
+    return jpeg + b"MotionPhoto_Data\0\0\0\x18ftypmp42" + video + b"\xff\xda" + bytes(5000)
+
+
+def png_text_bomb(kind: bytes) -> bytes:
+    """A good PNG with a compressed text or profile that inflates to 64 MiB."""
+    head = {b"zTXt": b"a\0\0", b"iTXt": b"a\0\x01\0\0\0", b"iCCP": b"a\0\0"}[kind]
+    png = encoded("PNG")
+    return png[:33] + png_chunk(kind, head + zlib.compress(bytes(64 * 2**20), 9)) + png[33:]
+
+
+def plain_tiff(values: np.ndarray[Any, Any], left_out: tuple[int, ...] = (259,)) -> bytes:
+    """A TIFF of one strip, (h, w) uint16 or (h, w, 3) uint8, that leaves out tags which have a default."""
+    height, width = values.shape[:2]
+    bands = values.shape[2] if values.ndim == 3 else 1
+    bits, data = values.dtype.itemsize * 8, values.tobytes()
+    data += b"\0" * (len(data) % 2)
+    at = 8 + len(data)
+    tags = [(256, 4, 1, width), (257, 4, 1, height), (258, 3, bands, bits), (259, 3, 1, 1)]
+    tags += [(262, 3, 1, 2 if bands == 3 else 1), (273, 4, 1, 8), (277, 3, 1, bands), (278, 4, 1, height)]
+    tags = [tag for tag in [*tags, (279, 4, 1, values.nbytes)] if tag[0] not in left_out]
+    after = at + 2 + 12 * len(tags) + 4
+    entries = b"".join(
+        struct.pack("<HHII", tag, kind, count, after if count > 1 else value) for tag, kind, count, value in tags
+    )
+    directory = struct.pack("<H", len(tags)) + entries + bytes(4) + struct.pack("<HHH", bits, bits, bits)
+    return b"II*\0" + struct.pack("<I", at) + data + directory

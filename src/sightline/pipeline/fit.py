@@ -142,7 +142,8 @@ def code_digest(task: str) -> str:
     """SHA-256 over the source of the task and of the contract it is written against."""
     package = Path(sightline.__file__).parent
     files = [file for folder in SOURCES.get(task, (f"tasks/{task}",)) for file in (package / folder).rglob("*.py")]
-    return sha256_files([*files, package / "task.py", package / "geometry.py", package / "images.py"], package)
+    shared = [package / "task.py", package / "geometry.py", *(package / "images").rglob("*.py")]
+    return sha256_files([*files, *shared], package)
 
 
 def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:

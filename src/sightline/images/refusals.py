@@ -1,0 +1,37 @@
+"""What is said of images that are not read, and the checks that are the same for all formats."""
+
+from __future__ import annotations
+
+from sightline.errors import DataRejected
+from sightline.task import Limits
+
+COPY_AGAIN = "Copy it again from its source."
+_CONVERT = "Convert it to an 8-bit RGB or grey, or a 16-bit grey image."
+
+
+def check_pixels(width: int, height: int, limits: Limits, where: str) -> None:
+    """Raise DataRejected where a header names no size, or more pixels than the limit."""
+    if width <= 0 or height <= 0:
+        raise DataRejected("the header names no size", where=where, way_out=COPY_AGAIN)
+    if width * height > limits.pixels:
+        raise DataRejected(
+            f"{width:,} x {height:,} pixels are more than {limits.pixels:,}",
+            where=where,
+            way_out="Give a smaller image or raise SIGHTLINE_MAX_PIXELS.",
+        )
+
+
+def unread_mode(mode: str, where: str) -> DataRejected:
+    """Of a kind of image that is not read."""
+    return DataRejected(f"a {mode} image is not read", where=where, way_out=_CONVERT)
+
+
+def truncated(where: str) -> DataRejected:
+    """Of a file that breaks off."""
+    return DataRejected("the image is truncated: its end is missing", where=where, way_out=COPY_AGAIN)
+
+
+def broken(error: Exception, where: str) -> DataRejected:
+    """Of a file that a library cannot read, in the first line of the library's words."""
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return DataRejected(f"the image is broken: {reason}", where=where, way_out=COPY_AGAIN)
