@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from sightline.ledger import Ledger
 from sightline.pipeline.serve import areas_in, champions, log_into
+from sightline.proxies import without_proxy
 from sightline.serving.app import build_app
 from sightline.serving.champion import Champions
 from sightline.serving.guard import Guard
@@ -45,6 +46,7 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
         ParamsError: a setting is wrong.
     """
     settings = settings or load_settings()
+    os.environ.update(without_proxy(os.environ))
     _log_to_stderr()
     _end_with_supervisor()
     ledger = Ledger(settings.ledger)

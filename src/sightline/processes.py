@@ -96,8 +96,8 @@ def is_alive(process: int) -> bool:
 # ------------------------------------------------------------------------------------------------- start and stop
 
 
-def up(state: Path, servers: Sequence[Server], say: Say) -> None:
-    """Start the servers, tell their addresses, and stay until interrupted or until one of them ends.
+def up(state: Path, servers: Sequence[Server], say: Say, note: str = "") -> None:
+    """Start the servers, tell their addresses and a note, and stay until interrupted or until one of them ends.
 
     SIGINT, SIGTERM and SIGHUP stop all of them.
 
@@ -110,6 +110,8 @@ def up(state: Path, servers: Sequence[Server], say: Say) -> None:
         try:
             group.start(servers)
             group.note()
+            if note:
+                say(note)
             say("All are ready. Ctrl-C stops them.")
             group.wait()
         except KeyboardInterrupt:

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from sightline import processes
 from sightline.processes import Say, Server, answers, running
+from sightline.proxies import without_proxy
+from sightline.secret import read_secret, secret_file
 from sightline.settings import Settings
 from sightline.tasks import TASKS
 
@@ -29,7 +31,11 @@ def up(settings: Settings, say: Say) -> None:
     Raises:
         BackendError: see `processes.up`.
     """
-    processes.up(settings.state, plan(settings), say)
+    processes.up(settings.state, plan(settings), say, f"The pages of MLflow and Prefect ask for {_password(settings)}")
+
+
+def _password(settings: Settings) -> str:
+    return f"a password: it is in {secret_file(settings.state)} (MLflow: any user name)."
 
 
 def serve_all(settings: Settings, say: Say) -> None:
@@ -68,20 +74,31 @@ def common_environment(settings: Settings) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DVC_NO_ANALYTICS": "1",
         "PYTHONUNBUFFERED": "1",
+        **without_proxy(os.environ),
     }
 
 
 def prefect_environment(settings: Settings) -> dict[str, str]:
     """What every process that imports prefect needs besides; variables that are set already win.
 
-    Prefect's database lies in state/prefect, so that a UI started later shows the runs made without a server.
+    Prefect's database lies in state/prefect, so that a UI started later shows the runs made without a server. Servers
+    of this folder are told this installation's secret; one elsewhere never is.
     """
     ours = {
         "PREFECT_HOME": str(settings.state / "prefect"),
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLI_PROMPT": "false",
     }
-    return {**common_environment(settings), **{key: os.environ.get(key, value) for key, value in ours.items()}}
+    told = {key: os.environ.get(key, value) for key, value in ours.items()}
+    return {**common_environment(settings), **told, **_pass(settings)}
+
+
+def _pass(settings: Settings) -> dict[str, str]:
+    """The secret for clients of Prefect; nothing where PREFECT_API_URL names another server than this folder's."""
+    url = os.environ.get("PREFECT_API_URL", "")
+    if url and url != f"{running(settings.state).get('prefect', '')}/api":
+        return {}
+    return {"PREFECT_API_AUTH_STRING": read_secret(settings.state)}
 
 
 def prefect_api(settings: Settings) -> str:
@@ -135,21 +152,20 @@ def _mlflow(settings: Settings) -> Server:
     return Server(
         "mlflow",
         (
-            *(sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(settings.mlflow_port)),
-            *("--backend-store-uri", settings.tracking_uri, "--workers", "1"),
-            *("--artifacts-destination", (settings.mlruns / "artifacts").as_uri()),
+            *(sys.executable, "-m", "uvicorn", "--factory", "sightline.registry_server:create"),
+            *("--host", "127.0.0.1", "--port", str(settings.mlflow_port), "--no-access-log"),
         ),
         CODE,
         address=address,
         health=f"{address}/health",
         setting="SIGHTLINE_MLFLOW_PORT",
-        # Jobs are of no use here and cost eight processes and 650 MB.
-        environment={**common_environment(settings), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+        environment={**common_environment(settings), "SIGHTLINE_MLFLOW_PORT": str(settings.mlflow_port)},
     )
 
 
 def _prefect(settings: Settings) -> Server:
     address = f"http://127.0.0.1:{settings.prefect_port}"
+    secret = read_secret(settings.state)
     return Server(
         "prefect",
         (
@@ -160,7 +176,15 @@ def _prefect(settings: Settings) -> Server:
         address=address,
         health=f"{address}/api/health",
         setting="SIGHTLINE_PREFECT_PORT",
-        environment={**prefect_environment(settings), "PREFECT_API_URL": f"{address}/api"},
+        environment={
+            **prefect_environment(settings),
+            "PREFECT_API_URL": f"{address}/api",
+            # By default every web page may read and write everything: a run of a changed deployment is a command.
+            "PREFECT_SERVER_API_AUTH_STRING": secret,
+            "PREFECT_API_AUTH_STRING": secret,
+            "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": f"{address},http://localhost:{settings.prefect_port}",
+            "PREFECT_SERVER_CSRF_PROTECTION_ENABLED": "true",
+        },
     )
 
 
@@ -170,7 +194,10 @@ def _flows(settings: Settings) -> Server:
         "flows",
         (sys.executable, "-m", "flows.serve"),
         CODE,
-        environment={**prefect_environment(settings), **({"PREFECT_API_URL": own} if own else {})},
+        environment={
+            **prefect_environment(settings),
+            **({"PREFECT_API_URL": own, "PREFECT_API_AUTH_STRING": read_secret(settings.state)} if own else {}),
+        },
         after="prefect" if own else "",
     )
 

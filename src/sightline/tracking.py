@@ -131,6 +131,11 @@ class Tracking:
         except (requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
             raise self._unreachable(str(error)) from error
 
+    def prepare(self) -> None:
+        """Make the database where there is none, one process at a time."""
+        with self._translated():
+            return
+
     def _unreachable(self, message: str) -> BackendError:
         first = message.strip().splitlines()[0][:300] if message.strip() else "no answer"
         return BackendError(

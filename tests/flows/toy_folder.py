@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 
 from sightline.ledger import Ledger
 from sightline.processes import Server, running
+from sightline.secret import read_secret
 from sightline.settings import Settings
 from tests.toy import PARAMS
 
@@ -164,11 +166,15 @@ class ToyFolder:
         return self.ask("flow_runs/filter", query)
 
     def ask(self, path: str, query: dict[str, Any]) -> Any:
-        """POST to the API of its Prefect server."""
+        """POST to the API of its Prefect server, with the secret and a token of this session, as a client does."""
+        token = self._send("csrf-token?client=tests", {})["token"]
+        headers = {"Content-Type": "application/json", "Prefect-Csrf-Client": "tests", "Prefect-Csrf-Token": token}
+        return self._send(path, headers, json.dumps(query).encode())
+
+    def _send(self, path: str, headers: dict[str, str], body: bytes | None = None) -> Any:
+        known = base64.b64encode(read_secret(self.settings.state).encode()).decode()
         request = urllib.request.Request(
-            f"{self.prefect_address}/api/{path}",
-            data=json.dumps(query).encode(),
-            headers={"Content-Type": "application/json"},
+            f"{self.prefect_address}/api/{path}", body, {"Authorization": f"Basic {known}", **headers}
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=30) as answer:

@@ -11,7 +11,7 @@ import pytest
 from tests.services.endpoint_process import Running
 
 
-def open_browser() -> Iterator[Any]:
+def open_browser(*options: str) -> Iterator[Any]:
     """The system's Chromium; tests that ask for it are skipped where there is none."""
     program = shutil.which("chromium") or shutil.which("google-chrome")
     if program is None:
@@ -21,7 +21,13 @@ def open_browser() -> Iterator[Any]:
     with sync_playwright() as playwright:
         opened = playwright.chromium.launch(
             executable_path=program,
-            args=["--no-sandbox", "--disable-background-networking", "--disable-component-update", "--no-first-run"],
+            args=[
+                "--no-sandbox",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--no-first-run",
+                *options,
+            ],
         )
         yield opened
         opened.close()

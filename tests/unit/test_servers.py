@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sightline.processes import Server
+from sightline.secret import read_secret
 from sightline.servers import plan, prefect_api, prefect_environment
 from sightline.settings import Settings
 
@@ -43,7 +44,7 @@ def test_every_server_listens_on_its_port_of_this_machine_only(settings: Setting
         assert "127.0.0.1" in servers[name].command
 
 
-def test_the_user_interfaces_have_no_password_and_so_stay_local_whatever_the_endpoint_does(settings: Settings) -> None:
+def test_the_user_interfaces_stay_local_whatever_the_endpoint_does(settings: Settings) -> None:
     servers = by_name(plan(settings.model_copy(update={"host": "0.0.0.0"}), TASKS))
     assert "0.0.0.0" not in " ".join((*servers["mlflow"].command, *servers["prefect"].command))
     assert servers["one"].address == "http://127.0.0.1:5903"  # what a person on this machine opens
@@ -70,6 +71,35 @@ def test_every_server_works_on_this_project_and_tells_nobody(settings: Settings)
     assert by_name(plan(settings, TASKS))["prefect"].environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 
+def test_prefect_and_its_clients_share_the_secret_of_the_installation(settings: Settings) -> None:
+    secret = read_secret(settings.state)
+    servers = by_name(plan(settings, TASKS))
+    prefect = servers["prefect"].environment
+    assert prefect["PREFECT_SERVER_API_AUTH_STRING"] == secret
+    assert prefect["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:5902,http://localhost:5902"
+    assert prefect["PREFECT_SERVER_CSRF_PROTECTION_ENABLED"] == "true"
+    assert servers["flows"].environment["PREFECT_API_AUTH_STRING"] == secret
+    assert prefect_environment(settings)["PREFECT_API_AUTH_STRING"] == secret  # of `run`
+    for server in servers.values():
+        assert secret not in " ".join(server.command)  # every user of a machine may list commands
+
+
+def test_a_prefect_elsewhere_is_not_told_the_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
+    assert "PREFECT_API_AUTH_STRING" not in prefect_environment(settings)
+    assert "PREFECT_API_AUTH_STRING" not in by_name(plan(settings, TASKS))["flows"].environment
+    note_running(settings, "http://127.0.0.1:5902")
+    monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:5902/api")
+    assert prefect_environment(settings)["PREFECT_API_AUTH_STRING"] == read_secret(settings.state)
+
+
+def note_running(settings: Settings, prefect: str) -> None:
+    """As `up` notes its servers."""
+    note = {"supervisor": os.getpid(), "servers": {"prefect": {"process": os.getpid(), "address": prefect}}}
+    settings.state.mkdir(exist_ok=True)
+    (settings.state / "servers.json").write_text(json.dumps(note))
+
+
 def test_prefects_database_lies_in_the_project_unless_told_otherwise(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -80,12 +110,7 @@ def test_prefects_database_lies_in_the_project_unless_told_otherwise(
 
 def test_a_noted_server_that_does_not_answer_is_not_used(settings: Settings) -> None:
     assert prefect_api(settings) == ""
-    note = {
-        "supervisor": os.getpid(),
-        "servers": {"prefect": {"process": os.getpid(), "address": "http://127.0.0.1:9"}},
-    }
-    settings.state.mkdir()
-    (settings.state / "servers.json").write_text(json.dumps(note))
+    note_running(settings, "http://127.0.0.1:9")
     assert prefect_api(settings) == ""
 
 

@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable
 
 from sightline.errors import SightlineError
+from sightline.proxies import without_proxy
 
 
 def main() -> None:
@@ -20,6 +21,7 @@ def main() -> None:
 
 def guarded(run: Callable[[], None]) -> None:
     """Run a program; errors become one line and a fitting exit code, never a traceback."""
+    os.environ.update(without_proxy(os.environ))
     try:
         run()
     except SightlineError as error:
