@@ -18,12 +18,16 @@ from pathlib import Path
 from typing import Any
 
 from flows.lanes import run_in_lanes
+from flows.lifeline import lifeline
 from sightline.cli import guarded
 from sightline.errors import BackendError, ParamsError
 from sightline.files import write_json
 from sightline.servers import prefect_environment, prefect_for_a_run
 from sightline.settings import load_settings
 from sightline.task import Json
+
+_PATIENCE_S = 120.0
+"""How long to wait for a Prefect server that was there before us: `sightline up` starts it again."""
 
 
 def main(words: list[str] | None = None) -> None:
@@ -63,7 +67,9 @@ def _run(order: Order) -> None:
     server = ExitStack()
     # Registered before prefect is imported and so run after its own: it sends its last lines and events at exit.
     atexit.register(server.close)
-    os.environ["PREFECT_API_URL"], wait = server.enter_context(prefect_for_a_run(settings))
+    prefect = server.enter_context(prefect_for_a_run(settings))
+    os.environ["PREFECT_API_URL"] = prefect.api
+    watched = lifeline(prefect.api, patience_s=_PATIENCE_S if prefect.comes_back else 0.0)
     documents: dict[str, Json] = {}
 
     def keep(task: str, document: Json) -> None:
@@ -72,13 +78,15 @@ def _run(order: Order) -> None:
             write_json(order.outcome, documents)
 
     if order.jobs > 1 and len(order.tasks) > 1:
-        wait()
+        prefect.wait()
+        server.enter_context(watched)
         words = [f"--{name.replace('_', '-')}={value}" for name, value in order.parameters.items()]
         if code := run_in_lanes(order.flow, order.tasks, words, order.jobs, keep):
             raise SystemExit(code)
         return
     flow = _find(order.flow)  # imports for seconds, while the server starts
-    wait()
+    prefect.wait()
+    server.enter_context(watched)
     for task in order.tasks:
         keep(task, _call(flow, {"task": task, **order.parameters}))
 

@@ -1,4 +1,4 @@
-"""Server processes: started together, waited for until they answer, stopped together.
+"""Server processes: started together, waited for until they answer, started again when they end, stopped together.
 
 What they print goes to logs/<name>.log; `up` notes them in servers.json, so that another program finds them. They end
 with the process that started them, however it ends (tether.py).
@@ -27,6 +27,9 @@ from sightline.files import write_json
 
 _START_S = 180.0  # a first start makes databases, and two cores start everything at once
 _STOP_S = 15.0
+_PAUSES_S = (1.0, 2.0, 4.0, 8.0, 15.0, 30.0, 60.0)
+"""Before a server that ended is started again; after the last one it is left alone."""
+_SOUND_S = 120.0  # one that ran so long is sound: what ended it starts the pauses anew
 
 Say = Callable[[str], None]
 
@@ -97,16 +100,18 @@ def is_alive(process: int) -> bool:
 
 
 def up(state: Path, servers: Sequence[Server], say: Say, note: str = "") -> None:
-    """Start the servers, tell their addresses and a note, and stay until interrupted or until one of them ends.
+    """Start the servers, tell their addresses and a note, and stay until interrupted.
 
-    SIGINT, SIGTERM and SIGHUP stop all of them.
+    One that ends later is started again, after growing pauses, and the others go on. SIGINT, SIGTERM and SIGHUP stop
+    all of them.
 
     Raises:
-        BackendError: a port is taken, a server did not become ready, or one ended by itself. None is left running.
+        BackendError: a port is taken, a server did not become ready, or all have ended again and again. None is left
+            running.
     """
     check_ports(state, servers)
     group = Group(state, say)
-    with _interrupted_once():
+    with interrupted_once():
         try:
             group.start(servers)
             group.note()
@@ -156,7 +161,7 @@ def _taken(state: Path, server: Server, error: OSError) -> BackendError:
 
 
 @contextmanager
-def _interrupted_once() -> Iterator[None]:
+def interrupted_once() -> Iterator[None]:
     """SIGTERM and SIGHUP end the block as Ctrl-C does, and a second signal does not disturb the stopping.
 
     Elsewhere than in the main thread nothing is changed.
@@ -187,6 +192,7 @@ class Group:
         self._say = say
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._servers: dict[str, Server] = {}
+        self._ended: dict[str, _Ended] = {}
         self._noted = False
 
     def start(self, servers: Sequence[Server]) -> None:
@@ -212,16 +218,46 @@ class Group:
         write_json(_notes(self._state), {"supervisor": os.getpid(), "servers": servers})
         self._noted = True
 
-    def wait(self, every_s: float = 0.5) -> None:
-        """Return never, unless a server ends.
+    def wait(self, every_s: float = 0.5, pauses_s: Sequence[float] = _PAUSES_S) -> None:
+        """Start again what ends, after growing pauses; return never.
 
         Raises:
-            BackendError: one ended; its last lines are in the message.
+            BackendError: all have ended once more than there are pauses; the last lines of one are in the message.
         """
         while True:
             for name in self._processes:
-                self._check(name)
+                self._revive(name, pauses_s)
+            if all(ended.given_up for ended in self._ended.values()) and len(self._ended) == len(self._processes):
+                raise self._failure(next(iter(self._ended)))
             time.sleep(every_s)
+
+    def _revive(self, name: str, pauses_s: Sequence[float]) -> None:
+        """Look after one server: note that it has ended, or start it again once its pause is over."""
+        process, ended = self._processes[name], self._ended.get(name)
+        if process.poll() is None:
+            if ended and time.monotonic() - ended.started_s > _SOUND_S:
+                del self._ended[name]
+            return
+        if ended is None:
+            ended = self._ended[name] = _Ended()
+        if ended.given_up:
+            return
+        if ended.due_s is None:
+            _signal_group(process, signal.SIGKILL)  # a child it left would hold the port
+            ended.times += 1
+            if ended.times > len(pauses_s):
+                ended.given_up = True
+                self._say(f"{self._failure(name).what}. It is not started again; the others go on.")
+                return
+            pause_s = pauses_s[ended.times - 1]
+            ended.due_s = time.monotonic() + pause_s
+            self._say(f"{self._failure(name).what}. It is started again in {pause_s:g} s; its log is {self.log(name)}.")
+        elif time.monotonic() >= ended.due_s:
+            ended.due_s, ended.started_s = None, time.monotonic()
+            _close_input(process)
+            self.launch(self._servers[name])
+            if self._noted:
+                self.note()
 
     def stop(self) -> None:
         """End all, the last started first: SIGTERM, and SIGKILL for what stays."""
@@ -233,8 +269,7 @@ class Group:
                 process.wait(max(0.1, deadline_s - time.monotonic()))
             _signal_group(process, signal.SIGKILL)  # and whatever children it left
             process.wait()
-            assert process.stdin is not None
-            process.stdin.close()
+            _close_input(process)
         if self._noted:
             _notes(self._state).unlink(missing_ok=True)
         self._processes.clear()
@@ -253,7 +288,8 @@ class Group:
         self._say(f"Starting {server.name} ...")
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("wb") as output:
+            again = server.name in self._ended  # what it said before it ended stays
+            with log.open("ab" if again else "wb") as output:
                 self._processes[server.name] = subprocess.Popen(
                     (sys.executable, "-m", "sightline.tether", *server.command),
                     cwd=server.folder,
@@ -289,16 +325,39 @@ class Group:
         self._say(f"{server.name:<9} {server.address or 'runs'}")
 
     def _check(self, name: str) -> None:
-        status = self._processes[name].poll()
-        if status is None:
-            return
-        log = self.log(name)
+        if self._processes[name].poll() is not None:
+            raise self._failure(name)
+
+    def _failure(self, name: str) -> BackendError:
+        log, status = self.log(name), self._processes[name].poll()
         last = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-3:]
-        raise BackendError(
+        return BackendError(
             f"{name} ended with status {status}: {' | '.join(last) or 'it printed nothing'}",
             where=log,
             way_out="Mend what it says and start again.",
         )
+
+
+@dataclass
+class _Ended:
+    """A server that has ended.
+
+    Attributes:
+        times: how often.
+        due_s: when it is started again; None while it runs.
+        started_s: when it was last started again.
+        given_up: it has ended too often.
+    """
+
+    times: int = 0
+    due_s: float | None = None
+    started_s: float = 0.0
+    given_up: bool = False
+
+
+def _close_input(process: subprocess.Popen[bytes]) -> None:
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sightline import processes
@@ -20,6 +20,7 @@ from sightline.proxies import without_proxy
 from sightline.secret import read_secret, secret_file
 from sightline.settings import Settings
 from sightline.tasks import TASKS
+from sightline.tether import run_tethered
 
 CODE = Path(__file__).resolve().parents[2]
 """The repository: `flows` and `services` are imported from here, whatever folder the project itself lies in."""
@@ -45,6 +46,22 @@ def serve_all(settings: Settings, say: Say) -> None:
         BackendError: see `processes.up`.
     """
     processes.up(settings.state, endpoints(settings), say)
+
+
+def serve_one(settings: Settings, task: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the command of one endpoint in the foreground until it ends or we are told to; its exit status.
+
+    SIGINT, SIGTERM and SIGHUP stop it and wait for it; killed, we take it along.
+
+    Raises:
+        BackendError: its port is taken.
+    """
+    processes.check_ports(settings.state, [_endpoint(settings, task, settings.endpoint_port)])
+    with processes.interrupted_once():
+        try:
+            return run_tethered(command, settings.root, environment)
+        except KeyboardInterrupt:
+            return 0
 
 
 def endpoints(settings: Settings, tasks: Sequence[str] = TASKS) -> tuple[Server, ...]:
@@ -113,9 +130,24 @@ def prefect_api(settings: Settings) -> str:
     return f"{address}/api" if address and answers(f"{address}/api/health") else ""
 
 
+@dataclass(frozen=True)
+class PrefectForRun:
+    """The Prefect server of a run.
+
+    Attributes:
+        api: its address.
+        wait: waits until it answers; raises BackendError where it does not.
+        comes_back: whether somebody else starts it again if it ends.
+    """
+
+    api: str
+    wait: Callable[[], None]
+    comes_back: bool
+
+
 @contextmanager
-def prefect_for_a_run(settings: Settings) -> Iterator[tuple[str, Callable[[], None]]]:
-    """The address of a Prefect API, and what waits until it answers: the running server's, else that of a new one.
+def prefect_for_a_run(settings: Settings) -> Iterator[PrefectForRun]:
+    """A Prefect server to run with: the one that is there, else a new one.
 
     The new one has no UI and no schedules, writes into this folder's database, and ends with the block. (Prefect's
     own temporary server outlives a run that is killed, and cannot start while other things are imported.)
@@ -125,13 +157,13 @@ def prefect_for_a_run(settings: Settings) -> Iterator[tuple[str, Callable[[], No
     """
     told = prefect_api(settings)
     if told:
-        yield told, lambda: None
+        yield PrefectForRun(told, lambda: None, comes_back=True)
         return
     server = _bare_prefect(settings)
     group = processes.Group(settings.state, lambda _: None)
     try:
         group.launch(server)
-        yield f"{server.address}/api", lambda: group.wait_ready(server)
+        yield PrefectForRun(f"{server.address}/api", lambda: group.wait_ready(server), comes_back=False)
     finally:
         group.stop()
 
@@ -203,8 +235,9 @@ def _flows(settings: Settings) -> Server:
 
 
 def _endpoint(settings: Settings, task: str, port: int) -> Server:
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 (compared, not bound)
-    address = f"http://{host}:{port}"
+    everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared, not bound)
+    host = everywhere.get(settings.host, settings.host)
+    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     return Server(
         task,
         (sys.executable, "-m", "sightline", "serve", task),

@@ -14,6 +14,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sightline.errors import ParamsError
 from sightline.task import Limits
 
+_SHORTEST_TOKEN = 16  # characters: fewer can be guessed
+
 
 def find_root(start: Path) -> Path:
     """The nearest folder at or above `start` that holds a params.yaml; `start` itself where none does."""
@@ -115,10 +117,12 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         name = "SIGHTLINE_" + "_".join(str(part) for part in first["loc"]).upper()
         raise ParamsError(first["msg"], where=name, way_out="Correct or unset this environment variable.") from error
-    if settings.host not in ("127.0.0.1", "localhost", "::1") and not settings.token.get_secret_value():
+    characters = len(settings.token.get_secret_value())
+    if settings.host not in ("127.0.0.1", "localhost", "::1") and characters < _SHORTEST_TOKEN:
         raise ParamsError(
-            f"binding to {settings.host} needs a token",
-            where="SIGHTLINE_HOST",
-            way_out="Set SIGHTLINE_TOKEN to a secret of 16 characters or more, or bind to 127.0.0.1.",
+            f"binding to {settings.host} needs a token of {_SHORTEST_TOKEN} characters or more"
+            + (f"; this one has {characters}" if characters else ""),
+            where="SIGHTLINE_TOKEN" if characters else "SIGHTLINE_HOST",
+            way_out="Set SIGHTLINE_TOKEN to a random secret (`openssl rand -hex 32` makes one), or bind to 127.0.0.1.",
         )
     return settings.model_copy(update={"root": settings.root.resolve()})

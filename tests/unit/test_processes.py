@@ -9,7 +9,9 @@ import socket
 import subprocess
 import sys
 import textwrap
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -103,15 +105,75 @@ def test_a_server_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
         group.stop()
 
 
-def test_a_server_that_ends_later_is_told_too(tmp_path: Path) -> None:
-    server = http_server("mortal", tmp_path)
+class Waiting(threading.Thread):
+    """`Group.wait` beside the test; what it raised."""
+
+    def __init__(self, group: Group, pauses_s: tuple[float, ...]) -> None:
+        super().__init__(daemon=True)
+        self._group, self._pauses_s = group, pauses_s
+        self.error: BackendError | None = None
+
+    def run(self) -> None:
+        try:
+            self._group.wait(every_s=0.02, pauses_s=self._pauses_s)
+        except BackendError as error:
+            self.error = error
+
+
+def until(so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not so():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("code", [SERVE, SERVE_WITH_CHILD])
+def test_a_server_that_is_killed_is_started_again_and_the_others_go_on(tmp_path: Path, code: str) -> None:
+    mortal, other = http_server("mortal", tmp_path, code=code), http_server("other", tmp_path)
+    said: list[str] = []
+    group = Group(tmp_path, said.append)
+    try:
+        group.start([mortal, other])
+        group.note()
+        before, untouched = process_of(tmp_path, "mortal"), process_of(tmp_path, "other")
+        Waiting(group, (0.05, 0.05)).start()
+        os.kill(before, signal.SIGKILL)  # the tether: what it held is left to hold the port
+        until(lambda: process_of(tmp_path, "mortal") != before and answers(mortal.health))
+        assert process_of(tmp_path, "other") == untouched
+        assert answers(other.health)
+        assert any("mortal ended with status -9" in line and "started again" in line for line in said)
+        assert running(tmp_path) == {"mortal": mortal.address, "other": other.address}
+    finally:
+        group.stop()
+
+
+def test_one_that_ends_again_and_again_is_left_alone_with_its_last_words(tmp_path: Path) -> None:
+    dying = Server("dying", (sys.executable, "-c", "raise SystemExit('no such database')"), tmp_path)
+    other = http_server("other", tmp_path)
+    said: list[str] = []
+    group = Group(tmp_path, said.append)
+    try:
+        group.launch(dying)
+        group.start([other])
+        group.note()
+        waiting = Waiting(group, (0.0, 0.0))
+        waiting.start()
+        until(lambda: any("not started again" in line for line in said))
+        assert sum("no such database" in line for line in said) == 3
+        assert waiting.is_alive()
+        assert answers(other.health)
+    finally:
+        group.stop()
+
+
+def test_where_all_end_again_and_again_it_is_an_error(tmp_path: Path) -> None:
     group = Group(tmp_path, lambda _: None)
     try:
-        group.start([server])
-        group.note()
-        os.kill(process_of(tmp_path, "mortal"), signal.SIGKILL)
-        with pytest.raises(BackendError, match="mortal ended with status -9"):
-            group.wait(every_s=0.05)
+        group.launch(Server("dying", (sys.executable, "-c", "raise SystemExit('no such database')"), tmp_path))
+        waiting = Waiting(group, ())
+        waiting.start()
+        waiting.join(30)
+        assert "dying ended with status 1: no such database" in str(waiting.error)
     finally:
         group.stop()
 

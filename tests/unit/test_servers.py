@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from sightline.processes import Server
+from sightline.errors import BackendError
+from sightline.processes import Server, check_ports
 from sightline.secret import read_secret
-from sightline.servers import plan, prefect_api, prefect_environment
+from sightline.servers import endpoints, plan, prefect_api, prefect_environment, serve_one
 from sightline.settings import Settings
 
 TASKS = ("one", "two")
@@ -48,6 +53,65 @@ def test_the_user_interfaces_stay_local_whatever_the_endpoint_does(settings: Set
     servers = by_name(plan(settings.model_copy(update={"host": "0.0.0.0"}), TASKS))
     assert "0.0.0.0" not in " ".join((*servers["mlflow"].command, *servers["prefect"].command))
     assert servers["one"].address == "http://127.0.0.1:5903"  # what a person on this machine opens
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [("::1", "http://[::1]:5903"), ("::", "http://[::1]:5903"), ("localhost", "http://localhost:5903")],
+)
+def test_addresses_of_ipv6_are_addresses(settings: Settings, host: str, address: str) -> None:
+    server = by_name(plan(settings.model_copy(update={"host": host}), TASKS))["one"]
+    assert server.address == address
+    check_ports(settings.state, [server])
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGKILL])
+def test_an_endpoint_ends_with_the_command_that_serves_it(settings: Settings, number: int, tmp_path: Path) -> None:
+    """Whatever ends `sightline serve TASK`, nothing of it holds the port afterwards."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = (
+        "import http.server, sys; from pathlib import Path\n"
+        f"server = http.server.HTTPServer(('127.0.0.1', {port}), http.server.SimpleHTTPRequestHandler)\n"
+        "Path('ready').touch(); server.serve_forever()"
+    )
+    script = (
+        "import os, sys; from pathlib import Path\n"
+        "from sightline.servers import serve_one; from sightline.settings import Settings\n"
+        f"settings = Settings(root=Path({str(tmp_path)!r}), endpoint_port={port})\n"
+        f"sys.exit(serve_one(settings, 'one', [sys.executable, '-c', {server!r}], os.environ))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
+    wait_for((tmp_path / "ready").exists)
+    process.send_signal(number)
+    assert process.wait(20) == (-9 if number == signal.SIGKILL else 0)
+    one = by_name(endpoints(settings.model_copy(update={"endpoint_port": port}), ("one",)))["one"]
+    wait_for(lambda: is_free(settings, one), 0.0 if number != signal.SIGKILL else 20.0)
+
+
+def is_free(settings: Settings, server: Server) -> bool:
+    try:
+        check_ports(settings.state, [server])
+    except BackendError:
+        return False
+    return True
+
+
+def wait_for(so: Callable[[], bool], limit_s: float = 20.0) -> None:
+    deadline_s = time.monotonic() + limit_s
+    while not so():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.05)
+
+
+def test_a_taken_port_of_one_endpoint_is_told_before_anything_starts(settings: Settings) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = settings.model_copy(update={"endpoint_port": other.getsockname()[1]})
+        with pytest.raises(BackendError, match=r"port of the one server is taken.*SIGHTLINE_ENDPOINT_PORT"):
+            serve_one(taken, "one", ["/no/such/program"], {})
 
 
 def test_flows_wait_for_prefect_and_use_it(settings: Settings) -> None:

@@ -33,7 +33,11 @@ def test_binding_beyond_this_machine_needs_a_token(monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("SIGHTLINE_HOST", "0.0.0.0")
     with pytest.raises(ParamsError, match="SIGHTLINE_TOKEN"):
         load_settings()
-    monkeypatch.setenv("SIGHTLINE_TOKEN", "a-long-enough-secret")
+    for short in ("x", "fifteen-letters"):
+        monkeypatch.setenv("SIGHTLINE_TOKEN", short)
+        with pytest.raises(ParamsError, match=f"16 characters or more; this one has {len(short)}"):
+            load_settings()
+    monkeypatch.setenv("SIGHTLINE_TOKEN", "sixteen-letters.")
     assert load_settings().host == "0.0.0.0"
 
 

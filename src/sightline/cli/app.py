@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -227,7 +225,7 @@ def watch(task: TaskName, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: `sightline serve pv_hotspots`")
 def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; each one where left out.")] = "") -> None:
     """Serve champions over HTTP (BentoML) until Ctrl-C, each task on a port of its own. See docs/how-to/serve.md."""
-    from sightline.servers import serve_all
+    from sightline.servers import serve_all, serve_one
     from sightline.serving import serve_command
     from sightline.settings import load_settings
 
@@ -237,7 +235,8 @@ def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; ea
         return
     open_task_project(task)  # a wrong name is told before a server starts
     command, environment = serve_command(settings, task)
-    _become(command, environment, settings.root)
+    if code := serve_one(settings, task, command, environment):
+        sys.exit(code)
 
 
 @app.command(epilog="Example: `sightline up`, then open the addresses it prints")
@@ -247,13 +246,3 @@ def up() -> None:
     from sightline.settings import load_settings
 
     start(load_settings(), echo)
-
-
-def _become(command: Sequence[str], environment: dict[str, str], cwd: Path) -> None:
-    """Run a server in the foreground; its exit code is ours."""
-    try:
-        code = subprocess.run(command, env=environment, cwd=cwd, check=False).returncode
-    except KeyboardInterrupt:
-        code = 0
-    if code:
-        sys.exit(code)
