@@ -65,7 +65,7 @@ elif command == "evaluate":
     model = float((root / "build/models" / task / candidate / "final/weights").read_text())
     value = {{"value": model, "low": None, "high": 1.0, "n": section["evaluate"]["resamples"]}}
     write(out / "metrics.json", json.dumps({{"sets": {{"sample": {{"metrics": {{"ap50_defected": value}}}}}}}}))
-    for name in ("rows.jsonl", "validation.jsonl", "training.csv"):
+    for name in ("rows.jsonl", "validation.jsonl", "reference.jsonl", "training.csv"):
         write(out / name, str(model))
     field = "recall of defected modules (IoU 0.5)"
     write(out / "plots/precision_recall_defected.csv", f"{{field}},precision\\n0,1\\n1,{{model}}\\n")

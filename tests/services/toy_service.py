@@ -7,6 +7,7 @@ from collections.abc import Callable
 import bentoml
 
 from services.endpoint import OPTIONS, mount
+from sightline.background import UNKNOWN, Background
 from sightline.errors import ModelMissing
 from sightline.settings import load_settings
 from sightline.task import Model
@@ -24,6 +25,9 @@ class FileChampions:
         except (OSError, ValueError) as error:
             raise ModelMissing("toy has no champion") from error
         return number, lambda: ToyTask().restore(settings.root / "models" / str(number))
+
+    def background(self, number: int) -> Background:
+        return UNKNOWN
 
 
 @bentoml.service(name="toy", **OPTIONS)

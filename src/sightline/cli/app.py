@@ -126,6 +126,7 @@ def predict(
 @app.command(epilog="Example: `sightline models pv_hotspots`")
 def models(task: TaskName, as_json: AsJson = False) -> None:
     """List the registered versions with their aliases, figures and decisions."""
+    from sightline.background import trained_on
     from sightline.pipeline.judge import headline, read_metrics
     from sightline.tracking import Tracking
 
@@ -143,6 +144,7 @@ def models(task: TaskName, as_json: AsJson = False) -> None:
                 "aliases": ", ".join(version.aliases),
                 metric: f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] n={figure.n}",
                 "data": tags.get("data_version", "")[:8],
+                "trained on": ", ".join(map(str, trained_on(tracking.evaluation(version)))),
                 "decision": tags.get("decision", ""),
             }
         )

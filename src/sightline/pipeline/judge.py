@@ -10,10 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from sightline.background import REFERENCE
 from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.files import write_json
 from sightline.pipeline.fit import check_candidate, make_plan
 from sightline.pipeline.project import Project
+from sightline.pipeline.reference import refer
 from sightline.resampling import Figure, figures, resampling_unit
 from sightline.task import Json, Manifest, Model, Report, Row, Rows, save_rows
 
@@ -22,7 +24,7 @@ def judge(project: Project, candidate: str, report: Report) -> dict[str, Json]:
     """Judge a candidate that was trained, into `build/evaluations/<task>/<candidate>/`; its metrics.json.
 
     rows.jsonl holds the test rows of all sets (out of fold where there are folds), validation.jsonl those that the
-    winner is chosen on.
+    winner is chosen on, reference.jsonl what inputs are compared with when the version is in use.
 
     Raises:
         ModelMissing: it was not trained yet.
@@ -45,6 +47,7 @@ def judge(project: Project, candidate: str, report: Report) -> dict[str, Json]:
         metrics["validation"] = _measure(project, validation)
         save_rows(rows, partial / "rows.jsonl")
         save_rows(validation, partial / "validation.jsonl")
+        save_rows(refer(project, final, project.load(), plan.main, report), partial / REFERENCE)
         write_json(partial / "metrics.json", metrics)
         _write_plots(project, rows, plan.main, partial / "plots")
         _draw(project, models, plan.test, partial / "pictures")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from sightline.background import trained_on
 from sightline.pipeline.judge import read_metrics
 from sightline.pipeline.project import Project
 from sightline.task import Json
@@ -36,6 +37,7 @@ def lineage(project: Project, tracking: Tracking, version: Version) -> dict[str,
             "stage key": version.tags.get("stage_key", ""),
             "fit": version.tags.get("fit_key", ""),
         },
+        "trained on": {f"{part.set} ({part.kind})": {"n": part.n} for part in trained_on(tracking.evaluation(version))},
         "judged": {
             "protocol": metrics["protocol"],
             **{

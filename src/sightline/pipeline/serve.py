@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.background import Background, read_background
 from sightline.errors import ModelMissing
 from sightline.jobs import Jobs
 from sightline.ledger import Answer, Ledger
@@ -46,6 +47,11 @@ class RegistryChampions:
         if number is None:
             raise ModelMissing(f"{self._task} has no champion", way_out=f"Run `sightline run {self._task}` first.")
         return number, lambda: self._load(number)
+
+    def background(self, number: int) -> Background:
+        """What a version was trained and judged on. Raises ModelRejected or BackendError."""
+        version = self._tracking.version(self._task, str(number))
+        return read_background(self._tracking.evaluation(version), version.tags.get("data_version", ""))
 
     def _load(self, number: int) -> Model:
         return self._restore(self._tracking.directory(self._tracking.version(self._task, str(number))))

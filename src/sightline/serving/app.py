@@ -151,6 +151,7 @@ class _Routes:
             "version": answered.version,
             "prediction_id": answered.id,
             "sha256": answered.question.input.sha256,
+            **answered.question.champion.background.told(answered.prediction),
         }
         if request.query_params.get("picture", "").lower() in ("1", "true", "yes"):
             document["picture"] = _data_address(await self._engine.draw(answered))
@@ -191,6 +192,7 @@ class _Routes:
                 "version": champion.number,
                 "since_s": champion.since_s,
                 "card": champion.model.card.model_dump(mode="json"),
+                "background": champion.background.document(),
             }
         )
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from sightline.background import UNKNOWN, Background
 from sightline.errors import BackendError, ModelError, ModelMissing, ModelRejected, SightlineError
 from sightline.serving.batching import Plan
 from sightline.serving.metrics import Metrics
@@ -32,6 +33,10 @@ class Champions(Protocol):
         """
         ...
 
+    def background(self, number: int) -> Background:
+        """What a version was trained and judged on; `UNKNOWN` where nobody knows."""
+        ...
+
 
 class DirectoryChampion:
     """One saved model that never changes, for an endpoint without a registry. Its number is 0."""
@@ -48,6 +53,10 @@ class DirectoryChampion:
             )
         return 0, lambda: self._restore(self._directory)
 
+    def background(self, number: int) -> Background:  # noqa: ARG002
+        """Not known: a saved model comes without its evaluation."""
+        return UNKNOWN
+
 
 @dataclass(frozen=True)
 class Champion:
@@ -57,6 +66,7 @@ class Champion:
     model: Model
     plan: Plan
     since_s: float
+    background: Background = UNKNOWN
 
 
 class ChampionKeeper:
@@ -128,11 +138,19 @@ class ChampionKeeper:
         if model.card.task != self._task:
             raise ModelRejected(f"this is a model of {model.card.task}, not of {self._task}", where=f"version {number}")
         plan = self._warm(model)
-        self.champion = Champion(number, model, plan, time.time())
+        self.champion = Champion(number, model, plan, time.time(), self._background(number))
         self.problem = None
         self._failed = (-1, 0.0, 0.0)
         self._metrics.champion(number)
         log.info("version %d answers now (%s, %.1f s)", number, plan, time.monotonic() - start_s)
+
+    def _background(self, number: int) -> Background:
+        """A version whose evaluation cannot be read still answers, and says that nothing is known of it."""
+        try:
+            return self._champions.background(number)
+        except SightlineError as error:
+            log.warning("what version %d was trained on is not known: %s", number, error)
+            return UNKNOWN
 
     def _postpone(self, number: int) -> None:
         """A version that cannot be loaded is tried again after ever longer pauses."""

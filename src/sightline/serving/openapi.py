@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from html import escape
+from typing import get_args
 
 import sightline
+from sightline.familiarity import Word
 from sightline.serving.areas import RESULTS
 from sightline.serving.orders import AreaOrder
 from sightline.settings import Settings
@@ -202,20 +204,29 @@ def _schemas() -> dict[str, Json]:
         "Answer": {
             "type": "object",
             "description": "The task's own answer (boxes, polygons ...), and where it comes from.",
-            "required": ["task", "version", "prediction_id", "sha256"],
+            "required": ["task", "version", "prediction_id", "sha256", "familiarity", "background"],
             "properties": {
                 "task": text,
                 "version": number | {"description": "The model version that answered."},
                 "prediction_id": number | {"description": "Its row in the ledger."},
                 "sha256": text | {"description": "Of the image's bytes."},
+                "familiarity": {"$ref": "#/components/schemas/Familiarity"},
+                "background": {"$ref": "#/components/schemas/Background"},
                 "picture": text | {"description": "The drawn answer, where it was asked for."},
             },
             "additionalProperties": True,
         },
         "Model": {
             "type": "object",
-            "properties": {"task": text, "version": number, "since_s": {"type": "number"}, "card": {"type": "object"}},
+            "properties": {
+                "task": text,
+                "version": number,
+                "since_s": {"type": "number"},
+                "card": {"type": "object"},
+                "background": {"$ref": "#/components/schemas/Background"},
+            },
         },
+        **_background_schemas(),
         "Problem": {
             "type": "object",
             "required": ["error", "where", "way_out"],
@@ -223,6 +234,37 @@ def _schemas() -> dict[str, Json]:
                 "error": text | {"description": "What is wrong."},
                 "where": text | {"description": "The field it is about."},
                 "way_out": text | {"description": "What to do now."},
+            },
+        },
+    }
+
+
+def _background_schemas() -> dict[str, Json]:
+    text, number = {"type": "string"}, {"type": "number", "nullable": True}
+    parts = {"type": "array", "items": {"type": "object", "properties": {"set": text, "kind": text}}}
+    return {
+        "Familiarity": {
+            "type": "object",
+            "description": "How far the image lies from what the model was trained and judged on.",
+            "required": ["word", "reason"],
+            "properties": {
+                "word": text | {"enum": list(get_args(Word))},
+                "reason": text,
+                "distance": number | {"description": "To the nearest sample; 1 is usual among the samples."},
+                "distance_quantile": number | {"description": "Share of the samples that lie less far, 0 to 1."},
+                "outside": {"type": "object", "description": "Figures beyond the samples' range."},
+                "groups": {"type": "integer", "description": "Independent groups of samples compared with."},
+            },
+        },
+        "Background": {
+            "type": "object",
+            "description": "What the version was trained and judged on.",
+            "properties": {
+                "trained_on": parts,
+                "judged_on": parts,
+                "data_version": text,
+                "only_synthetic": {"type": "boolean", "nullable": True},
+                "summary": text,
             },
         },
     }

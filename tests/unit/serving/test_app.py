@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sightline.errors import BackendError
+from sightline.background import UNKNOWN, Background, Part
+from sightline.errors import BackendError, ModelRejected
+from sightline.familiarity import Reference
 from sightline.ledger import Ledger
 from sightline.pipeline.serve import log_into
 from sightline.serving.engine import Answered
-from sightline.task import Prediction
+from sightline.task import Prediction, Row
 from tests.toy import ToyInput
 from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png
 
@@ -59,9 +61,39 @@ def test_an_image_gets_the_tasks_answer_and_its_lineage(endpoint: Endpoint) -> N
         "version": 1,
         "prediction_id": 1,
         "sha256": row.sha256,
+        **UNKNOWN.told(Prediction(row.row, row.embedding, {})),
     }
     assert row.row == {"input_mean": 150.0, "output_spot": 1}
     assert row.embedding.tolist() == [150.0, 150.0]
+
+
+def test_an_answer_says_what_the_model_was_trained_on_and_how_far_the_image_lies(
+    tmp_path: Path, model: CountingModel
+) -> None:
+    champions = SetChampions(model)
+    samples = [Row(f"sample/{n}", "", f"g{n}", "a", {}, {"input_mean": 40.0 + n}, (60.0 + n, 40.0)) for n in range(9)]
+    champions.known = Background((Part("sample", 9),), (Part("sample", 3),), "1a2b3c4d5e", Reference(samples))
+    near, far, told_of_model = Endpoint(tmp_path, champions).run(
+        {"body": [png(44)], "headers": PNG},
+        {"body": [png(255)], "headers": PNG},
+        {"method": "GET", "path": "/v1/model"},
+    )
+    assert far.json["familiarity"]["word"] == "unlike anything it was trained on"
+    assert far.json["familiarity"]["outside"] == {"input_mean": {"value": 255.0, "low": 40.0, "high": 48.0}}
+    assert near.json["familiarity"]["outside"] == {}
+    for told in (near.json["background"], told_of_model.json["background"]):
+        assert told["trained_on"] == [{"set": "sample", "kind": "synthetic", "n": 9}]
+        assert told["judged_on"] == [{"set": "sample", "kind": "synthetic", "n": 3}]
+        assert told["summary"].endswith("it has never seen a real input")
+
+
+def test_a_version_whose_evaluation_is_broken_answers_all_the_same(tmp_path: Path, model: CountingModel) -> None:
+    class Broken(SetChampions):
+        def background(self, number: int) -> Background:
+            raise ModelRejected("the evaluation of this version cannot be read", where=f"build/{number}")
+
+    (answer,) = Endpoint(tmp_path, Broken(model)).run({"body": [png(150)], "headers": PNG})
+    assert (answer.status, answer.json["familiarity"]["word"]) == (200, "not known")
 
 
 def test_the_row_is_on_disk_before_the_answer_leaves(tmp_path: Path, model: CountingModel) -> None:

@@ -32,7 +32,8 @@ async function showState() {
 // What the model can be told of an image. Its card may ask for the token, which is asked for again when it is given.
 async function showConditions() {
   try {
-    const { card } = await ask("/v1/model");
+    const { card, background } = await ask("/v1/model");
+    at("background").textContent = sentence(background.summary);
     at("conditions").replaceChildren(...Object.entries(card.conditions).map(conditionField));
   } catch { /* the fields stay away; predicting says what is wrong */ }
 }
@@ -59,6 +60,15 @@ const shown = (value) =>
   typeof value === "number" && !Number.isInteger(value) ? value.toPrecision(4)
     : Array.isArray(value) ? value.map(shown).join(", ")
     : value !== null && typeof value === "object" ? JSON.stringify(value) : String(value);
+
+const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
+
+// How far the image lies from what the model was trained on: told first, and loudly where it is far.
+function showFamiliarity({ word, reason }) {
+  at("familiarity").textContent = sentence(`this image is ${word === "not known" ? "neither known to be familiar nor unusual" : word}: ${reason}`);
+  at("familiarity").className = word === "familiar" ? "" : "warning";
+  at("familiarity").hidden = false;
+}
 
 function tableOf(name, rows) {
   const table = document.createElement("table");
@@ -88,6 +98,7 @@ function show(answer) {
   const { picture, ...rest } = answer;
   at("picture").src = picture;
   at("caption").textContent = `Prediction ${rest.prediction_id} by version ${rest.version}`;
+  showFamiliarity(rest.familiarity);
   at("answer").hidden = at("details").hidden = false;
   at("json").textContent = JSON.stringify(rest, null, 2);
   const tables = Object.entries(rest).map(([name, value]) => [name, rowsOf(value)]).filter(([, rows]) => rows.length);
