@@ -62,7 +62,9 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
     # BentoML's own /readyz follows ours.
     service.inner.__is_ready__ = lambda _: app.state.engine.keeper.champion is not None
     service.mount_asgi_app(app, path="/")
-    service.add_asgi_middleware(Guard, token=settings.token.get_secret_value(), max_bytes=settings.max_bytes)
+    service.add_asgi_middleware(
+        Guard, token=settings.token.get_secret_value(), max_bytes=settings.max_bytes, host=settings.host
+    )
 
 
 async def _bentoml_page(_: Request) -> Response:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 
 from sightline.ledger import Ledger
 from sightline.settings import Settings
+from tests.services.browsing import open_browser
 from tests.services.endpoint_process import Running, kill, serve
 from tests.services.made_up_map import bbox, draw_tiles, places, save_model, save_upscaler
 
@@ -34,6 +38,63 @@ def server(made: dict[str, str], tmp_path: Path) -> Iterator[Running]:
     with serve(SHIPS, tmp_path, **made) as running:
         running.wait_until_ready()
         yield running
+
+
+@pytest.fixture
+def browser() -> Iterator[Any]:
+    """One for which a name leads to this machine that its owner pointed there (DNS rebinding)."""
+    yield from open_browser("--host-resolver-rules=MAP *.example 127.0.0.1")
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[str]:
+    """Address of a page of somebody else. On this machine too: from elsewhere the browser may not even ask."""
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "index.html").write_text("<!doctype html><title>A page</title>")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(tmp_path / "site"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/"
+        server.shutdown()
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_page_of_another_site_gets_nothing_out_of_a_visitors_browser(
+    browser: Any, server: Running, site: str
+) -> None:
+    page = browser.new_page()
+    own, rebound = f"http://127.0.0.1:{server.port}", f"http://rebound.example:{server.port}"
+    assert page.goto(f"{own}/v1/areas").status == 200  # typed by the user
+    tile = f"{own}/v1/tiles/folder/15/15872/13000"
+    page.goto(site)
+    answers: list[tuple[str, int]] = []
+    page.on("response", lambda r: r.url.startswith(own) and answers.append((r.url.removeprefix(own), r.status)))
+    tried = page.evaluate(
+        """async ([own, tile]) => {
+          const quiet = (work) => work.then(() => "done", (error) => String(error));
+          const image = (address) => new Promise((resolve) => {
+            const one = new Image();
+            one.onload = () => resolve("shown");
+            one.onerror = () => resolve("nothing");
+            one.src = address;
+          });
+          return [
+            await quiet(fetch(own + "/v1/areas")),
+            await quiet(fetch(own + "/v1/areas", {mode: "no-cors"})),
+            await quiet(fetch(own + "/v1/areas", {method: "POST", mode: "no-cors", body: "{}"})),
+            await image(tile),
+          ];
+        }""",
+        [own, tile],
+    )
+    assert tried[0].startswith("TypeError")
+    assert tried[3] == "nothing"
+    assert [status for _, status in answers] == [403] * len(answers)
+    assert len(answers) == 4
+    # Its own name, pointed to this machine: of one origin with the endpoint, as the browser sees it.
+    assert page.goto(f"{rebound}/").status == 403
+    assert page.evaluate("fetch('/v1/areas').then((answer) => answer.status)") == 403
+    assert server.ask("GET", "/v1/areas")[1]["jobs"] == []
 
 
 def order(running: Running, side: int, **options: Any) -> tuple[int, Any]:

@@ -25,6 +25,8 @@ from sightline.settings import Settings
 from sightline.task import Card, Limits, Model, Prediction
 from tests.toy import ToyInput, ToyModel
 
+HOST = {"Host": "127.0.0.1:3000"}
+
 
 def png(value: int = 50, side: int = 8) -> bytes:
     file = io.BytesIO()
@@ -143,7 +145,7 @@ async def ask(
         "raw_path": route.encode(),
         "query_string": query.encode(),
         "root_path": "",
-        "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (headers or {}).items()],
+        "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (HOST | (headers or {})).items()],
         "server": ("127.0.0.1", 3000),
         "client": (client, 50000),
     }

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from starlette.responses import Response
 
-from sightline.serving.guard import ENVELOPE_BYTES, Guard
+from sightline.serving.guard import ENVELOPE_BYTES, GUESS_S, GUESSES, Guard, Guesses
 from tests.unit.serving.harness import Answer, ask
 
 
@@ -24,7 +24,7 @@ class Echo:
 
 
 def through(echo: Echo | None = None, **request: Any) -> Answer:
-    options = {key: request.pop(key) for key in ("token", "body_timeout_s", "max_bodies") if key in request}
+    options = {key: request.pop(key) for key in ("token", "host", "body_timeout_s", "max_bodies") if key in request}
     return asyncio.run(ask(Guard(echo or Echo(), max_bytes=1000, **options), **request))
 
 
@@ -93,11 +93,47 @@ def test_everything_else_does(path: str) -> None:
     assert through(token="secret-word", method="GET", path=path).status == 401
 
 
-def test_pages_of_other_sites_cannot_post_where_there_is_no_token() -> None:
-    host = {"Host": "127.0.0.1:3000"}
-    assert_refused(through(headers={**host, "Origin": "http://evil.example"}), 403, "Origin")
-    assert_refused(through(headers={**host, "Origin": "null"}), 403, "Origin")
-    assert through(headers={**host, "Origin": "http://127.0.0.1:3000"}).status == 200
+ASKED = ["/", "/v1/ready", "/v1/areas", "/v1/tiles/esri/1/0/0", "/v1/predict"]
+
+
+@pytest.mark.parametrize("path", ASKED)
+@pytest.mark.parametrize(
+    "host", ["evil.example:3000", "", "127.0.0.1.evil.example", "a@127.0.0.1", "127.0.0.1:x", "[::1"]
+)
+def test_without_a_token_it_is_asked_by_a_name_of_this_machine(path: str, host: str) -> None:
+    """A page can let its own name point to 127.0.0.1: its requests are then of one origin with what they ask."""
+    rebound = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin"}
+    for headers in ({"Host": host}, rebound, {"Host": host, "Origin": "null"}):
+        assert_refused(through(method="GET", path=path, headers=headers), 403, "Host")
+    assert through(method="GET", token="secret-word", path="/v1/ready", headers={"Host": host}).status == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1:9999", "[::1]:3000", "[::1]", "box.lan:3000"])
+def test_names_of_this_machine_and_any_port(host: str) -> None:
+    assert through(method="GET", headers={"Host": host}, host="Box.lan").status == 200
+    assert through(headers={"Host": host, "Origin": f"http://{host}"}, host="Box.lan").status == 200
+
+
+@pytest.mark.parametrize("path", ASKED)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_pages_of_other_sites_get_nothing_where_there_is_no_token(path: str, method: str) -> None:
+    def asked(**headers: str) -> Answer:
+        return through(method=method, path=path, headers={name.replace("_", "-"): v for name, v in headers.items()})
+
+    for origin in ("http://evil.example", "null", "http://127.0.0.1:3001", "http://127.0.0.1", "", "file://"):
+        assert_refused(asked(Origin=origin), 403, "Origin")
+    for site in ("cross-site", "same-site", "CROSS-SITE", "strange"):
+        assert_refused(asked(Sec_Fetch_Site=site, Sec_Fetch_Dest="image"), 403, "Sec-Fetch-Site")
+        assert_refused(asked(Sec_Fetch_Site=site, Sec_Fetch_Dest="iframe"), 403, "Sec-Fetch-Site")
+    for site in ("same-origin", "none"):
+        assert asked(Sec_Fetch_Site=site, Origin="http://127.0.0.1:3000").status == 200
+
+
+def test_a_link_on_another_page_leads_to_the_pages_only() -> None:
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
+    statuses = {path: through(method="GET", path=path, headers=link).status for path in (*ASKED, "/v1/docs")}
+    assert {path for path, status in statuses.items() if status == 200} == {"/", "/v1/docs"}
+    assert through(method="POST", path="/", headers=link).status == 403
 
 
 @pytest.mark.parametrize("client", ["192.168.0.7", "2001:db8::1"])
@@ -121,6 +157,64 @@ def test_bodies_share_a_bounded_room() -> None:
     assert second.headers["retry-after"] == "1"
 
 
+def test_bodies_without_the_token_take_no_room() -> None:
+    async def run() -> tuple[list[Answer], Answer]:
+        guard = Guard(Echo(), max_bytes=1000, max_bodies=1, token="secret-word")
+        strangers = [
+            asyncio.create_task(ask(guard, path=path, body=[b"x" * 500, b"x" * 40_000, b""], pause_s=0.1))
+            for path in ("/v1/live", "/", "/v1/predict", "/v1/model") * 8
+        ]
+        await asyncio.sleep(0.15)
+        right = await ask(guard, body=[b"x" * 50_000], headers={"Authorization": "Bearer secret-word"})
+        return await asyncio.gather(*strangers), right
+
+    strangers, right = asyncio.run(run())
+    assert right.status == 200
+    assert {answer.status for answer in strangers} == {401, 413}
+
+
+def test_lines_of_the_head_are_bounded() -> None:
+    assert_refused(through(headers={"X-Long": "a" * 10_000}), 431, "header")
+    assert_refused(through(headers={"Content-Length": "9" * 5_000}), 413, "body")
+
+
+def test_guesses_of_the_token_are_braked_for_each_address() -> None:
+    async def run() -> dict[str, list[int]]:
+        guard = Guard(Echo(), max_bytes=1000, token="secret-word")
+
+        async def status(token: str, client: str) -> int:
+            return (await ask(guard, headers={"Authorization": f"Bearer {token}"}, client=client)).status
+
+        await status("secret-word", "10.0.0.1")
+        guessed = [
+            await status(f"guess-{number}", client) for number in range(40) for client in ("10.0.0.1", "10.0.0.2")
+        ]
+        return {
+            "guessed": guessed,
+            "who was right before": [await status("secret-word", "10.0.0.1")],
+            "who was never right": [await status("secret-word", "10.0.0.2")],
+            "others": [await status("guess", "10.0.0.3"), await status("secret-word", "10.0.0.4")],
+        }
+
+    found = asyncio.run(run())
+    assert found["guessed"] == [401] * 2 * GUESSES + [429] * 2 * (40 - GUESSES)
+    assert (found["who was right before"], found["who was never right"]) == ([200], [429])
+    assert found["others"] == [401, 200]
+
+
+def test_the_brake_lets_go_and_its_memory_is_bounded() -> None:
+    now_s = [0.0]
+    guesses = Guesses(lambda: now_s[0])
+    assert [guesses.allows("2001:db8::1", False) for _ in range(GUESSES + 1)] == [True] * GUESSES + [False]
+    assert not guesses.allows("2001:db8::ffff", False)  # of the same user
+    now_s[0] += GUESS_S
+    assert [guesses.allows("2001:db8::1", False) for _ in range(2)] == [True, False]
+    for number in range(10_000):
+        guesses.allows(f"10.0.{number // 256}.{number % 256}", False)
+        guesses.allows(f"10.1.{number // 256}.{number % 256}", True)
+    assert all(len(kept) <= 4096 for kept in vars(guesses).values() if isinstance(kept, dict))
+
+
 def test_a_client_that_leaves_while_sending_costs_nothing() -> None:
     async def run() -> int:
         echo = Echo()
@@ -132,7 +226,7 @@ def test_a_client_that_leaves_while_sending_costs_nothing() -> None:
         async def send(message: Any) -> None:
             sent.append(message)
 
-        scope = {"type": "http", "path": "/v1/predict", "method": "POST", "headers": []}
+        scope = {"type": "http", "path": "/v1/predict", "method": "POST", "headers": [(b"host", b"localhost")]}
         await Guard(echo, max_bytes=1000)(scope, receive, send)
         return echo.asked + len(sent)
 
