@@ -183,8 +183,8 @@ def measure(graph: Path, path: Path, threads: int) -> None:
     scanner(raster_at(scene_of(1024), GSD_M))  # libraries and the session
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     raster = read_raster(path, Limits(pixels=1000))
-    with raster.opened() as read:
-        scanner(Scaled.to(read, raster.size, 1.0))
+    with raster.opened() as opened:
+        scanner(Scaled.to(opened.read, raster.size, 1.0))
     print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
 
 

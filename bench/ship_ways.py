@@ -39,8 +39,8 @@ def every_window(model: ShipModel, raster: Raster) -> list[Detection]:
     finder = model.finder
     assert isinstance(finder, NetworkFinder)
     gsd_m = finder.input.gsd_m
-    with raster.opened() as read:
-        scaled = Scaled.to(read, raster.size, raster.gsd_m / gsd_m)
+    with raster.opened() as opened:
+        scaled = Scaled.to(opened.read, raster.size, raster.gsd_m / gsd_m)
         logits = finder.scanner(scaled).logits
     down, across = scaled.factors
     found = []

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="port of the Prefect UI")
     max_bytes: int = Field(default=32 * 2**20, gt=0, description="largest upload, in bytes")
     max_pixels: int = Field(default=64 * 2**20, gt=0, description="largest image, in pixels")
+    max_work_pixels: int = Field(
+        default=256 * 2**20,
+        gt=0,
+        description="largest raster at the network's scale, in pixels; of a local file 8 times",
+    )
     max_batch: int = Field(default=8, gt=0, description="most images the endpoint puts into one call")
     max_wait_ms: float = Field(default=5.0, ge=0, description="longest the endpoint waits to fill a batch")
     max_queue: int = Field(default=256, gt=0, description="requests waiting before the endpoint answers 503")
@@ -57,7 +62,7 @@ class Settings(BaseSettings):
     @cached_property
     def limits(self) -> Limits:
         """What an uploaded or local input may weigh."""
-        return Limits(bytes=self.max_bytes, pixels=self.max_pixels)
+        return Limits(bytes=self.max_bytes, pixels=self.max_pixels, work_pixels=self.max_work_pixels)
 
     @property
     def data(self) -> Path:

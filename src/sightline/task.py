@@ -234,10 +234,17 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Limits:
-    """What an input may weigh before it is decoded."""
+    """What an input may weigh before it is decoded.
+
+    Attributes:
+        bytes: of the file.
+        pixels: of the picture; of several bands, their values.
+        work_pixels: of the picture at the scale at which a network looks at it, of an upload; see `ships.cost`.
+    """
 
     bytes: int = 32 * 2**20
     pixels: int = 64 * 2**20
+    work_pixels: int = 256 * 2**20
 
 
 class Card(BaseModel):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import math
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,9 @@ from numpy.typing import NDArray
 from PIL import PngImagePlugin
 
 from sightline.errors import DataError, DataMissing, DataRejected
-from sightline.images import decode, decode_bands, read_bytes
+from sightline.geo.colours import broken, opened_colours
+from sightline.images import MAX_BANDS, decode, probe, read_bytes
+from sightline.images.orientation import upright
 from sightline.task import Limits
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
@@ -22,14 +26,37 @@ MOST_PIXELS = 32_768 * 32_768
 """Of what is read window by window."""
 MAX_CHUNK_BYTES = 256 * 2**20
 """Largest strip or tile that is decoded: a file in one strip is read whole for any window."""
+_MOST_PAGES = 64
+"""Overviews and masks of a raster: each is half as large as the one before."""
+_KINDS = ("uint8", "uint16", "int16", "float32")
+"""More than 8 bits are grey levels by a scale and an offset only: see `colours.colours_of`."""
+_PHOTOMETRICS = ("MINISBLACK", "RGB", "YCBCR")
 _COMPRESSIONS = ("NONE", "LZW", "PACKBITS", "DEFLATE", "ADOBE_DEFLATE", "ZSTD", "JPEG")
 _REWRITE = "Rewrite it: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -ot Byte IN OUT."
 
 _CONVERT = "Save it as RGB with 8 bits a colour."
 
 
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture of the ground.
+
+    Attributes:
+        pixels: (h, w, 3) RGB; black where it is hidden.
+        hidden: (h, w), True where there is nothing to see: opacity 0, no data, or masked; None where nothing is.
+    """
+
+    pixels: NDArray[np.uint8] = field(repr=False)
+    hidden: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+
 def read_scene_pixels(source: Path | bytes, limits: Limits, where: str = "") -> NDArray[np.uint8]:
-    """The (h, w, 3) RGB pixels of a JPEG, PNG or TIFF; black where the picture is wholly transparent.
+    """The (h, w, 3) RGB pixels of `read_scene`."""
+    return read_scene(source, limits, where).pixels
+
+
+def read_scene(source: Path | bytes, limits: Limits, where: str = "", mask: Path | None = None) -> Picture:
+    """A JPEG, PNG or TIFF; black where the picture hides what lies below.
 
     The format is told by the content: scenes come as JPEG under the name of a PNG.
 
@@ -37,6 +64,7 @@ def read_scene_pixels(source: Path | bytes, limits: Limits, where: str = "") -> 
         source: a file, or its bytes.
         limits: most bytes and pixels (of a TIFF: values of all bands); both are checked before anything is decoded.
         where: what messages call the input; the path, or "image", where empty.
+        mask: the `.msk` beside it, if it has one (`mask_beside`).
 
     Raises:
         DataMissing: the file is not there.
@@ -45,33 +73,54 @@ def read_scene_pixels(source: Path | bytes, limits: Limits, where: str = "") -> 
     where = where or (str(source) if isinstance(source, Path) else "image")
     data = read_bytes(source, limits, where)
     if data[:2] in (b"II", b"MM"):
-        pixels = _from_bands(decode_bands(data, limits, where), where)
-    else:
-        _refuse_deep_png(data, where)
-        values = decode(data, limits, where)
-        if values.ndim != 3:
-            raise DataRejected("a picture of one band has no colours", where=where, way_out=_CONVERT)
-        pixels = _without_hidden(values, data)
-    height, width = pixels.shape[:2]
+        return _from_tiff(data, limits, where, mask)
+    _refuse_deep_png(data, where)
+    values = decode(data, limits, where)
+    if values.ndim != 3:
+        raise DataRejected("a picture of one band has no colours", where=where, way_out=_CONVERT)
+    check_sides(values.shape[:2], where)
+    hidden = _hidden_of_png(data, where)
+    return Picture(values if hidden is None else values * ~hidden[..., None], hidden)
+
+
+def check_sides(size: tuple[int, ...], where: str) -> None:
+    """Raises DataRejected where a picture of (h, w) is too small to show anything."""
+    height, width = size
     if min(height, width) < MIN_SIDE_PX:
         raise DataRejected(
             f"{width} x {height} pixels are too few",
             where=where,
             way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
         )
-    return pixels
 
 
-def _from_bands(bands: NDArray[np.generic], where: str) -> NDArray[np.uint8]:
-    """(3 or 4, h, w) to (h, w, 3); the fourth band is opacity."""
-    if bands.dtype != np.uint8:
-        raise DataRejected(f"it holds {bands.dtype} values, not 8 bits a colour", where=where, way_out=_CONVERT)
-    if len(bands) not in (3, 4):
-        raise DataRejected(f"it has {len(bands)} bands, not red, green and blue", where=where, way_out=_CONVERT)
-    pixels = np.moveaxis(bands[:3].astype(np.uint8), 0, -1)
-    if len(bands) == 4:
-        pixels = pixels * (bands[3] != 0)[..., None]
-    return np.ascontiguousarray(pixels)
+def _from_tiff(data: bytes, limits: Limits, where: str, mask: Path | None) -> Picture:
+    """Read as a large one is, window by window; here one window is all of it."""
+    # A tile may be larger than the image that it covers.
+    (height, width), bands = check_tiff(data, where, most_piece_bytes=min(MAX_CHUNK_BYTES, limits.pixels))
+    if height * width * bands > limits.pixels:
+        raise DataRejected(
+            f"{width:,} x {height:,} pixels x {bands} are more than {limits.pixels:,} values",
+            where=where,
+            way_out="Give a smaller image or raise SIGHTLINE_MAX_PIXELS.",
+        )
+    with opened_colours(data, where, mask) as colours:
+        pixels = colours(0, 0, height, width)
+        hidden = colours.hidden(0, 0, height, width) if colours.hides else None
+    return Picture(pixels, hidden if hidden is not None and hidden.any() else None)
+
+
+def mask_beside(path: Path) -> Path | None:
+    """The `.msk` that GDAL wrote beside a raster, checked; None where there is none.
+
+    Raises:
+        DataRejected: it is none that can be read.
+    """
+    mask = path.with_name(f"{path.name}.msk")
+    if not mask.is_file():
+        return None
+    check_tiff(mask, str(mask), least_bands=1)
+    return mask
 
 
 def _refuse_deep_png(data: bytes, where: str) -> None:
@@ -80,36 +129,57 @@ def _refuse_deep_png(data: bytes, where: str) -> None:
         raise DataRejected("it holds 16 bits a colour", where=where, way_out=_CONVERT)
 
 
-def _without_hidden(pixels: NDArray[np.uint8], data: bytes) -> NDArray[np.uint8]:
-    """Black where the opacity is 0: what lies below is nobody's."""
+def _hidden_of_png(data: bytes, where: str) -> NDArray[np.bool_] | None:
+    """Where the opacity is 0: what lies below is nobody's."""
     if not data.startswith(b"\x89PNG"):
-        return pixels
+        return None
     with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:  # `decode` has looked at it before
         if image.mode not in ("RGBA", "PA") and "transparency" not in image.info:
-            return pixels
-        opacity = np.asarray(image.convert("RGBA").getchannel("A"))
-    return pixels * (opacity != 0)[..., None] if (opacity == 0).any() else pixels
+            return None
+        hidden = np.asarray(image.convert("RGBA").getchannel("A")) == 0
+    hidden = upright(hidden, probe(data, where).orientation)
+    return hidden if hidden.any() else None
 
 
-# -------------------------------------------------------------------------------------------------------- large
+# -------------------------------------------------------------------------------------------------------- TIFF
 
 
 def check_large(path: Path) -> None:
-    """Whether a TIFF can be read window by window, by its headers alone.
+    """Whether a TIFF of 8 bits a colour can be read window by window, by its headers alone; see `check_tiff`."""
+    check_tiff(path, str(path), kinds=("uint8",), most_bands=4)
+
+
+def check_tiff(
+    source: Path | bytes,
+    where: str,
+    least_bands: int = 3,
+    most_bands: int = MAX_BANDS,
+    kinds: tuple[str, ...] = _KINDS,
+    most_piece_bytes: int = MAX_CHUNK_BYTES,
+) -> tuple[tuple[int, int], int]:
+    """(h, w) and the number of bands of a TIFF that can be read window by window, by its headers alone.
 
     Raises:
         DataMissing: the file is not there.
-        DataRejected: it is no RGB of 8 bits, broken, truncated, or stored in pieces too large to be decoded.
+        DataRejected: it is no such TIFF, broken, truncated, or stored in pieces too large to be decoded.
     """
     import tifffile
 
-    where = str(path)
     try:
-        with tifffile.TiffFile(path) as tiff:
-            pages = [page for page in tiff.pages if not int(page.subfiletype) & 0b101]  # no overviews and masks
-            if len(pages) != 1:
-                raise DataRejected(f"it has {len(pages)} pages", where=where, way_out="Give its pages one by one.")
-            _check_page(pages[0], path.stat().st_size, where)
+        size = len(source) if isinstance(source, bytes) else source.stat().st_size
+        with tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source) as tiff:
+            pages = list(islice(tiff.pages, _MOST_PAGES + 1))
+            if len(pages) > _MOST_PAGES:
+                raise DataRejected(f"it has more than {_MOST_PAGES} pages", where=where, way_out=_REWRITE)
+            pictures = [page for page in pages if not int(page.subfiletype) & 0b101]  # no overviews and masks
+            if not pictures:
+                raise broken("it has no page", where)
+            if len(pictures) != 1:
+                raise DataRejected(f"it has {len(pictures)} pages", where=where, way_out="Give its pages one by one.")
+            for page in pages:
+                _check_pieces(page, size, most_piece_bytes, where)
+            _check_page(pictures[0], where, range(least_bands, most_bands + 1), kinds)
+            return (pictures[0].imagelength, pictures[0].imagewidth), pictures[0].samplesperpixel
     except FileNotFoundError as error:
         raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
     except DataError:
@@ -119,9 +189,15 @@ def check_large(path: Path) -> None:
         raise broken(reason, where) from error
 
 
-def _check_page(page: Any, size: int, where: str) -> None:
-    kind = f"{page.samplesperpixel} x {page.dtype}, {page.compression.name}"
-    if page.compression.name not in _COMPRESSIONS or str(page.dtype) != "uint8" or page.samplesperpixel not in (3, 4):
+def _check_page(page: Any, where: str, bands: range, kinds: tuple[str, ...]) -> None:
+    from tifffile import COMPRESSION, PHOTOMETRIC
+
+    # Without its tag a TIFF is not compressed (TIFF 6.0, page 30); the library then has a number, not a name.
+    compression, photometric = COMPRESSION(page.compression).name, PHOTOMETRIC(page.photometric).name
+    kind = f"{page.samplesperpixel} x {page.dtype}, {compression}"
+    known = compression in _COMPRESSIONS and photometric in _PHOTOMETRICS and page.imagedepth == 1
+    mask = bands.start == 1 and page.bitspersample == 1
+    if not (known and page.samplesperpixel in bands and (str(page.dtype) in kinds or mask)):
         raise DataRejected(f"a TIFF of {kind} is not read", where=where, way_out=_REWRITE)
     if page.imagewidth * page.imagelength > MOST_PIXELS or min(page.imagewidth, page.imagelength) < MIN_SIDE_PX:
         raise DataRejected(
@@ -129,8 +205,12 @@ def _check_page(page: Any, size: int, where: str) -> None:
             where=where,
             way_out="Cut it into parts: gdal_translate -srcwin X Y WIDTH HEIGHT IN OUT.",
         )
-    piece = math.prod(page.chunks)
-    if piece > MAX_CHUNK_BYTES:
+
+
+def _check_pieces(page: Any, size: int, most_bytes: int, where: str) -> None:
+    """Strips and tiles that lie within the file and can be decoded one by one."""
+    piece = math.prod(page.chunks) * max(page.bitspersample, 8) // 8
+    if piece > most_bytes:
         raise DataRejected(
             f"it is stored in pieces of {piece / 2**20:.0f} MB, which each window would decode whole",
             where=where,
@@ -140,8 +220,3 @@ def _check_page(page: Any, size: int, where: str) -> None:
     ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count]
     if not page.dataoffsets or max(ends, default=0) > size:
         raise broken("its end is missing", where)
-
-
-def broken(why: str, where: str) -> DataRejected:
-    """What is told of a file that a library cannot read."""
-    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy it again from its source.")

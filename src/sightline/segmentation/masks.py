@@ -84,7 +84,7 @@ def geojson(features: Iterable[tuple[Polygon, Mapping[str, Json]]], decimals: in
     """A FeatureCollection of polygons with their properties.
 
     Rings are closed and turn as RFC 7946 asks: shells with x towards y, holes against. The coordinates are those of
-    the polygons; in pixels they are no longitudes, which the RFC allows by arrangement only: tell the reader so.
+    the polygons; where these are pixels, the document goes through `in_pixels`.
 
     Args:
         features: polygons with what is to be said of each.
@@ -107,6 +107,27 @@ def geojson(features: Iterable[tuple[Polygon, Mapping[str, Json]]], decimals: in
             }
         )
     return {"type": "FeatureCollection", "features": documents}
+
+
+PIXELS = "pixels.json"
+"""Suffix of features in pixels. Under `.geojson` a GIS would take them for longitudes and latitudes."""
+
+
+_PIXEL_SYSTEM = (
+    'ENGCRS["pixels from the upper left corner",EDATUM["the picture"],CS[Cartesian,2],AXIS["x",east],AXIS["y",south],'
+    'LENGTHUNIT["pixel",1]]'
+)
+"""Well-known text (ISO 19162) of a system of its own."""
+
+
+def in_pixels(features: Mapping[str, Json]) -> dict[str, Json]:
+    """Features whose coordinates are pixels, marked as such.
+
+    RFC 7946 knows degrees only; a system named in `crs`, as GeoJSON of 2008 has it, is what GDAL heeds: a GIS that
+    opens the file all the same gets local coordinates, not longitudes. (A null there, or a name it does not know, GDAL
+    takes for WGS 84.)
+    """
+    return {"type": features["type"], "crs": {"type": "name", "properties": {"name": _PIXEL_SYSTEM}}, **features}
 
 
 # ------------------------------------------------------------------------------------------------------- counts

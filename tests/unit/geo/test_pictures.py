@@ -60,7 +60,7 @@ def test_jpeg_bytes_under_the_name_of_a_png_are_read(tmp_path):
     [
         (png(noise(1)), "one band"),
         (png(noise(1).astype(np.uint16) * 257), "16 bits"),
-        (tiff(noise(1), photometric="minisblack"), "1 bands"),
+        (tiff(noise(1), photometric="minisblack"), "1 x uint8"),
         (tiff(noise().astype(np.uint16), photometric="rgb"), "uint16"),
         (tiff(noise().astype(np.float32), photometric="rgb"), "float32"),
         (tiff(np.zeros((7, 64, 64), np.uint8), photometric="minisblack", planarconfig="separate"), "7 bands"),

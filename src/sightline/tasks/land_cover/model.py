@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sightline.errors import ModelRejected, RequestError
 from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
-from sightline.segmentation.masks import geojson, polygons_of
+from sightline.segmentation.masks import PIXELS, geojson, in_pixels, polygons_of
 from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.segmentation.tiling import Read, Tiling, blend
 from sightline.task import Card, Json, Limits, Prediction
@@ -242,7 +242,7 @@ class LandCoverModel:
             name: shapely.to_wkt(shapely.MultiPolygon(list(polygons)), rounding_precision=0, trim=True)
             for name, polygons in zip(CLASSES, found.polygons, strict=True)
         }
-        exports = {"wkt.json": wkt, "geojson": _features(found, square_m)}
+        exports = {f"wkt.{PIXELS}": wkt, PIXELS: _features(found, square_m)}
         shares = {name: said["share"] for name, said in document["classes"].items()}
         seen = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0]
         summary = {f"share_{name}": share for name, share in shares.items()}
@@ -276,7 +276,7 @@ def _features(found: Answer, square_m: float | None) -> dict[str, Json]:
             if square_m is not None:
                 properties["area_m2"] = round(polygon.area * square_m, 2)
             features.append((polygon, properties))
-    return geojson(features)
+    return in_pixels(geojson(features))
 
 
 def _part_of(bands: Bands) -> Read:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from sightline.errors import ModelRejected
 from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
-from sightline.segmentation.masks import geojson, polygons_of
+from sightline.segmentation.masks import PIXELS, geojson, in_pixels, polygons_of
 from sightline.segmentation.scaling import scaled
 from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.task import Card, Finding, Json, Limits, Prediction
@@ -171,8 +171,8 @@ class SegmentationModel:
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in picture.statistics.items()}
         row |= {f"output_share_{name}": float(share) for name, share in zip(classes, shares, strict=True)}
         row |= {"output_regions": len(regions), "output_certainty": float(found.certainty.mean(dtype=np.float64))}
-        rasters = {"mask": found.mask}
-        return Prediction(row, found.embedding, document, {"geojson": geojson(regions)}, rasters, **_said(document))
+        exports, rasters = {PIXELS: in_pixels(geojson(regions))}, {"mask": found.mask}
+        return Prediction(row, found.embedding, document, exports, rasters, **_said(document))
 
     def _regions(self, found: Answer) -> list[tuple[Any, dict[str, Json]]]:
         """Polygon and properties of each region of a class; the largest first."""

@@ -7,8 +7,9 @@ spreads a blob must stand out by is the only thing that is fitted (`calibrate.fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,9 +43,18 @@ class Rule:
     elongation: tuple[float, float]
     fill: float
 
-    def find(self, raster: Scaled) -> list[Detection]:
-        """All blobs of a raster; the score is the logarithm of their mean contrast over the least one."""
-        return [one for top, left in self._tiles(raster.size) for one in self._in_tile(raster, top, left)]
+    def find(self, raster: Scaled, told: Callable[[int, int], None] | None = None) -> list[Detection]:
+        """All blobs of a raster; the score is the logarithm of their mean contrast over the least one.
+
+        `told` of the squares that are done, and of all; what it raises ends the search.
+        """
+        found: list[Detection] = []
+        tiles = list(self._tiles(raster.size))
+        for number, (top, left) in enumerate(tiles, start=1):
+            found.extend(self._in_tile(raster, top, left))
+            if told is not None:
+                told(number, len(tiles))
+        return found
 
     def _tiles(self, size: tuple[int, int]) -> Iterator[tuple[int, int]]:
         step = _SQUARES * self.sea_px
@@ -57,7 +67,8 @@ class Rule:
         margin, side = _MARGIN * self.sea_px, _SQUARES * self.sea_px
         height, width = (min(side, size - start) for size, start in zip(raster.size, (top, left), strict=True))
         rows, columns = (2 * margin + -(-length // self.sea_px) * self.sea_px for length in (height, width))
-        contrast = sea_contrast(raster.part(top - margin, left - margin, rows, columns), self.sea_px)
+        window = top - margin, left - margin, rows, columns
+        contrast = sea_contrast(raster.part(*window), self.sea_px, raster.hidden_part(*window))
         for one in self._blobs(contrast):
             if 0 <= one.x - margin < width and 0 <= one.y - margin < height:
                 shift = np.array([left - margin, top - margin])
@@ -97,17 +108,36 @@ def rectangle_around(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return corners if sides[0] >= sides[1] else np.roll(corners, -1, axis=0)
 
 
-def sea_contrast(pixels: Pixels, sea_px: int) -> NDArray[np.float32]:
-    """(h, w) spreads off the level of the sea, the largest over the colours; sides are multiples of `sea_px`."""
+def sea_contrast(pixels: Pixels, sea_px: int, hidden: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
+    """(h, w) spreads off the level of the sea, the largest over the colours; sides are multiples of `sea_px`.
+
+    What is hidden, (h, w), is no sea, and 0.
+    """
     import cv2
 
     height, width = pixels.shape[:2]
     squares = pixels.reshape(height // sea_px, sea_px, width // sea_px, sea_px, 3).astype(np.float32)
-    level = np.median(squares, axis=(1, 3), keepdims=True)
-    spread = np.maximum(1.4826 * np.median(np.abs(squares - level), axis=(1, 3)), 1.0)
+    if hidden is not None:
+        squares[hidden.reshape(squares.shape[:4])] = np.nan
+    median: Callable[..., Any] = np.median if hidden is None else _median_of_seen
+    level = median(squares, axis=(1, 3), keepdims=True)
+    spread = np.maximum(1.4826 * median(np.abs(squares - level), axis=(1, 3)), 1.0)
 
     def spanned(grid: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR))
 
     away = np.abs(pixels.astype(np.float32) - spanned(level[:, 0, :, 0])) / spanned(spread)
+    if hidden is not None:
+        away[hidden] = 0
     return np.asarray(away.max(axis=2), dtype=np.float32)
+
+
+def _median_of_seen(squares: NDArray[np.float32], axis: tuple[int, int], keepdims: bool = False) -> NDArray[np.float32]:
+    """Without what is hidden (NaN); of a square that is hidden whole, that of all others."""
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
+        medians = np.nanmedian(squares, axis=axis, keepdims=keepdims)
+        others = np.nan_to_num(np.nanmedian(medians.reshape(-1, 3), axis=0))
+    return np.asarray(np.where(np.isnan(medians), others, medians), dtype=np.float32)

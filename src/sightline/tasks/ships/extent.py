@@ -49,10 +49,13 @@ class Extent:
     spread: float
 
 
-def extent_of(pixels: Pixels, gsd_m: float) -> Extent:
-    """The extent of the ship in the middle of a square (2 r, 2 r, 3), r of `reach_px`; in its pixels."""
+def extent_of(pixels: Pixels, gsd_m: float, hidden: NDArray[np.bool_] | None = None) -> Extent:
+    """The extent of the ship in the middle of a square (2 r, 2 r, 3), r of `reach_px`; in its pixels.
+
+    What is hidden, (2 r, 2 r), is neither ship nor water.
+    """
     middle = pixels.shape[0] / 2
-    contrast, spread = contrast_of(pixels)
+    contrast, spread = contrast_of(pixels, hidden)
     inside = _connected(contrast, gsd_m)
     if inside is None:
         length, beam = (side / gsd_m for side in _TYPICAL_M)
@@ -75,16 +78,26 @@ def _rectangle_of(offsets: NDArray[np.float64], gsd_m: float) -> Corners:
     return rectangle(x, y, high - low + 1, right - left + 1, angle)
 
 
-def contrast_of(pixels: Pixels) -> tuple[NDArray[np.float32], float]:
-    """(h, w) how many spreads a pixel is off the water's level, the largest over the colours; and that spread."""
+def contrast_of(pixels: Pixels, hidden: NDArray[np.bool_] | None = None) -> tuple[NDArray[np.float32], float]:
+    """(h, w) how many spreads a pixel is off the water's level, the largest over the colours; and that spread.
+
+    0 where it is hidden.
+    """
     values = pixels.astype(np.float32)
     ring = np.ones(values.shape[:2], dtype=bool)
     quarter = values.shape[0] // 4
     ring[quarter:-quarter, quarter:-quarter] = False
+    if hidden is not None:
+        seen = ring & ~hidden
+        ring = seen if seen.any() else ~hidden  # the picture's last corner: what there is of it
     water = values[ring]
+    if not len(water):
+        return np.zeros(values.shape[:2], dtype=np.float32), 1.0
     level = np.median(water, axis=0)
     spread = np.maximum(1.4826 * np.median(np.abs(water - level), axis=0), 1.0)
     contrast = (np.abs(values - level) / spread).max(axis=2)
+    if hidden is not None:
+        contrast[hidden] = 0
     return np.asarray(contrast, dtype=np.float32), float(spread.max())
 
 

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataRejected
 from sightline.tasks.ships.blobs import NOTHING, Rule
+from sightline.tasks.ships.cost import check_work
 from sightline.tasks.ships.detections import Corners, Detection, suppress
 from sightline.tasks.ships.extent import Extent, extent_of, reach_px
 from sightline.tasks.ships.params import InputParams, ScanParams
-from sightline.tasks.ships.raster import Raster, Read
+from sightline.tasks.ships.raster import Raster
 from sightline.tasks.ships.scaled import Scaled
 from sightline.tasks.ships.scan import Peak, Scanner, logit_at, peaks_of
-
-MOST_CELLS = 2**26
-"""The map of logits is held: four bytes a cell."""
 
 NEAR_M = 30.0
 """How far a blob may be from the middle of a chip whose ship it is."""
@@ -68,14 +66,7 @@ class NetworkFinder:
 
     def __call__(self, raster: Raster, told: Told | None = None) -> Found:
         """See `Finder`. Raises DataRejected where the raster is broken, or too large at the network's scale."""
-        with raster.opened() as read:
-            scaled = _scaled(raster, read, self.input.gsd_m)
-            if np.prod(self.scanner.tiles.grid(scaled.size), dtype=float) > MOST_CELLS:
-                raise DataRejected(
-                    f"at {self.input.gsd_m:g} m a pixel it has {scaled.size[1]:,} x {scaled.size[0]:,} pixels",
-                    where=raster.name,
-                    way_out="Cut it into parts, or correct its gsd_m.",
-                )
+        with _opened(raster, self.input.gsd_m) as scaled:
             heat = self.scanner(scaled, told)
             stride_px, floor = self.params.stride_px, self.params.floor
             peaks = peaks_of(heat.logits, stride_px, float(np.log(floor / (1 - floor))))
@@ -86,7 +77,8 @@ class NetworkFinder:
         """The peaks with their extents, one a ship, in the raster's own pixels."""
         separation_px = self.params.separation_m / self.input.gsd_m
         alone = suppress_peaks(peaks, separation_px)
-        extents = ((peak, self._extent(scaled, peak)) for peak in alone)
+        seen = (peak for peak in alone if not scaled.hides(peak.x, peak.y))
+        extents = ((peak, self._extent(scaled, peak)) for peak in seen)
         found = [self._detection(peak, extent.corners) for peak, extent in extents if self._is_afloat(extent)]
         down, across = scaled.factors
         return [one.scaled(1 / down, 1 / across) for one in suppress(found, separation_px, self.params.overlap)]
@@ -94,7 +86,8 @@ class NetworkFinder:
     def _extent(self, scaled: Scaled, peak: Peak) -> Extent:
         reach = reach_px(self.input.gsd_m)
         top, left = round(peak.y) - reach, round(peak.x) - reach
-        extent = extent_of(scaled.part(top, left, 2 * reach, 2 * reach), self.input.gsd_m)
+        hidden = scaled.hidden_part(top, left, 2 * reach, 2 * reach)
+        extent = extent_of(scaled.part(top, left, 2 * reach, 2 * reach), self.input.gsd_m, hidden)
         return replace(extent, corners=extent.corners + np.array([left, top]))
 
     def _is_afloat(self, extent: Extent) -> bool:
@@ -137,11 +130,8 @@ class BlobFinder:
 
     def __call__(self, raster: Raster, told: Told | None = None) -> Found:
         """See `Finder`; the embedding is the mean and the spread of the colours in a grid of 4 x 4."""
-        with raster.opened() as read:
-            scaled = _scaled(raster, read, self.input.gsd_m)
-            found = self.rule.find(scaled)
-        if told is not None:
-            told(1, 1)
+        with _opened(raster, self.input.gsd_m) as scaled:
+            found = self.rule.find(scaled, told)
         down, across = scaled.factors
         alone = suppress(found, self.params.separation_m / self.input.gsd_m, self.params.overlap)
         ships = [one.scaled(1 / down, 1 / across) for one in alone]
@@ -151,8 +141,12 @@ class BlobFinder:
         return Found(ships, max(near, default=NOTHING), _grid_of_colours(raster))
 
 
-def _scaled(raster: Raster, read: Read, gsd_m: float) -> Scaled:
-    return Scaled.to(read, raster.size, raster.gsd_m / gsd_m)
+@contextmanager
+def _opened(raster: Raster, gsd_m: float) -> Iterator[Scaled]:
+    """At a network's scale. Raises DataRejected where it is broken, or too large there."""
+    check_work(raster.size, raster.gsd_m, gsd_m, raster.most_scanned_px, raster.name)
+    with raster.opened() as opened:
+        yield Scaled.to(opened.read, raster.size, raster.gsd_m / gsd_m, opened.hidden)
 
 
 def _grid_of_colours(raster: Raster) -> NDArray[np.float32]:

@@ -15,15 +15,16 @@ from numpy.typing import NDArray
 from sightline.errors import ModelRejected, ParamsError, RequestError
 from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
-from sightline.segmentation.masks import geojson
+from sightline.segmentation.masks import PIXELS, geojson, in_pixels
 from sightline.task import Card, Finding, Json, Limits, Prediction
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
+from sightline.tasks.ships.cost import Cost, check_work, cost_of, most_scanned_px, refusal_of_gsd
 from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder, Told
 from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
-from sightline.tasks.ships.raster import Raster, read_raster
+from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
 
 NAME = "ships"
@@ -35,7 +36,6 @@ FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "blobs": set()}
 CONDITIONS = {"gsd_m": "metres a pixel of the image, where it has no georeference; 3 where nothing is told"}
 """What a user may tell of a raster."""
 
-_GSD_M = (0.1, 30.0)
 _FOUND, _LABELLED = (255, 220, 0), (0, 255, 120)
 _DECIMALS_LONLAT = 7
 _DECIMALS_PX = 2
@@ -147,7 +147,23 @@ class ShipModel:
             DataMissing: the file is not there.
             DataRejected: see `raster.read_raster`.
         """
-        return read_raster(source, limits)
+        return read_raster(source, limits, self.wanted_gsd_m)
+
+    def weigh(self, source: Path | bytes, limits: Limits, gsd_m: float | None = None) -> Cost:
+        """What answering a raster will cost, by its head alone; nothing is decoded.
+
+        Args:
+            source: a file, or the bytes of one.
+            limits: as for `read`.
+            gsd_m: what the user tells of a raster that says nothing itself.
+
+        Raises:
+            DataMissing, DataRejected: `read` would refuse it too.
+        """
+        head = read_head(source, limits)
+        gsd_m = head.gsd_m if gsd_m is None or head.placement.gsd_m is not None else gsd_m
+        check_work(head.size, gsd_m, self.wanted_gsd_m, most_scanned_px(source, limits), head.name)
+        return cost_of(head.size, gsd_m, self.wanted_gsd_m, head.stays_on_disk)
 
     def example(self) -> bytes:
         """Noise of the size of a small scene."""
@@ -156,22 +172,18 @@ class ShipModel:
     def under(self, source: Raster, conditions: Mapping[str, float]) -> Raster:
         """The input with its ground sampling distance: see `sightline.task.Conditioned`."""
         gsd_m = conditions["gsd_m"]
-        low, high = _GSD_M
-        if not low <= gsd_m <= high:
+        what, way_out = refusal_of_gsd(gsd_m)
+        if what:
+            raise RequestError(what, where="gsd_m", way_out=way_out, status=422)
+        if source.gsd_from == "file":
             raise RequestError(
-                f"{gsd_m:g} m is no pixel of such an image",
-                where="gsd_m",
-                way_out=f"Give {low:g} to {high:g}.",
-                status=422,
-            )
-        if source.place is not None:
-            raise RequestError(
-                f"the image says itself that its pixels are {source.gsd_m:.4g} m",
+                f"the image says itself that its pixels are {source.gsd_m:.4g} m ({source.placement.source})",
                 where="gsd_m",
                 way_out="Leave it away, or take the georeference out of the image.",
                 status=422,
             )
-        return replace(source, gsd_m=gsd_m)
+        check_work(source.size, gsd_m, self.wanted_gsd_m, source.most_scanned_px, source.name)
+        return replace(source, gsd_m=gsd_m, gsd_from="user")
 
     # -------------------------------------------------------------------------------------------- areas of a map
 
@@ -243,7 +255,9 @@ class ShipModel:
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": source.sha256},
             "gsd_m": round(source.gsd_m, 4),
+            "gsd_from": source.gsd_from,
             "georeferenced": source.place is not None,
+            "georeference": source.placement.said,
             "probability_middle": round(found.middle, 6),
             "count": len(ships),
             "ships": ships,
@@ -255,8 +269,11 @@ class ShipModel:
             "output_length_mean_m": _mean([float(ship["length_m"]) for ship in ships]),
             "output_middle": found.middle,
         }
-        exports = {"geojson": features_of(taken, ships, source)}
-        return Prediction(row, found.embedding, document, exports, **_said(ships))
+        exports = {exported_as(source): features_of(taken, ships, source)}
+        said = _said(ships)
+        if source.gsd_from == "assumed":
+            said["found"] += f" ({source.gsd_m:g} m a pixel assumed)"
+        return Prediction(row, found.embedding, document, exports, **said)
 
     # ------------------------------------------------------------------------------------------------ drawing
 
@@ -325,14 +342,19 @@ def ship_document(one: Detection, source: Raster) -> dict[str, Json]:
     return {**document, "length_m": round(one.length_px * gsd_m, 1), "beam_m": round(one.beam_px * gsd_m, 1)}
 
 
+def exported_as(source: Raster) -> str:
+    """Suffix of the features: a GIS takes what is called GeoJSON for longitudes and latitudes."""
+    return PIXELS if source.place is None else "geojson"
+
+
 def features_of(found: Sequence[Detection], ships: Sequence[Mapping[str, Json]], source: Raster) -> dict[str, Json]:
-    """A GeoJSON feature for each ship: in longitude and latitude (RFC 7946), or in pixels without a georeference."""
+    """A feature for each ship: GeoJSON in longitude and latitude (RFC 7946), or marked as in pixels."""
     from shapely import Polygon
 
     properties = [{key: ship[key] for key in ("score", "length_m", "beam_m", "center")} for ship in ships]
     if source.place is None:
         polygons = [Polygon(one.corners) for one in found]
-        return geojson(zip(polygons, properties, strict=True), _DECIMALS_PX)
+        return in_pixels(geojson(zip(polygons, properties, strict=True), _DECIMALS_PX))
     polygons = [Polygon(_ring(one, source.place)) for one in found]
     for said, ship in zip(properties, ships, strict=True):
         said |= {"lon": ship["lon"], "lat": ship["lat"]}

@@ -1,44 +1,57 @@
 """One raster as a model reads it: a chip, a scene, or a mosaic that is too large to be held. Untrusted.
 
-What is within the limits is decoded; a larger GeoTIFF stays on disk and is read window by window.
+What is within the limits is decoded; a larger GeoTIFF stays on disk and is read window by window. Both are read by the
+same code, so the answer does not depend on the size.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.files import sha256_file
-from sightline.geo.pictures import broken, check_large, read_scene_pixels
+from sightline.geo.colours import opened_colours, opened_tiff
+from sightline.geo.pictures import Picture, check_sides, check_tiff, mask_beside, read_scene
+from sightline.geo.placement import Placement, placement_of
 from sightline.geo.position import Georeference
-from sightline.images import read_bytes
+from sightline.images import probe, read_bytes
 from sightline.task import Limits
+from sightline.tasks.ships.cost import check_work, most_scanned_px
 from sightline.tasks.ships.data import GSD_M
-from sightline.tasks.ships.place import place_of
-
-if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
 
 Pixels = NDArray[np.uint8]
+Hidden = NDArray[np.bool_]
 Read = Callable[[int, int, int, int], Pixels]
 """(top, left, height, width) in pixels, inside the raster -> (height, width, 3) RGB."""
+Hide = Callable[[int, int, int, int], Hidden]
+"""The same -> (height, width), True where there is nothing to see."""
 
 
 SHOWN_PX = 2048
 """Most pixels of a side in pictures."""
 
-_CACHE_MB = 64
 _STATISTICS_SIDE_PX = 1024
+
+
+@dataclass(frozen=True)
+class Opened:
+    """An open raster.
+
+    Attributes:
+        read: its windows.
+        hidden: what of them shows nothing; None where all of it shows something.
+    """
+
+    read: Read
+    hidden: Hide | None = None
 
 
 @dataclass(frozen=True)
@@ -50,62 +63,86 @@ class Raster:
         sha256: of the file's bytes.
         statistics: figures of the input as it came in, for drift (see `input_statistics`).
         gsd_m: metres a pixel on the ground, at the raster's middle.
+        gsd_from: who says so: the file (or what lies beside it), the user, or nobody.
         name: the file's name or what the caller called it, for messages.
-        place: where it lies, where the file says so.
+        placement: where it lies, and by what.
+        most_scanned_px: what it may come to at the network's scale.
         pixels: (h, w, 3); None where they stay on disk.
+        hidden: (h, w), True where nothing is shown; None where all is, or where they stay on disk.
         path: of the file, where they do.
+        mask: of the `.msk` beside it.
     """
 
     size: tuple[int, int]
     sha256: str
     statistics: Mapping[str, float] = field(repr=False)
     gsd_m: float = GSD_M
+    gsd_from: Literal["file", "user", "assumed"] = "assumed"
     name: str = ""
-    place: Georeference | None = None
+    placement: Placement = field(default_factory=Placement)
+    most_scanned_px: int = 2**31
     pixels: Pixels | None = field(default=None, repr=False)
+    hidden: Hidden | None = field(default=None, repr=False)
     path: Path | None = None
+    mask: Path | None = None
+
+    @property
+    def place(self) -> Georeference | None:
+        """Where it lies on Earth, where that is known."""
+        return self.placement.place
 
     @contextmanager
-    def opened(self) -> Iterator[Read]:
+    def opened(self) -> Iterator[Opened]:
         """What reads its windows.
 
         Raises:
             DataRejected: the file was changed since it was checked, or is broken; also at a window.
         """
         if self.pixels is not None:
-            yield _part_of(self.pixels)
+            yield Opened(_part_of(self.pixels), None if self.hidden is None else _part_of(self.hidden))
             return
         assert self.path is not None
-        with _open(self.path) as dataset:
-            if dataset.shape != self.size:
+        with opened_colours(self.path, str(self.path), self.mask) as colours:
+            if colours.dataset.shape != self.size:
                 raise DataRejected("the file was changed meanwhile", where=self.path, way_out="Read it again.")
-            yield _windows_of(dataset, str(self.path))
+            yield Opened(colours, colours.hidden if colours.hides else None)
 
     def reduced(self) -> tuple[int, Pixels]:
         """Every n-th pixel, so that sides have SHOWN_PX at most; and n."""
         height, width = self.size
         step = -(-max(self.size) // SHOWN_PX)
-        with self.opened() as read:
-            rows = [read(top, 0, 1, width)[:, ::step] for top in range(0, height, step)]
+        with self.opened() as opened:
+            rows = [opened.read(top, 0, 1, width)[:, ::step] for top in range(0, height, step)]
         return step, np.concatenate(rows)
 
 
-def read_raster(source: Path | bytes, limits: Limits) -> Raster:
+def read_raster(source: Path | bytes, limits: Limits, wanted_gsd_m: float = GSD_M) -> Raster:
     """Decode a JPEG, PNG or TIFF; a TIFF beyond the limits is only checked, and read when it is answered.
 
-    Its ground sampling distance is that of its georeference, else the published set's.
+    Its ground sampling distance is that of its georeference, in it or beside it, else the published set's. What it
+    comes to at the network's scale is bounded before anything is decoded.
+
+    Args:
+        source: a file, or the bytes of one, which has no neighbours.
+        limits: of what is decoded at once, and of the work.
+        wanted_gsd_m: metres a pixel of the network's scale.
 
     Raises:
         DataMissing: the file is not there.
-        DataRejected: see `scenes.read_scene_pixels`, `place.place_of` and `check_large`.
+        DataRejected: see `pictures.read_scene`, `placement.placement_of` and `cost.check_work`.
     """
-    if isinstance(source, Path) and _is_large(source, limits):
-        return _large(source)
-    name = str(source) if isinstance(source, Path) else "image"
-    data = read_bytes(source, limits, name)
-    pixels = read_scene_pixels(data, limits, name)
-    place = _place_of_bytes(data, name) if data[:2] in (b"II", b"MM") else None
-    return _made(pixels.shape[:2], hashlib.sha256(data).hexdigest(), _part_of(pixels), name, place, pixels=pixels)
+    head = read_head(source, limits)
+    most_px = most_scanned_px(source, limits)
+    check_work(head.size, head.gsd_m, wanted_gsd_m, most_px, head.name)
+    told: dict[str, Any] = {"most_scanned_px": most_px, "mask": head.mask}
+    if head.stays_on_disk:
+        assert isinstance(source, Path)
+        with opened_colours(source, head.name, head.mask) as colours:
+            return _made(head, sha256_file(source), colours, path=source, **told)
+    data = read_bytes(source, limits, head.name)
+    picture: Picture = read_scene(data, limits, head.name, head.mask)
+    sha256 = hashlib.sha256(data).hexdigest()
+    return _made(head, sha256, _part_of(picture.pixels), pixels=picture.pixels, hidden=picture.hidden, **told)
 
 
 def raster_of(pixels: Pixels, gsd_m: float = GSD_M) -> Raster:
@@ -113,14 +150,12 @@ def raster_of(pixels: Pixels, gsd_m: float = GSD_M) -> Raster:
     return Raster((pixels.shape[0], pixels.shape[1]), "", {}, gsd_m, pixels=pixels)
 
 
-def _made(
-    size: tuple[int, ...], sha256: str, read: Read, name: str, place: Georeference | None, **where: Any
-) -> Raster:
-    height, width = size
-    rows, columns = (min(side, _STATISTICS_SIDE_PX) for side in size)
+def _made(head: Head, sha256: str, read: Read, **where: Any) -> Raster:
+    height, width = head.size
+    rows, columns = (min(side, _STATISTICS_SIDE_PX) for side in head.size)
     centre = read((height - rows) // 2, (width - columns) // 2, rows, columns)
-    gsd_m = GSD_M if place is None else math.sqrt(math.prod(place.gsd_m(width / 2, height / 2)))
-    return Raster((height, width), sha256, input_statistics(centre), gsd_m, name, place, **where)
+    said: Literal["file", "assumed"] = "assumed" if head.placement.gsd_m is None else "file"
+    return Raster(head.size, sha256, input_statistics(centre), head.gsd_m, said, head.name, head.placement, **where)
 
 
 def input_statistics(pixels: Pixels) -> dict[str, float]:
@@ -144,75 +179,73 @@ def input_statistics(pixels: Pixels) -> dict[str, float]:
     }
 
 
-def _part_of(pixels: Pixels) -> Read:
-    return lambda top, left, height, width: pixels[top : top + height, left : left + width]
+def _part_of(values: Any) -> Callable[[int, int, int, int], Any]:
+    return lambda top, left, height, width: values[top : top + height, left : left + width]
 
 
-# -------------------------------------------------------------------------------------------------------- large
+# --------------------------------------------------------------------------------------------------------- head
 
 
-def _is_large(path: Path, limits: Limits) -> bool:
-    """Whether a TIFF goes beyond the limits of what is decoded at once. What is no TIFF at all is not large."""
-    import tifffile
+@dataclass(frozen=True)
+class Head:
+    """What is known of a raster before anything of it is decoded.
 
-    try:
-        with tifffile.TiffFile(path) as tiff:
-            page = tiff.pages[0]
-            values = page.imagewidth * page.imagelength * page.samplesperpixel
-    except Exception:  # it will be refused by name when it is decoded
+    Attributes:
+        size: (h, w) pixels.
+        placement: where it lies, and by what.
+        name: for messages.
+        stays_on_disk: whether it is beyond what is decoded at once.
+        mask: the `.msk` beside it.
+    """
+
+    size: tuple[int, int]
+    placement: Placement
+    name: str
+    stays_on_disk: bool = False
+    mask: Path | None = None
+
+    @property
+    def gsd_m(self) -> float:
+        """Metres a pixel, at the middle; the published set's where nobody says."""
+        return GSD_M if self.placement.gsd_m is None else self.placement.gsd_m
+
+
+def read_head(source: Path | bytes, limits: Limits) -> Head:
+    """Size and place of a raster.
+
+    Raises:
+        DataMissing: the file is not there.
+        DataRejected: it is no such raster, or its place is none.
+    """
+    path = source if isinstance(source, Path) else None
+    name = "image" if path is None else str(path)
+    if not _is_tiff(source):
+        told = probe(read_bytes(source, limits, name), name)
+        size = (told.height, told.width)
+        check_sides(size, name)
+        placement = placement_of(size, name, path)
+        if told.orientation != 1 and placement.source:
+            # What lies beside it speaks of pixels as they are stored, and the answer of them upright.
+            why = f"{placement.source} is not used: the picture is stored turned (EXIF)"
+            placement = Placement(unused=(*placement.unused, why))
+        return Head(size, placement, name)
+    checked = source if isinstance(source, Path) else read_bytes(source, limits, name)
+    size, bands = check_tiff(checked, name)
+    with opened_tiff(checked, name) as dataset:
+        placement = placement_of(size, name, path, dataset)
+    if path is None:
+        return Head(size, placement, name)
+    large = path.stat().st_size > limits.bytes or size[0] * size[1] * bands > limits.pixels
+    return Head(size, placement, name, large, mask_beside(path))
+
+
+def _is_tiff(source: Path | bytes) -> bool:
+    if isinstance(source, bytes):
+        return source[:2] in (b"II", b"MM")
+    if not source.is_file():  # told when it is read
         return False
-    return path.stat().st_size > limits.bytes or values > limits.pixels
-
-
-def _large(path: Path) -> Raster:
-    check_large(path)
-    with _open(path) as dataset:
-        place = place_of(dataset, str(path))
-        return _made(dataset.shape, sha256_file(path), _windows_of(dataset, str(path)), str(path), place, path=path)
-
-
-@contextmanager
-def _open(path: Path) -> Iterator[DatasetReader]:
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    options = {"GDAL_CACHEMAX": _CACHE_MB, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
-    with warnings.catch_warnings(), rasterio.Env(**options):
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            dataset = rasterio.open(path, driver="GTiff")
-        except RasterioError as error:
-            raise broken(str(error), str(path)) from error
-        with dataset:
-            yield dataset
-
-
-def _windows_of(dataset: DatasetReader, where: str) -> Read:
-    from rasterio.errors import RasterioError
-    from rasterio.windows import Window
-
-    def read(top: int, left: int, height: int, width: int) -> Pixels:
-        try:
-            bands = dataset.read(window=Window(left, top, width, height))
-        except RasterioError as error:
-            raise broken(str(error), where) from error
-        pixels = np.moveaxis(bands[:3], 0, -1)
-        if len(bands) == 4:
-            pixels = pixels * (bands[3] != 0)[..., None]
-        return np.ascontiguousarray(pixels)
-
-    return read
-
-
-def _place_of_bytes(data: bytes, where: str) -> Georeference | None:
-    """Of a TIFF that was decoded already."""
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    from rasterio.io import MemoryFile
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            with MemoryFile(data) as file, file.open(driver="GTiff") as dataset:
-                return place_of(dataset, where)
-        except RasterioError as error:
-            raise broken(str(error), where) from error
+    try:
+        with source.open("rb") as file:
+            return file.read(2) in (b"II", b"MM")
+    except OSError:
+        return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.ships.raster import Pixels, Read
+from sightline.tasks.ships.raster import Hide, Pixels, Read
 
 
 @dataclass(frozen=True)
@@ -19,17 +19,19 @@ class Scaled:
         read: gives any part of it.
         native: (h, w) of the raster.
         size: (h, w) of the scaled one, whole pixels.
+        hidden: tells where a part of it shows nothing; None where all of it shows something.
     """
 
     read: Read
     native: tuple[int, int]
     size: tuple[int, int]
+    hidden: Hide | None = None
 
     @classmethod
-    def to(cls, read: Read, native: tuple[int, int], factor: float) -> Scaled:
+    def to(cls, read: Read, native: tuple[int, int], factor: float, hidden: Hide | None = None) -> Scaled:
         """Scaled by a factor, to whole pixels."""
         height, width = (max(round(side * factor), 1) for side in native)
-        return cls(read, native, (height, width))
+        return cls(read, native, (height, width), hidden)
 
     @property
     def factors(self) -> tuple[float, float]:
@@ -44,6 +46,29 @@ class Scaled:
         if inside.shape[:2] == (height, width) and rows[0] <= rows[-1] and columns[0] <= columns[-1]:
             return inside
         return np.ascontiguousarray(inside[rows - first][:, columns - start])
+
+    def hidden_part(self, top: int, left: int, height: int, width: int) -> NDArray[np.bool_] | None:
+        """(height, width), True where the nearest pixel shows nothing; None where all of them show something."""
+        if self.hidden is None:
+            return None
+        rows = self._nearest(_reflected(top, height, self.size[0]), 0)
+        columns = self._nearest(_reflected(left, width, self.size[1]), 1)
+        first, start = int(rows.min()), int(columns.min())
+        inside = self.hidden(first, start, int(rows.max()) + 1 - first, int(columns.max()) + 1 - start)
+        part = inside[rows - first][:, columns - start]
+        return part if part.any() else None
+
+    def hides(self, x: float, y: float) -> bool:
+        """Whether the pixel at a place shows nothing."""
+        if self.hidden is None:
+            return False
+        column, row = (int(np.clip(place, 0, side - 1)) for place, side in zip((x, y), self.size[::-1], strict=True))
+        return self.hidden_part(row, column, 1, 1) is not None
+
+    def _nearest(self, scaled: NDArray[np.intp], axis: int) -> NDArray[np.intp]:
+        """Native pixels under the middles of scaled ones."""
+        native = ((scaled + 0.5) / self.factors[axis]).astype(np.intp)
+        return np.minimum(native, self.native[axis] - 1)
 
     def _inside(self, top: int, left: int, height: int, width: int) -> Pixels:
         """A part that lies within the raster: bicubic, and without aliases where it is made smaller."""

@@ -41,8 +41,8 @@ def test_masks_polygons_and_areas_say_the_same(tile):
     masks = unpack(answer.rasters["mask"])
     for name, mask in zip(CLASSES, masks, strict=True):
         said = answer.document["classes"][name]
-        polygons = shapely.from_wkt(answer.exports["wkt.json"][name])
-        features = [one for one in answer.exports["geojson"]["features"] if one["properties"]["class"] == name]
+        polygons = shapely.from_wkt(answer.exports["wkt.pixels.json"][name])
+        features = [one for one in answer.exports["pixels.json"]["features"] if one["properties"]["class"] == name]
         assert polygons.is_valid
         np.testing.assert_array_equal(mask_of(polygons.geoms, mask.shape), mask)
         assert said["area_px"] == mask.sum() == polygons.area == sum(one["properties"]["area_px"] for one in features)
@@ -53,12 +53,12 @@ def test_masks_polygons_and_areas_say_the_same(tile):
 
 def test_holes_are_kept(tmp_path):
     answer = rules_model({CROPS: BRIGHT}).predict([ring(tmp_path)])[0]
-    polygon = shapely.from_wkt(answer.exports["wkt.json"]["crops"]).geoms[0]
+    polygon = shapely.from_wkt(answer.exports["wkt.pixels.json"]["crops"]).geoms[0]
     assert polygon.equals(shapely.box(20, 5, 30, 15) - shapely.box(23, 8, 27, 12))
-    (feature,) = answer.exports["geojson"]["features"]
+    (feature,) = answer.exports["pixels.json"]["features"]
     assert len(feature["geometry"]["coordinates"]) == 2
     assert feature["properties"] == {"class": "crops", "area_px": 84}
-    assert answer.exports["wkt.json"]["roads"] == "MULTIPOLYGON EMPTY"
+    assert answer.exports["wkt.pixels.json"]["roads"] == "MULTIPOLYGON EMPTY"
 
 
 def test_square_metres_are_told_where_the_pixel_is_known(tmp_path):
@@ -69,7 +69,7 @@ def test_square_metres_are_told_where_the_pixel_is_known(tmp_path):
     answer = model.predict([model.under(source, {"gsd_m": 0.5})])[0]
     assert answer.document["gsd_m"] == 0.5
     assert answer.document["classes"]["crops"]["area_m2"] == 21.0
-    assert answer.exports["geojson"]["features"][0]["properties"]["area_m2"] == 21.0
+    assert answer.exports["pixels.json"]["features"][0]["properties"]["area_m2"] == 21.0
     for wrong in (0.0, -1.0, 1000.0):
         with pytest.raises(RequestError, match="gsd_m"):
             model.under(source, {"gsd_m": wrong})
@@ -160,7 +160,7 @@ def test_the_real_tile_is_answered(real_data):
     height, width = source.bands.shape[1:]
     assert answer.rasters["mask"].shape == (height, width)
     for name, mask in zip(CLASSES, unpack(answer.rasters["mask"]), strict=True):
-        polygons = shapely.from_wkt(answer.exports["wkt.json"][name])
+        polygons = shapely.from_wkt(answer.exports["wkt.pixels.json"][name])
         np.testing.assert_array_equal(mask_of(polygons.geoms, (height, width)), mask)
     assert answer.document["classes"]["trees"]["polygons"] > 0
     assert model.draw(source, answer).shape == (height, 2 * width, 3)

@@ -57,7 +57,7 @@ def test_shares_polygons_and_mask_agree():
     shares = [document["shares"][name] for name in PHOTOGRAPHS.classes]
     assert shares == pytest.approx(np.bincount(mask.ravel(), minlength=6) / mask.size, abs=1e-6)
     assert sum(told.row[f"output_share_{name}"] for name in PHOTOGRAPHS.classes) == pytest.approx(1)
-    features = told.exports["geojson"]["features"]
+    features = told.exports["pixels.json"]["features"]
     assert len(features) == told.row["output_regions"] == len(document["regions"])
     drawn = np.zeros_like(mask)
     for feature in features:
@@ -88,7 +88,7 @@ def test_regions_are_listed_from_the_largest():
 
 
 def test_geojson_is_what_the_rfc_asks_for():
-    document = answer(tiny_model(), photograph(blobs(60, 60))).exports["geojson"]
+    document = answer(tiny_model(), photograph(blobs(60, 60))).exports["pixels.json"]
     assert json.loads(json.dumps(document, allow_nan=False))["type"] == "FeatureCollection"
     for feature in document["features"]:
         assert (feature["type"], feature["geometry"]["type"]) == ("Feature", "Polygon")

@@ -164,9 +164,9 @@ def test_a_raster_that_would_be_too_large_at_the_networks_scale_is_refused(tmp_p
         sparse = {"tiled": True, "sparse_ok": True}
         with rasterio.open(tmp_path / "huge.tif", "w", **profile, **sparse):
             pass
-    source = model.under(model.read(tmp_path / "huge.tif", Limits()), {"gsd_m": 30.0})
+    source = model.read(tmp_path / "huge.tif", Limits())
     with pytest.raises(DataRejected, match=r"huge\.tif.*200,000 x 200,000"):
-        model.predict([source])
+        model.under(source, {"gsd_m": 30.0})
 
 
 MEASURED = """

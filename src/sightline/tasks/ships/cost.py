@@ -1,0 +1,83 @@
+"""What a raster costs at the network's scale: known from its head, and bounded before anything is decoded.
+
+A network looks at pixels of one size on the ground. A raster of coarser pixels is enlarged to them, so that a file of a
+few kilobytes may be work for hours: what counts is height x width x (pixel / wanted pixel)^2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from sightline.errors import DataRejected
+from sightline.task import Limits
+
+GSD_BOUNDS_M = (0.1, 30.0)
+"""Metres a pixel of a picture in which ships can be seen."""
+
+_SLACK = 1.02
+"""A grid's 30 m are not quite that on the ground."""
+
+LOCAL = 8
+"""How many times more may be scanned of a file on this machine than of an upload: nobody waits at a connection."""
+
+_PIXELS_A_LOGIT = 16
+"""At the finest step of the scan."""
+_STRIP_BYTES = 256 * 2**20
+"""Most of what is held of a raster that stays on disk: GDAL's cache, tiles, the map of logits."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one raster.
+
+    Attributes:
+        scanned_px: pixels at the network's scale.
+        held_bytes: what is held at once while it is answered, about.
+    """
+
+    scanned_px: int
+    held_bytes: int
+
+
+def refusal_of_gsd(gsd_m: float) -> tuple[str, str]:
+    """What is wrong with a pixel of that size and the way out; empty where nothing is."""
+    low, high = GSD_BOUNDS_M
+    if low / _SLACK <= gsd_m <= high * _SLACK:  # NaN is not
+        return "", ""
+    return f"{gsd_m:.3g} m is no pixel of such an image", f"Give {low:g} to {high:g}."
+
+
+def scanned_px(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float) -> int:
+    """Pixels of a raster of (h, w) at the network's scale."""
+    return round(size[0] * size[1] * (gsd_m / wanted_gsd_m) ** 2)
+
+
+def cost_of(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float, stays_on_disk: bool) -> Cost:
+    """Of a raster of (h, w): its pixels and what is hidden of them, and the map of logits of the scan."""
+    pixels = scanned_px(size, gsd_m, wanted_gsd_m)
+    decoded = _STRIP_BYTES if stays_on_disk else 8 * size[0] * size[1]  # pixels twice, opacity, statistics
+    return Cost(pixels, decoded + pixels // _PIXELS_A_LOGIT * 4)
+
+
+def most_scanned_px(source: Path | bytes, limits: Limits) -> int:
+    """How many may be scanned of it."""
+    return limits.work_pixels * (LOCAL if isinstance(source, Path) else 1)
+
+
+def check_work(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float, most_px: int, where: str) -> None:
+    """Refuse a raster whose pixels cannot show a ship, or that is too large at the network's scale.
+
+    Raises:
+        DataRejected: names the size of a pixel, or of the raster.
+    """
+    what, _ = refusal_of_gsd(gsd_m)
+    if what:
+        raise DataRejected(what, where=where, way_out="Ships are seen at 0.1 to 30 m a pixel: take another image.")
+    if scanned_px(size, gsd_m, wanted_gsd_m) > most_px:
+        height, width = (round(side * gsd_m / wanted_gsd_m) for side in size)
+        raise DataRejected(
+            f"at {wanted_gsd_m:g} m a pixel it has {width:,} x {height:,} pixels; {most_px:,} are scanned at most",
+            where=where,
+            way_out=f"Cut it into parts, correct its gsd_m (now {gsd_m:g} m), or raise SIGHTLINE_MAX_WORK_PIXELS.",
+        )
