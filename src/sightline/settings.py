@@ -5,6 +5,7 @@ Scientific values are not settings; they live in params.yaml. All paths are abso
 
 from __future__ import annotations
 
+import re
 from functools import cached_property
 from pathlib import Path
 
@@ -130,4 +131,20 @@ def load_settings() -> Settings:
             where="SIGHTLINE_TOKEN" if characters else "SIGHTLINE_HOST",
             way_out="Set SIGHTLINE_TOKEN to a random secret (`openssl rand -hex 32` makes one), or bind to 127.0.0.1.",
         )
-    return settings.model_copy(update={"root": settings.root.resolve()})
+    root = settings.root.resolve()
+    _check_root(root)
+    return settings.model_copy(update={"root": root})
+
+
+_NOT_IN_A_ROOT = re.compile("%[0-9A-Fa-f]{2}|[?'\"\\\\\x00-\x1f\x7f\ud800-\udfff]")
+"""What the addresses of databases and files, which MLflow, Prefect and DVC make of the path, would change or cut."""
+
+
+def _check_root(root: Path) -> None:
+    found = _NOT_IN_A_ROOT.search(str(root))
+    if found:
+        raise ParamsError(
+            f"the path of the project folder has {found.group()!a} in it, which MLflow, Prefect or DVC misread",
+            where=ascii(str(root)),
+            way_out="Rename that folder, or move the project. Spaces and letters of any language are fine.",
+        )

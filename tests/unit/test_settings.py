@@ -44,3 +44,21 @@ def test_binding_beyond_this_machine_needs_a_token(monkeypatch: pytest.MonkeyPat
 def test_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_TOKEN", "a-long-enough-secret")
     assert "secret" not in repr(load_settings()).replace("SecretStr", "")
+
+
+@pytest.mark.parametrize("name", ["a%20b", "what?", "it's", 'say "so"', "a\\b", "two\nlines", "b\udcff"])
+def test_a_root_that_databases_would_misread_is_refused_before_anything_is_done(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).mkdir()
+    monkeypatch.setenv("SIGHTLINE_ROOT", str(tmp_path / name))
+    with pytest.raises(ParamsError, match="Rename that folder") as caught:
+        load_settings()
+    str(caught.value).encode()  # it can be printed
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["a space", "Zürich-日本", "50%", "a#b", "a&b=c", "a+b,(c)[d]{e}~$@:;"])
+def test_other_names_of_the_root_are_fine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    monkeypatch.setenv("SIGHTLINE_ROOT", str(tmp_path / name))
+    assert load_settings().root == tmp_path / name

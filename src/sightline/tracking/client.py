@@ -1,28 +1,29 @@
-"""MLflow: runs, artifacts and the model registry. The only module that imports it.
+"""The client: what the platform asks of MLflow, and tells it.
 
-A model version carries its whole lineage as tags (`TAGS`), and the files that a promotion or a reproduction needs
-as artifacts of its run. Aliases: champion, challenger, previous, and one a candidate.
+Reading the registry of a project folder imports nothing of MLflow (`sightline.registry`).
 """
 
 from __future__ import annotations
 
 import os
-import shutil
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from sightline.errors import BackendError, ModelMissing, ParamsError
+from sightline import registry
+from sightline.errors import BackendError, ModelMissing, ModelRejected
+from sightline.registry import Version
 from sightline.settings import Settings
+from sightline.tracking.artifacts import LIST, Digests, Fetched, read_list, render, require, sha256_text
+from sightline.tracking.record import Record, log_record, replay
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
 
 _BEFORE_MLFLOW = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -35,52 +36,6 @@ _BEFORE_MLFLOW = {
 """Environment variables that must be set before it is imported."""
 
 _MAKING_S = 180.0  # how long another process may take to make the database
-
-TAGS = (
-    "stage_key",  # hash of the evaluate stage in dvc.lock: the same key is never registered twice
-    "candidate",
-    "data_version",  # DVC's hash of data/<task>
-    "git_commit",
-    "git_dirty",  # whether a diff against that commit is among the artifacts
-    "params_hash",
-    "lock_hash",  # of requirements.lock
-    "fit_key",  # of build/checkpoints
-    "protocol",
-)
-
-
-@dataclass(frozen=True)
-class Version:
-    """One registered model version."""
-
-    task: str
-    number: int
-    aliases: tuple[str, ...]
-    tags: Mapping[str, str]
-    run_id: str
-    created_s: float = 0.0
-
-    def __str__(self) -> str:
-        return f"{self.task}@{self.number}"
-
-
-@dataclass(frozen=True)
-class Record:
-    """What registering a candidate stores.
-
-    `model` and `evaluation` are folders; `files` are further artifacts, folder in the run -> files or folders.
-    """
-
-    task: str
-    candidate: str
-    model: Path
-    evaluation: Path
-    params: Mapping[str, str]
-    metrics: Mapping[str, float]
-    history: Mapping[str, Mapping[int, Mapping[str, float]]]
-    tags: Mapping[str, str]
-    files: Mapping[str, tuple[Path, ...]]
-    example: bytes
 
 
 class Tracking:
@@ -104,26 +59,30 @@ class Tracking:
         logging.getLogger("alembic").setLevel(logging.WARNING)  # a new database tells of every migration
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("mlflow.utils.environment").setLevel(logging.ERROR)  # no pip here: uv installs
-        mlflow.set_tracking_uri(settings.tracking_uri)
-        mlflow.set_registry_uri(settings.tracking_uri)
         if settings.mlflow_uri:
             return mlflow.MlflowClient(settings.tracking_uri, settings.tracking_uri)
         # The first one makes the database, in steps that a second one beside it would trip over.
         with FileLock(settings.mlruns / ".made.lock", timeout=_MAKING_S):
             client = mlflow.MlflowClient(settings.tracking_uri, settings.tracking_uri)
             client.search_registered_models(max_results=1)
+            registry.relocate(settings.mlruns)
             return client
 
     @contextmanager
     def _translated(self) -> Iterator[MlflowClient]:
         for name, value in _BEFORE_MLFLOW.items():
             os.environ.setdefault(name, value)
+        import mlflow
         import mlflow.exceptions
         import requests
         import sqlalchemy.exc
 
         try:
-            yield self._client
+            client = self._client
+            # One for the whole process, and another `Tracking` in it may have set its own.
+            mlflow.set_tracking_uri(client.tracking_uri)
+            mlflow.set_registry_uri(client.tracking_uri)
+            yield client
         except mlflow.exceptions.RestException as error:
             raise self._unreachable(error.message) from error
         except mlflow.exceptions.MlflowException as error:
@@ -141,7 +100,11 @@ class Tracking:
         return BackendError(
             f"MLflow failed ({first})",
             where=self._settings.tracking_uri,
-            way_out="Start its server or unset SIGHTLINE_MLFLOW_URI; nothing was registered by this step.",
+            way_out=(
+                "Start its server or unset SIGHTLINE_MLFLOW_URI; nothing was registered by this step."
+                if self._settings.mlflow_uri
+                else "Check room and rights on the disk; nothing was registered by this step."
+            ),
         )
 
     # ------------------------------------------------------------------------------------------ experiments, runs
@@ -152,7 +115,7 @@ class Tracking:
             return str(found.experiment_id)
         place = None
         if not self._settings.mlflow_uri:
-            place = (self._settings.mlruns / "artifacts" / name.replace("/", "-")).as_uri()
+            place = registry.artifact_location(self._settings.mlruns, name).as_uri()
         return str(client.create_experiment(name, artifact_location=place))
 
     def find_run(self, task: str, tag: str, value: str) -> str | None:
@@ -186,66 +149,87 @@ class Tracking:
     def register(self, record: Record) -> Version:
         """Store a judged candidate as a new model version, with the alias of its candidate.
 
-        Everything is logged before the version is made: a version is whole, or it is not there.
+        Everything is logged before the version is made: a version is whole, or it is not there. It has a run to
+        itself: the run of its training if no other version is there already, so that none overwrites another's files.
         """
-        training = self.find_run(record.task, "training", f"{record.candidate}-{record.tags['fit_key']}")
+        going_on = self._run_for(record)
+        digests = render(record.digests())
         with self._translated() as client:
             import mlflow
 
             experiment = self._experiment(client, record.task)
             with mlflow.start_run(
-                run_id=training,
-                experiment_id=None if training else experiment,
-                run_name=None if training else record.candidate,
+                run_id=going_on,
+                experiment_id=None if going_on else experiment,
+                run_name=None if going_on else record.candidate,
             ) as run:
                 run_id = run.info.run_id
-                if training is None:  # trained elsewhere: the figures of its epochs are replayed
-                    _replay(client, run_id, record.history)
-                mlflow.set_tags(dict(record.tags))
-                _log_params_once(client, run_id, record.params)
-                mlflow.log_metrics(dict(record.metrics))
-                mlflow.log_artifacts(str(record.evaluation), "evaluation")
-                for folder, files in record.files.items():
-                    for file in files:
-                        _log_artifact(file, folder)
-                source = _log_model(record)
-            number = self._create_version(client, record, source, run_id)
+                if going_on is None:  # trained elsewhere: the figures of its epochs are replayed
+                    replay(client, run_id, record.history)
+                source = log_record(client, run_id, record)
+                client.log_text(run_id, digests, LIST)
+            number = self._create_version(client, record, (source, run_id), sha256_text(digests))
         return self.version(record.task, str(number))
 
-    def _create_version(self, client: MlflowClient, record: Record, source: str, run_id: str) -> int:
+    def _run_for(self, record: Record) -> str | None:
+        """The run that a killed registration of the same stage began, or that of the training; None for a new one."""
+        key = record.tags["stage_key"]
+        begun = self.find_run(record.task, "stage_key", key)
+        if begun is not None:
+            return begun
+        training = self.find_run(record.task, "training", f"{record.candidate}-{record.tags['fit_key']}")
+        if training is None:
+            return None
+        with self._translated() as client:
+            return training if client.get_run(training).data.tags.get("stage_key", key) == key else None
+
+    def _create_version(
+        self, client: MlflowClient, record: Record, made_of: tuple[str, str], artifacts_sha256: str
+    ) -> int:
         import mlflow.exceptions
 
         try:
             client.get_registered_model(record.task)
         except mlflow.exceptions.MlflowException:
             client.create_registered_model(record.task)
-        made = client.create_model_version(record.task, source, run_id, tags=dict(record.tags))
+        client.update_registered_model(record.task, description=_ABOUT.format(task=record.task))
+        made = client.create_model_version(
+            record.task,
+            *made_of,
+            tags={**record.tags, "artifacts_sha256": artifacts_sha256},
+            description=record.description,
+        )
         client.set_registered_model_alias(record.task, record.candidate, str(made.version))
         return int(made.version)
 
     def versions(self, task: str) -> list[Version]:
         """All versions of a task, oldest first; empty where nothing was registered."""
+        if self._is_own:
+            if not (self._settings.mlruns / registry.DATABASE).exists():
+                return []
+            found = registry.read_versions(self._settings.mlruns, task)
+            if found is not None:
+                return found
+        return self._asked_versions(task)
+
+    @property
+    def _is_own(self) -> bool:
+        """Whether the registry is the project folder's, and not a server's."""
+        return not self._settings.mlflow_uri
+
+    def _asked_versions(self, task: str) -> list[Version]:
+        """`versions`, from MLflow's client."""
         with self._translated() as client:
             import mlflow.exceptions
 
             try:
-                aliases: dict[str, Any] = dict(client.get_registered_model(task).aliases)
+                aliases = {alias: int(n) for alias, n in client.get_registered_model(task).aliases.items()}
             except mlflow.exceptions.MlflowException as error:
                 if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                     return []
                 raise
             found = client.search_model_versions(f"name = '{task}'")
-            versions = [
-                Version(
-                    task,
-                    int(v.version),
-                    tuple(sorted(a for a, number in aliases.items() if int(number) == int(v.version))),
-                    dict(v.tags),
-                    str(v.run_id),
-                    v.creation_timestamp / 1000,
-                )
-                for v in found
-            ]
+            versions = [_version(client, v, aliases) for v in found]
         return sorted(versions, key=lambda version: version.number)
 
     def version(self, task: str, ref: str) -> Version:
@@ -267,15 +251,23 @@ class Tracking:
 
     def current(self, task: str, alias: str) -> int | None:
         """The number of the version that carries an alias; None where none does. Costs milliseconds."""
+        found = self.holder(task, alias)
+        return found.number if found else None
+
+    def holder(self, task: str, alias: str) -> Version | None:
+        """The version that carries an alias; None where none does. Costs milliseconds."""
+        if self._is_own:
+            return next((v for v in self.versions(task) if alias in v.aliases), None)
         with self._translated() as client:
             import mlflow.exceptions
 
             try:
-                return int(client.get_model_version_by_alias(task, alias).version)
+                found = client.get_model_version_by_alias(task, alias)
             except mlflow.exceptions.MlflowException as error:
                 if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
                     return None
                 raise
+            return _version(client, found, {alias: int(found.version)})
 
     def set_alias(self, task: str, alias: str, number: int) -> None:
         """Let an alias point to a version."""
@@ -288,10 +280,15 @@ class Tracking:
             client.delete_registered_model_alias(task, alias)
 
     def tag(self, version: Version, tags: Mapping[str, str]) -> None:
-        """Write tags on a version (a decision and its reasons)."""
+        """Write tags on a version (a decision and its reasons); a decision also goes into its description."""
         with self._translated() as client:
             for key, value in tags.items():
                 client.set_model_version_tag(version.task, str(version.number), key, value[:5000])
+            if "decision" in tags:
+                old = client.get_model_version(version.task, str(version.number)).description or ""
+                said = f"{_DECISION}{tags['decision']}" + (f" ({tags['reasons']})" if tags.get("reasons") else "")
+                whole = old.partition(_DECISION)[0].rstrip() + "\n\n" + said
+                client.update_model_version(version.task, str(version.number), whole.strip()[:5000])
 
     def directory(self, version: Version) -> Path:
         """Local folder of the saved model."""
@@ -306,27 +303,38 @@ class Tracking:
         return self._artifacts(version, "sources")
 
     def _artifacts(self, version: Version, name: str) -> Path:
-        """A folder of the run's artifacts, fetched once into build/registry/<task>/<number>/."""
-        place = self._settings.build / "registry" / version.task / str(version.number) / name
-        if place.is_dir():
-            return place
+        """A folder among the version's artifacts, held against the digests that were registered.
+
+        Those of the project folder are read where they lie. Others are fetched once, see `Fetched`.
+
+        Raises:
+            ModelRejected: files are absent or not those that were registered.
+        """
+        if not version.run_id:
+            raise ModelRejected(
+                "it names no run, so that nothing is known of its files",
+                where=f"{version.task}@{version.number}",
+                way_out="Choose a version that `sightline run` registered.",
+            )
+        sha256 = version.tags.get("artifacts_sha256", "")
+        place = registry.artifact_folder(self._settings.mlruns, version.run_id) if self._is_own else None
+        if place is not None:
+            return require(place, name, read_list(place / LIST, sha256) if sha256 else None)
+        fetched = Fetched(
+            self._settings.build / "registry",
+            f"{version.run_id}-{sha256[:16]}" if sha256 else version.run_id,
+            lambda wanted, folder: self._fetch(version.run_id, wanted, folder),
+        )
+        listed: Digests | None = read_list(fetched.file(LIST), sha256) if sha256 else None
+        return fetched.require(name, listed)
+
+    def _fetch(self, run_id: str, name: str, folder: Path) -> None:
         with self._translated() as client:
             import mlflow.artifacts
 
-            partial = place.with_name(f".{name}.{os.getpid()}.partial")
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir(parents=True)
             mlflow.artifacts.download_artifacts(
-                run_id=version.run_id, artifact_path=name, dst_path=str(partial), tracking_uri=client.tracking_uri
+                run_id=run_id, artifact_path=name, dst_path=str(folder), tracking_uri=client.tracking_uri
             )
-            try:
-                (partial / name).rename(place)
-            except OSError:  # another process was first; versions never change
-                if not place.is_dir():
-                    raise
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
-        return place
 
     def log_report(self, task: str, name: str, folder: Path, metrics: Mapping[str, float]) -> str:
         """Store a report (files and figures) as a run of the experiment `<task>/watch`; the run's id."""
@@ -337,6 +345,25 @@ class Tracking:
                 mlflow.log_metrics(dict(metrics))
                 mlflow.log_artifacts(str(folder))
                 return str(run.info.run_id)
+
+
+_ABOUT = (
+    "Models of the task `{task}`. The alias `champion` answers requests; `challenger` waits, `previous` is the way"
+    " back; each candidate's newest version has an alias of its own. `sightline lineage {task}@champion` follows a"
+    " version back to its data, code and parameters."
+)
+_DECISION = "**Decision**: "
+
+
+def _version(client: MlflowClient, found: ModelVersion, aliases: Mapping[str, int]) -> Version:
+    """MLflow's version as ours. Its run is that of the model that its source names, whatever run it gives besides."""
+    number = int(found.version)
+    run_id = str(found.run_id or "")
+    source = str(found.source or "")
+    if source.startswith("models:/m-"):
+        run_id = str(client.get_logged_model(source.removeprefix("models:/")).source_run_id or run_id)
+    carried = tuple(sorted(alias for alias, holder in aliases.items() if holder == number))
+    return Version(found.name, number, carried, dict(found.tags), run_id, found.creation_timestamp / 1000)
 
 
 class Live:
@@ -351,67 +378,3 @@ class Live:
         import mlflow
 
         mlflow.log_metrics(dict(values), step=step, run_id=self.run_id)
-
-
-def _replay(client: MlflowClient, run_id: str, history: Mapping[str, Mapping[int, Mapping[str, float]]]) -> None:
-    from mlflow.entities import Metric
-
-    metrics = [
-        Metric(f"{fit}/{name}", value, 0, step)
-        for fit, steps in history.items()
-        for step, values in steps.items()
-        for name, value in values.items()
-    ]
-    for start in range(0, len(metrics), 1000):  # MLflow's limit a call
-        client.log_batch(run_id, metrics=metrics[start : start + 1000])
-
-
-def _log_params_once(client: MlflowClient, run_id: str, params: Mapping[str, str]) -> None:
-    """Parameters of a run cannot be changed; a run that goes on has them already."""
-    import mlflow
-
-    known = client.get_run(run_id).data.params
-    mlflow.log_params({key: value for key, value in params.items() if key not in known})
-
-
-def _log_artifact(path: Path, folder: str) -> None:
-    import mlflow
-
-    if path.is_dir():
-        mlflow.log_artifacts(str(path), f"{folder}/{path.name}")
-    elif path.is_file():
-        mlflow.log_artifact(str(path), folder)
-
-
-def _log_model(record: Record) -> str:
-    """The saved directory as it is, and beside it MLflow's own wrapping of it; the wrapping's address."""
-    import mlflow
-    from mlflow.models import ModelSignature
-    from mlflow.types import ColSpec, Schema
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of its own type hints when it is imported
-        import mlflow.pyfunc
-
-    mlflow.log_artifacts(str(record.model), "saved_model")
-    signature = ModelSignature(
-        inputs=Schema([ColSpec("binary", "image")]), outputs=Schema([ColSpec("string", "document")])
-    )
-    info = mlflow.pyfunc.log_model(
-        name="model",
-        python_model=str(Path(__file__).with_name("registered_model.py")),
-        artifacts={"directory": str(record.model)},
-        model_config={"task": record.task},
-        signature=signature,
-        input_example=_example(record.example),
-        pip_requirements=["sightline"],
-    )
-    return str(info.model_uri)
-
-
-def _example(image: bytes) -> Any:
-    import pandas as pd
-
-    if not image:
-        raise ParamsError("a model version needs an input example", where="register")
-    return pd.DataFrame({"image": [image]})

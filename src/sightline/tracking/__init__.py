@@ -1,0 +1,11 @@
+"""MLflow: runs, artifacts and the model registry. The only package that imports it, and only where it must.
+
+A model version carries its whole lineage as tags (`TAGS`), and the files that a promotion or a reproduction needs
+as artifacts of its run. Aliases: champion, challenger, previous, and one a candidate.
+"""
+
+from sightline.registry import Version
+from sightline.tracking.client import Live, Tracking
+from sightline.tracking.record import TAGS, Record
+
+__all__ = ["TAGS", "Live", "Record", "Tracking", "Version"]
