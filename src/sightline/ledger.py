@@ -174,11 +174,12 @@ class Ledger:
             )
             return int(cursor.lastrowid or 0)
 
-    def entries(self, task: str, kind: Kind | None = None) -> list[Entry]:
-        """Entries of a task, oldest first."""
-        query = "SELECT id, time_s, task, kind, document FROM entries WHERE task = ? AND kind LIKE ? ORDER BY id"
+    def entries(self, task: str, *kinds: Kind) -> list[Entry]:
+        """Entries of a task, of these kinds or of all, oldest first."""
+        kept = f" AND kind IN ({', '.join('?' * len(kinds))})" if kinds else ""
+        query = f"SELECT id, time_s, task, kind, document FROM entries WHERE task = ?{kept} ORDER BY id"  # noqa: S608
         with self.transaction() as connection:
-            found = connection.execute(query, (task, kind or "%")).fetchall()
+            found = connection.execute(query, (task, *kinds)).fetchall()
         return [Entry(number, time_s, name, k, json.loads(text)) for number, time_s, name, k, text in found]
 
     def last(self, task: str, kind: Kind) -> Entry | None:

@@ -104,14 +104,18 @@ def test_a_version_can_be_made_again(checkout: Checkout, task: str) -> None:
 
 
 def test_promotion_by_hand_and_back(checkout: Checkout, task: str) -> None:
-    versions = [str(version["version"]) for version in checkout.ask("models", task)]
-    first, second = versions[:2]
+    listed = checkout.ask("models", task)
+    assert all(isinstance(version["value"], float | int | None) for version in listed)
+    first, second = (str(version["version"]) for version in listed[:2])
     checkout.type("promote", f"{task}@{first}", code=3)  # a reason is wanted
     for number in (first, second):
         checkout.type("promote", f"{task}@{number}", "--reason", "a test")
     assert second in checkout.ask("lineage", f"{task}@champion")["version"]
     checkout.type("rollback", task)
     assert first in checkout.ask("lineage", f"{task}@champion")["version"]
+    answering = {version["version"]: version for version in checkout.ask("models", task)}
+    assert [number for number, version in answering.items() if version["answers"]] == [int(first)]
+    assert answering[int(second)]["decision"] == "rolled back"
     checkout.type("rollback", task, code=5)  # there is no one before
 
 

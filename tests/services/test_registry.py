@@ -1,4 +1,4 @@
-"""The endpoint and the registry: it follows the alias, and survives what happens to MLflow."""
+"""The endpoint, the ledger and the registry: it follows promotions, and survives what happens to MLflow."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.ledger import Ledger
 from sightline.settings import Settings
 from sightline.tracking import Tracking
 from tests.services.endpoint_process import serve
@@ -42,8 +43,12 @@ def test_it_follows_the_champion_and_survives_a_registry_that_is_gone(
     tracking = Tracking(settings)
     with serve("tests.services.toy_registry_service:Toy", tmp_path, poll_s="0.2") as running:
         running.wait_until(lambda status, told: status == 503 and told["error"] == "toy has no champion")
+        ledger, champion = Ledger(settings.ledger), None
         for number in (first, second, first):
+            row = {"outcome": "promoted", "challenger": number, "champion": champion, "reasons": []}
+            ledger.record("promotion", "toy", row)
             tracking.set_alias("toy", "champion", number)
+            champion = number
             running.wait_until_ready(number)
             assert running.predict(png(150))[1]["version"] == number
 

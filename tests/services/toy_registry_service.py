@@ -5,6 +5,7 @@ from __future__ import annotations
 import bentoml
 
 from services.endpoint import OPTIONS, mount
+from sightline.ledger import Ledger
 from sightline.pipeline.serve import RegistryChampions
 from sightline.settings import load_settings
 from sightline.tracking import Tracking
@@ -18,4 +19,4 @@ class Toy:
     """Is there a bright spot?"""
 
 
-mount(Toy, "toy", RegistryChampions("toy", Tracking(settings), ToyTask().restore), settings)
+mount(Toy, "toy", RegistryChampions("toy", Tracking(settings), Ledger(settings.ledger), ToyTask().restore), settings)

@@ -8,7 +8,7 @@ import bentoml
 
 from services.endpoint import OPTIONS, mount
 from sightline.background import UNKNOWN, Background
-from sightline.errors import ModelMissing
+from sightline.errors import ModelMissing, SightlineError
 from sightline.settings import load_settings
 from sightline.task import Model
 from tests.toy import ToyTask
@@ -18,6 +18,8 @@ settings = load_settings()
 
 class FileChampions:
     """`champion` holds the number; `models/<number>` the saved model."""
+
+    warning: SightlineError | None = None
 
     def current(self) -> tuple[int, Callable[[], Model]]:
         try:

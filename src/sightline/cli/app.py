@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,10 +12,7 @@ from sightline.cli.aoi import aoi
 from sightline.cli.data import data
 from sightline.cli.open import open_task_project, open_version
 from sightline.cli.show import echo, print_json, table, tree
-from sightline.errors import DataRejected, ModelMissing, ParamsError
-
-if TYPE_CHECKING:
-    from sightline.task import Json
+from sightline.errors import DataRejected, ParamsError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -126,34 +123,11 @@ def predict(
 @app.command(epilog="Example: `sightline models pv_hotspots`")
 def models(task: TaskName, as_json: AsJson = False) -> None:
     """List the registered versions with their aliases, figures and decisions."""
-    from sightline.background import trained_on
-    from sightline.pipeline.judge import headline, read_metrics
+    from sightline.cli.models import list_models
     from sightline.tracking import Tracking
 
     project = open_task_project(task)
-    tracking = Tracking(project.settings)
-    metric = project.params.promotion.metric
-    rows: list[dict[str, Json]] = []
-    for version in tracking.versions(task):
-        figure = headline(read_metrics(tracking.evaluation(version)), metric)
-        tags = version.tags
-        rows.append(
-            {
-                "version": version.number,
-                "candidate": tags.get("candidate", ""),
-                "aliases": ", ".join(version.aliases),
-                metric: f"{figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}] n={figure.n}",
-                "data": tags.get("data_version", "")[:8],
-                "trained on": ", ".join(map(str, trained_on(tracking.evaluation(version)))),
-                "decision": tags.get("decision", ""),
-            }
-        )
-    if as_json:
-        print_json(rows)
-    elif not rows:
-        raise ModelMissing(f"nothing of {task} is registered", way_out=f"Run `sightline run {task}` first.")
-    else:
-        table(f"{task}: registered versions", rows)
+    list_models(project, Tracking(project.settings), as_json)
 
 
 @app.command(epilog="Example: `sightline lineage pv_hotspots@champion`")

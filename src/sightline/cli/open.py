@@ -23,12 +23,15 @@ def open_task_project(name: str) -> Project:
 
 def open_version(ref: str) -> tuple[Project, Tracking, Version]:
     """What `TASK[@REF]` names; the champion where there is no REF."""
+    from sightline.pipeline.standing import champion_version
     from sightline.tracking import Tracking
 
     name, _, alias = ref.partition("@")
     project = open_task_project(name)
     tracking = Tracking(project.settings)
-    return project, tracking, tracking.version(name, alias or "champion")
+    if alias in ("", "champion"):
+        return project, tracking, champion_version(project, tracking)
+    return project, tracking, tracking.version(name, alias)
 
 
 def open_folder(task: str, folder: Path) -> tuple[Project, Model]:

@@ -45,7 +45,7 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
         for project in done:
             if project.name in known:
                 echo(f"{project.name}: data, code and parameters are those of the last run; nothing was done.")
-            _show(project, outcomes[project.name])
+            show_outcome(project, outcomes[project.name])
     if code:
         raise SystemExit(code)  # the flow has told why
 
@@ -65,11 +65,15 @@ def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, d
         return code, dict(json.loads(outcome.read_text(encoding="utf-8"))) if outcome.is_file() else {}
 
 
-def _show(project: Project, document: dict[str, Json]) -> None:
+def show_outcome(project: Project, document: dict[str, Json]) -> None:
+    """The candidates with their figures, which was chosen and why, and what was decided."""
     found = {name: one for name in project.params.candidates if (one := document["candidates"].get(name))}
     first = next(iter(found.values()))
     names = _headlines(project.params.promotion.metric, first["metrics"])
     rows: list[dict[str, Json]] = [{"metric": "version", **{c: one["version"] for c, one in found.items()}}]
+    chosen = document["decision"].get("choice") or {}
+    if chosen:
+        rows.append({"metric": f"chosen by {chosen['metric']}", **{c: _chosen_by(chosen, c) for c in found}})
     rows += [{"metric": name, **{c: _figure(one["metrics"][name]) for c, one in found.items()}} for name in names]
     n = first["metrics"][names[0]]["n"]
     table(f"{project.name}: judged on {first['set']} (n={n}, {first['protocol']}, by {first['unit']})", rows)
@@ -85,6 +89,7 @@ def _show(project: Project, document: dict[str, Json]) -> None:
     table("", [summary])
     for reason in decision["reasons"]:
         echo(f"  {reason}")
+    _warn_of_better(project.name, chosen)
     name = project.name
     echo(
         "Next:\n"
@@ -93,6 +98,22 @@ def _show(project: Project, document: dict[str, Json]) -> None:
         f"  .venv/bin/sightline serve {name}                          answer over HTTP\n"
         "  .venv/bin/sightline up                                    the registry and the flows in a browser"
     )
+
+
+def _chosen_by(chosen: dict[str, Json], candidate: str) -> str:
+    """A candidate's figure on the rows that the choice was made on."""
+    value = chosen["figures"].get(candidate)
+    figure = "-" if value is None else f"{value:.3f}"
+    return f"{figure} (chosen)" if candidate == chosen["chosen"] else figure
+
+
+def _warn_of_better(task: str, chosen: dict[str, Json]) -> None:
+    from sightline.pipeline.choice import warn
+
+    warning = warn(chosen) if chosen else ""
+    if warning:
+        number = chosen["versions"][chosen["better"]["candidate"]]
+        echo(f"warning: {warning}. `sightline promote {task}@{number} --reason WHY` overrules the choice.", err=True)
 
 
 def _headlines(metric: str, metrics: dict[str, Json]) -> list[str]:

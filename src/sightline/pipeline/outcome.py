@@ -12,8 +12,9 @@ from sightline.pipeline.data import REAL
 from sightline.pipeline.inbox import look
 from sightline.pipeline.judge import read_metrics
 from sightline.pipeline.project import Project
-from sightline.pipeline.promote import Decision
+from sightline.pipeline.promote import Decision, promotion_rule
 from sightline.pipeline.register import evaluate_stage
+from sightline.pipeline.standing import ruling_of
 from sightline.task import Json
 from sightline.tracking import Tracking, Version
 
@@ -33,14 +34,16 @@ def conclude(
 ) -> dict[str, Json]:
     """Sum a run up and enter it in the ledger; what `sightline run --json` prints."""
     winner = tracking.version(project.name, str(decision.challenger))
+    champion = ruling_of(project, tracking).champion
     document: dict[str, Json] = {
         "task": project.name,
         "data_version": versions.data_version(project.settings, project.name),
         "version": winner.number,
         "candidate": winner.tags.get("candidate", ""),
         "aliases": list(winner.aliases),
-        "champion": tracking.current(project.name, "champion"),
+        "champion": None if champion is None else champion.number,
         "decision": asdict(decision),
+        "promotion_rule": promotion_rule(project),
         "candidates": {v.tags["candidate"]: _figures(project, v, tracking) for v in registered},
         "stage_keys": _stage_keys(project),
         "duration_s": round(time.time() - started_s, 1),
@@ -76,7 +79,9 @@ def nothing_changed(project: Project) -> dict[str, Json] | None:
     last = project.ledger.last(project.name, "run")
     if last is None or last.document.get("stage_keys") != _known_stage_keys(project):
         return None
-    since = [e for e in project.ledger.entries(project.name) if e.id > last.id and e.kind in ("promotion", "rollback")]
+    if last.document.get("promotion_rule") != promotion_rule(project):
+        return None  # another rule, or a floor that was moved: the same figures may lead elsewhere
+    since = [e for e in project.ledger.entries(project.name, "promotion", "rollback") if e.id > last.id]
     inbox = look(project, REAL)
     if since or inbox.ready or inbox.waiting:
         return None

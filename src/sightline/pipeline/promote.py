@@ -1,8 +1,8 @@
-"""Promotion: when a new model may answer for the old one. The registry's aliases say who does, the ledger why.
+"""Promotion: when a new model may answer for the old one. The ledger says who does and why, the registry follows.
 
-The winner among the candidates is chosen on validation rows alone. It becomes champion if
+One of the candidates is put forward (`choice`). It becomes champion if
 
-1. its figure is above the floor,
+1. the figure of the choice is above the floor,
 2. it beats the champion on the same samples, and the one-sided bound of the difference lies above -margin,
 3. it does not cost more time than a set multiple of the champion's.
 
@@ -13,29 +13,44 @@ stored out-of-fold rows, never by a rerun.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataMissing, ModelMissing
+from sightline.errors import BackendError, DataMissing, ModelMissing
 from sightline.files import finite
+from sightline.ledger import Entry
 from sightline.params import PromotionParams
-from sightline.pipeline.judge import headline, main_rows, measure_latency, read_metrics, seen_inputs
+from sightline.pipeline.choice import RULE, Choice, choose
+from sightline.pipeline.judge import measure_latency, seen_inputs
 from sightline.pipeline.project import Project
+from sightline.pipeline.standing import (
+    Seat,
+    change_places,
+    complete,
+    find_seated,
+    places_locked,
+    ruling_of,
+    seated,
+    standing_of,
+)
 from sightline.resampling import Difference, paired_difference
 from sightline.task import Json, Report, Row, Rows, load_rows
 from sightline.tracking import Tracking, Version
 
 Outcome = Literal["promoted", "undecided", "refused", "unchanged"]
 
+_TRIES = 5  # how often a comparison is made anew because the champion changed meanwhile
+
 
 @dataclass(frozen=True)
 class Decision:
     """What was decided about a challenger, and on what grounds.
 
-    `numbers` holds the figures the decision rests on, as JSON.
+    `numbers` holds the figures the decision rests on, as JSON; `choice` how it was chosen among the candidates (empty
+    where a person named it). `run_id` is the challenger's: another registry may give its number to another model.
     """
 
     task: str
@@ -44,96 +59,130 @@ class Decision:
     champion: int | None
     reasons: tuple[str, ...]
     numbers: Mapping[str, Json]
+    run_id: str = ""
+    choice: Mapping[str, Json] = field(default_factory=dict)
 
 
 def promote(project: Project, tracking: Tracking, challengers: Sequence[Version], report: Report) -> Decision:
-    """Choose among the candidates' versions, and let the best become champion if it may.
+    """Choose among the candidates' versions, and let the chosen one become champion if it may.
 
-    Safe to repeat: a decision about the same challenger and champion is not taken twice.
+    Safe to repeat: a decision about the same challenger and champion is not taken twice. Comparing takes its time, so
+    it is done without the lock, and anew where a person promoted or rolled back meanwhile.
+
+    Raises:
+        ModelMissing: there is no version.
+        BackendError: the champion changed again and again.
     """
-    challenger = choose_winner(project, tracking, challengers)
-    champion = tracking.current(project.name, "champion")
-    earlier = _last_decision(project, challenger.number)
-    if earlier is not None and earlier.outcome == "promoted":
-        if champion == challenger.number:
-            return replace(earlier, outcome="unchanged")
-        if champion == earlier.champion:  # a kill came between the ledger and the aliases
-            _move_aliases(project, tracking, challenger, earlier)
-            return earlier
-    if earlier is not None and earlier.champion == champion:
+    choice = choose(project, tracking, challengers)
+    for _ in range(_TRIES):
+        with places_locked(project.settings, project.name):
+            lagged = complete(project, tracking)
+            last = standing_of(project.ledger, project.name).last
+        champion, remarks = _champion(project, tracking)
+        known = _known_decision(project, choice, champion, lagged)
+        if known is not None:
+            return known
+        decision = _compare(project, tracking, choice, champion, report)
+        decision = replace(decision, reasons=(*decision.reasons, *remarks))
+        with places_locked(project.settings, project.name):
+            if standing_of(project.ledger, project.name).last == last:
+                change_places(project, tracking, "promotion", asdict(decision))
+                return decision
+    raise BackendError(
+        "the champion changed while it was compared with", where=project.name, way_out="Run it again when that is over."
+    )
+
+
+def _champion(project: Project, tracking: Tracking) -> tuple[Version | None, tuple[str, ...]]:
+    """Whom a challenger must beat, and what is odd about that."""
+    ruling = ruling_of(project, tracking)
+    champion = find_seated(tracking, project.name, ruling.champion)
+    if ruling.champion is not None and champion is None:
+        lost = f"version {ruling.champion.number}, which the ledger knows as champion, is not in this registry"
+        return None, (lost,)
+    return champion, (ruling.text,) if ruling.text else ()
+
+
+def _known_decision(project: Project, choice: Choice, champion: Version | None, lagged: bool) -> Decision | None:
+    """What needs no comparison: it was decided before, it is the champion, or a person took it back."""
+    earlier = _last_decision(project, choice.version)
+    if earlier is not None and lagged:  # a kill came between the ledger and the aliases
         return earlier
-    if champion == challenger.number:
-        return _decision(project, "unchanged", challenger, champion, ["it is the champion already"], {})
-    if _was_rolled_back(project, challenger.number):
+    number = None if champion is None else champion.number
+    if champion is not None and champion.number == choice.version.number:
+        return _decision(choice, "unchanged", champion, ["it is the champion already"], {})
+    if earlier is not None and (earlier.champion, earlier.choice, earlier.numbers.get("rule")) == (
+        number,
+        choice.document,
+        promotion_rule(project),
+    ):
+        return earlier
+    if _was_rolled_back(project, choice.version):
         reason = "it was rolled back; only `sightline promote` brings it back"
-        return _decision(project, "refused", challenger, champion, [reason], {})
-    decision = _compare(project, tracking, challenger, champion, report)
-    _carry_out(project, tracking, challenger, decision)
-    return decision
+        return _decision(choice, "refused", champion, [reason], {})
+    return None
 
 
-def choose_winner(project: Project, tracking: Tracking, versions: Sequence[Version]) -> Version:
-    """The version with the best promotion metric on validation; the first of them where it is undefined."""
-    name = project.params.promotion.metric
-
-    def figure(version: Version) -> float:
-        found = read_metrics(tracking.evaluation(version))["validation"]["metrics"].get(name, {}).get("value")
-        return float("-inf") if found is None else float(found)
-
-    if not versions:
-        raise ModelMissing("there is no version to promote", where=project.name, way_out="Run `sightline run` first.")
-    return max(versions, key=figure)  # max keeps the first of equals: the order of candidates in params.yaml
+def promotion_rule(project: Project) -> dict[str, Json]:
+    """By what a decision is taken; one that was taken by another rule is taken again."""
+    return {"choice": RULE, "candidates": list(project.params.candidates), **project.params.promotion.model_dump()}
 
 
-def _last_decision(project: Project, challenger: int) -> Decision | None:
+def _last_decision(project: Project, challenger: Version) -> Decision | None:
     """The ledger's decision on this challenger, if it was the latest thing that happened to the aliases."""
-    entries = [e for e in project.ledger.entries(project.name) if e.kind in ("promotion", "rollback")]
-    if not entries or entries[-1].kind != "promotion" or entries[-1].document["challenger"] != challenger:
+    last = standing_of(project.ledger, project.name).last
+    if last is None or last.kind != "promotion" or not _is_about(last, "challenger", challenger):
         return None
-    document = entries[-1].document
-    return Decision(**{**document, "reasons": tuple(document["reasons"])})
+    return Decision(**{**last.document, "reasons": tuple(last.document["reasons"])})
 
 
-def _was_rolled_back(project: Project, number: int) -> bool:
+def _is_about(entry: Entry, role: str, version: Version) -> bool:
+    number = entry.document[role]
+    return number is not None and Seat(number, entry.document.get("run_id", "")).fits(version)
+
+
+def _was_rolled_back(project: Project, version: Version) -> bool:
     """Whether the last word on a version in the ledger is that it was rolled back."""
-    for entry in reversed(project.ledger.entries(project.name)):
-        if entry.kind == "rollback" and entry.document["from"] == number:
+    for entry in reversed(project.ledger.entries(project.name, "promotion", "rollback")):
+        if entry.kind == "rollback" and entry.document["from"] == version.number:
             return True
-        if entry.kind == "promotion" and entry.document["challenger"] == number:
+        if entry.kind == "promotion" and _is_about(entry, "challenger", version):
             return False
     return False
 
 
 def _decision(
-    project: Project,
-    outcome: Outcome,
-    challenger: Version,
-    champion: int | None,
-    reasons: Sequence[str],
-    numbers: Mapping[str, Json],
+    choice: Choice, outcome: Outcome, champion: Version | None, reasons: Sequence[str], numbers: Mapping[str, Json]
 ) -> Decision:
-    return Decision(project.name, outcome, challenger.number, champion, tuple(reasons), finite(dict(numbers)))
+    return Decision(
+        choice.version.task,
+        outcome,
+        choice.version.number,
+        None if champion is None else champion.number,
+        (*choice.reasons, *reasons),
+        finite(dict(numbers)),
+        choice.version.run_id,
+        choice.document,
+    )
 
 
 def _compare(
-    project: Project, tracking: Tracking, challenger: Version, champion_number: int | None, report: Report
+    project: Project, tracking: Tracking, choice: Choice, champion: Version | None, report: Report
 ) -> Decision:
-    how = project.params.promotion
-    metrics = read_metrics(tracking.evaluation(challenger))
-    figure = headline(metrics, how.metric)
-    numbers: dict[str, Json] = {"metric": how.metric, "set": metrics["main"][0], "challenger": asdict(figure)}
+    how, figure = project.params.promotion, choice.figure
+    numbers: dict[str, Json] = {"metric": how.metric, "set": choice.document["sets"][0], "challenger": asdict(figure)}
+    numbers["rule"] = promotion_rule(project)
     if not figure.value >= how.floor:
         reason = f"{how.metric} {figure.value:.3f} is below the floor of {how.floor:.3f}"
-        return _decision(project, "refused", challenger, champion_number, [reason], numbers)
+        return _decision(choice, "refused", champion, [reason], numbers)
     above = f"{how.metric} {figure.value:.3f} is above the floor of {how.floor:.3f}"
-    if champion_number is None:
-        return _decision(project, "promoted", challenger, None, [above, "there was no champion"], numbers)
-    champion = tracking.version(project.name, str(champion_number))
-    difference = compare_rows(project, tracking, challenger, champion, report)
-    latency = _latency(project, tracking, challenger, champion)
+    if champion is None:
+        return _decision(choice, "promoted", None, [above, "there was no champion"], numbers)
+    difference = compare_rows(project, tracking, choice.rows, champion, report)
+    latency = _latency(project, tracking, choice.version, champion)
     numbers |= {"difference": asdict(difference), "latency_ms": latency}
     outcome, reasons = weigh(how, difference, latency["challenger"] / latency["champion"])
-    return _decision(project, outcome, challenger, champion_number, [above, *reasons], numbers)
+    return _decision(choice, outcome, champion, [above, *reasons], numbers)
 
 
 def weigh(how: PromotionParams, difference: Difference, latency_ratio: float) -> tuple[Outcome, list[str]]:
@@ -147,13 +196,9 @@ def weigh(how: PromotionParams, difference: Difference, latency_ratio: float) ->
     return ("promoted" if better and latency_ratio <= how.latency_ratio else "undecided"), reasons
 
 
-def compare_rows(
-    project: Project, tracking: Tracking, challenger: Version, champion: Version, report: Report
-) -> Difference:
-    """The paired difference on the challenger's test rows of its main sets."""
+def compare_rows(project: Project, tracking: Tracking, rows: Rows, champion: Version, report: Report) -> Difference:
+    """The paired difference on these rows of the challenger."""
     how = project.params.promotion
-    evaluation = tracking.evaluation(challenger)
-    rows = main_rows(load_rows(evaluation / "rows.jsonl"), tuple(read_metrics(evaluation)["main"]))
     others = champion_rows(project, tracking, champion, rows, report)
     paired = [(row, others[row.key]) for row in rows if row.key in others]
     if not paired:
@@ -202,32 +247,20 @@ def _latency(project: Project, tracking: Tracking, challenger: Version, champion
     return measure_latency(models, sources, project)
 
 
-def _carry_out(project: Project, tracking: Tracking, challenger: Version, decision: Decision) -> None:
-    """Enter the decision in the ledger, then move the aliases: what a kill cuts short, the next call completes."""
-    project.ledger.record("promotion", project.name, asdict(decision))
-    _move_aliases(project, tracking, challenger, decision)
-
-
-def _move_aliases(project: Project, tracking: Tracking, challenger: Version, decision: Decision) -> None:
-    tracking.tag(challenger, {"decision": decision.outcome, "reasons": "; ".join(decision.reasons)})
-    if decision.outcome != "promoted":
-        tracking.set_alias(project.name, "challenger", challenger.number)
-        return
-    if decision.champion is not None:
-        tracking.set_alias(project.name, "previous", decision.champion)
-    tracking.set_alias(project.name, "champion", challenger.number)
-    if tracking.current(project.name, "challenger") == challenger.number:
-        tracking.delete_alias(project.name, "challenger")
-
-
 def promote_by_hand(project: Project, tracking: Tracking, ref: str, reason: str) -> Decision:
     """Make a version champion because someone says so; the ledger keeps the reason."""
-    version = tracking.version(project.name, ref)
-    champion = tracking.current(project.name, "champion")
-    if champion == version.number:
-        return _decision(project, "unchanged", version, champion, ["it is the champion already"], {})
-    decision = _decision(project, "promoted", version, champion, [f"by hand: {reason}"], {})
-    _carry_out(project, tracking, version, decision)
+    version, name = tracking.version(project.name, ref), project.name
+    with places_locked(project.settings, name):
+        complete(project, tracking)
+        champion = find_seated(tracking, name, ruling_of(project, tracking).champion)
+        number = None if champion is None else champion.number
+        if number == version.number and standing_of(project.ledger, name).last is not None:
+            tracking.set_alias(name, "champion", version.number)  # it may have been moved past the ledger
+            return Decision(name, "unchanged", version.number, number, ("it is the champion already",), {})
+        before = None if number == version.number else number
+        reasons = (f"by hand: {reason}",)
+        decision = Decision(name, "promoted", version.number, before, reasons, {}, version.run_id)
+        change_places(project, tracking, "promotion", asdict(decision))
     return decision
 
 
@@ -235,13 +268,20 @@ def rollback(project: Project, tracking: Tracking) -> Version:
     """Give the champion's place back to the version that had it before.
 
     Raises:
-        ModelMissing: there is no previous champion.
+        ModelMissing: there is no previous champion, or the registry does not have it.
     """
-    previous = tracking.version(project.name, "previous")
-    champion = tracking.current(project.name, "champion")
-    tracking.set_alias(project.name, "champion", previous.number)
-    if champion is not None and champion != previous.number:
-        tracking.set_alias(project.name, "challenger", champion)
-    tracking.delete_alias(project.name, "previous")
-    project.ledger.record("rollback", project.name, {"from": champion, "to": previous.number})
-    return tracking.version(project.name, str(previous.number))
+    name = project.name
+    with places_locked(project.settings, name):
+        complete(project, tracking)
+        standing = standing_of(project.ledger, name)
+        if standing.previous is None:
+            raise ModelMissing(
+                "the ledger knows no champion before this one",
+                where=name,
+                way_out=f"`sightline models {name}` lists all; `sightline promote {name}@N --reason WHY` takes one.",
+            )
+        previous = seated(tracking, name, standing.previous)
+        champion = None if standing.champion is None else standing.champion.number
+        row = {"from": champion, "to": previous.number, "run_id": previous.run_id}
+        change_places(project, tracking, "rollback", row)
+    return tracking.version(name, str(previous.number))

@@ -1,6 +1,4 @@
-"""What an endpoint takes from the platform: its champion from the registry, its log in the ledger, how areas are
-looked at.
-"""
+"""What an endpoint takes from the platform: its champion, its log in the ledger, how areas are looked at."""
 
 from __future__ import annotations
 
@@ -9,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.background import Background, read_background
-from sightline.errors import ModelMissing
+from sightline.errors import ModelError
 from sightline.jobs import Jobs
 from sightline.ledger import Answer, Ledger
+from sightline.pipeline.standing import Seat, is_trusted, no_champion, rule, seated, standing_of
 from sightline.pipeline.survey import Order, Place, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
 from sightline.serving.surveyor import Areas
@@ -29,32 +28,49 @@ if TYPE_CHECKING:
 
 
 class RegistryChampions:
-    """The version with the alias `champion`."""
+    """The version of the registry that the ledger knows as champion; see `pipeline.standing`.
 
-    def __init__(self, task: str, tracking: Tracking, restore: Callable[[Path], Model]) -> None:
+    Args:
+        task: its name.
+        tracking: the registry, which has the models.
+        ledger: which says who was promoted.
+        restore: reads a saved model.
+        trusted: whether the registry is believed where the ledger has no word on the task.
+    """
+
+    def __init__(
+        self, task: str, tracking: Tracking, ledger: Ledger, restore: Callable[[Path], Model], trusted: bool = False
+    ) -> None:
+        self.warning: ModelError | None = None
         self._task = task
         self._tracking = tracking
+        self._ledger = ledger
         self._restore = restore
+        self._trusted = trusted
 
     def current(self) -> tuple[int, Callable[[], Model]]:
         """Its number, and what fetches and reads it.
 
         Raises:
-            ModelMissing: nothing was promoted yet.
-            BackendError: MLflow cannot be reached.
+            ModelMissing: nothing was promoted yet, or the registry names a champion that the ledger does not know.
+            BackendError: MLflow or the ledger cannot be asked.
         """
-        number = self._tracking.current(self._task, "champion")
-        if number is None:
-            raise ModelMissing(f"{self._task} has no champion", way_out=f"Run `sightline run {self._task}` first.")
-        return number, lambda: self._load(number)
+        alias = self._tracking.current(self._task, "champion")
+        ruling = rule(self._task, standing_of(self._ledger, self._task), alias, self._trusted)
+        disputed = ruling.state in ("disputed", "unknown")  # lagging lasts for a moment in every promotion
+        self.warning = ModelError(ruling.text, where=self._task, way_out=ruling.way_out) if disputed else None
+        seat = ruling.champion
+        if seat is None:
+            raise no_champion(self._task, ruling)
+        return seat.number, lambda: self._load(seat)
 
     def background(self, number: int) -> Background:
         """What a version was trained and judged on. Raises ModelRejected or BackendError."""
         version = self._tracking.version(self._task, str(number))
         return read_background(self._tracking.evaluation(version), version.tags.get("data_version", ""))
 
-    def _load(self, number: int) -> Model:
-        return self._restore(self._tracking.directory(self._tracking.version(self._task, str(number))))
+    def _load(self, seat: Seat) -> Model:
+        return self._restore(self._tracking.directory(seated(self._tracking, self._task, seat)))
 
 
 def champions(task: str, settings: Settings) -> Champions:
@@ -65,7 +81,7 @@ def champions(task: str, settings: Settings) -> Champions:
 
     if settings.model_dir:
         return DirectoryChampion(settings.root / settings.model_dir, restore)
-    return RegistryChampions(task, Tracking(settings), restore)
+    return RegistryChampions(task, Tracking(settings), Ledger(settings.ledger), restore, is_trusted(settings))
 
 
 def log_into(ledger: Ledger, task: str) -> Log:

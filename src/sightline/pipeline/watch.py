@@ -17,6 +17,7 @@ from sightline.errors import ModelRejected
 from sightline.ledger import Answer
 from sightline.pipeline.answers import export_closed_days
 from sightline.pipeline.project import Project
+from sightline.pipeline.standing import champion_version
 from sightline.task import Row, load_rows
 from sightline.tracking import Tracking, Version
 
@@ -69,7 +70,7 @@ def watch(
     """
     now_s = time.time() if now_s is None else now_s
     settings, params, name = project.settings, project.params, project.name
-    champion = tracking.version(name, "champion")
+    champion = champion_version(project, tracking)
     export_closed_days(project.ledger, name, settings.state / "predictions", now_s)
     answers = project.ledger.answers(name, now_s - params.watch.window_days * 86400, now_s)
     window = [_answered(answer) for answer in answers if answer.version == champion.number]

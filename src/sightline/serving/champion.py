@@ -24,6 +24,11 @@ _LONGEST_RETRY_S = 300.0
 class Champions(Protocol):
     """Who says which version is the champion: a registry, a directory, a test."""
 
+    @property
+    def warning(self) -> SightlineError | None:
+        """What is odd about the last answer of `current`; None where nothing is."""
+        ...
+
     def current(self) -> tuple[int, Callable[[], Model]]:
         """The champion's number, and what loads it.
 
@@ -40,6 +45,8 @@ class Champions(Protocol):
 
 class DirectoryChampion:
     """One saved model that never changes, for an endpoint without a registry. Its number is 0."""
+
+    warning: SightlineError | None = None
 
     def __init__(self, directory: Path, restore: Callable[[Path], Model]) -> None:
         self._directory = directory
@@ -120,7 +127,7 @@ class ChampionKeeper:
             self._tell(error, "the champion is not known")
             return
         if self.champion is not None and number == self.champion.number:
-            self.problem = None
+            self._warn()
             return
         failed, _, next_s = self._failed
         if number == failed and time.monotonic() < next_s:
@@ -139,7 +146,7 @@ class ChampionKeeper:
             raise ModelRejected(f"this is a model of {model.card.task}, not of {self._task}", where=f"version {number}")
         plan = self._warm(model)
         self.champion = Champion(number, model, plan, time.time(), self._background(number))
-        self.problem = None
+        self._warn()
         self._failed = (-1, 0.0, 0.0)
         self._metrics.champion(number)
         log.info("version %d answers now (%s, %.1f s)", number, plan, time.monotonic() - start_s)
@@ -151,6 +158,13 @@ class ChampionKeeper:
         except SightlineError as error:
             log.warning("what version %d was trained on is not known: %s", number, error)
             return UNKNOWN
+
+    def _warn(self) -> None:
+        """Keep what is odd about a champion that answers, and log it once."""
+        warning = self._champions.warning
+        if warning is not None and str(warning) != str(self.problem):
+            log.warning("%s", warning)
+        self.problem = warning
 
     def _postpone(self, number: int) -> None:
         """A version that cannot be loaded is tried again after ever longer pauses."""

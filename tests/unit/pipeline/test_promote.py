@@ -1,16 +1,22 @@
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sightline.errors import ModelMissing
+from sightline.errors import BackendError, ModelMissing
+from sightline.ledger import Ledger
 from sightline.params import PromotionParams
 from sightline.pipeline.fit import fit
 from sightline.pipeline.judge import judge
 from sightline.pipeline.project import Project
 from sightline.pipeline.promote import champion_rows, promote, promote_by_hand, rollback, weigh
+from sightline.pipeline.standing import champion_version, standing_of
 from sightline.progress import Bars
 from sightline.resampling import Difference
 from sightline.task import load_rows
@@ -61,7 +67,7 @@ def test_below_the_floor_nothing_is_promoted(tmp_path: Path, tracking: FakeTrack
     versions = [v for v in produce(project, tracking) if v.tags["candidate"] == "constant"]
     decision = decide(project, tracking, versions)
     assert decision.outcome == "refused"
-    assert "below the floor" in decision.reasons[0]
+    assert "below the floor" in decision.reasons[-1]
     assert tracking.current("toy", "champion") is None
     assert tracking.current("toy", "challenger") == decision.challenger
 
@@ -88,7 +94,8 @@ def test_a_better_challenger_takes_the_place_and_can_be_rolled_back(tmp_path: Pa
     assert tracking.current("toy", "champion") == old.challenger
     again = decide(project, tracking, [tracking.version("toy", str(new.challenger))])
     assert again.outcome == "refused"
-    assert "rolled back" in again.reasons[0]
+    assert "rolled back" in again.reasons[-1]
+    assert tracking.version("toy", str(new.challenger)).tags["decision"] == "rolled back"
     with pytest.raises(ModelMissing):
         rollback(project, tracking)  # type: ignore[arg-type]
 
@@ -109,6 +116,137 @@ def test_a_kill_between_ledger_and_aliases_is_completed(tmp_path: Path, tracking
     assert decide(project, tracking, versions).outcome == "promoted"
     assert tracking.current("toy", "champion") == first.challenger
     assert len(project.ledger.entries("toy", "promotion")) == 1
+
+
+def test_another_floor_or_another_rule_is_a_new_question(tmp_path: Path, tracking: FakeTracking) -> None:
+    project = toy_project(tmp_path, "sample")
+    versions = [v for v in produce(project, tracking) if v.tags["candidate"] == "constant"]
+    assert decide(project, tracking, versions).outcome == "refused"
+    assert decide(project, tracking, versions).outcome == "refused"
+    assert len(project.ledger.entries("toy", "promotion")) == 1
+    promotion = project.params.promotion.model_copy(update={"floor": 0.4})
+    lenient = replace(project, params=project.params.model_copy(update={"promotion": promotion}))
+    assert decide(lenient, tracking, versions).outcome == "promoted"
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+class FailingTracking(FakeTracking):
+    """Ends the process when it is to write, `after` writes from now."""
+
+    after: int | None = None
+
+    def _count(self) -> None:
+        if self.after is not None:
+            self.after -= 1
+            if self.after < 0:
+                raise Killed
+
+    def set_alias(self, task: str, alias: str, number: int) -> None:
+        self._count()
+        super().set_alias(task, alias, number)
+
+    def delete_alias(self, task: str, alias: str) -> None:
+        self._count()
+        super().delete_alias(task, alias)
+
+    def tag(self, version: Version, tags: Any) -> None:
+        self._count()
+        super().tag(version, tags)
+
+
+def two_champions(project: Project, tracking: FakeTracking) -> tuple[int, int, list[Version]]:
+    """The version before, the one that a run promoted over it, and the run's versions."""
+    versions = produce(project, tracking)
+    old = promote_by_hand(project, tracking, str(versions[1].number), "to begin with")  # type: ignore[arg-type]
+    return old.challenger, decide(project, tracking, versions).challenger, versions
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_a_rollback_that_is_killed_anywhere_stays_done(tmp_path: Path, writes: int) -> None:
+    project, tracking = toy_project(tmp_path, "sample"), FailingTracking()
+    old, bad, versions = two_champions(project, tracking)
+    tracking.after = 3 + writes  # three bring the registry up to the last row
+    with pytest.raises(Killed):
+        rollback(project, tracking)  # type: ignore[arg-type]
+    tracking.after = None
+    assert champion_version(project, tracking).number == old  # type: ignore[arg-type]
+    again = decide(project, tracking, versions)
+    assert again.outcome == "refused"
+    assert "only `sightline promote` brings it back" in again.reasons[-1]
+    assert (tracking.current("toy", "champion"), tracking.current("toy", "challenger")) == (old, bad)
+    assert tracking.current("toy", "previous") is None
+
+
+def test_a_rollback_that_the_ledger_cannot_keep_changes_nothing(tmp_path: Path, tracking: FakeTracking) -> None:
+    project = toy_project(tmp_path, "sample")
+    _, bad, _ = two_champions(project, tracking)
+
+    class FullDisk(Ledger):
+        def record(self, kind: Any, task: str, document: Any) -> int:
+            raise BackendError("the ledger cannot be used (database or disk is full)")
+
+    full = replace(project)
+    full.__dict__["ledger"] = FullDisk(project.ledger.path)
+    with pytest.raises(BackendError, match="disk is full"):
+        rollback(full, tracking)  # type: ignore[arg-type]
+    assert tracking.current("toy", "champion") == bad
+    assert tracking.version("toy", str(bad)).tags["decision"] == "promoted"
+
+
+class SlowTracking(FakeTracking):
+    """Lets others in between any two writes."""
+
+    def set_alias(self, task: str, alias: str, number: int) -> None:
+        time.sleep(0.005)
+        super().set_alias(task, alias, number)
+        time.sleep(0.005)
+
+
+def test_simultaneous_promotions_and_rollbacks_leave_ledger_and_registry_agreed(tmp_path: Path) -> None:
+    project, tracking = toy_project(tmp_path, "sample"), SlowTracking()
+    old, new, _ = two_champions(project, tracking)
+
+    def back(_: int) -> None:
+        with suppress(ModelMissing):  # somebody else was first
+            rollback(project, tracking)  # type: ignore[arg-type]
+
+    def by_hand(number: int) -> None:
+        promote_by_hand(project, tracking, str(number), "at the same time")  # type: ignore[arg-type]
+
+    with ThreadPoolExecutor(4) as pool:
+        for _ in range(6):
+            wait([pool.submit(back, 0), pool.submit(by_hand, new), pool.submit(back, 0), pool.submit(by_hand, old)])
+            standing = standing_of(project.ledger, "toy")
+            assert standing.champion is not None
+            assert tracking.current("toy", "champion") == standing.champion.number
+            assert tracking.current("toy", "previous") == (standing.previous and standing.previous.number)
+
+
+def test_a_promotion_by_hand_during_a_comparison_is_not_overruled(tmp_path: Path, tracking: FakeTracking) -> None:
+    """The run compared with the champion of before; it looks again."""
+    project = toy_project(tmp_path, "sample")
+    versions = produce(project, tracking)
+    promote_by_hand(project, tracking, str(versions[1].number), "to begin with")  # type: ignore[arg-type]
+    rivals = produce(project, tracking)
+
+    class Interrupted(FakeTracking):
+        looked = 0
+
+        def directory(self, version: Version) -> Path:  # asked for while latencies are compared
+            self.looked += 1
+            if self.looked == 1:
+                promote_by_hand(project, self, str(versions[0].number), "checked by eye")  # type: ignore[arg-type]
+            return super().directory(version)
+
+    interrupted = Interrupted()
+    interrupted.__dict__.update(tracking.__dict__)
+    decision = promote(project, interrupted, rivals, Silent())  # type: ignore[arg-type]
+    assert decision.outcome == "undecided"
+    assert decision.champion == versions[0].number
+    assert interrupted.current("toy", "champion") == versions[0].number
 
 
 def test_what_the_champion_was_trained_on_counts_by_its_stored_rows(tmp_path: Path, tracking: FakeTracking) -> None:

@@ -35,9 +35,11 @@ def test_the_registrys_champion_is_named_first_and_fetched_only_when_it_is_new(t
         restored.append(folder)
         return CountingModel()
 
-    source = RegistryChampions("toy", tracking, restore)  # type: ignore[arg-type]
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    source = RegistryChampions("toy", tracking, ledger, restore)  # type: ignore[arg-type]
     with pytest.raises(ModelMissing, match="sightline run toy"):
         source.current()
+    ledger.record("promotion", "toy", {"outcome": "promoted", "challenger": 2, "champion": None, "run_id": "run2"})
     tracking.set_alias("toy", "champion", 2)
     number, load = source.current()
     assert (number, restored) == (2, [])

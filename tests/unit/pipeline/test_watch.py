@@ -11,6 +11,7 @@ from scipy.stats import ks_2samp
 
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.ledger import Answer
+from sightline.pipeline.promote import promote_by_hand
 from sightline.pipeline.watch import Drift, should_ask_retraining, watch
 from sightline.task import Row, save_rows
 from tests.fake_tracking import FakeTracking
@@ -40,7 +41,11 @@ class Watched:
         self.judge(("real", 60, 0.0))
         self.tracking.add("toy", "threshold", root / "model", self.evaluation)
         if with_champion:
-            self.tracking.set_alias("toy", "champion", 1)
+            self.promote(1)
+
+    def promote(self, number: int) -> None:
+        """Make a version champion."""
+        promote_by_hand(self.project, self.tracking, str(number), "a test")  # type: ignore[arg-type]
 
     def judge(self, *parts: tuple[str, int, float]) -> None:
         """Store judged rows: (set, how many, their level); promotion looks at the set `real`."""
@@ -152,7 +157,7 @@ def test_a_champion_on_the_shifted_data_ends_the_drift(watched: Watched, tmp_pat
     watched.evaluation = tmp_path / "second"
     watched.judge(("real", 60, 0.0), ("real", 20, 5.0))
     watched.tracking.add("toy", "threshold", tmp_path / "model", watched.evaluation)
-    watched.tracking.set_alias("toy", "champion", 2)
+    watched.promote(2)
     assert watched.watch().state == "too few"
     watched.answer(40, level=5.0, version=2)
     after = watched.watch()

@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from sightline.background import UNKNOWN, Background
-from sightline.errors import BackendError, DataRejected, ModelMissing
+from sightline.errors import BackendError, DataRejected, ModelMissing, SightlineError
 from sightline.ledger import Ledger
 from sightline.pipeline.serve import log_into
 from sightline.serving.app import build_app
@@ -79,6 +79,7 @@ class SetChampions:
         self.number = 1 if models else 0
         self.reachable = True
         self.known = UNKNOWN
+        self.warning: SightlineError | None = None
 
     def current(self) -> tuple[int, Callable[[], Model]]:
         if not self.reachable:

@@ -1,0 +1,278 @@
+"""Who is champion: the ledger says so, the registry's aliases follow.
+
+Anybody who reaches MLflow can move an alias, and a kill can come between the ledger's row and the aliases. So the
+champion is the version that the last promotion or rollback in the ledger names. Where the registry says otherwise,
+the ledger is followed and the difference is told. Only a server that SIGHTLINE_MLFLOW_URI names is believed where the
+ledger has no word on the task at all: a bento far from the project has a ledger of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from sightline.errors import BackendError, ModelMissing
+from sightline.ledger import Entry, Ledger
+from sightline.pipeline.project import Project
+from sightline.settings import Settings
+from sightline.task import Json
+from sightline.tracking import Tracking, Version
+
+_PATIENCE_S = 60.0  # writing a row and moving three aliases takes less than a second
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A version that was given a place; `run_id` is empty where the row is older than run ids in the ledger."""
+
+    number: int
+    run_id: str = ""
+
+    def fits(self, version: Version) -> bool:
+        """Whether this version is meant: a registry that was made anew gives the same numbers again."""
+        return version.number == self.number and self.run_id in ("", version.run_id)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the ledger knows of a task's champions.
+
+    Attributes:
+        champion: who answers; None where nobody was promoted.
+        previous: whom a rollback brings back.
+        before: the champion's number before the last row; the registry still has it where a kill came in between.
+        last: the last row; None where the ledger has no word on this task.
+    """
+
+    champion: Seat | None = None
+    previous: Seat | None = None
+    before: int | None = None
+    last: Entry | None = None
+
+
+Change = Literal["promotion", "rollback"]
+"""What changes places; kinds of the ledger's rows."""
+
+State = Literal["agreed", "lagging", "disputed", "unknown"]
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """Who answers, where ledger and registry were both asked.
+
+    Attributes:
+        champion: who answers; None: nobody.
+        state: agreed; lagging (a kill came before the aliases, the next command moves them); disputed (the alias was
+            moved past the ledger, or another registry is there); unknown (the registry has a champion, the ledger no
+            word on the task).
+        text: what is odd, for people; empty where nothing is.
+    """
+
+    champion: Seat | None
+    state: State
+    text: str = ""
+    way_out: str = ""
+
+
+def read_standing(entries: Sequence[Entry]) -> Standing:
+    """Replay promotions and rollbacks, oldest first."""
+    seats: dict[int, Seat] = {}
+    standing = Standing()
+    for entry in entries:
+        document = entry.document
+        if entry.kind == "rollback":
+            to = _remember(seats, document["to"], document.get("run_id", ""))
+            standing = Standing(to, None, document["from"], entry)
+        elif document["outcome"] == "promoted":
+            seat = _remember(seats, document["challenger"], document.get("run_id", ""))
+            before = document["champion"]
+            previous = None if before is None else seats.get(before, Seat(before))
+            standing = Standing(seat, previous, before, entry)
+        else:  # it names the champion that stayed
+            stayed = document["champion"]
+            champion = None if stayed is None else seats.get(stayed, Seat(stayed))
+            standing = Standing(champion, standing.previous, stayed, entry)
+    return standing
+
+
+def _remember(seats: dict[int, Seat], number: int, run_id: str) -> Seat:
+    seat = Seat(number, run_id or (seats[number].run_id if number in seats else ""))
+    seats[number] = seat
+    return seat
+
+
+def standing_of(ledger: Ledger, task: str) -> Standing:
+    """What the ledger knows of a task's champions.
+
+    Raises:
+        BackendError: it cannot be read.
+    """
+    return read_standing(ledger.entries(task, "promotion", "rollback"))
+
+
+def rule(task: str, standing: Standing, alias: int | None, trusted: bool) -> Ruling:
+    """Who answers.
+
+    Args:
+        task: its name, for the way out.
+        standing: what the ledger knows.
+        alias: the version that the registry's alias `champion` names.
+        trusted: whether the registry is believed where the ledger has no word on the task.
+    """
+    if standing.last is None:
+        if alias is None or trusted:
+            return Ruling(None if alias is None else Seat(alias), "agreed")
+        text = f"the registry names version {alias} champion, but the ledger has no promotion of {task}: none answers"
+        return Ruling(None, "unknown", text, _confirm(task, alias))
+    champion = standing.champion
+    number = None if champion is None else champion.number
+    if alias == number:
+        return Ruling(champion, "agreed")
+    known = "no champion: none answers" if number is None else f"version {number}, which answers"
+    named = "names no champion" if alias is None else f"names version {alias} champion"
+    text = f"the registry {named}, the ledger {known}"
+    if alias == standing.before:
+        way_out = f"A command was cut short; `sightline run {task}` completes it."
+        return Ruling(champion, "lagging", text, way_out)
+    wanted = number if alias is None else alias
+    return Ruling(champion, "disputed", text, "" if wanted is None else _confirm(task, wanted, number))
+
+
+def _confirm(task: str, number: int, instead: int | None = None) -> str:
+    back = "" if instead in (None, number) else f", `sightline promote {task}@{instead} --reason WHY` puts it back"
+    return f"`sightline promote {task}@{number} --reason WHY` makes {number} champion{back}."
+
+
+def ruling_of(project: Project, tracking: Tracking) -> Ruling:
+    """Who answers for a task of this project."""
+    alias = tracking.current(project.name, "champion")
+    return rule(project.name, standing_of(project.ledger, project.name), alias, is_trusted(project.settings))
+
+
+def is_trusted(settings: Settings) -> bool:
+    """Whether the registry is believed without the ledger: a server that the user named, not `mlruns/`."""
+    return bool(settings.mlflow_uri)
+
+
+def champion_version(project: Project, tracking: Tracking) -> Version:
+    """The version that answers.
+
+    Raises:
+        ModelMissing: nobody is champion, or the registry does not have the one that was promoted.
+        BackendError: MLflow or the ledger cannot be asked.
+    """
+    ruling = ruling_of(project, tracking)
+    if ruling.champion is None:
+        raise no_champion(project.name, ruling)
+    return seated(tracking, project.name, ruling.champion)
+
+
+def no_champion(task: str, ruling: Ruling) -> ModelMissing:
+    """Why nobody answers, and the way out."""
+    if ruling.text:
+        return ModelMissing(ruling.text, where=task, way_out=ruling.way_out)
+    return ModelMissing(f"{task} has no champion", way_out=f"Run `sightline run {task}` first.")
+
+
+def seated(tracking: Tracking, task: str, seat: Seat) -> Version:
+    """The registered version of a seat.
+
+    Raises:
+        ModelMissing: the registry does not have it: it is another one, or an older copy.
+    """
+    found = find_seated(tracking, task, seat)
+    if found is None:
+        raise ModelMissing(
+            f"version {seat.number}, which was promoted, is not in this registry",
+            where=task,
+            way_out=f"Restore mlruns/ and state/ of one day, or choose anew: `sightline run {task}`.",
+        )
+    return found
+
+
+def find_seated(tracking: Tracking, task: str, seat: Seat | None) -> Version | None:
+    """The registered version of a seat; None where the registry does not have it."""
+    if seat is None:
+        return None
+    return next((version for version in tracking.versions(task) if seat.fits(version)), None)
+
+
+# ------------------------------------------------------------------------------------------------ changing places
+
+
+@contextmanager
+def places_locked(settings: Settings, task: str) -> Iterator[None]:
+    """Hold the lock under which champions change: one process, one thread at a time.
+
+    Raises:
+        BackendError: another one holds it for a minute, or it cannot be written.
+    """
+    folder = settings.state / "locks"
+    lock = FileLock(folder / f"{task}.champion.lock")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=_PATIENCE_S)
+    except Timeout as error:
+        raise BackendError(
+            "another process is changing the champion", where=lock.lock_file, way_out="Try again shortly."
+        ) from error
+    except OSError as error:
+        raise BackendError(
+            f"the lock cannot be written ({error.strerror})",
+            where=lock.lock_file,
+            way_out="Make room on the disk, and check that you may write to this folder.",
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def change_places(project: Project, tracking: Tracking, kind: Change, row: Mapping[str, Json]) -> None:
+    """Enter a row in the ledger, then let the registry follow: what a kill cuts short, `complete` makes up for.
+
+    Hold the lock.
+    """
+    project.ledger.record(kind, project.name, row)
+    _follow(tracking, project.name, kind, row)
+
+
+def complete(project: Project, tracking: Tracking) -> bool:
+    """Let the registry follow the last row, unless its alias was moved past the ledger; whether it had lagged behind.
+
+    Hold the lock. Safe to repeat.
+    """
+    last, ruling = standing_of(project.ledger, project.name).last, ruling_of(project, tracking)
+    if last is None or ruling.state == "disputed":
+        return False
+    _follow(tracking, project.name, "rollback" if last.kind == "rollback" else "promotion", last.document)
+    return ruling.state == "lagging"
+
+
+def _follow(tracking: Tracking, task: str, kind: Change, row: Mapping[str, Json]) -> None:
+    """Move aliases and tags as a row says. A registry that does not have the row's version is left alone."""
+    versions = {version.number: version for version in tracking.versions(task)}
+    number = row["to" if kind == "rollback" else "challenger"]
+    if number not in versions or not Seat(number, row.get("run_id", "")).fits(versions[number]):
+        return
+    if kind == "rollback":
+        old = versions.get(row["from"])
+        if old is not None and old.number != number:
+            tracking.tag(old, {"decision": "rolled back", "reasons": f"version {number} is champion again"})
+            tracking.set_alias(task, "challenger", old.number)
+        tracking.set_alias(task, "champion", number)
+        tracking.delete_alias(task, "previous")
+        return
+    tracking.tag(versions[number], {"decision": row["outcome"], "reasons": "; ".join(row["reasons"])})
+    if row["outcome"] != "promoted":
+        tracking.set_alias(task, "challenger", number)
+        return
+    if row["champion"] in versions:
+        tracking.set_alias(task, "previous", row["champion"])
+    tracking.set_alias(task, "champion", number)
+    if tracking.current(task, "challenger") == number:
+        tracking.delete_alias(task, "challenger")
