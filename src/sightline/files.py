@@ -22,10 +22,15 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         BackendError: the disk is full or the folder cannot be written; the old file is kept.
     """
+    replace_bytes(path, text.encode("utf-8"))
+
+
+def replace_bytes(path: Path, content: bytes) -> None:
+    """`write_text` of bytes."""
     temporary = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(content)
         temporary.replace(path)
     except OSError as error:
         with suppress(OSError):  # the folder itself may be the trouble

@@ -404,6 +404,23 @@ class Surveying(Protocol):
         ...
 
 
+@runtime_checkable
+class Excerpting(Protocol):
+    """A task whose labels of many samples may stand in one document, of which a part can be written.
+
+    Deliveries of a labelling tool come week by week under the same name, and one bad photograph must not keep the
+    others of its document out: a set then gets what the document says of some samples alone.
+    """
+
+    def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+        """The document with what it says of these samples; with `rest`, with all but that.
+
+        Empty where nothing is left; None where it is no document that can be divided. `samples` are of one set, and
+        their files are in place. Raises DataRejected where the document cannot be read any more.
+        """
+        ...
+
+
 class Report(Protocol):
     """Where a task tells of its progress. The platform turns it into progress bars and tracked metrics."""
 

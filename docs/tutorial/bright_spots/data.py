@@ -72,7 +72,7 @@ def _sample(root: Path, line: dict[str, str]) -> Sample:
     return Sample(
         id=line["id"],
         set=root.name,
-        files={"image": name},
+        files={"image": name, "labels": "labels.csv"},
         sha256=sha256_file(root / name) if (root / name).is_file() else "",
         labels_sha256=hashlib.sha256(label.encode()).hexdigest(),
         group=line["camera"],

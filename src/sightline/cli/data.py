@@ -34,11 +34,12 @@ def add(
     task: TaskName,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Your copy, in the upstream layout.")],
     set_name: Annotated[str, typer.Option("--set", help="Which set it becomes or joins.")] = "real",
+    correct: Annotated[bool, typer.Option("--correct", help="Replace the labels of samples that the set has.")] = False,
 ) -> None:
-    """Check your own data, then copy them into data/, split them by group, and pin them."""
+    """Check your own labelled data, copy what can be used into data/, split it by group, and pin it."""
     from sightline.pipeline.data import add as take
 
-    echo(take(open_task_project(task), path, set_name))
+    echo(take(open_task_project(task), path, set_name, correct))
 
 
 @data.command(epilog="Example: `sightline data fetch pv_hotspots`")

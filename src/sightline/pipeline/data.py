@@ -20,13 +20,14 @@ from sightline.downloads import (
     unpack_nested,
 )
 from sightline.errors import DataError, DataMissing, DataRejected, ParamsError
-from sightline.files import write_json
+from sightline.files import write_json, write_text
+from sightline.pipeline.deliveries import Merge, merge, plan_merge
 from sightline.pipeline.fit import code_digest
 from sightline.pipeline.inbox import SETTLED_S, list_refused, look
 from sightline.pipeline.project import Project
-from sightline.pipeline.sets import changing, load_given, merge, plan_merge, refuse_problems, replace
+from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace, some, unlabelled
 from sightline.splits import SPLITS, read_splits
-from sightline.task import Json, Report, Upstream
+from sightline.task import Json, Manifest, Report, Upstream
 from sightline.versions import absent_sets, data_version, history, pin, pin_state
 from sightline.versions import add as pin_data
 from sightline.versions import pull as pull_data
@@ -100,14 +101,21 @@ def _refuse_absent(project: Project, besides: str = "") -> None:
         )
 
 
-def add(project: Project, path: Path, set_name: str = REAL) -> str:
-    """Check a person's own copy in the upstream layout, then put it into a set and pin it; what was done.
+def add(project: Project, path: Path, set_name: str = REAL, correct: bool = False) -> str:
+    """Copy a person's own data, in the upstream layout, into a set, split them by group, and pin them; what was done.
 
-    Samples that the set has already are left as they are.
+    What cannot be used is left out and named. What the set has already is skipped.
+
+    Args:
+        project: the task's.
+        path: a folder outside data/.
+        set_name: which set it becomes or joins.
+        correct: where the set has a sample with other labels, the given ones replace them.
 
     Raises:
-        DataMissing: the layout is not found.
-        DataRejected: files cannot be used, or have the name of others in the set; all are named, nothing has changed.
+        ParamsError: the set's name is none.
+        DataMissing: the folder is not there, or does not have the layout.
+        DataRejected: nothing of it can be taken; lists what is wrong. Nothing has changed.
         BackendError: a stage is running on the data, or the disk is full; nothing has changed.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", set_name):
@@ -118,28 +126,47 @@ def add(project: Project, path: Path, set_name: str = REAL) -> str:
     with changing(project):
         _refuse_absent(project)
         given = load_given(project.task, path)
-        refuse_problems(given, path)
-        plan = plan_merge(project, given, set_name)
-        if plan.clashes:
-            named = "; ".join(list(plan.clashes.values())[:20])
+        plan = plan_merge(project, given, set_name, correct)
+        left = _left_out(given, plan)
+        if not plan.fresh and (plan.clashes or not plan.known):
             raise DataRejected(
-                f"{len(plan.clashes)} samples clash: {named}",
+                f"none of {len(given)} samples can be taken: {some(left)}",
                 where=path,
-                way_out=f"Rename them, take the old ones out of data/{project.name}/{set_name}, or use another --set.",
+                way_out="Mend or rename what is named, or use another --set; nothing has changed.",
             )
         if plan.fresh:
-            merge(project, given, plan.fresh, set_name)
+            merge(project, given, plan, set_name)
         if plan.fresh or pin_state(project.settings, project.name) != "pinned":
             pin_data(project.settings, project.name)
-    return _told(project, set_name, len(plan.fresh), len(plan.known))
+    return "\n".join([_told(project, set_name, plan), *_notices(project, given, left, set_name)])
 
 
-def _told(project: Project, name: str, fresh: int, known: int) -> str:
+def _left_out(given: Manifest, plan: Merge) -> list[str]:
+    """A line for each given sample that is not taken."""
+    held = [f"{name_of(sample)} shares its file with a sample that cannot be used" for sample in plan.held]
+    return [*problems_of(given), *plan.clashes.values(), *held]
+
+
+def _told(project: Project, name: str, plan: Merge) -> str:
     version = data_version(project.settings, project.name)
-    already = f"; {known} were there already" if known else ""
-    said = f"Added {fresh} samples to the set {name} of {project.name}{already} (data version {version})."
+    corrected = f", {len(plan.outdated)} of them with corrected labels," if plan.outdated else ""
+    already = f"; {len(plan.known)} were there already" if plan.known else ""
+    added = f"Added {len(plan.fresh)} samples{corrected} to the set {name} of {project.name}"
+    return f"{added}{already} (data version {version})."
+
+
+def _notices(project: Project, given: Manifest, left: list[str], name: str) -> list[str]:
+    """What a person should know besides: what was left out, and whether the set is used."""
+    said = []
+    if left:
+        path = project.settings.build / "left_out" / f"{project.name}-{name}.txt"
+        write_text(path, "".join(f"{line}\n" for line in left))
+        said.append(f"Left out {len(left)} of {len(given)} samples (all in {path}): {some(left)}")
+    bare = unlabelled(given, given.root / given.samples[0].set)
+    if bare:
+        said.append(f"Notice: {len(bare)} pictures have no labels and were not taken: {some(bare)}.")
     if name not in (*project.params.data.pretrain, *project.params.data.train):
-        said += f"\nNotice: params.yaml does not use this set; name it under {project.name}.data.train."
+        said.append(f"Notice: params.yaml does not use this set; name it under {project.name}.data.train.")
     return said
 
 
@@ -259,8 +286,8 @@ def take_in(project: Project, settled_s: float = SETTLED_S) -> int:
         if not box.ready:
             return 0
         _refuse_absent(project)
-        if box.fresh:
-            merge(project, box.given, box.fresh, REAL)
+        if box.plan.fresh:
+            merge(project, box.given, box.plan, REAL)
         version = pin_data(project.settings, project.name)
         keys = sorted(one.key for one in box.ready)
         document = {"samples": keys, "data_version": version, "refused": dict(box.refused)}

@@ -9,15 +9,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sightline.errors import DataError
-from sightline.files import write_text
+from sightline.files import replace_bytes, write_text
+from sightline.pipeline.deliveries import Files, Merge, files_of, plan_merge
 from sightline.pipeline.project import Project
-from sightline.pipeline.sets import load_given, name_of, plan_merge
+from sightline.pipeline.sets import load_given, name_of, unlabelled
 from sightline.task import Manifest, Sample
 
 SETTLED_S = 2.0
 """Files that changed later than this many seconds ago may still be being written."""
 
 REFUSED = "refused.txt"
+
+_NOTHING = Merge((), (), {})
 
 
 class Stamp(NamedTuple):
@@ -34,19 +37,24 @@ class Inbox:
 
     Attributes:
         given: all samples that were found.
-        ready: those that can be taken.
-        fresh: those of the ready ones that the set does not have yet.
+        plan: how those that can be used go into the set.
         waiting: files that are still being written, or share a file with a sample that stays.
         refused: file -> why it is not taken.
+        files: of the samples that were found.
     """
 
     root: Path
     given: Manifest
-    ready: tuple[Sample, ...] = ()
-    fresh: tuple[Sample, ...] = ()
+    plan: Merge = _NOTHING
     waiting: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     stamps: Mapping[Path, Stamp] = field(default_factory=dict)
+    files: Files | None = None
+
+    @property
+    def ready(self) -> tuple[Sample, ...]:
+        """Those that can be taken: what the set does not have, and what it has already."""
+        return (*self.plan.fresh, *self.plan.known)
 
     @property
     def is_empty(self) -> bool:
@@ -54,21 +62,35 @@ class Inbox:
         return not (self.ready or self.waiting or self.refused) and not (self.root / REFUSED).exists()
 
     def clear(self) -> None:
-        """Remove the files of the ready samples, unless they changed since; then the folders they leave empty."""
-        for sample in self.ready:
-            for role in sample.files:
-                path = self.given.path(sample, role)
-                if _stamp(path) == self.stamps.get(path):
-                    path.unlink(missing_ok=True)
+        """Remove the files of the ready samples, unless they changed since; then the folders they leave empty.
+
+        Of a document that speaks of others too, what it says of those stays.
+        """
+        if self.files is None:
+            return
+        going = {sample.key for sample in self.ready}
+        left = [(self.files.path(file), self._rest(file, going)) for file in files_of(self.ready)]
+        for path, rest in left:
+            if _stamp(path) != self.stamps.get(path):
+                continue
+            if rest:
+                replace_bytes(path, rest)
+            else:
+                path.unlink(missing_ok=True)
         for folder in sorted((path for path in self.root.rglob("*") if path.is_dir()), reverse=True):
             if not any(folder.iterdir()):
                 folder.rmdir()
+
+    def _rest(self, file: str, going: set[str]) -> bytes | None:
+        assert self.files is not None
+        mine = [sample for sample in self.files.users[file] if sample.key in going]
+        return self.files.excerpt(file, mine, rest=True) if self.files.staying(file, going) else None
 
 
 def _stamp(path: Path) -> Stamp | None:
     try:
         found = path.stat()
-    except FileNotFoundError:
+    except OSError:  # not there, or a link to nothing
         return None
     return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime)
 
@@ -77,8 +99,7 @@ def look(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox
     """Sort what lies in the inbox; changes nothing."""
     root = project.settings.inbox / project.name
     nothing = Inbox(root, Manifest(root, ()))
-    files = [path for path in root.rglob("*") if path.is_file() and path.name != REFUSED] if root.is_dir() else []
-    if not files:
+    if not root.is_dir() or not any(not path.is_dir() and path.name != REFUSED for path in root.rglob("*")):
         return nothing
     try:
         given = load_given(project.task, root)
@@ -86,32 +107,17 @@ def look(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox
         return replace(nothing, refused={".": f"{error.what}. {error.way_out}"})
     stamps = {path: stamp for s in given.samples for role in s.files if (stamp := _stamp(path := given.path(s, role)))}
     young = {path for path, stamp in stamps.items() if time.time() - stamp.changed_s < settled_s}
-    good, waiting, refused = [], [], {}
-    for sample in given.samples:
-        if any(given.path(sample, role) in young for role in sample.files):
-            waiting.append(sample)
-        elif sample.problem:
-            refused[name_of(sample)] = sample.problem
-        else:
-            good.append(sample)
-    merge = plan_merge(project, replace(given, samples=tuple(good)), set_name)
-    refused |= {name_of(s): merge.clashes[s.key] for s in good if s.key in merge.clashes}
-    usable = (*merge.fresh, *merge.known)
-    keys = _unshared(given, {sample.key for sample in usable})
-    waiting += [sample for sample in usable if sample.key not in keys]
-    ready = tuple(sample for sample in usable if sample.key in keys)
-    fresh = tuple(sample for sample in merge.fresh if sample.key in keys)
-    return Inbox(root, given, ready, fresh, tuple(name_of(s) for s in waiting), refused, stamps)
-
-
-def _unshared(given: Manifest, good: set[str]) -> set[str]:
-    """Those of the good samples that share no file with one that stays: a common label file goes as a whole."""
-    while True:
-        staying = {name for sample in given.samples if sample.key not in good for name in sample.files.values()}
-        left = {s.key for s in given.samples if s.key in good and staying.isdisjoint(s.files.values())}
-        if left == good:
-            return good
-        good = left
+    waiting = {s.key: s for s in given.samples if any(given.path(s, role) in young for role in s.files)}
+    plan = plan_merge(project, given, set_name, waiting=waiting.keys())
+    refused = {
+        name_of(sample): sample.problem or plan.clashes[sample.key]
+        for sample in given.samples
+        if (sample.problem or sample.key in plan.clashes) and sample.key not in waiting
+    }
+    inner = given.root / given.samples[0].set if given.samples else root
+    refused |= dict.fromkeys(unlabelled(given, inner), "there are no labels of it. Put them beside it, or remove it.")
+    names = tuple(name_of(sample) for sample in (*waiting.values(), *plan.held))
+    return Inbox(root, given, plan, names, refused, stamps, Files(project.task, given))
 
 
 def list_refused(box: Inbox) -> None:

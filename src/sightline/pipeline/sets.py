@@ -7,24 +7,27 @@ renames; then it is pinned. Killed between any two steps, the next change first 
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace as with_fields
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from sightline import versions
 from sightline.errors import BackendError, DataError, DataMissing, DataRejected
-from sightline.files import sha256_file
+from sightline.listing import find_files, is_printable, printable, walk_folders
 from sightline.pipeline.project import Project
 from sightline.splits import SPLITS, Assignment, assign, read_splits, write_splits
 from sightline.task import Manifest, Sample, Task
 
 _NAMED = 20
 """Most bad files that an error lists; the others are counted."""
+
+_DEPTH = 6
+"""How deep pictures without labels are looked for."""
 
 
 @contextmanager
@@ -80,10 +83,11 @@ def replace(project: Project, name: str, fill: Callable[[Path], None], expected:
         folder.mkdir(parents=True)
         fill(folder)
         new = project.task.load(folder)
-        refuse_problems(new, folder)
-        _refuse_lost(new, expected)
         place = project.data / name
-        known = _with_inherited(project, place, new)
+        old = project.task.load(place).samples if place.is_dir() else ()
+        _refuse_new_problems(new, old)
+        _refuse_lost(new, expected)
+        known = _with_inherited(project, old, new)
         write_splits(project.data / "splits.csv", assign(new.samples, project.params.data, known))
         _swap(folder, place)
     finally:
@@ -92,9 +96,19 @@ def replace(project: Project, name: str, fill: Callable[[Path], None], expected:
 
 
 def _refuse_lost(new: Manifest, expected: tuple[Sample, ...]) -> None:
-    """A copy that the set does not show would be there for nothing."""
+    """A copy that the set does not show would be there for nothing.
+
+    A row of a document may be there as a file of its own already: then the set shows its name with the same labels.
+    """
     seen = {(sample.sha256, sample.labels_sha256) for sample in new.samples}
-    lost = [name_of(sample) for sample in expected if (sample.sha256, sample.labels_sha256) not in seen]
+    named = {(sample.id, sample.labels_sha256) for sample in new.samples}
+    times = Counter(sample.input_file for sample in expected)
+    lost = [
+        name_of(sample)
+        for sample in expected
+        if (sample.sha256, sample.labels_sha256) not in seen
+        and (times[sample.input_file] == 1 or (sample.id, sample.labels_sha256) not in named)
+    ]
     if lost:
         raise DataRejected(
             f"{len(lost)} samples would not be found in the set, {lost[0]} for one",
@@ -111,14 +125,13 @@ def _swap(folder: Path, place: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _with_inherited(project: Project, place: Path, new: Manifest) -> Assignment:
+def _with_inherited(project: Project, old: Iterable[Sample], new: Manifest) -> Assignment:
     """The known places, and those of groups that are new by name only.
 
     A flight gets another name, or joins with the next one, when more of its frames arrive. Its samples stay where
     they were; where groups of different splits join, training wins, so that no test sample was ever trained on.
     """
     known = read_splits(project.data / "splits.csv")
-    old = project.task.load(place).samples if place.is_dir() else ()
     places = {s.sha256: known[s.set, s.group] for s in old if (s.set, s.group) in known}
     inherited: Assignment = {}
     for sample in new.samples:
@@ -130,16 +143,27 @@ def _with_inherited(project: Project, place: Path, new: Manifest) -> Assignment:
     return known | inherited
 
 
-def refuse_problems(manifest: Manifest, where: Path) -> None:
-    """Raise DataRejected, listing the files, where a sample has a problem."""
-    bad = [_problem(sample) for sample in manifest.samples if sample.problem]
+def _refuse_new_problems(new: Manifest, old: Iterable[Sample]) -> None:
+    """Raise DataRejected, listing the files, where a sample has a problem that the set did not have before."""
+    before = {_problem(sample) for sample in old if sample.problem}
+    bad = [said for sample in new.samples if sample.problem and (said := _problem(sample)) not in before]
     if bad:
-        more = f"; and {len(bad) - _NAMED} more" if len(bad) > _NAMED else ""
         raise DataRejected(
-            f"{len(bad)} of {len(manifest)} samples cannot be used: {'; '.join(bad[:_NAMED])}{more}",
-            where=where,
+            f"{len(bad)} of {len(new)} samples could not be used in the set: {some(bad)}",
+            where=new.root,
             way_out="Mend or remove them; nothing has changed.",
         )
+
+
+def problems_of(manifest: Manifest) -> list[str]:
+    """A line for each sample that cannot be used: the file, what is wrong, and the way out."""
+    return [_problem(sample) for sample in manifest.samples if sample.problem]
+
+
+def some(lines: Sequence[str]) -> str:
+    """The first of many lines in one, and how many more there are."""
+    more = f"; and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
+    return "; ".join(lines[:_NAMED]) + more
 
 
 def _problem(sample: Sample) -> str:
@@ -152,90 +176,7 @@ def name_of(sample: Sample) -> str:
     return sample.input_file if sample.files else sample.id
 
 
-# ------------------------------------------------------------------------------------------------------- merging
-
-
-@dataclass(frozen=True)
-class Merge:
-    """How given samples go into a set.
-
-    Attributes:
-        fresh: those that the set does not have.
-        known: those that it has, with the same labels.
-        clashes: sample key -> why it must not go in.
-    """
-
-    fresh: tuple[Sample, ...]
-    known: tuple[Sample, ...]
-    clashes: Mapping[str, str]
-
-
-def plan_merge(project: Project, given: Manifest, name: str) -> Merge:
-    """Compare given samples, all usable, with those of the set."""
-    place = project.data / name
-    there = project.task.load(place).samples if place.is_dir() else ()
-    labels = {sample.sha256: sample.labels_sha256 for sample in there}
-    contents = {(sample.sha256, sample.labels_sha256) for sample in there}
-    fresh, known, clashes = [], [], {}
-    for sample in given.samples:
-        if (sample.sha256, sample.labels_sha256) in contents:
-            known.append(sample)
-        elif sample.sha256 in labels:
-            clashes[sample.key] = f"{name_of(sample)} is in the set with other labels"
-        elif taken := _taken(given, sample, place):
-            clashes[sample.key] = f"{taken} is in the set with other content"
-        else:
-            fresh.append(sample)
-    return Merge(tuple(fresh), tuple(known), clashes)
-
-
-def _taken(given: Manifest, sample: Sample, place: Path) -> str:
-    """The first of the sample's files whose name the set has with other content; empty if none."""
-    for role, name in sample.files.items():
-        if (place / name).is_file() and sha256_file(place / name) != sha256_file(given.path(sample, role)):
-            return name
-    return ""
-
-
-def merge(project: Project, given: Manifest, fresh: tuple[Sample, ...], name: str) -> None:
-    """Copy the fresh ones of the given samples into the set.
-
-    Raises:
-        DataRejected: the set would not show them: the folders lie at another depth, or were changed meanwhile.
-        BackendError: the disk has no room.
-    """
-    place = project.data / name
-    _require_room(given, fresh, project.data)
-
-    def fill(folder: Path) -> None:
-        if place.is_dir():
-            shutil.copytree(place, folder, copy_function=_link, dirs_exist_ok=True)
-        for sample in fresh:
-            for role, file in sample.files.items():
-                (folder / file).parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(given.path(sample, role), folder / file)
-
-    replace(project, name, fill, expected=fresh)
-
-
-def _link(source: str, target: str) -> None:
-    """The files that stay are not copied: nobody writes into a file of a set."""
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copyfile(source, target)
-
-
-def _require_room(given: Manifest, fresh: tuple[Sample, ...], folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    files = {given.path(sample, role) for sample in fresh for role in sample.files}
-    needed, free = 2 * sum(path.stat().st_size for path in files), shutil.disk_usage(folder).free
-    if needed > free:
-        raise BackendError(
-            f"the disk has no room: {needed / 2**20:.0f} MB are needed with DVC's copy, {free / 2**20:.0f} MB are free",
-            where=folder,
-            way_out="Make room and try again; nothing has changed.",
-        )
+# --------------------------------------------------------------------------------------------------------- given
 
 
 def load_given(task: Task, path: Path) -> Manifest:
@@ -247,7 +188,7 @@ def load_given(task: Task, path: Path) -> Manifest:
     if not path.is_dir():
         raise DataMissing("there is no such folder", where=path, way_out="Give the folder that holds your copy.")
     path, manifest = _outermost(task, path)
-    first = {file.partition("/")[0] for sample in manifest.samples for file in sample.files.values()}
+    first = _first_folders(manifest)
     while len(first) == 1 and (path / next(iter(first))).is_dir():
         path = path / first.pop()
         try:
@@ -257,8 +198,32 @@ def load_given(task: Task, path: Path) -> Manifest:
         if len(inner) < len(manifest):
             break
         manifest = inner
-        first = {file.partition("/")[0] for sample in manifest.samples for file in sample.files.values()}
-    return manifest
+        first = _first_folders(manifest)
+    return with_fields(manifest, samples=tuple(_with_plain_name(sample) for sample in manifest.samples))
+
+
+def _first_folders(manifest: Manifest) -> set[str]:
+    return {file.partition("/")[0] for sample in manifest.samples for file in sample.files.values()}
+
+
+def _with_plain_name(sample: Sample) -> Sample:
+    """A name that is not UTF-8 can be neither written into a table nor pinned by DVC."""
+    odd = [name for name in (*sample.files.values(), sample.id, sample.group) if not is_printable(name)]
+    if not odd:
+        return sample
+    id_, group = printable(sample.id), printable(sample.group)
+    problem = f"{printable(odd[0])}: the name is not UTF-8. Rename the file."
+    return with_fields(sample, id=id_, group=group, files={}, problem=problem)
+
+
+PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+
+
+def unlabelled(manifest: Manifest, root: Path) -> list[str]:
+    """Pictures below the folder that belong to no listed sample: no labels of them were found."""
+    listed = {manifest.path(sample, role) for sample in manifest.samples for role in sample.files}
+    found = [path for folder in walk_folders(root, _DEPTH) for path in find_files(folder, PICTURES)]
+    return [printable(path.relative_to(root).as_posix()) for path in found if path not in listed]
 
 
 def _outermost(task: Task, path: Path) -> tuple[Path, Manifest]:

@@ -40,7 +40,7 @@ def test_without_an_inbox_there_is_nothing(project: Project) -> None:
 
 def test_good_pairs_are_ready(project: Project, inbox: Path) -> None:
     box = look(project, "real", 0)
-    assert ids(box.ready) == ids(box.fresh) == ["g9x0-0", "g9x0-1", "g9x1-0", "g9x1-1"]
+    assert ids(box.ready) == ids(box.plan.fresh) == ["g9x0-0", "g9x0-1", "g9x1-0", "g9x1-1"]
     assert (box.waiting, box.refused, box.is_empty) == ((), {}, False)
 
 
@@ -59,7 +59,7 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_not(project: Project, in
     assert ids(box.ready) == ["g9x0-0", "g9x1-0", "g9x1-1"]
     assert box.refused == {
         "g9x0-1.png": "g9x0-1.txt is missing",
-        "again.png": "again.png is in the set with other labels",
+        "again.png": "again.png is in the set with other labels; `sightline data add --correct` takes the new ones",
     }
     list_refused(box)
     assert (inbox / REFUSED).read_text().splitlines() == [f"{file}: {why}" for file, why in box.refused.items()]
@@ -90,7 +90,7 @@ def test_a_layout_that_is_not_found_is_refused_as_a_whole(project: Project) -> N
 def test_samples_that_are_in_the_set_already_are_ready_but_not_fresh(project: Project, inbox: Path) -> None:
     shutil.copytree(inbox, project.data / "real", dirs_exist_ok=True)
     box = look(project, "real", 0)
-    assert (len(box.ready), box.fresh) == (4, ())
+    assert (len(box.ready), box.plan.fresh) == (4, ())
 
 
 def test_clearing_leaves_what_was_not_taken_or_changed_since(project: Project, inbox: Path) -> None:

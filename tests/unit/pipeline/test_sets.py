@@ -15,8 +15,9 @@ import pytest
 from filelock import FileLock
 
 from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.pipeline.deliveries import merge, plan_merge
 from sightline.pipeline.project import Project
-from sightline.pipeline.sets import changing, load_given, merge, plan_merge, replace
+from sightline.pipeline.sets import changing, load_given, replace
 from sightline.splits import Place, read_splits, write_splits
 from sightline.task import Manifest
 from tests.toy import toy_project, write_set
@@ -39,7 +40,7 @@ def given(project: Project, folder: Path, seed: int = 9) -> Manifest:
 
 def merge_all(project: Project, manifest: Manifest, name: str = "real") -> None:
     with changing(project):
-        merge(project, manifest, plan_merge(project, manifest, name).fresh, name)
+        merge(project, manifest, plan_merge(project, manifest, name), name)
 
 
 # ---------------------------------------------------------------------------------------------- whole or not at all
@@ -69,7 +70,7 @@ def test_a_broken_set_is_not_put_in_place(project: Project) -> None:
         write_set(folder, groups=1, frames=2, seed=5)
         (folder / "g5x0-0.txt").unlink()
 
-    with changing(project), pytest.raises(DataRejected, match=r"1 of 2 samples .* g5x0-0\.png: g5x0-0\.txt is missing"):
+    with changing(project), pytest.raises(DataRejected, match=r"1 of 2 .* g5x0-0\.png: g5x0-0\.txt is missing"):
         replace(project, "real", fill)
     assert contents(project.data) == before
     assert read_splits(project.data / "splits.csv") == places
@@ -164,6 +165,7 @@ def test_what_the_set_has_is_known_and_what_differs_clashes(project: Project, tm
     assert [sample.id for sample in plan.fresh] == ["g77x0-0"]
     assert set(plan.clashes) == {f"mine/{keys[0]}", f"mine/{keys[2]}"}
     assert "with other labels" in plan.clashes[f"mine/{keys[0]}"]
+    assert "given twice" in plan.clashes[f"mine/{keys[2]}"]
     assert "renamed" in {sample.id for sample in plan.known}
 
 

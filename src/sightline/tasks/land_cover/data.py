@@ -3,15 +3,18 @@
     sixteen_band/<id>_M.tif     train_wkt_v4.csv (ImageId,ClassType,MultipolygonWKT)     grid_sizes.csv (,Xmax,Ymin)
 
 Up to three folders deeper too, as archives nest (`train_wkt_v4.csv/train_wkt_v4.csv`). There may be several
-`train_wkt*.csv` and `grid_sizes*.csv`: new labels come in files of their own. An image without rows is no sample (most
-of the competition's are its secret test set), nor are rows without an image: one table serves copies of any size.
+`train_wkt*.csv` and `grid_sizes*.csv`, one a delivery; where two speak of one image, they must say the same. An image
+without rows is no sample (most of the competition's are its secret test set), nor are rows without an image: one
+table serves copies of any size.
 """
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -21,6 +24,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
+from sightline.listing import check_file, find_files, read_text, walk_folders
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.land_cover.grid import Grid, read_grid_sizes
 from sightline.tasks.land_cover.shapes import CLASSES, Labels, Shapes, area_shares, label_mask, read_shapes
@@ -38,6 +42,7 @@ SAME_PLACE = {"6140": "6110"}
 few per cent, which no other two images come near: the same ground on another day."""
 
 _DEPTH = 4  # folders and the file
+_MOST_BYTES = 2**30
 _COLUMNS = ["ImageId", "ClassType", "MultipolygonWKT"]
 _ID = re.compile(r"(\d{4})_\d+_\d+")
 
@@ -56,9 +61,10 @@ def read_label_table(path: Path) -> dict[str, list[Row]]:
     """
     import pandas as pd
 
+    text = io.StringIO(read_text(path, _MOST_BYTES))
     try:  # not the csv module: its limit on the size of a field is one for the whole process
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig")
-    except (OSError, ValueError) as error:
+        table = pd.read_csv(text, dtype=str, keep_default_na=False)
+    except ValueError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataRejected(f"this is no table ({reason})", where=path, way_out=_COPY_AGAIN) from error
     if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for an index
@@ -100,7 +106,7 @@ def read_labels(manifest: Manifest, sample: Sample) -> tuple[Labels, Grid]:
     table, sizes = manifest.path(sample, "labels"), manifest.path(sample, "grid")
     try:
         rows, grid = _label_table(table, _stamp(table))[sample.id], _grid_sizes(sizes, _stamp(sizes))[sample.id]
-    except (KeyError, OSError) as error:
+    except KeyError as error:
         raise DataRejected(f"{sample.id} is not there any more", where=table, way_out=_COPY_AGAIN) from error
     return labels_of(rows, f"{table}: {sample.id}"), grid
 
@@ -116,16 +122,17 @@ def read_mask(manifest: Manifest, sample: Sample, size: tuple[int, int]) -> NDAr
 
 
 def _stamp(path: Path) -> tuple[int, int]:
+    check_file(path)
     found = path.stat()
     return found.st_size, found.st_mtime_ns
 
 
-@lru_cache(maxsize=4)  # one table has the labels of all samples: it is not read anew for each
+@lru_cache(maxsize=32)  # one table has the labels of all samples: it is not read anew for each
 def _label_table(path: Path, _: tuple[int, int]) -> dict[str, list[Row]]:
     return read_label_table(path)
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=32)
 def _grid_sizes(path: Path, _: tuple[int, int]) -> dict[str, Grid]:
     return read_grid_sizes(path)
 
@@ -141,12 +148,14 @@ class _Layout:
         images: id -> the tiles of that name; more than one is a problem.
         labels: id -> (label table, its rows), from each table that has some.
         grids: id -> (size table, the grid), likewise.
+        problems: table -> why it cannot be read.
     """
 
     root: Path
     images: Mapping[str, list[Path]]
     labels: Mapping[str, list[tuple[Path, list[Row]]]]
     grids: Mapping[str, list[tuple[Path, Grid]]]
+    problems: Mapping[Path, str]
 
 
 def load_manifest(root: Path) -> Manifest:
@@ -154,52 +163,93 @@ def load_manifest(root: Path) -> Manifest:
 
     Raises:
         DataMissing: no `*_M.tif` with rows in a `train_wkt*.csv` is below `root`.
-        DataRejected: a table cannot be read at all.
     """
     layout = _find(root)
     labelled = sorted(layout.images.keys() & layout.labels.keys())
-    if not labelled:
+    if not labelled and not layout.problems:
         found = f"{len(layout.images)} images <id>_M.tif and labels of {len(layout.labels)}, none of them together"
         raise DataMissing(
             found if layout.images or layout.labels else "there is no <id>_M.tif and no train_wkt*.csv",
             where=root,
-            way_out="Give the folder that holds sixteen_band/, train_wkt_v4.csv and grid_sizes.csv.",
+            way_out="Give the folder that holds sixteen_band/, train_wkt_v4.csv (the labels) and grid_sizes.csv.",
         )
-    return Manifest(root.parent, tuple(_load_sample(name, layout) for name in labelled))
+    samples = [_load_sample(name, layout) for name in labelled]
+    samples += [_odd_table(path, problem, layout) for path, problem in layout.problems.items()]
+    return Manifest(root.parent, tuple(samples))
+
+
+def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+    """See `sightline.task.Excerpting`: the rows of these images, or of the others."""
+    if not _is_named(document.name, _TABLES) and not _is_named(document.name, _SIZES):
+        return None
+    names = {sample.id for sample in samples}
+    text = io.StringIO(newline="")
+    writer = csv.writer(text, lineterminator="\n")
+    if _is_named(document.name, _TABLES):
+        writer.writerow(_COLUMNS)
+        rows: list[tuple[str, ...]] = [
+            (name, *row) for name, found in read_label_table(document).items() for row in found
+        ]
+    else:
+        writer.writerow(("", "Xmax", "Ymin"))
+        rows = [(name, repr(grid.x_max), repr(grid.y_min)) for name, grid in read_grid_sizes(document).items()]
+    kept = [row for row in rows if (row[0] in names) != rest]
+    writer.writerows(kept)
+    return text.getvalue().encode() if kept else b""
 
 
 def _find(root: Path) -> _Layout:
     images: dict[str, list[Path]] = {}
     labels: dict[str, list[tuple[Path, list[Row]]]] = {}
     grids: dict[str, list[tuple[Path, Grid]]] = {}
-    for path in _files(root, "*_M.tif"):
-        images.setdefault(path.stem.removesuffix("_M"), []).append(path)
-    for path in _files(root, "train_wkt*.csv"):
-        for name, rows in read_label_table(path).items():
-            labels.setdefault(name, []).append((path, rows))
-    for path in _files(root, "grid_sizes*.csv"):
-        for name, grid in read_grid_sizes(path).items():
-            grids.setdefault(name, []).append((path, grid))
-    return _Layout(root, images, labels, grids)
+    problems: dict[Path, str] = {}
+    for path in _files(root, _IMAGES):
+        images.setdefault(path.name[:-6], []).append(path)
+    for path in _files(root, _TABLES):
+        try:
+            for name, rows in _label_table(path, _stamp(path)).items():
+                labels.setdefault(name, []).append((path, rows))
+        except DataRejected as error:
+            problems[path] = str(error)
+    for path in _files(root, _SIZES):
+        try:
+            for name, grid in _grid_sizes(path, _stamp(path)).items():
+                grids.setdefault(name, []).append((path, grid))
+        except DataRejected as error:
+            problems[path] = str(error)
+    return _Layout(root, images, labels, grids, problems)
 
 
-def _files(root: Path, pattern: str) -> list[Path]:
+_IMAGES, _TABLES, _SIZES = ("", "_m.tif"), ("train_wkt", ".csv"), ("grid_sizes", ".csv")
+"""How names begin and end, in lower case."""
+
+
+def _is_named(name: str, kind: tuple[str, str]) -> bool:
+    return name.lower().startswith(kind[0]) and name.lower().endswith(kind[1])
+
+
+def _files(root: Path, kind: tuple[str, str]) -> list[Path]:
     """Files at most three folders deep; not what archives of macOS have besides, nor hidden ones."""
-    found = []
-    for path in sorted(root.rglob(pattern)):
-        parts = path.relative_to(root).parts
-        if len(parts) <= _DEPTH and path.is_file() and not any(part.startswith((".", "__")) for part in parts):
-            found.append(path)
-    return found
+    found = [path for folder in walk_folders(root, _DEPTH - 1) for path in find_files(folder, kind[1:])]
+    return sorted(path for path in found if _is_named(path.name, kind))
+
+
+def _odd_table(path: Path, problem: str, layout: _Layout) -> Sample:
+    file = path.relative_to(layout.root).as_posix()
+    said = problem.replace(f"{layout.root}/", "")
+    return Sample(
+        file.replace("/", "-"), layout.root.name, {"labels": file}, "", "", group=file, stratum="open", problem=said
+    )
 
 
 def _load_sample(name: str, layout: _Layout) -> Sample:
     image, (table, rows) = layout.images[name][0], layout.labels[name][0]
-    grids = layout.grids.get(name, [])
+    grids = layout.grids.get(name, [])[:1]
     files = {"image": image, "labels": table} | ({"grid": grids[0][0]} if grids else {})
     figures: dict[str, float] = {}
     problem = ""
     try:
+        check_file(image)
         _require_one(name, layout)
         shapes = read_shapes(labels_of(rows, f"{table}: {name}"), f"{table}: {name}")
         figures = sample_figures(read_tile(image, Limits()), shapes, grids[0][1])
@@ -209,7 +259,7 @@ def _load_sample(name: str, layout: _Layout) -> Sample:
         id=name,
         set=layout.root.name,
         files={role: path.relative_to(layout.root).as_posix() for role, path in files.items()},
-        sha256=sha256_file(image),
+        sha256=sha256_file(image) if image.is_file() else "",
         labels_sha256=_labels_digest(rows, [grid for _, grid in grids]),
         group=region_of(name),
         stratum=_stratum(figures),
@@ -223,14 +273,16 @@ def _require_one(name: str, layout: _Layout) -> None:
     images = [path.relative_to(layout.root).as_posix() for path in layout.images[name]]
     if len(images) > 1:
         raise DataRejected(f"{len(images)} images have this name", where=images[1], way_out="Keep one of them.")
-    for what, found in (("labels", layout.labels[name]), ("a grid size", layout.grids.get(name, []))):
-        tables = [path.relative_to(layout.root).as_posix() for path, _ in found]
-        if len(tables) > 1:
-            raise DataRejected(f"{' and '.join(tables)} have {what} of it", where=images[0], way_out="Keep one.")
+    for what, kinds, said in (
+        ("labels", "train_wkt*.csv", [(path, sorted(rows)) for path, rows in layout.labels[name]]),
+        ("a grid size", "grid_sizes*.csv", layout.grids.get(name, [])),
+    ):
+        tables = [path.relative_to(layout.root).as_posix() for path, _ in said]
+        if any(one != said[0][1] for _, one in said):
+            raise DataRejected(f"{' and '.join(tables)} have different {what} of it", where=images[0],
+                               way_out="Keep the rows that are right.")  # fmt: skip
         if not tables:
-            raise DataRejected(
-                f"no grid_sizes*.csv has {what} of it", where=images[0], way_out="Add a row: id, Xmax, Ymin."
-            )
+            raise DataRejected(f"no {kinds} has {what} of it", where=images[0], way_out="Add a row: id, Xmax, Ymin.")
 
 
 def _labels_digest(rows: list[Row], grids: list[Grid]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
+from sightline.listing import read_text
 
 if TYPE_CHECKING:
     from shapely import Geometry
@@ -64,18 +66,18 @@ def read_grid_sizes(path: Path) -> dict[str, Grid]:
     """
     grids: dict[str, Grid] = {}
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            for number, row in enumerate(csv.reader(file), start=1):
-                if number > 1 and row:
-                    if len(row) != 3 or row[0] in grids:
-                        what = "an image is named twice" if len(row) == 3 else f"{len(row)} fields, not 3"
-                        raise DataRejected(what, where=f"{path}: line {number}", way_out=_COPY_AGAIN)
-                    grids[row[0]] = _read_grid(row, f"{path}: line {number}")
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        for number, row in enumerate(csv.reader(io.StringIO(read_text(path, _MOST_BYTES), newline="")), start=1):
+            if number > 1 and row:
+                if len(row) != 3 or row[0] in grids:
+                    what = "an image is named twice" if len(row) == 3 else f"{len(row)} fields, not 3"
+                    raise DataRejected(what, where=f"{path}: line {number}", way_out=_COPY_AGAIN)
+                grids[row[0]] = _read_grid(row, f"{path}: line {number}")
+    except csv.Error as error:
         raise DataRejected(f"this is no table ({error})", where=path, way_out=_COPY_AGAIN) from error
     return grids
 
 
+_MOST_BYTES = 64 * 2**20
 _COPY_AGAIN = "Copy grid_sizes.csv of the competition again: a header, then id, Xmax, Ymin."
 
 

@@ -15,7 +15,7 @@ from sightline.tasks.land_cover import metrics
 from sightline.tasks.land_cover.bands import BANDS, picture
 from sightline.tasks.land_cover.bits import pack
 from sightline.tasks.land_cover.colours import coloured
-from sightline.tasks.land_cover.data import UPSTREAM, load_manifest, read_mask
+from sightline.tasks.land_cover.data import UPSTREAM, excerpt, load_manifest, read_mask
 from sightline.tasks.land_cover.model import LandCoverModel, restore_model
 from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.sample import write_sample
@@ -44,6 +44,10 @@ class LandCover:
     def source(self, data: Manifest, sample: Sample) -> Path:
         """The sample's file."""
         return data.path(sample)
+
+    def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+        """See `sightline.task.Excerpting`."""
+        return excerpt(document, samples, rest)
 
     def expectations(self) -> Sequence[Expectation]:
         """Bands, sizes and level of the tiles, that labels fit their tiles, and that there is something to learn."""

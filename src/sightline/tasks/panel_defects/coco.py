@@ -12,9 +12,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.geometry import Polygon, polygon_area, polygon_box
+from sightline.listing import check_file, plain_name, read_text
 from sightline.task import Json
+from sightline.tasks.panel_defects.runs import read_runs, runs_mask
 
 MAX_BYTES = 512 * 2**20
 """A larger document is not read: 100,000 photographs with ten polygons each weigh less."""
@@ -32,7 +35,8 @@ MAX_SIDE_PX = 2**15
 _SEE_LAYOUT = "See the task's README for the layout."
 _EXPORT_AGAIN = "Export the labels again."
 _CORRECT = "Correct or remove the annotation."
-_EXPORT_POLYGONS = "Export polygons (COCO segmentation)."
+_EXPORT_POLYGONS = "Draw its outline, and export polygons or run-length masks (COCO segmentation)."
+_NO_OUTLINE = "there is no outline"
 
 
 @dataclass(frozen=True)
@@ -42,15 +46,18 @@ class Shape:
     Attributes:
         kind: index into the classes.
         polygons: (k, 2) corners each; the shape is their union, each filled by the even-odd rule.
+        runs: lengths of the runs of pixels outside and inside, in turn, down the columns from the left: COCO's
+            run-length encoding. Empty where polygons say it.
     """
 
     kind: int
     polygons: tuple[Polygon, ...]
+    runs: tuple[int, ...] = ()
 
     @property
     def area(self) -> float:
-        """Square pixels, by the shoelace formula."""
-        return sum(polygon_area(polygon) for polygon in self.polygons)
+        """Square pixels: by the shoelace formula, or counted."""
+        return sum(polygon_area(polygon) for polygon in self.polygons) + sum(self.runs[1::2])
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,8 @@ class Photograph:
         width, height: in pixels, as stated.
         shapes: its annotations.
         problem: why they cannot be used; empty when they can.
-        sha256: of this photograph's share of the document: its size, classes and polygons, not the ids.
+        sha256: of this photograph's share of the document: its size, classes and shapes, not the ids.
+        key: its id in the document, as text.
     """
 
     name: str
@@ -71,6 +79,7 @@ class Photograph:
     shapes: tuple[Shape, ...]
     problem: str
     sha256: str
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -79,7 +88,7 @@ class Document:
 
     Attributes:
         photographs: in the order of the file.
-        strays: what is said of photographs that are not listed, a line for each.
+        strays: what is said of photographs that are not listed, and entries that are none, a line for each.
     """
 
     photographs: tuple[Photograph, ...]
@@ -87,8 +96,8 @@ class Document:
 
     @cached_property
     def by_name(self) -> Mapping[str, Photograph]:
-        """The photographs by their stated file names."""
-        return {photograph.name: photograph for photograph in self.photographs}
+        """The photographs by their file names, made comparable (`listing.plain_name`)."""
+        return {plain_name(photograph.name): photograph for photograph in reversed(self.photographs)}
 
 
 # ------------------------------------------------------------------------------------------------------ reading
@@ -104,63 +113,83 @@ def read_document(path: Path, classes: Sequence[str]) -> Document:
     Raises:
         DataRejected: the file is not such a document at all. What is wrong with a photograph is its `problem`.
     """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise DataRejected(
-            f"the file cannot be read: {error.strerror}", where=path, way_out="Check the path."
-        ) from error
+    check_file(path)
+    status = path.stat()
     return _read(path, tuple(classes), status.st_mtime_ns, status.st_size)
 
 
-@lru_cache(maxsize=4)
-def _read(path: Path, classes: tuple[str, ...], _mtime_ns: int, size: int) -> Document:
+@lru_cache(maxsize=32)
+def _read(path: Path, classes: tuple[str, ...], _mtime_ns: int, _size: int) -> Document:
     """The time and size are there for the cache: a changed file is parsed anew."""
-    if size > MAX_BYTES:
-        raise DataRejected(f"the file is larger than {MAX_BYTES:,} bytes", where=path, way_out="Split the export.")
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataRejected("this is not JSON", where=path, way_out=_EXPORT_AGAIN) from error
-    lists = {name: _list(document, name, path) for name in ("categories", "images", "annotations")}
-    kinds = _kinds(lists["categories"], classes, path)
-    notes: dict[int, list[tuple[int, Mapping[str, Json]]]] = {}
-    strays: dict[str, str] = {}
-    times = Counter(image["id"] for image in lists["images"] if isinstance(image.get("id"), int))
-    for number, annotation in enumerate(lists["annotations"]):
-        owner = annotation.get("image_id")
-        if isinstance(owner, int) and owner in times:
+    lists = _lists(path)
+    kinds = _kinds(lists["categories"], classes)
+    images, strays = _objects(lists["images"], f"{path}: images")
+    annotations, more = _objects(lists["annotations"], f"{path}: annotations")
+    notes: dict[str, list[tuple[int, Mapping[str, Json]]]] = {}
+    times = Counter(_key(image.get("id")) for _, image in images)
+    unknown: dict[str, str] = {}
+    for number, annotation in annotations:
+        stated = annotation.get("image_id")
+        owner = _key(stated)
+        if owner and owner in times:
             notes.setdefault(owner, []).append((number, annotation))
         else:
             field = f"{path}: annotations[{number}].image_id"
-            strays.setdefault(repr(owner), str(DataRejected(f"there is no image {owner!r}", where=field)))
+            unknown.setdefault(repr(stated), str(DataRejected(f"there is no image {stated!r}", where=field)))
     known = _Known(path, kinds, times)
-    photographs = [_photograph(image, number, notes, known) for number, image in enumerate(lists["images"])]
-    return Document(tuple(photographs), tuple(strays.values()))
+    photographs = [_photograph(image, number, notes, known) for number, image in images]
+    return Document(tuple(photographs), (*strays, *more, *unknown.values()))
 
 
-def _list(document: Json, name: str, path: Path) -> list[Mapping[str, Json]]:
-    values = document.get(name) if isinstance(document, dict) else None
-    if not isinstance(values, list):
-        raise DataRejected(f"there is no list {name!r}", where=path, way_out=_SEE_LAYOUT)
+def _lists(path: Path) -> dict[str, Json]:
+    document = _document(path)
+    for name in ("categories", "images", "annotations"):
+        if not isinstance(document.get(name), list):
+            raise DataRejected(f"there is no list {name!r}", where=path, way_out=_SEE_LAYOUT)
+    return document
+
+
+def _document(path: Path) -> dict[str, Json]:
+    try:
+        document = json.loads(read_text(path, MAX_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise DataRejected("this is not JSON", where=path, way_out=_EXPORT_AGAIN) from error
+    return document if isinstance(document, dict) else {}
+
+
+def _objects(values: Iterable[Json], where: str) -> tuple[list[tuple[int, Mapping[str, Json]]], list[str]]:
+    """The objects of a list with their numbers, and a line for each entry that is none."""
+    found: list[tuple[int, Mapping[str, Json]]] = []
+    odd = []
     for number, value in enumerate(values):
-        if not isinstance(value, dict):
-            raise DataRejected("this is no object", where=f"{path}: {name}[{number}]", way_out=_SEE_LAYOUT)
-    return values
+        if isinstance(value, dict):
+            found.append((number, value))
+        else:
+            odd.append(str(DataRejected("this is no object", where=f"{where}[{number}]", way_out=_SEE_LAYOUT)))
+    return found, odd
 
 
-def _kinds(categories: Iterable[Mapping[str, Json]], classes: Sequence[str], path: Path) -> dict[int, int | str]:
-    """Category id -> index of its class, or its name where it is none (Roboflow's unused heading has id 0)."""
-    kinds: dict[int, int | str] = {}
-    for number, category in enumerate(categories):
-        key, name = category.get("id"), category.get("name")
-        where = f"{path}: categories[{number}]"
-        if not isinstance(key, int) or not isinstance(name, str):
-            raise DataRejected("a category needs a whole number 'id' and a 'name'", where=where, way_out=_SEE_LAYOUT)
-        if key in kinds:
-            raise DataRejected(f"the id {key} is used twice", where=where, way_out=_EXPORT_AGAIN)
+def _key(stated: Json) -> str:
+    """An id as text: some tools write "1" in one place and 1, or 1.0, in another. Empty where it is none."""
+    if isinstance(stated, float) and stated.is_integer():
+        stated = int(stated)
+    return str(stated).strip() if isinstance(stated, int | str) and not isinstance(stated, bool) else ""
+
+
+def _kinds(categories: Iterable[Json], classes: Sequence[str]) -> dict[str, int | str]:
+    """Category id -> index of its class, or its name where it is none (Roboflow's unused heading has id 0).
+
+    An id that is used for two classes stands for neither.
+    """
+    kinds: dict[str, int | str] = {}
+    for category in categories:
+        key, name = (category.get("id"), category.get("name")) if isinstance(category, dict) else (None, None)
+        if not _key(key) or not isinstance(name, str):
+            continue  # an annotation that uses it is told that it is not there
         plain = name.strip().lower().replace("_", "-").replace(" ", "-")
-        kinds[key] = classes.index(plain) if plain in classes[1:] else name
+        kind: int | str = classes.index(plain) if plain in classes[1:] else name
+        if kinds.setdefault(_key(key), kind) != kind:
+            kinds[_key(key)] = f"{kinds[_key(key)]} and {name}"
     return kinds
 
 
@@ -169,15 +198,15 @@ class _Known:
     """What the whole document says: categories -> class (or the name of what is none), uses of each image id."""
 
     path: Path
-    kinds: Mapping[int, int | str]
-    times: Mapping[int, int]
+    kinds: Mapping[str, int | str]
+    times: Mapping[str, int]
 
 
 def _photograph(
-    image: Mapping[str, Json], number: int, notes: Mapping[int, list[tuple[int, Mapping[str, Json]]]], known: _Known
+    image: Mapping[str, Json], number: int, notes: Mapping[str, list[tuple[int, Mapping[str, Json]]]], known: _Known
 ) -> Photograph:
     """One photograph with its share of the annotations; the first thing that is wrong is its problem."""
-    name, key = image.get("file_name"), image.get("id")
+    name, key = image.get("file_name"), _key(image.get("id"))
     where = f"{known.path}: images[{number}]"
     width = height = 0
     shapes: list[Shape] = []
@@ -186,34 +215,37 @@ def _photograph(
         if not isinstance(name, str) or not name:
             raise DataRejected("there is no file name", where=f"{where}.file_name", way_out=_SEE_LAYOUT)
         width, height = (_side(image, side, where) for side in ("width", "height"))
-        if not isinstance(key, int) or known.times[key] != 1:
-            raise DataRejected("it must be a number of its own", where=f"{where}.id", way_out=_EXPORT_AGAIN)
+        if not key or known.times[key] != 1:
+            raise DataRejected("it must be an id of its own", where=f"{where}.id", way_out=_EXPORT_AGAIN)
         for place, annotation in notes.get(key, ()):
             shapes.append(_shape(annotation, (width, height), f"{known.path}: annotations[{place}]", known))
     except DataRejected as error:
         problem = str(error)
-    return Photograph(str(name or number), width, height, tuple(shapes), problem, _digest((width, height), shapes))
+    stated = name if isinstance(name, str) and name else str(number)
+    return Photograph(stated, width, height, tuple(shapes), problem, _digest((width, height), shapes), key)
 
 
 def _side(image: Mapping[str, Json], side: str, where: str) -> int:
     value = image.get(side)
-    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value <= MAX_SIDE_PX:
+    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
+    if not number.is_integer() or not 0 < number <= MAX_SIDE_PX:
         raise DataRejected(f"{value!r} is no side in pixels", where=f"{where}.{side}", way_out=_SEE_LAYOUT)
-    return value
+    return int(number)
 
 
 def _shape(annotation: Mapping[str, Json], size: tuple[int, int], where: str, known: _Known) -> Shape:
-    category = annotation.get("category_id")
-    kind = known.kinds.get(category, "") if isinstance(category, int) else ""
+    stated = annotation.get("category_id")
+    kind = known.kinds.get(_key(stated), "")
     if isinstance(kind, str):
-        what = f"the category {category!r} ({kind}) is no defect" if kind else f"there is no category {category!r}"
+        what = f"the category {stated!r} ({kind}) is no defect" if kind else f"there is no category {stated!r}"
         raise DataRejected(what, where=f"{where}.category_id", way_out="Give the annotation one of the classes.")
-    rings = annotation.get("segmentation")
-    if isinstance(rings, dict):
-        raise DataRejected("run-length masks are not read", where=f"{where}.segmentation", way_out=_EXPORT_POLYGONS)
-    if not isinstance(rings, list) or not rings:
-        raise DataRejected("there is no polygon", where=f"{where}.segmentation", way_out=_EXPORT_POLYGONS)
-    polygons = tuple(_polygon(ring, size, f"{where}.segmentation[{number}]") for number, ring in enumerate(rings))
+    outline = annotation.get("segmentation")
+    if isinstance(outline, dict):
+        return Shape(kind, (), read_runs(outline, size, f"{where}.segmentation"))
+    if not isinstance(outline, list) or not outline:
+        what = "it is only a box, which does not say which pixels are meant" if "bbox" in annotation else _NO_OUTLINE
+        raise DataRejected(what, where=f"{where}.segmentation", way_out=_EXPORT_POLYGONS)
+    polygons = tuple(_polygon(ring, size, f"{where}.segmentation[{number}]") for number, ring in enumerate(outline))
     return Shape(kind, polygons)
 
 
@@ -236,7 +268,10 @@ def _polygon(values: Json, size: tuple[int, int], where: str) -> Polygon:
 
 
 def _digest(size: tuple[int, int], shapes: Iterable[Shape]) -> str:
-    share = sorted([shape.kind, [polygon.tolist() for polygon in shape.polygons]] for shape in shapes)
+    share = sorted(
+        [shape.kind, [polygon.tolist() for polygon in shape.polygons], *([list(shape.runs)] if shape.runs else [])]
+        for shape in shapes
+    )
     return hashlib.sha256(json.dumps([size, share]).encode()).hexdigest()
 
 
@@ -248,17 +283,50 @@ def paint(shapes: Iterable[Shape], width: int, height: int) -> NDArray[np.uint8]
 
     Larger shapes are drawn first, so that a dropping stays visible on a dusty panel.
     """
+    mask = np.zeros((height, width), dtype=np.uint8)
+    ordered = sorted(shapes, key=lambda shape: -shape.area)
+    for outlined, run in groupby(ordered, key=lambda shape: not shape.runs):
+        if outlined:
+            _fill(mask, run)
+        else:
+            for shape in run:
+                mask[runs_mask(shape.runs, width, height)] = shape.kind
+    return mask
+
+
+def _fill(mask: NDArray[np.uint8], shapes: Iterable[Shape]) -> None:
+    """Draw shapes of polygons into a mask, one over the other."""
     from rasterio.features import rasterize
 
-    ordered = sorted(shapes, key=lambda shape: -shape.area)
     drawn = [
         ({"type": "Polygon", "coordinates": [np.concatenate([polygon, polygon[:1]]).tolist()]}, shape.kind)
-        for shape in ordered
+        for shape in shapes
         for polygon in shape.polygons
     ]
-    if not drawn:
-        return np.zeros((height, width), dtype=np.uint8)
-    return np.asarray(rasterize(drawn, out_shape=(height, width), fill=0, dtype="uint8"))
+    if drawn:
+        rasterize(drawn, out=mask)
+
+
+# ------------------------------------------------------------------------------------------------------ dividing
+
+
+def excerpt(path: Path, wanted: Callable[[str], bool]) -> bytes:
+    """The document with the images for whose stated names `wanted` holds, and with their annotations; else as it is.
+
+    Empty where no image is left. Annotations of images that are not listed go with those that are not wanted.
+
+    Raises:
+        DataRejected: the file is not such a document any more.
+    """
+    lists = _lists(path)
+    images = [
+        image for image in lists["images"] if isinstance(image, dict) and wanted(str(image.get("file_name") or ""))
+    ]
+    if not images:
+        return b""
+    keys = {_key(image.get("id")) for image in images}
+    notes = [note for note in lists["annotations"] if isinstance(note, dict) and _key(note.get("image_id")) in keys]
+    return json.dumps({**lists, "images": images, "annotations": notes}, indent=1).encode()
 
 
 # ------------------------------------------------------------------------------------------------------ writing

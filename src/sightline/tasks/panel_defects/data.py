@@ -4,6 +4,9 @@ COCO, as Roboflow exports it; beside the document or below it, also one level de
 
     _annotations.coco.json   images/Dust-93-_jpg.rf.b313.jpg        or the photographs beside the document
 
+There may be any number of documents `_annotations*.coco.json`: later deliveries of the labelling tool. A photograph
+that two of them list must have the same labels in both.
+
 Masks: a PNG for each photograph, whose palette index (or grey value) is the class:
 
     images/NAME.jpg   masks/NAME.png
@@ -25,7 +28,9 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.images import decode, decode_indices, read_bytes
+from sightline.listing import Names, check_file, find_files, plain_name, walk_folders
 from sightline.task import Limits, Manifest, Sample, Upstream
+from sightline.tasks.panel_defects import coco
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
 from sightline.tasks.panel_defects.duplicates import BITS, connected, difference_hash, near_duplicates
 
@@ -87,7 +92,7 @@ def read_labels(manifest: Manifest, sample: Sample) -> Mask:
     path, size = manifest.path(sample, "labels"), (int(sample.figures["width"]), int(sample.figures["height"]))
     if path.suffix.lower() == ".png":
         return read_mask(path, *size)
-    name = sample.input_file.removeprefix(_folder(sample.files["labels"]))
+    name = plain_name(sample.input_file.removeprefix(_folder(sample.files["labels"])))
     by_name = read_document(path, CLASSES).by_name
     photograph = by_name.get(name) or by_name.get(name.removeprefix("images/"))
     if photograph is None:
@@ -95,17 +100,30 @@ def read_labels(manifest: Manifest, sample: Sample) -> Mask:
     return _paint(photograph, *size)
 
 
+def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+    """See `sightline.task.Excerpting`: a COCO document can be divided, a mask cannot."""
+    if not is_document(document.name):
+        return None
+    names = Names(document.parent)
+    folders = {sample.input_file: _folder(sample.files["labels"]) for sample in samples if "labels" in sample.files}
+    mine = {file.removeprefix(folder) for file, folder in folders.items()}
+    return coco.excerpt(document, lambda stated: (_place(stated, names) in mine) != rest)
+
+
+def is_document(name: str) -> bool:
+    """Whether a file of this name holds the labels of many photographs."""
+    return name.lower().startswith("_annotations") and name.lower().endswith(".coco.json")
+
+
 def _folder(name: str) -> str:
     """`train/_annotations.coco.json` -> `train/`."""
     return name[: name.rfind("/") + 1]
 
 
-def _places(name: str) -> tuple[str, ...]:
-    """Where a photograph of that name may lie, below the document's folder; nowhere if the name leads outside."""
-    parts = PurePosixPath(name)
-    if parts.is_absolute() or ".." in parts.parts or str(parts) != name or "\0" in name:
-        return ()
-    return (f"images/{name}", name)
+def _place(stated: str, names: Names) -> str | None:
+    """Where the photograph of that name lies, below the document's folder; None if nowhere, or it leads outside."""
+    plain = plain_name(stated)
+    return (names.find(f"images/{plain}") or names.find(plain)) if plain else None
 
 
 def _paint(photograph: Photograph, width: int, height: int) -> Mask:
@@ -167,7 +185,6 @@ def load_manifest(root: Path) -> Manifest:
 
     Raises:
         DataMissing: neither layout is found below `root`.
-        DataRejected: a document cannot be read at all.
     """
     items = list(_items(root))
     names = _ids([_first(item.files) for item in items])
@@ -224,49 +241,66 @@ def _stratum(name: str, figures: Mapping[str, float]) -> str:
 
 
 def _items(root: Path) -> Iterator[_Item]:
-    documents = _documents(root)
-    if documents:
-        for document in documents:
-            yield from _coco_items(document, root)
-    elif (root / "images").is_dir() and (root / "masks").is_dir():
-        yield from _mask_items(root)
-    else:
+    folders = [*walk_folders(root, 2)]
+    documents = [path for folder in folders for path in find_files(folder, (".json",)) if is_document(path.name)]
+    masks = {path.stem: path for path in find_files(root / "masks", SUFFIXES)}
+    if not documents and not ((root / "images").is_dir() and (root / "masks").is_dir()):
         raise DataMissing(
-            f"there is no {DOCUMENT} and no images/ with masks/",
+            f"there are no labels: no {DOCUMENT} and no images/ with masks/",
             where=root,
-            way_out=f"Give the folder that holds {DOCUMENT}, or its train/, valid/ and test/.",
+            way_out=f"Give the folder that holds photographs with {DOCUMENT} (polygons, COCO) or with masks/.",
+        )
+    listed: set[str] = set()
+    for item in _coco_items(documents, root):
+        listed.add(_first(item.files))
+        yield item
+    yield from _mask_items(root, masks, listed)
+    folders = list(dict.fromkeys(path.parent for path in documents))
+    for path in (path for folder in folders for inner in (folder, folder / "images") for path in _pictures(inner)):
+        file = path.relative_to(root).as_posix()
+        if file not in listed and not (path.parent == root / "images" and path.stem in masks):
+            document = next(one for one in documents if path.is_relative_to(one.parent)).relative_to(root).as_posix()
+            yield _Item({"image": file}, f"{file}: the photograph is not listed in {document}. List it, or remove it.")
+
+
+def _coco_items(documents: Sequence[Path], root: Path) -> Iterator[_Item]:
+    """What all documents say: an item for each photograph, and one for each entry that is of none."""
+    said: dict[str, list[tuple[str, Photograph]]] = {}
+    for document in documents:
+        labels = document.relative_to(root).as_posix()
+        try:
+            content = read_document(document, CLASSES)
+        except DataRejected as error:
+            yield _Item({"labels": labels}, str(error))
+            continue
+        names = Names(document.parent)
+        for photograph in content.photographs:
+            name = _place(photograph.name, names)
+            if name is None:
+                missing = f"{labels}: there is no photograph {photograph.name!r}. Add it, or remove its entry."
+                yield _Item({"labels": labels}, photograph.problem or missing, photograph.sha256)
+            else:
+                said.setdefault(_folder(labels) + name, []).append((labels, photograph))
+        yield from (_Item({"labels": labels}, stray) for stray in content.strays)
+    for file, entries in said.items():
+        labels, photograph = entries[0]
+        problem = photograph.problem or _contradiction(file, entries)
+        yield _Item(
+            {"image": file, "labels": labels},
+            problem,
+            photograph.sha256,
+            _coco_reader(photograph),
+            len(photograph.shapes),
         )
 
 
-def _documents(root: Path) -> list[Path]:
-    """The documents in `root` and in the folders below it, two levels deep."""
-    return sorted(path for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}{DOCUMENT}"))
-
-
-def _coco_items(document: Path, root: Path) -> Iterator[_Item]:
-    content = read_document(document, CLASSES)
-    labels = document.relative_to(root).as_posix()
-    prefix = _folder(labels)
-    times = Counter(photograph.name for photograph in content.photographs)
-    listed = set()
-    for photograph in content.photographs:
-        name = next((n for n in _places(photograph.name) if (document.parent / n).is_file()), None)
-        problem = photograph.problem
-        if name is None:
-            problem = problem or f"{labels}: there is no photograph {photograph.name!r}. Add it, or remove its entry."
-            yield _Item({"labels": labels}, problem, photograph.sha256)
-            continue
-        if times[photograph.name] > 1:
-            problem = problem or f"{labels}: {photograph.name!r} is listed {times[photograph.name]} times."
-        listed.add(name)
-        reader = _coco_reader(photograph)
-        files = {"image": prefix + name, "labels": labels}
-        yield _Item(files, problem, photograph.sha256, reader, len(photograph.shapes))
-    for path in _pictures(document.parent) + _pictures(document.parent / "images"):
-        if path.relative_to(document.parent).as_posix() not in listed:
-            file = path.relative_to(root).as_posix()
-            yield _Item({"image": file}, f"{file}: the photograph is not listed in {labels}. List it, or remove it.")
-    yield from (_Item({"labels": labels}, stray) for stray in content.strays)
+def _contradiction(file: str, entries: Sequence[tuple[str, Photograph]]) -> str:
+    """Why a photograph that is listed several times cannot be used; empty where all say the same."""
+    if len({photograph.sha256 for _, photograph in entries}) == 1:
+        return ""
+    documents = sorted({labels for labels, _ in entries})
+    where = f"{len(entries)} times" if len(documents) == 1 else " and ".join(documents)
+    return f"{documents[0]}: {file} is listed with different labels ({where}). Keep the entry that is right."
 
 
 def _coco_reader(photograph: Photograph) -> Callable[[int, int], Mask]:
@@ -274,29 +308,33 @@ def _coco_reader(photograph: Photograph) -> Callable[[int, int], Mask]:
 
 
 def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    return [path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES and path.is_file()]
+    return find_files(folder, SUFFIXES)
 
 
-def _mask_items(root: Path) -> Iterator[_Item]:
+def _mask_items(root: Path, masks: Mapping[str, Path], listed: set[str]) -> Iterator[_Item]:
+    """Photographs with masks; where documents are there too, only what has a mask."""
     images: dict[str, list[Path]] = {}
-    for path in _pictures(root / "images"):
+    for path in _pictures(root / "images") if (root / "masks").is_dir() else []:
         images.setdefault(path.stem, []).append(path)
-    masks = {path.stem: path for path in _pictures(root / "masks")}
-    for stem in sorted(images.keys() | masks.keys()):
+    for stem in sorted(masks.keys() | (images.keys() if not listed else set())):
         found, mask = images.get(stem, []), masks.get(stem)
         files = {"image": f"images/{found[0].name}"} if found else {}
         if mask is None:
             yield _Item(files, f"{_first(files)}: the photograph has no masks/{stem}.png. Add it, or remove the image.")
             continue
         files["labels"] = f"masks/{mask.name}"
-        digest = hashlib.sha256(mask.read_bytes()).hexdigest()
         problem = ""
         if not found:
             problem = f"{files['labels']}: the mask has no photograph images/{stem}.jpg. Add it, or remove the mask."
         elif len(found) > 1:
             problem = f"{files['image']}: {len(found)} photographs have this name. Keep one of them."
+        elif files["image"] in listed:
+            problem = f"{files['image']}: its labels are in {files['labels']} and in a document. Keep one of them."
+        try:
+            check_file(mask)
+            digest = sha256_file(mask)
+        except DataRejected as error:
+            digest, problem = "", problem or str(error)
         yield _Item(files, problem, digest, _mask_reader(mask))
 
 
@@ -322,7 +360,11 @@ def _look(item: _Item, root: Path) -> _Look:
         return _Look(problem=item.problem)
     path = root / item.files["image"]
     try:
-        status = path.stat()
+        check_file(path)
+    except DataError as error:
+        return _Look(problem=str(error))
+    status = path.stat()
+    try:
         sha256, width, height, bits = _fingerprint(path, status.st_mtime_ns, status.st_size)
     except DataError as error:
         return _Look(sha256_file(path), item.problem or str(error))

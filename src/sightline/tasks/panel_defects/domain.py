@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Domain:
         labelled: each sample of a manifest with its picture and mask; faster than one by one.
         write_sample: writes the synthetic set.
         read: decodes bytes: pixels (h, w, bands) and a display (h, w, 3).
+        excerpt: see `sightline.task.Excerpting`.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Domain:
     labelled: Callable[[Manifest], Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]]
     write_sample: Callable[[Path, Any, Report], None]
     read: Callable[[bytes, Limits, str], tuple[NDArray[Any], NDArray[np.uint8]]]
+    excerpt: Callable[[Path, Sequence[Sample], bool], bytes | None]
 
     def picture(self, source: Path | bytes, limits: Limits) -> Picture:
         """Decode one picture.
@@ -104,6 +106,7 @@ PHOTOGRAPHS = Domain(
     labelled=_photographs,
     write_sample=write_sample,
     read=_photograph,
+    excerpt=data.excerpt,
 )
 FARMS = Domain(
     name="solar_farms",
@@ -120,6 +123,7 @@ FARMS = Domain(
     labelled=_farms,
     write_sample=write_farm_sample,
     read=farms.read_farm,
+    excerpt=farms.excerpt,
 )
 DOMAINS = {domain.name: domain for domain in (PHOTOGRAPHS, FARMS)}
 

@@ -13,6 +13,7 @@ once, in the manifest's order, and a fit that wants chips in random order keeps 
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
+from sightline.listing import check_file, find_files, walk_folders
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects.chip import (
     BANDS,
@@ -53,6 +55,9 @@ __all__ = [
     "read_sample",
     "source_of",
 ]
+
+_DEPTH = 8
+"""Folders deep that files are looked for."""
 
 UPSTREAM = Upstream("zenodo", "https://zenodo.org/records/10939100", "as stated on the record's page")
 
@@ -117,7 +122,7 @@ def _numbered_records(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[S
     numbered = iter(enumerate(read_records(path, str(path))))
     last = -1
     for sample in samples:
-        wanted = int(sample.id.removeprefix(_name(sample.input_file))[1:] or 0)
+        wanted = _record_number(sample)
         if wanted <= last:
             numbered = iter(enumerate(read_records(path, str(path))))
         where = f"{path}: record {wanted}"
@@ -126,6 +131,29 @@ def _numbered_records(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[S
             raise DataRejected("there is no such record", where=where, way_out="Load the manifest again.")
         yield sample, record
         last = wanted
+
+
+def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+    """See `sightline.task.Excerpting`: the records of these samples, or the others, in a file of the same kind.
+
+    A file that breaks off cannot be divided: nobody knows what is missing.
+    """
+    if not _is_records(document):
+        return None
+    mine = {_record_number(sample) for sample in samples}
+    try:
+        records = enumerate(read_records(document, str(document)))
+        kept = [frame(record) for number, record in records if (number in mine) != rest]
+    except DataRejected:
+        return None
+    content = b"".join(kept)
+    # A record alone is told by its file's digest, which must be that of the record among others.
+    packed = len(kept) > 1 and document.name.lower().endswith(".gz")
+    return gzip.compress(content, compresslevel=1, mtime=0) if packed else content
+
+
+def _record_number(sample: Sample) -> int:
+    return int(sample.id.removeprefix(_name(sample.input_file))[1:] or 0)
 
 
 # ----------------------------------------------------------------------------------------------------- manifest
@@ -226,24 +254,31 @@ def _figures(chip: Chip, mask: Mask) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------------------ records
 
 
+_RECORDS = (".tfrecord", ".tfrecord.gz")
+
+
 def _is_records(path: Path) -> bool:
-    return path.name.endswith((".tfrecord", ".tfrecord.gz"))
+    return path.name.lower().endswith(_RECORDS)
 
 
 def _record_files(root: Path) -> list[Path]:
-    return sorted(path for path in root.rglob("*.tfrecord*") if path.is_file() and _is_records(path))
+    return sorted(path for folder in walk_folders(root, _DEPTH) for path in find_files(folder, _RECORDS))
+
+
+def _stem(file: str) -> str:
+    """`us/2023_us.tfrecord.gz` -> `us/2023_us`."""
+    return file[: file.lower().rindex(_RECORDS[0])]
 
 
 def _name(file: str) -> str:
     """The sample's id where a file of records holds one; where it holds several, `_` and the number follow."""
-    return file.partition(".tfrecord")[0].replace("/", "-")
+    return _stem(file).replace("/", "-")
 
 
 def _record_chips(path: Path, root: Path) -> list[_Listed]:
     file = path.relative_to(root).as_posix()
-    stem = file.partition(".tfrecord")[0].rpartition("/")[2]
-    status = path.stat()
-    looks = _look_into(path, status.st_mtime_ns, status.st_size)
+    stem = _stem(file).rpartition("/")[2]
+    looks = _look_into(path, *_stamp(path))
     files = {"image": file, "labels": file}
     if len(looks) == 1:
         return [_Listed(_name(file), files, looks[0], *_numbered(stem))]
@@ -261,6 +296,7 @@ def _look_into(path: Path, _mtime_ns: int, _size: int) -> tuple[_Look, ...]:
     """One look a record; where the file breaks off, the last one says so. Time and size are there for the cache."""
     looks: list[_Look] = []
     try:
+        check_file(path)
         for number, record in enumerate(read_records(path, str(path))):
             looks.append(_look_at(record, f"{path}: record {number}"))
         if not looks:
@@ -268,7 +304,7 @@ def _look_into(path: Path, _mtime_ns: int, _size: int) -> tuple[_Look, ...]:
     except DataError as error:
         looks.append(_Look(problem=str(error)))
     if len(looks) == 1:
-        return (replace(looks[0], sha256=sha256_file(path)),)
+        return (replace(looks[0], sha256=sha256_file(path) if path.is_file() else ""),)
     return tuple(looks)
 
 
@@ -287,31 +323,53 @@ def _look_at(record: bytes, where: str) -> _Look:
 
 def _pair_folders(root: Path) -> list[Path]:
     """Folders with input/ and label/: `root`, or up to two levels deeper."""
-    found = sorted({path.parent for depth in ("", "*/", "*/*/") for path in root.glob(f"{depth}input")})
-    return [folder for folder in found if (folder / "input").is_dir() and (folder / "label").is_dir()]
+    found = [folder for folder in walk_folders(root, 2) if (folder / "input").is_dir() and (folder / "label").is_dir()]
+    return sorted(found)
 
 
 def _pair_chips(folder: Path, root: Path) -> list[_Listed]:
-    inputs = {path.stem: path for path in sorted((folder / "input").glob("*.tif*"))}
-    labels = {path.stem: path for path in sorted((folder / "label").glob("*.png"))}
+    inputs, labels = _by_stem(folder / "input", (".tif", ".tiff")), _by_stem(folder / "label", (".png",))
     prefix = "".join(f"{part}-" for part in folder.relative_to(root).parts)
     chips = []
     for stem in sorted(inputs.keys() | labels.keys()):
-        present = {"image": inputs.get(stem), "labels": labels.get(stem)}
-        files = {role: path.relative_to(root).as_posix() for role, path in present.items() if path is not None}
-        look = _look_at_pair(stem, inputs.get(stem), labels.get(stem))
-        chips.append(_Listed(prefix + stem, files, look, *_numbered(stem)))
+        pair = inputs.get(stem, []), labels.get(stem, [])
+        present = {"image": pair[0][:1], "labels": pair[1][:1]}
+        files = {role: path.relative_to(root).as_posix() for role, found in present.items() for path in found}
+        chips.append(_Listed(prefix + stem, files, _look_at_pair(stem, *pair), *_numbered(stem)))
     return chips
 
 
-def _look_at_pair(stem: str, image: Path | None, label: Path | None) -> _Look:
-    if image is None:
-        return _Look(problem=f"{label}: the label has no input/{stem}.tif. Add it, or remove the label.")
-    if label is None:
-        problem = f"{image}: the chip has no label/{stem}.png. Add it, or remove the chip."
-        return _Look(sha256_file(image), problem=problem)
-    status = image.stat(), label.stat()
-    return _look_at_files(image, label, tuple((s.st_mtime_ns, s.st_size) for s in status))
+def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
+    found: dict[str, list[Path]] = {}
+    for path in find_files(folder, suffixes):
+        found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path]) -> _Look:
+    for found in (images, labels):
+        if len(found) > 1:
+            return _Look(problem=f"{found[0]}: {len(found)} files have this name. Keep one of them.")
+    if not images:
+        return _Look(problem=f"{labels[0]}: the label has no input/{stem}.tif. Add it, or remove the label.")
+    if not labels:
+        problem = f"{images[0]}: the chip has no label/{stem}.png. Add it, or remove the chip."
+        return _Look(problem=problem)
+    try:
+        check_file(images[0])
+        check_file(labels[0])
+    except DataRejected as error:
+        return _Look(problem=str(error))
+    return _look_at_files(images[0], labels[0], (_stamp(images[0]), _stamp(labels[0])))
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    """When it was written and its size; zeros of what is no file."""
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0
+    return status.st_mtime_ns, status.st_size
 
 
 @lru_cache(maxsize=2**15)

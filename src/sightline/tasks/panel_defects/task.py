@@ -44,6 +44,10 @@ class PanelDefects:
         """The sample's file, or its record's bytes where one file holds many."""
         return self.domain.source(data, sample)
 
+    def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+        """See `sightline.task.Excerpting`."""
+        return self.domain.excerpt(document, samples, rest)
+
     def expectations(self) -> Sequence[Expectation]:
         """Sizes, and that there is something to learn."""
         gate = self.params.gate

@@ -9,7 +9,6 @@ Either folder or both, one level deeper too. A label file is `{"instances": [{"c
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import re
@@ -23,7 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.files import sha256_file
 from sightline.geometry import Polygon, clip_polygon, polygon_area, polygon_box
+from sightline.listing import check_file, find_files, read_text, walk_folders
 from sightline.task import Json, Limits, Manifest, Sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 
@@ -84,10 +85,8 @@ def read_labels(path: Path, width: int, height: int) -> Labels:
 
 def _read_instances(path: Path) -> Sequence[Mapping[str, Json]]:
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataRejected("there is no label file", where=path, way_out="Add it, or remove the image.") from error
-    except (OSError, ValueError, RecursionError) as error:
+        document = json.loads(read_text(path, _MOST_BYTES))
+    except (ValueError, RecursionError) as error:
         raise DataRejected("this is not JSON", where=path, way_out="Export the labels again.") from error
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list):
@@ -99,6 +98,7 @@ def _read_instances(path: Path) -> Sequence[Mapping[str, Json]]:
 
 
 _SEE_LAYOUT = "See the task's README for the layout."
+_MOST_BYTES = 32 * 2**20
 
 
 def _read_corners(instance: Mapping[str, Json], where: str) -> Polygon:
@@ -147,54 +147,54 @@ def load_manifest(root: Path) -> Manifest:
         raise DataMissing(
             "there is no dataset_1 or dataset_2 with images/ and annotations/",
             where=root,
-            way_out="Give the folder that holds dataset_1 and dataset_2.",
+            way_out="Give the folder that holds dataset_1 (or dataset_2): images/NAME.jpg, annotations/NAME.json.",
         )
-    samples = [sample for folder in folders for sample in _load_folder(folder, root)]
-    repeated = {name for name, count in Counter(sample.id for sample in samples).items() if count > 1}
-    samples = [replace(s, id=f"{s.group.split('/')[0]}-{s.id}") if s.id in repeated else s for s in samples]
-    return Manifest(root.parent, tuple(samples))
+    samples = [(folder, sample) for folder in folders for sample in _load_folder(folder, root)]
+    repeated = {name for name, count in Counter(sample.id for _, sample in samples).items() if count > 1}
+    return Manifest(root.parent, tuple(_unique(s, f, root) if s.id in repeated else s for f, s in samples))
+
+
+def _unique(sample: Sample, folder: Path, root: Path) -> Sample:
+    return replace(sample, id=f"{folder.relative_to(root).as_posix().replace('/', '-')}-{sample.id}")
 
 
 def _find_folders(root: Path) -> list[Path]:
-    """`dataset_*` folders in `root`, or one level deeper where a mirror nested them."""
-    for pattern in ("dataset_*", "*/dataset_*"):
-        found = [folder for folder in sorted(root.glob(pattern)) if (folder / "images").is_dir()]
-        if found:
-            return found
-    return []
+    """`dataset_*` folders in `root`, and one level deeper where mirrors nest them."""
+    folders = [path for path in walk_folders(root, 2) if path != root and path.name.startswith("dataset_")]
+    return [folder for folder in folders if (folder / "images").is_dir()]
 
 
 def _load_folder(folder: Path, root: Path) -> list[Sample]:
     images: dict[str, list[Path]] = {}
-    for path in sorted((folder / "images").iterdir()):
-        if path.suffix.lower() in SUFFIXES:
-            images.setdefault(path.stem, []).append(path)
-    labels = {path.stem: path for path in sorted((folder / "annotations").glob("*.json"))}
+    labels: dict[str, list[Path]] = {}
+    for found, inner, suffixes in ((images, "images", SUFFIXES), (labels, "annotations", (".json",))):
+        for path in find_files(folder / inner, suffixes):
+            found.setdefault(path.stem, []).append(path)
     stems = sorted(images.keys() | labels.keys())
     groups = time_blocks(stems)
-    return [_load_sample(stem, images.get(stem, []), labels.get(stem), f"{folder.name}/{groups[stem]}", root)
+    return [_load_sample(stem, images.get(stem, []), labels.get(stem, []), f"{folder.name}/{groups[stem]}", root)
             for stem in stems]  # fmt: skip
 
 
-def _load_sample(stem: str, images: Sequence[Path], label: Path | None, group: str, root: Path) -> Sample:
-    present = {"image": images[0] if images else None, "labels": label}
-    files = {role: path.relative_to(root).as_posix() for role, path in present.items() if path is not None}
-    digests = {
-        role: hashlib.sha256(path.read_bytes()).hexdigest() for role, path in present.items() if path is not None
-    }
+def _load_sample(stem: str, images: Sequence[Path], labels: Sequence[Path], group: str, root: Path) -> Sample:
+    present = {role: found[0] for role, found in (("image", images), ("labels", labels)) if found}
+    digests: dict[str, str] = {}
     figures: dict[str, float] = {}
     problem = ""
     try:
-        if len(images) != 1 or label is None:
-            raise _broken_pair(stem, images, label, root)
+        for role, path in present.items():
+            check_file(path)
+            digests[role] = sha256_file(path)
+        if len(images) != 1 or len(labels) != 1:
+            raise _broken_pair(stem, images, labels)
         thermogram = read_thermogram(images[0], Limits())
-        figures = sample_figures(thermogram, label)
+        figures = sample_figures(thermogram, labels[0])
     except DataError as error:
         problem = str(error).replace(f"{root}/", "")
     return Sample(
         id=stem,
         set=root.name,
-        files=files,
+        files={role: path.relative_to(root).as_posix() for role, path in present.items()},
         sha256=digests.get("image", ""),
         labels_sha256=digests.get("labels", ""),
         group=group,
@@ -204,12 +204,13 @@ def _load_sample(stem: str, images: Sequence[Path], label: Path | None, group: s
     )
 
 
-def _broken_pair(stem: str, images: Sequence[Path], label: Path | None, root: Path) -> DataRejected:
-    if len(images) > 1:
-        return DataRejected(f"{len(images)} images have this name", where=root / images[0], way_out="Keep one of them.")
-    if label is None:
+def _broken_pair(stem: str, images: Sequence[Path], labels: Sequence[Path]) -> DataRejected:
+    for what, found in (("images", images), ("annotations", labels)):
+        if len(found) > 1:
+            return DataRejected(f"{len(found)} {what} have this name", where=found[0], way_out="Keep one of them.")
+    if not labels:
         return DataRejected(f"the image has no annotations/{stem}.json", where=images[0], way_out="Add or remove it.")
-    return DataRejected(f"the annotation has no images/{stem}.jpg", where=label, way_out="Add or remove it.")
+    return DataRejected(f"the annotation has no images/{stem}.jpg", where=labels[0], way_out="Add or remove it.")
 
 
 def sample_figures(thermogram: Thermogram, label: Path) -> dict[str, float]:

@@ -138,7 +138,7 @@ def _planar(chip: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def read_document(path: Path) -> Document:
-    """The chips of one JSON document; kept until it changes or another one is read.
+    """The chips of one JSON document; the last few are kept until they change.
 
     Raises:
         DataMissing: the file is not there.
@@ -151,7 +151,7 @@ def read_document(path: Path) -> Document:
     return _read(path, found.st_size, found.st_mtime_ns)
 
 
-@lru_cache(maxsize=1)  # a set is listed many times, and reading is what it costs
+@lru_cache(maxsize=4)  # a set is listed many times, and reading is what it costs
 def _read(path: Path, _size: int, _mtime_ns: int) -> Document:
     try:
         text = read_bytes(path, Limits(bytes=MAX_BYTES), str(path)).decode("utf-8-sig")

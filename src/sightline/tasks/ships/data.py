@@ -5,13 +5,16 @@
     scenes/<id>.png                                        whole scenes, also in scenes/scenes/ or scenes_<of whom>/
     scenes/<id>.geojson  or  hand_labels.json              boxes of the scenes' ships
 
-A scene without boxes is no sample: nothing can be learnt from it or judged by it. Chips are grouped by the ground
-that their scene shows, with the scene itself: half of the chips overlap another one of their scene.
+There may be any number of `shipsnet*.json` and `hand_labels*.json`, one a delivery; a scene that two of them speak of
+must have the same boxes in both. A scene without boxes is no sample: nothing can be learnt from it or judged by it.
+Chips are grouped by the ground that their scene shows, with the scene itself: half of the chips overlap another one of
+their scene.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -24,8 +27,17 @@ from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.geo.pictures import FORMATS, read_scene_pixels
 from sightline.images import decode, read_bytes
+from sightline.listing import Names, check_file, find_files
 from sightline.task import Limits, Manifest, Sample, Upstream
-from sightline.tasks.ships.chips import CHIP_PX, DOCUMENT, ChipName, encode_png, parse_stem, read_document
+from sightline.tasks.ships.chips import (
+    CHIP_PX,
+    DOCUMENT,
+    ChipName,
+    document_text,
+    encode_png,
+    parse_stem,
+    read_document,
+)
 from sightline.tasks.ships.labels import (
     HAND_LABELS,
     KINDS,
@@ -34,6 +46,8 @@ from sightline.tasks.ships.labels import (
     boxes_digest,
     check_frame,
     hand_boxes,
+    hand_labels_excerpt,
+    is_hand_labels,
     read_hand_labels,
     read_truth,
 )
@@ -67,7 +81,7 @@ SAME_GROUND = (("lb_1", "scene_2"), ("sfbay_1", "scene_1", "scene_4"))
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _CHIP_FOLDERS = ("shipsnet/shipsnet", "shipsnet", "chips/shipsnet/shipsnet", "chips/shipsnet", "chips", ".")
-_DOCUMENTS = (DOCUMENT, f"shipsnet/{DOCUMENT}", f"{DOCUMENT}/{DOCUMENT}", f"chips/{DOCUMENT}")
+_DOCUMENT_FOLDERS = (".", "shipsnet", DOCUMENT, "chips")
 _SCENE_PREFIX = "scene-"
 
 
@@ -83,11 +97,19 @@ def read_chip(manifest: Manifest, sample: Sample) -> NDArray[np.uint8]:
     path = manifest.path(sample)
     if path.suffix.lower() != ".json":
         return _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
-    document = read_document(path)
-    if sample.id not in document.rows:
-        raise DataRejected(f"{sample.id} is not there any more", where=path, way_out="Load the manifest again.")
-    pixels: NDArray[np.uint8] = document.pixels[document.rows[sample.id]]
+    document, name = read_document(path), _row_id(sample)
+    if name not in document.rows:
+        raise DataRejected(f"{name} is not there any more", where=path, way_out="Load the manifest again.")
+    pixels: NDArray[np.uint8] = document.pixels[document.rows[name]]
     return pixels
+
+
+def _row_id(sample: Sample) -> str:
+    """The id of a chip within its document: two documents may use it for different chips."""
+    return sample.id.partition(_OF)[0]
+
+
+_OF = "@"  # in no name of a chip
 
 
 def _chip_pixels(data: bytes, where: str) -> NDArray[np.uint8]:
@@ -118,6 +140,23 @@ def source_of(manifest: Manifest, sample: Sample) -> Path | bytes:
     return path if path.suffix.lower() != ".json" else encode_png(read_chip(manifest, sample))
 
 
+def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+    """See `sightline.task.Excerpting`: the boxes of these scenes, the chips of these rows, or all but those."""
+    if is_hand_labels(document.name):
+        scenes = {sample.id.removeprefix(_SCENE_PREFIX) for sample in samples}
+        return hand_labels_excerpt(document, lambda scene: (scene in scenes) != rest)
+    if not _is_chip_document(document):
+        return None
+    content, ids = read_document(document), {_row_id(sample) for sample in samples}
+    kept = [row for row, name in enumerate(content.ids) if (name in ids) != rest]
+    text = document_text([content.names[row] for row in kept], [content.pixels[row] for row in kept])
+    return text.encode() if kept else b""
+
+
+def _is_chip_document(path: Path) -> bool:
+    return path.name.lower().startswith("shipsnet") and path.name.lower().endswith(".json")
+
+
 # ----------------------------------------------------------------------------------------------------- manifest
 
 
@@ -126,41 +165,76 @@ def load_manifest(root: Path) -> Manifest:
 
     Raises:
         DataMissing: there are neither chips nor labelled scenes below `root`.
-        DataRejected: a document cannot be read at all.
     """
-    labels, grounds = _labels(root)
-    chips = [*_chip_files(root)] or [*_document_chips(root)]
-    scenes = [*_scenes(root, labels)]
-    if not chips and not scenes:
+    stated = _stated(root)
+    chips = [*_chips(root)]
+    scenes = [*_scenes(root, stated)]
+    odd = [_Item(path.name, {"labels": path.name}, path.name, "", problem=why) for path, why in stated.problems.items()]
+    if not chips and not scenes and not odd:
         raise DataMissing(
             f"there are no chips, no {DOCUMENT} and no scenes with boxes",
             where=root,
-            way_out="Give the folder that holds shipsnet/, shipsnet.json or scenes/.",
+            way_out=f"Give the folder that holds shipsnet/, {DOCUMENT}, or scenes/ with boxes in {HAND_LABELS}.",
         )
-    items = [*_without_contradictions(chips), *scenes]
-    return Manifest(root.parent, tuple(sorted((_sample(item, root, grounds) for item in items), key=lambda s: s.id)))
+    items = [*_without_contradictions(chips), *scenes, *odd]
+    samples = (_sample(item, root, stated.grounds) for item in items)
+    return Manifest(root.parent, tuple(sorted(samples, key=lambda sample: sample.id)))
 
 
 def scene_pictures(root: Path) -> list[tuple[str, str, Path]]:
     """(scene, ground, picture) of every whole scene below `root`, also of those without boxes, in the scenes' order.
 
     Raises:
-        DataRejected: `hand_labels.json` cannot be read, or two pictures have the same name.
+        DataRejected: two pictures have the same name.
     """
-    _, grounds = _labels(root)
+    grounds = _stated(root).grounds
     found = sorted(_scene_pictures(root).items())
     return [(scene, grounds.of(scene), _only(paths, f"pictures of {scene}", root)) for scene, paths in found]
 
 
-def _labels(root: Path) -> tuple[HandLabels, _Grounds]:
-    by_hand = root / HAND_LABELS
-    labels = read_hand_labels(by_hand) if by_hand.is_file() else HandLabels()
-    return labels, _Grounds((*SAME_GROUND, *labels.same_ground))
+@dataclass(frozen=True)
+class _Stated:
+    """What the documents `hand_labels*.json` of a folder say.
+
+    Attributes:
+        documents: what can be read.
+        problems: document -> why it cannot.
+        grounds: which scenes hang together.
+    """
+
+    documents: Mapping[Path, HandLabels]
+    problems: Mapping[Path, str]
+    grounds: _Grounds
+
+    def sources(self, scene: str) -> list[Path]:
+        """The documents that have boxes of a scene."""
+        return [path for path, labels in self.documents.items() if scene in labels.boxes]
+
+    def picture(self, scene: str, names: Names) -> str:
+        """The file that is stated for a scene; empty where none is."""
+        files = [labels.files[scene] for labels in self.documents.values() if scene in labels.files]
+        return (names.find(files[0]) or files[0]) if files else ""
+
+
+def _stated(root: Path) -> _Stated:
+    documents: dict[Path, HandLabels] = {}
+    problems: dict[Path, str] = {}
+    for path in find_files(root, (".json",)):
+        if is_hand_labels(path.name):
+            try:
+                documents[path] = read_hand_labels(path)
+            except DataError as error:
+                problems[path] = str(error)
+    same_ground = [one for labels in documents.values() for one in labels.same_ground]
+    return _Stated(documents, problems, _Grounds((*SAME_GROUND, *same_ground)))
 
 
 @dataclass(frozen=True)
 class _Item:
-    """What is known of a sample once it was looked at; `scene` is what its ground is told by."""
+    """What is known of a sample once it was looked at; `scene` is what its ground is told by.
+
+    `pixels_sha256` is of a chip's pixels: the same for a file and for a row of a document.
+    """
 
     id: str
     files: Mapping[str, str]
@@ -170,6 +244,7 @@ class _Item:
     labels_sha256: str = ""
     problem: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
+    pixels_sha256: str = ""
 
 
 def _sample(item: _Item, root: Path, grounds: _Grounds) -> Sample:
@@ -202,27 +277,46 @@ class _Grounds:
 # -------------------------------------------------------------------------------------------------------- chips
 
 
+def _chips(root: Path) -> Iterator[_Item]:
+    """Chips from files, then those of the documents that are not among them: the published archive holds both."""
+    taken: dict[str, _Item] = {}
+    for item in _chip_files(root):
+        if taken.setdefault(item.id, item).sha256 == item.sha256:
+            yield item
+        else:
+            problem = f"{item.files['image']}: another chip has this name. Keep the one that is right."
+            yield replace(item, id=item.files["image"].replace("/", "-"), problem=problem)
+    there = {(_name_or_none(name), item.pixels_sha256) for name, item in taken.items()}
+    for item, said in _document_chips(root):
+        if item.problem or (said, item.pixels_sha256) not in there:
+            name = item.id if item.id not in taken else f"{item.id}{_OF}{Path(item.files['image']).stem}"
+            yield replace(item, id=name)
+            taken[item.id] = item
+
+
+def _name_or_none(stem: str) -> ChipName | None:
+    try:
+        return parse_stem(stem)
+    except DataRejected:
+        return None
+
+
 def _chip_files(root: Path) -> Iterator[_Item]:
-    """The chips in the first folder that has some; beside other things only what is named like one counts."""
+    """The chips in all folders for them; beside other things only what is named like one counts."""
     for folder in _CHIP_FOLDERS:
-        found = [path for path in _pictures(root / folder) if folder != "." or "__" in path.stem]
-        if found:
-            yield from (_chip_file(path, root) for path in found)
-            return
-
-
-def _pictures(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    paths = (path for path in sorted(folder.iterdir()) if path.suffix.lower() in _SUFFIXES)
-    return [path for path in paths if path.is_file() and not path.name.startswith(".")]
+        for path in find_files(root / folder, _SUFFIXES):
+            if folder != "." or "__" in path.stem:
+                yield _chip_file(path, root)
 
 
 def _chip_file(path: Path, root: Path) -> _Item:
-    sha256, problem = _looked_at_chip(path, *_stamp(path))
     files = {"image": path.relative_to(root).as_posix()}
+    sha256 = problem = ""
     try:
-        return _chip_item(path.stem, parse_stem(path.stem), files, sha256, problem)
+        check_file(path)
+        sha256, pixels_sha256, problem = _looked_at_chip(path, *_stamp(path))
+        item = _chip_item(path.stem, parse_stem(path.stem), files, sha256, problem)
+        return replace(item, pixels_sha256=pixels_sha256)
     except DataRejected as error:
         return _Item(path.stem, files, path.stem, "", sha256, problem=problem or str(error))
 
@@ -240,24 +334,30 @@ def _stamp(path: Path) -> tuple[int, int]:
 
 
 @lru_cache(maxsize=2**15)
-def _looked_at_chip(path: Path, _size: int, _mtime_ns: int) -> tuple[str, str]:
-    """SHA-256 of a chip's file, and why it cannot be used. Kept: a set is listed many times."""
+def _looked_at_chip(path: Path, _size: int, _mtime_ns: int) -> tuple[str, str, str]:
+    """SHA-256 of a chip's file and of its pixels, and why it cannot be used. Kept: a set is listed many times."""
     try:
-        _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
+        pixels = _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
     except DataError as error:
-        return sha256_file(path), str(error)
-    return sha256_file(path), ""
+        return sha256_file(path), "", str(error)
+    return sha256_file(path), hashlib.sha256(pixels.tobytes()).hexdigest(), ""
 
 
-def _document_chips(root: Path) -> Iterator[_Item]:
-    for name in _DOCUMENTS:
-        if (root / name).is_file():
-            document = read_document(root / name)
+def _document_chips(root: Path) -> Iterator[tuple[_Item, ChipName | None]]:
+    for folder in _DOCUMENT_FOLDERS:
+        for path in find_files(root / folder, (".json",)):
+            if not _is_chip_document(path):
+                continue
+            name = path.relative_to(root).as_posix()
+            try:
+                document = read_document(path)
+            except DataError as error:
+                yield _Item(name.replace("/", "-"), {"image": name}, name, "", problem=str(error)), None
+                continue
             for number, (id_, said) in enumerate(zip(document.ids, document.names, strict=True)):
                 # The digest is of the pixels: what a PNG of them weighs depends on the library that packs it.
                 sha256 = hashlib.sha256(document.pixels[number].tobytes()).hexdigest()
-                yield _chip_item(id_, said, {"image": name}, sha256)
-            return
+                yield replace(_chip_item(id_, said, {"image": name}, sha256), pixels_sha256=sha256), said
 
 
 def _without_contradictions(chips: Sequence[_Item]) -> Iterator[_Item]:
@@ -278,16 +378,16 @@ def _without_contradictions(chips: Sequence[_Item]) -> Iterator[_Item]:
 # ------------------------------------------------------------------------------------------------------- scenes
 
 
-def _scenes(root: Path, labels: HandLabels) -> Iterator[_Item]:
+def _scenes(root: Path, stated: _Stated) -> Iterator[_Item]:
     """A sample for each scene that has boxes, whether or not its picture is there."""
-    pictures = _scene_pictures(root)
-    truths = {path.stem: path for folder in _scene_folders(root) for path in sorted(folder.glob("*.geojson"))}
-    for scene in sorted(labels.boxes.keys() | truths.keys()):
-        stated = labels.files.get(scene)
-        found = [root / stated] if stated else pictures.get(scene, [])
-        sources = [root / HAND_LABELS] if scene in labels.boxes else []
-        sources += [truths[scene]] if scene in truths else []
-        yield _scene_item(scene, found, sources, root)
+    pictures, names = _scene_pictures(root), Names(root)
+    truths: dict[str, list[Path]] = {}
+    for path in (path for folder in _scene_folders(root) for path in find_files(folder, (".geojson",))):
+        truths.setdefault(path.stem, []).append(path)
+    for scene in sorted({*truths, *(scene for labels in stated.documents.values() for scene in labels.boxes)}):
+        file = stated.picture(scene, names)
+        found = [root / file] if file else pictures.get(scene, [])
+        yield _scene_item(scene, found, [*stated.sources(scene), *truths.get(scene, [])], root)
 
 
 def _scene_folders(root: Path) -> list[Path]:
@@ -298,7 +398,7 @@ def _scene_folders(root: Path) -> list[Path]:
 def _scene_pictures(root: Path) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for folder in _scene_folders(root):
-        for path in _pictures(folder):
+        for path in find_files(folder, _SUFFIXES):
             found.setdefault(path.stem, []).append(path)
     return found
 
@@ -310,9 +410,9 @@ def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], r
     figures: dict[str, float] = {}
     try:
         picture = _only(pictures, f"pictures of {scene}", sources[0])
+        check_file(picture)
         sha256 = sha256_file(picture)
-        source = _only(sources, f"files with boxes of {scene}", picture)
-        boxes = read_truth(source) if source.suffix == ".geojson" else _by_hand(source, scene)
+        boxes, source = _agreed(scene, sources), sources[0]
         labels_sha256 = boxes_digest(boxes)
         width, height = _scene_size(picture, *_stamp(picture))
         check_frame(boxes, width, height, f"{source}: {scene}")
@@ -322,12 +422,23 @@ def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], r
     return _Item(f"{_SCENE_PREFIX}{scene}", files, scene, "scene", sha256, labels_sha256, problem, figures)
 
 
+def _agreed(scene: str, sources: Sequence[Path]) -> tuple[Box, ...]:
+    """The boxes of a scene, where all that speak of it say the same."""
+    said = [read_truth(path) if path.suffix.lower() == ".geojson" else _by_hand(path, scene) for path in sources]
+    if len({boxes_digest(boxes) for boxes in said}) > 1:
+        others = ", ".join(path.name for path in sources[1:])
+        raise DataRejected(
+            f"{scene} has other boxes in {others}", where=sources[0], way_out="Keep the boxes that are right."
+        )
+    return said[0]
+
+
 def _by_hand(path: Path, scene: str) -> tuple[Box, ...]:
     return hand_boxes(read_hand_labels(path), scene, str(path))
 
 
 def _only(paths: Sequence[Path], what: str, where: Path) -> Path:
-    existing = [path for path in paths if path.is_file()]
+    existing = [path for path in paths if os.path.lexists(path)]
     if len(existing) != 1:
         way_out = "Keep one of them." if existing else "Add the picture, or remove its boxes."
         raise DataRejected(f"there are {len(existing)} {what}", where=where, way_out=way_out)

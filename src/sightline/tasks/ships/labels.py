@@ -12,13 +12,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Literal, get_args
 
 from sightline.errors import DataRejected
 from sightline.images import read_bytes
+from sightline.listing import plain_name
 from sightline.task import Json, Limits
 
 Kind = Literal["ship", "other", "small", "berth"]
@@ -75,20 +76,31 @@ def read_hand_labels(path: Path) -> HandLabels:
     if not isinstance(boxes, dict):
         raise DataRejected("`boxes` is no object of scenes", where=path, way_out=_LAYOUT)
     files = {} if files is None else files
-    if not isinstance(files, dict) or not all(isinstance(name, str) and _inside(name) for name in files.values()):
+    if not isinstance(files, dict) or not all(isinstance(name, str) and plain_name(name) for name in files.values()):
         raise DataRejected("`scene_file` names no files below this folder", where=path, way_out=_LAYOUT)
     ground = [] if ground is None else ground
     if not isinstance(ground, list) or not all(
         isinstance(one, list) and all(isinstance(scene, str) for scene in one) for one in ground
     ):
         raise DataRejected("`same_ground` is no list of lists of scenes", where=path, way_out=_LAYOUT)
-    return HandLabels(boxes, files, ground)
+    return HandLabels(boxes, {scene: plain_name(name) for scene, name in files.items()}, ground)
 
 
-def _inside(name: str) -> bool:
-    """Whether a stated path stays below the folder it is relative to."""
-    parts = PurePosixPath(name)
-    return bool(name) and not parts.is_absolute() and ".." not in parts.parts and "\0" not in name
+def is_hand_labels(name: str) -> bool:
+    """Whether a file of this name holds the boxes of several scenes: `hand_labels.json`, `hand_labels-<more>.json`."""
+    return name.lower().startswith("hand_labels") and name.lower().endswith(".json")
+
+
+def hand_labels_excerpt(path: Path, wanted: Callable[[str], bool]) -> bytes:
+    """The document with the boxes of the scenes for which `wanted` holds, and all else as it is; empty without boxes.
+
+    Raises:
+        DataMissing, DataRejected: as `read_hand_labels`.
+    """
+    labels, document = read_hand_labels(path), _read_json(path)
+    boxes = {scene: listed for scene, listed in labels.boxes.items() if wanted(scene)}
+    files = {scene: file for scene, file in labels.files.items() if wanted(scene)}
+    return json.dumps({**document, "boxes": boxes, "scene_file": files}, indent=1).encode() if boxes else b""
 
 
 def _read_json(path: Path) -> dict[str, Json]:

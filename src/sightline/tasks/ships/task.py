@@ -12,7 +12,7 @@ from sightline.errors import ParamsError
 from sightline.resampling import Pooled
 from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.ships import metrics
-from sightline.tasks.ships.data import UPSTREAM, load_manifest, read_boxes, source_of
+from sightline.tasks.ships.data import UPSTREAM, excerpt, load_manifest, read_boxes, source_of
 from sightline.tasks.ships.examples import is_chip, read_example
 from sightline.tasks.ships.finder import Found
 from sightline.tasks.ships.model import NAME, ShipModel, outlined, restore_model
@@ -48,6 +48,10 @@ class Ships:
     def source(self, data: Manifest, sample: Sample) -> Path | bytes:
         """The sample's file, or the bytes of a chip where one file holds all."""
         return source_of(data, sample)
+
+    def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+        """See `sightline.task.Excerpting`."""
+        return excerpt(document, samples, rest)
 
     def expectations(self) -> Sequence[Expectation]:
         """Sizes, and that there are chips or scenes as was asked for."""

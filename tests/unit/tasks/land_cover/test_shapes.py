@@ -65,7 +65,7 @@ def test_bad_grid_sizes_name_line_and_field(text: str, match: str, tmp_path: Pat
 
 def test_binary_grid_sizes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "grid_sizes.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataRejected, match="no table"):
+    with pytest.raises(DataRejected, match="no text in UTF-8"):
         read_grid_sizes(tmp_path / "grid_sizes.csv")
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import unicodedata
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from PIL import Image
 from sightline.errors import DataMissing, DataRejected
 from sightline.task import Limits
 from sightline.tasks.panel_defects.coco import read_document
-from sightline.tasks.panel_defects.data import CLASSES, load_manifest, read_labels, read_photograph
+from sightline.tasks.panel_defects.data import CLASSES, excerpt, load_manifest, read_labels, read_photograph
 
 WIDTH, HEIGHT = 64, 48
 CATEGORIES = [
@@ -181,8 +183,9 @@ NAN = float("nan")
         (note(0, 1, [0, 0, 9, "4", 4, 4]), r"segmentation\[0\]\[3\]: '4' is not"),
         (note(0, 1, [0, 0, 9, 1e300, 4, 4]), r"segmentation\[0\]\[3\]"),
         (note(0, 1, square(64, 0, 70, 9)), r"outside the frame of 64 x 48"),
-        (note(0, 1), r"segmentation: there is no polygon"),
-        ({"image_id": 0, "category_id": 1, "segmentation": {"counts": "aa", "size": [9, 9]}}, "run-length"),
+        (note(0, 1), r"segmentation: there is no outline"),
+        (note(0, 1, bbox=[0, 0, 9, 9]), r"segmentation: it is only a box"),
+        ({"image_id": 0, "category_id": 1, "segmentation": {"counts": "aa", "size": [9, 9]}}, r"segmentation\.size"),
     ],
 )
 def test_a_bad_annotation_is_its_photographs_problem(tmp_path, bad, words):
@@ -246,18 +249,200 @@ def test_an_entry_that_is_there_twice_is_refused(tmp_path):
     same_id = load_manifest(
         write_set(tmp_path / "id", ["a.jpg", "b.jpg"], images=[image, {**image, "file_name": "b.jpg"}])
     )
-    assert all("number of its own" in s.problem for s in same_id.samples)
-    same_name = load_manifest(write_set(tmp_path / "name", ["a.jpg"], images=[image, {**image, "id": 1}]))
-    assert all("listed 2 times" in s.problem for s in same_name.samples)
+    assert all("an id of its own" in s.problem for s in same_id.samples)
+    twice = [image, {**image, "id": 1}]
+    assert only(write_set(tmp_path / "same", ["a.jpg"], images=twice)).problem == ""
+    other = write_set(tmp_path / "other", ["a.jpg"], [note(1, 1, square(0, 0, 9, 9))], images=twice)
+    assert "a.jpg is listed with different labels (2 times)" in only(other).problem
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"images": []}', '{"images": 3, "annotations": [], "categories": []}',
-                                  '{"images": [4], "annotations": [], "categories": []}', "[" * 100_000])  # fmt: skip
-def test_a_document_that_is_none_is_refused_by_name(tmp_path, text):
-    root = write_set(tmp_path)
+                                  "[" * 100_000])  # fmt: skip
+def test_a_document_that_is_none_is_listed_by_name_and_refuses_no_other(tmp_path, text):
+    write_set(tmp_path / "valid", ["b.jpg"])
+    root = write_set(tmp_path / "train")
     (root / "_annotations.coco.json").write_text(text)
-    with pytest.raises(DataRejected, match=r"_annotations\.coco\.json"):
-        load_manifest(root)
+    problems = {s.input_file: s.problem for s in load_manifest(tmp_path).samples}
+    assert problems["train/_annotations.coco.json"].startswith("train/_annotations.coco.json: ")
+    assert "not listed in train/_annotations.coco.json" in problems["train/images/Dust-1.jpg"]
+    assert problems["valid/images/b.jpg"] == ""
+
+
+def test_entries_that_are_no_objects_are_listed_and_the_others_are_read(tmp_path):
+    good = {"id": 0, "file_name": "Dust-1.jpg", "width": WIDTH, "height": HEIGHT}
+    root = write_set(tmp_path, images=[4, good], annotations=["x", note(0, 1, square(0, 0, 9, 9))])
+    problems = sorted(s.problem for s in load_manifest(root).samples)
+    assert problems[0] == ""
+    assert [p.partition(": this")[0] for p in problems[1:]] == [
+        "_annotations.coco.json: annotations[0]",
+        "_annotations.coco.json: images[0]",
+    ]
+
+
+# ---------------------------------------------------------------------------------------- as other tools write them
+
+
+def runs_of(mask):
+    """Lengths of runs down the columns, outside first."""
+    flat = np.concatenate([[False], mask.T.ravel()])
+    edges = np.flatnonzero(flat[1:] != flat[:-1])
+    return np.diff([0, *edges, mask.size]).tolist()
+
+
+def packed(runs):
+    """The text form, by the rule of cocoapi's maskApi.c (rleToString)."""
+    text = ""
+    for number, run in enumerate(runs):
+        value, more = run - (runs[number - 2] if number > 2 else 0), True
+        while more:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            text += chr((bits | (32 if more else 0)) + 48)
+    return text
+
+
+@pytest.mark.parametrize("form", [lambda runs: runs, packed], ids=["plain", "packed"])
+def test_run_length_masks_are_read_exactly(tmp_path, form):
+    inside = np.random.default_rng(0).random((HEIGHT, WIDTH)) < 0.3
+    inside[:, 20:40] = True
+    outline = {"size": [HEIGHT, WIDTH], "counts": form(runs_of(inside))}
+    root = write_set(tmp_path, annotations=[{"image_id": 0, "category_id": 4, "segmentation": outline, "iscrowd": 1}])
+    assert only(root).problem == ""
+    assert ((mask_of(root) == 4) == inside).all()
+
+
+def test_the_published_example_of_packed_runs_is_read():
+    from sightline.tasks.panel_defects.runs import read_runs
+
+    # runs 0, 4, 3 of a 1 x 7 picture: rleToString gives "043"
+    assert read_runs({"size": [1, 7], "counts": "043"}, (7, 1), "") == (0, 4, 3)
+
+
+@pytest.mark.parametrize("counts", ["", "\x7f", "o" * 99, [1, 2], [-1, 3073], None, [3073], [0.5, 3071.5]])
+def test_run_length_masks_that_are_none_are_named(tmp_path, counts):
+    outline = {"size": [HEIGHT, WIDTH], "counts": counts}
+    root = write_set(tmp_path, annotations=[{"image_id": 0, "category_id": 4, "segmentation": outline}])
+    assert "annotations[0].segmentation.counts" in only(root).problem
+
+
+def test_a_small_mask_stays_visible_on_a_large_polygon(tmp_path):
+    inside = np.zeros((HEIGHT, WIDTH), bool)
+    inside[10:14, 10:14] = True
+    spot = {"image_id": 0, "category_id": 1, "segmentation": {"size": [HEIGHT, WIDTH], "counts": runs_of(inside)}}
+    mask = mask_of(write_set(tmp_path, annotations=[spot, note(0, 2, square(0, 0, 40, 40))]))
+    assert (mask[12, 12], mask[20, 20]) == (1, 2)
+
+
+@pytest.mark.parametrize("stated", ["images\\Dust-1.jpg", "./images/Dust-1.jpg", "./Dust-1.jpg", "images//Dust-1.jpg"])
+def test_names_may_be_written_as_windows_and_shells_do(tmp_path, stated):
+    image = {"id": 0, "file_name": stated, "width": float(WIDTH), "height": HEIGHT}
+    root = write_set(tmp_path, annotations=[note(0, 1, square(0, 0, 9, 9))], images=[image])
+    assert only(root).problem == ""
+    assert (mask_of(root) == 1).sum() == 81
+
+
+@pytest.mark.parametrize(("on_disk", "stated"), [("NFD", "NFC"), ("NFC", "NFD")])
+def test_letters_may_be_composed_or_decomposed(tmp_path, on_disk, stated):
+    there, said = (unicodedata.normalize(form, "Dust-Müller.jpg") for form in (on_disk, stated))
+    image = {"id": 0, "file_name": said, "width": WIDTH, "height": HEIGHT}
+    root = write_set(tmp_path, [there], [note(0, 1, square(0, 0, 9, 9))], images=[image])
+    assert only(root).files["image"] == f"images/{there}"
+    assert (mask_of(root) == 1).sum() == 81
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_document_may_begin_with_a_byte_order_mark(tmp_path, encoding):
+    path = write_set(tmp_path, annotations=[note(0, 1, square(0, 0, 9, 9))]) / "_annotations.coco.json"
+    path.write_text(path.read_text(), encoding=encoding)
+    assert (mask_of(tmp_path) == 1).sum() == 81
+
+
+def test_ids_may_be_text_or_numbers(tmp_path):
+    categories = [{"id": "3", "name": "dusty"}]
+    image = {"id": "7", "file_name": "Dust-1.jpg", "width": WIDTH, "height": HEIGHT}
+    notes = [note(7, 3, square(0, 0, 4, 4)), note(7.0, "3", square(8, 0, 12, 4))]
+    mask = mask_of(write_set(tmp_path, annotations=notes, images=[image], categories=categories))
+    assert (mask == 2).sum() == 32
+
+
+def test_an_id_of_two_categories_is_none(tmp_path):
+    categories = [{"id": 1, "name": "dusty"}, {"id": 1, "name": "bird-drop"}, {"name": "no id"}, 5]
+    root = write_set(tmp_path, annotations=[note(0, 1, square(0, 0, 9, 9))], categories=categories)
+    assert "category_id" in only(root).problem
+
+
+def test_what_other_programs_leave_is_no_sample(tmp_path):
+    root = write_set(tmp_path, annotations=[note(0, 1, square(0, 0, 9, 9))])
+    for name in ("._Dust-1.jpg", ".DS_Store", "Thumbs.db", "desktop.ini", "Dust-1.jpg.aux.xml", "...png"):
+        (root / "images" / name).write_bytes(b"\0\5\x16\7")
+    (root / "._annotations.coco.json").write_bytes(b"\0\5")
+    assert only(root).problem == ""
+
+
+def test_documents_and_masks_may_have_suffixes_in_capitals(tmp_path):
+    root = write_set(tmp_path / "coco", ["Dust-1.JPG"], [note(0, 1, square(0, 0, 9, 9))])
+    (root / "_annotations.coco.json").rename(root / "_annotations.coco.JSON")
+    assert (mask_of(root) == 1).sum() == 81
+    pair = write_pair(tmp_path / "masks", mask=indexed(np.ones((HEIGHT, WIDTH))))
+    (pair / "masks/a.png").rename(pair / "masks/a.PNG")
+    assert (mask_of(pair) == 1).all()
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("nowhere")], ids=["pipe", "dangling"])
+@pytest.mark.parametrize("name", ["images/Dust-1.jpg", "_annotations.coco.json"])
+def test_what_is_no_file_is_listed_at_once(tmp_path, make, name):
+    root = write_set(tmp_path)
+    (root / name).unlink()
+    make(root / name)
+    samples = load_manifest(root).samples
+    assert any(s.problem.startswith(f"{name}: this is a") for s in samples)
+    assert all(s.problem for s in samples)
+
+
+# ------------------------------------------------------------------------------------------------------- deliveries
+
+
+def test_several_documents_are_one_set(tmp_path):
+    for week in ("1", "2"):
+        write_set(tmp_path, [f"Dust-{week}.jpg"], [note(0, int(week), square(0, 0, 9, 9))])
+        (tmp_path / "_annotations.coco.json").rename(tmp_path / f"_annotations-{week}.coco.json")
+    manifest = load_manifest(tmp_path)
+    assert [s.problem for s in manifest.samples] == ["", ""]
+    assert [int(read_labels(manifest, s).max()) for s in manifest.samples] == [1, 2]
+
+
+def test_a_photograph_in_two_documents_must_have_the_same_labels(tmp_path):
+    root = write_set(tmp_path, annotations=[note(0, 1, square(0, 0, 9, 9))])
+    path = root / "_annotations.coco.json"
+    (root / "_annotations-2.coco.json").write_text(path.read_text())
+    assert only(root).problem == ""
+    write_set(root, annotations=[note(0, 2, square(0, 0, 9, 9))])
+    problem = only(root).problem
+    assert "different labels (_annotations-2.coco.json and _annotations.coco.json)" in problem
+
+
+def test_photographs_with_masks_may_join_a_set_of_documents(tmp_path):
+    root = write_set(tmp_path, annotations=[note(0, 1, square(0, 0, 9, 9))])
+    write_pair(root, mask=indexed(np.full((HEIGHT, WIDTH), 2)))
+    manifest = load_manifest(root)
+    assert [(s.id, s.problem, int(read_labels(manifest, s).max())) for s in manifest.samples] == [
+        ("Dust-1", "", 1),
+        ("a", "", 2),
+    ]
+
+
+def test_a_part_of_a_document_can_be_written(tmp_path):
+    names = ["Dust-1.jpg", "Dust-2.jpg"]
+    root = write_set(tmp_path, names, [note(n, n + 1, square(0, 0, 9, 9), id=5) for n in (0, 1)], info={"year": 2026})
+    path = root / "_annotations.coco.json"
+    first = load_manifest(root).samples[0]
+    for rest, name, kind in ((False, names[0], 1), (True, names[1], 2)):
+        part = json.loads(excerpt(path, [first], rest))
+        assert [image["file_name"] for image in part["images"]] == [name]
+        assert [one["category_id"] for one in part["annotations"]] == [kind]
+        assert part["info"] == {"year": 2026}
+    assert excerpt(path, load_manifest(root).samples, rest=True) == b""
+    assert excerpt(root / "images/Dust-1.jpg", [first]) is None
 
 
 def test_an_absent_layout_is_said(tmp_path):

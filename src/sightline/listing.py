@@ -1,0 +1,151 @@
+"""What lies in a folder that a person filled: which entries count, by which names, and what of it can be read.
+
+Other programs leave files beside images and labels: `.DS_Store`, `._NAME` (macOS), `NAME.tif.aux.xml`, `NAME.tif.ovr`
+(GDAL, ArcGIS), `Thumbs.db`, `desktop.ini` (Windows). None of them is a sample. Suffixes count in any case.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import unicodedata
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+from sightline.errors import DataRejected
+
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_DRIVE = re.compile(r"[A-Za-z]:")
+_MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # PowerShell's `>` writes it
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file or folder of this name is none of the person's own: `.name`, `__MACOSX`."""
+    return name.startswith((".", "__"))
+
+
+def find_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
+    """Entries of a folder whose names end in one of the suffixes (lower case), in the order of their names.
+
+    Hidden entries and folders are left out; pipes, devices and links that lead nowhere are in, since a person should be
+    told of them (`check_file`). Empty where there is no such folder.
+    """
+    if not folder.is_dir():
+        return []
+    ends = tuple(suffixes)
+    found = [path for path in folder.iterdir() if path.name.lower().endswith(ends) and not path.name.startswith(".")]
+    return sorted(path for path in found if not path.is_dir())
+
+
+def walk_folders(root: Path, depth: int) -> Iterator[Path]:
+    """`root` and the folders below it, `depth` levels deep at most, hidden ones left out; a folder before its own."""
+    if not root.is_dir():
+        return
+    yield root
+    if depth > 0:
+        inner = sorted(path for path in root.iterdir() if not is_hidden(path.name) and path.is_dir())
+        for folder in inner:
+            yield from walk_folders(folder, depth - 1)
+
+
+def check_file(path: Path) -> None:
+    """Raise DataRejected where a path is no file that can be read to its end: opening a pipe would wait for ever."""
+    try:
+        mode = path.stat().st_mode
+    except FileNotFoundError as error:
+        broken = path.is_symlink()
+        what = "this is a link to nothing" if broken else "there is no such file"
+        raise DataRejected(what, where=path, way_out="Copy the file itself here, or remove it.") from error
+    except OSError as error:
+        raise DataRejected(
+            f"the file cannot be read ({error.strerror})", where=path, way_out="Check the rights on it, or remove it."
+        ) from error
+    if not stat.S_ISREG(mode):
+        kind = next((name for fits, name in _KINDS if fits(mode)), "no file")
+        raise DataRejected(f"this is {kind}, not a file", where=path, way_out="Put a file in its place, or remove it.")
+
+
+def read_text(path: Path, most_bytes: int) -> str:
+    """The text of a file as UTF-8, or as UTF-16 where it begins with such a mark; without the mark.
+
+    Raises:
+        DataRejected: it is no file, larger than `most_bytes`, or no text.
+    """
+    check_file(path)
+    try:
+        with path.open("rb") as file:
+            content = file.read(most_bytes + 1)
+    except OSError as error:
+        raise DataRejected(
+            f"the file cannot be read ({error.strerror})", where=path, way_out="Check the rights on it, or remove it."
+        ) from error
+    if len(content) > most_bytes:
+        raise DataRejected(f"the file is larger than {most_bytes:,} bytes", where=path, way_out="Split the export.")
+    encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8-sig")
+    try:
+        return content.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise DataRejected("this is no text in UTF-8", where=path, way_out="Save it again as UTF-8.") from error
+
+
+def plain_name(stated: str) -> str:
+    """A path as a document states it, made comparable: `images\\a.jpg` and `./images/a.jpg` become `images/a.jpg`.
+
+    Composed and decomposed letters (NFC, and NFD as macOS writes it) become the same. Empty where it leads outside the
+    folder that it is relative to.
+    """
+    if "\0" in stated or not is_printable(stated):
+        return ""
+    parts = PurePosixPath(stated.replace("\\", "/"))
+    if parts.is_absolute() or ".." in parts.parts or not parts.parts or _DRIVE.match(parts.parts[0]):
+        return ""
+    return unicodedata.normalize("NFC", str(parts))
+
+
+def is_printable(name: str) -> bool:
+    """Whether a name can be written as UTF-8: Linux takes any bytes, and Python hands on what is none as surrogates."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def printable(name: str) -> str:
+    """The name with what is not UTF-8 shown as `\\\\udcff`."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+class Names:
+    """Finds files below a folder by their `plain_name`, whichever way their letters are composed on the disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._entries: dict[str, dict[str, str]] = {}
+
+    def find(self, plain: str) -> str | None:
+        """The path as it is on the disk, relative to the folder, POSIX separators; None where there is none.
+
+        Links to nothing, pipes and devices are found too; folders are not.
+        """
+        at = ""
+        for part in PurePosixPath(plain).parts:
+            name = self._list(at).get(part)
+            if name is None:
+                return None
+            at = f"{at}/{name}" if at else name
+        return at if at and not (self._folder / at).is_dir() else None
+
+    def _list(self, at: str) -> dict[str, str]:
+        """Plain name -> name of the entries of an inner folder."""
+        if at not in self._entries:
+            folder = self._folder / at
+            names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            self._entries[at] = {unicodedata.normalize("NFC", name): name for name in names}
+        return self._entries[at]

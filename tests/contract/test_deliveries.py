@@ -1,0 +1,86 @@
+"""What every task promises of labels that arrive in several deliveries, whatever its layout."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from sightline.pipeline.deliveries import merge, plan_merge
+from sightline.pipeline.inbox import look
+from sightline.pipeline.project import Project
+from sightline.pipeline.sets import changing, load_given
+from sightline.settings import Settings
+from sightline.splits import read_splits
+from sightline.task import Excerpting, Manifest
+from tests.contract.subjects import ALL, Silent, tiny_params, tiny_task
+
+
+@pytest.fixture(scope="module", params=ALL)
+def given(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    name = str(request.param)
+    folder = tmp_path_factory.mktemp(name) / "mine"
+    tiny_task(name).sample(folder, Silent())
+    return name, folder
+
+
+@pytest.fixture
+def project(given: tuple[str, Path], tmp_path: Path) -> Project:
+    name, _ = given
+    return Project(Settings(root=tmp_path / "project"), tiny_params(name, 7), tiny_task(name))
+
+
+def contents(manifest: Manifest) -> list[tuple[str, str, str]]:
+    return sorted((s.sha256, s.labels_sha256, s.problem) for s in manifest.samples)
+
+
+def test_two_deliveries_under_the_same_names_are_one_set(given: tuple[str, Path], project: Project) -> None:
+    mine = load_given(project.task, given[1])
+    later = {sample.key for sample in mine.samples[::2]}
+    plan = plan_merge(project, mine, "real", waiting=later)
+    if plan.held:
+        assert not isinstance(project.task, Excerpting), "a document that can be divided keeps nobody back"
+        return
+    with changing(project):
+        merge(project, mine, plan, "real")
+    first, places = project.task.load(project.data / "real"), read_splits(project.data / "splits.csv")
+    assert contents(first) == sorted((s.sha256, s.labels_sha256, "") for s in mine.samples if s.key not in later)
+
+    plan = plan_merge(project, mine, "real")
+    assert ({sample.key for sample in plan.fresh}, plan.clashes, plan.held) == (later, {}, ())
+    with changing(project):
+        merge(project, mine, plan, "real")
+    both = project.task.load(project.data / "real")
+    assert contents(both) == contents(mine)
+    after = read_splits(project.data / "splits.csv")
+    old = {sample.sha256: places["real", sample.group] for sample in first.samples}
+    now = {sample.sha256: after["real", sample.group] for sample in both.samples}
+    assert {content: now[content] for content in old} == old, "splits never move"
+
+    again = plan_merge(project, mine, "real")
+    assert (again.fresh, again.clashes, len(again.known)) == ((), {}, len(mine))
+
+
+def test_what_stays_in_the_inbox_is_still_whole(given: tuple[str, Path], project: Project) -> None:
+    inbox = project.settings.inbox / project.name
+    shutil.copytree(given[1], inbox, ignore=shutil.ignore_patterns("shipsnet.json"))  # the same chips once more
+    before = load_given(project.task, inbox)
+    staying = before.samples[0]
+    touched = project.settings.inbox / project.name / staying.input_file
+    if sum(staying.input_file in sample.files.values() for sample in before.samples) > 1:
+        pytest.skip("one file holds several inputs: all of them wait while it is being written")
+    content = touched.read_bytes()
+    touched.write_bytes(b"")
+    box = look(project, "real", 0)
+    if not box.ready:
+        assert not isinstance(project.task, Excerpting), "a document that can be divided keeps nobody back"
+        return
+    with changing(project):
+        merge(project, box.given, box.plan, "real")
+    box.clear()
+    touched.write_bytes(content)
+    left = project.task.load(inbox)
+    assert contents(left) == [(staying.sha256, staying.labels_sha256, "")]
+    rest = [(s.sha256, s.labels_sha256, "") for s in before.samples if s.sha256 != staying.sha256]
+    assert contents(project.task.load(project.data / "real")) == sorted(rest)
