@@ -32,6 +32,8 @@ def picture(
     exif[0x010F], exif[0x0110] = "DJI", "XT2"
     exif.get_ifd(0x8825).update(gps or {})
     exif.get_ifd(0x8769).update(camera or {})
+    if kind == "TIFF":
+        exif[0x8825] = exif[0x8769] = 0  # Pillow writes into a TIFF only those directories that the main one names
     file = io.BytesIO()
     options = {"xmp": xmp} if xmp else {}
     Image.fromarray(np.zeros((64, 80, 3), np.uint8)).save(file, kind, exif=exif, **options)
