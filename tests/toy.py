@@ -91,6 +91,9 @@ class ToyModel:
             )
         return answers
 
+    def thresholded(self, threshold: float) -> ToyModel:
+        return ToyModel(self.card.model_copy(update={"thresholds": {"level": threshold}}))
+
     def draw(self, source: ToyInput, prediction: Prediction) -> NDArray[np.uint8]:
         return np.repeat(source.pixels[..., None], 3, axis=2)
 

@@ -19,12 +19,32 @@ td { overflow-wrap: anywhere; }
 """
 
 
-def page(title: str, blocks: Sequence[str]) -> str:
+REPORT_STYLE = (
+    STYLE
+    + """
+.cards { display: flex; flex-wrap: wrap; gap: 1rem; }
+figure { margin: 0; width: 220px; } figure img { width: 100%; } figure ul { margin: .2rem 0; padding-left: 1.1rem; }
+figcaption { font-size: .85rem; overflow-wrap: anywhere; }
+.map { display: block; width: 100%; max-width: 720px; border: 1px solid #8886; }
+.ground { fill: #8881; stroke: #8888; stroke-width: .5; } .camera { fill: #888; }
+.finding { fill: #2c7fb8; stroke: #000; stroke-width: .5; }
+.severity-high { fill: #d7191c; } .severity-medium { fill: #fd8d3c; } .severity-low { fill: #ffd92f; }
+.severity-unknown { fill: #7b3294; }
+path.scale { stroke: currentColor; stroke-width: 2; } text.scale { fill: currentColor; font-size: 12px; }
+@media print { body { margin: 0; max-width: none; } figure { break-inside: avoid; } }
+"""
+)
+
+PICTURES_WITHIN = NO_NETWORK.replace("style-src", "img-src data:; style-src")
+"""The same, for a page that holds its pictures in itself."""
+
+
+def page(title: str, blocks: Sequence[str], *, policy: str = NO_NETWORK, style: str = STYLE) -> str:
     """A whole page: the title as its heading, then blocks of HTML."""
     body = "\n".join(blocks)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f"{NO_NETWORK}<style>{STYLE}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
+        f"{policy}<style>{style}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
     )
 
 

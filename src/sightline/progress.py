@@ -28,6 +28,8 @@ class Bars:
         self._bars: Progress | None = None
         self._bar: TaskID | None = None
         self._phase = ""
+        self._total = 0
+        self._began = (0.0, 0)  # when the phase was first heard of, and what was done by then
         self._spoke_s = 0.0
 
     def __enter__(self) -> Bars:
@@ -52,11 +54,21 @@ class Bars:
                 self._bar = self._bars.add_task(self.title)
             self._bars.update(self._bar, completed=done, total=total, description=f"{self.title}: {what}")
             return
-        now = time.monotonic()
-        if self._phase != what.split(" ", maxsplit=1)[0] or done == total or now - self._spoke_s > _LINE_EVERY_S:
-            self._phase, self._spoke_s = what.split(" ", maxsplit=1)[0], now
-            sys.stderr.write(f"{self.title}: {what} ({done}/{total})\n")
+        now, phase = time.monotonic(), what.split(" ", maxsplit=1)[0]
+        if done <= self._began[1] or total != self._total:
+            self._began, self._total = (now, done), total
+        if self._phase != phase or done == total or now - self._spoke_s > _LINE_EVERY_S:
+            self._phase, self._spoke_s = phase, now
+            sys.stderr.write(f"{self.title}: {what} ({done}/{total}{self._left(done, total, now)})\n")
             sys.stderr.flush()
+
+    def _left(self, done: int, total: int, now: float) -> str:
+        """How much longer it takes at the pace so far, once that can be told."""
+        began_s, before = self._began
+        if not before < done < total or now - began_s < _LINE_EVERY_S / 2:
+            return ""
+        left_s = (now - began_s) / (done - before) * (total - done)
+        return f", {left_s:.0f} s left" if left_s < 120 else f", {left_s / 60:.0f} min left"
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Figures are shown beside the bar's title by `progress`; here nothing is printed."""

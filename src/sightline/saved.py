@@ -26,6 +26,22 @@ def write_saved(directory: Path, card: Card, files: Mapping[str, bytes]) -> None
     (directory / "card.json").write_text(card.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
+def read_card(directory: Path) -> Card:
+    """The card of a saved model.
+
+    Raises:
+        ModelMissing: there is none.
+        ModelRejected: it cannot be read.
+    """
+    path = directory / "card.json"
+    try:
+        return Card.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelMissing("there is no card.json", where=directory, way_out="Give a saved model.") from error
+    except (OSError, ValidationError, ValueError) as error:
+        raise ModelRejected("the card cannot be read", where=path, way_out=AGAIN) from error
+
+
 def read_saved(directory: Path, *names: set[str]) -> tuple[Card, dict[str, bytes]]:
     """The card and the files that `write_saved` wrote.
 
@@ -37,13 +53,7 @@ def read_saved(directory: Path, *names: set[str]) -> tuple[Card, dict[str, bytes
         ModelMissing: there is no card.
         ModelRejected: the card or a file is not what was saved.
     """
-    path = directory / "card.json"
-    try:
-        card = Card.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelMissing("there is no card.json", where=directory, way_out="Give a saved model.") from error
-    except (OSError, ValidationError, ValueError) as error:
-        raise ModelRejected("the card cannot be read", where=path, way_out=AGAIN) from error
+    path, card = directory / "card.json", read_card(directory)
     if set(card.files) not in names:
         raise ModelRejected(f"it lists other files than {', '.join(sorted(names[0]))}", where=path, way_out=AGAIN)
     return card, {name: _read_verified(directory / name, digest) for name, digest in card.files.items()}

@@ -266,6 +266,11 @@ class Card(BaseModel):
     files: dict[str, str] = {}  # file name -> SHA-256, checked by `restore`
     conditions: dict[str, str] = {}  # what a user may tell of an input besides its bytes: name -> what it means
 
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the card, and so of the weights that it lists: of the whole model."""
+        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+
 
 @runtime_checkable
 class Input(Protocol):

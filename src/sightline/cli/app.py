@@ -101,23 +101,33 @@ def evaluate(
         evaluate_here(task, data, model, as_json)
 
 
-@app.command(epilog="Example: `sightline predict pv_hotspots flight/*.jpg --out answers`")
+@app.command(
+    epilog="Examples: `sightline predict pv_hotspots flight/ --out report`, "
+    "`sightline predict ships scene.tif --condition gsd_m=1.5 --threshold 0.4`"
+)
 def predict(
     task: TaskRef,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE..", help="What the model reads: images, scenes ...")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder for pictures and JSON.")] = None,
+    paths: Annotated[list[Path], typer.Argument(metavar="PATH..", help="Files, folders (with all below) and globs.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for answers, tables, GeoPackage and report. Resumable.")
+    ] = None,
     model: Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")] = None,
     log: Annotated[bool, typer.Option("--log", help="Enter the answers in the prediction log.")] = False,
     condition: Annotated[
         list[str] | None,
         typer.Option("--condition", metavar="NAME=VALUE", help="What is known of the files besides: a figure."),
     ] = None,
+    threshold: Annotated[
+        float | None, typer.Option("--threshold", help="From which score on a finding counts; where a model has one.")
+    ] = None,
+    pictures: Annotated[bool, typer.Option(help="Draw each answer; the report shows findings only with them.")] = True,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Files at a time; 0: one a core.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Answer files. A file that cannot be read is told and skipped; the rest goes on."""
-    from sightline.cli.predict import predict_files
+    """Answer files: a picture, a scene, a whole flight. What cannot be read is told and skipped; the rest goes on."""
+    from sightline.cli.predict import Options, predict_files
 
-    predict_files(task, files, out, model, log, condition or [], as_json)
+    predict_files(task, paths, Options(out, model, log, condition or [], threshold, pictures, jobs, as_json))
 
 
 @app.command(epilog="Example: `sightline models pv_hotspots`")

@@ -2,73 +2,136 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Mapping
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.background import UNKNOWN, read_background
-from sightline.cli.open import open_folder, open_version
-from sightline.cli.show import echo, print_json, table
-from sightline.conditions import parse_conditions, put_under
-from sightline.errors import BackendError, DataError, DataRejected, ParamsError
-from sightline.files import write_json
-from sightline.pipeline.project import Project
+from sightline.cli.open import open_task_project, open_version
+from sightline.cli.show import echo, table
+from sightline.conditions import parse_conditions
+from sightline.errors import BackendError, DataRejected, ParamsError
+from sightline.files import finite
 from sightline.progress import Bars
-from sightline.task import Input, Json, Model, Prediction
 
 if TYPE_CHECKING:
-    from sightline.ledger import Answer
+    from sightline.pipeline.batch import Answered, Job
+    from sightline.pipeline.delivery import Picture
+    from sightline.task import Card, Json
+
+_SHOWN = 40  # rows of the table on the terminal
 
 
-def predict_files(
-    ref: str, files: list[Path], out: Path | None, folder: Path | None, log: bool, given: list[str], as_json: bool
-) -> None:
-    """Answer each file; those that cannot be read are told at the end."""
-    number, background = 0, UNKNOWN
-    if folder is not None:
-        if log:
+@dataclass(frozen=True)
+class Options:
+    """The options of the command, see its help."""
+
+    out: Path | None
+    model: Path | None
+    log: bool
+    conditions: Sequence[str]
+    threshold: float | None
+    pictures: bool
+    jobs: int
+    as_json: bool
+
+
+def predict_files(ref: str, paths: Sequence[Path], options: Options) -> None:
+    """Answer each file, folder and glob; what cannot be read is told, and the rest goes on.
+
+    Raises:
+        DataRejected: some could not be read; all else is done by then.
+    """
+    from sightline.pipeline.batch import answer_files
+    from sightline.pipeline.delivery import picture_of
+    from sightline.pipeline.inputs import find_inputs
+
+    _check_out(options.out)
+    job, card = _job(ref, options)
+    inputs = find_inputs(paths, card.formats, options.out)
+    pictures: list[Picture] = []
+    refused: dict[str, str] = {}
+    stream = _JsonStream() if options.as_json else None
+    with Bars("predict") as bars:
+        for done, answered in enumerate(answer_files(job, inputs, options.jobs), start=1):
+            if answered.problem:
+                refused[answered.file] = answered.problem
+                echo(f"refused: {answered.problem}", err=True)
+            else:
+                pictures.append(picture_of(answered))
+                if stream is not None:
+                    stream.add(answered)
+            bars.progress(done, len(inputs), f"file {Path(answered.file).name}")
+    written = _deliver(job, pictures, refused)
+    if stream is not None:
+        stream.end()
+    else:
+        _show(pictures, written, options.out)
+        echo(f"{job.task}: {job.background}.")
+    if refused:
+        first = next(iter(refused.values()))
+        raise DataRejected(f"{len(refused)} of {len(inputs)} files were refused", where="predict", way_out=first)
+
+
+def _check_out(out: Path | None) -> None:
+    """Tell at once, not after the first answer, that there can be no such folder.
+
+    Raises:
+        ParamsError: it is a file.
+        BackendError: it cannot be made.
+    """
+    if out is None:
+        return
+    if out.exists() and not out.is_dir():
+        raise ParamsError("this is a file, not a folder", where=out, way_out="Give --out the name of a folder.")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BackendError(
+            f"the folder cannot be made ({error.strerror})", where=out, way_out="Give --out another folder."
+        ) from error
+
+
+def _job(ref: str, options: Options) -> tuple[Job, Card]:
+    from sightline.background import UNKNOWN, read_background
+    from sightline.pipeline.batch import Job
+    from sightline.pipeline.fit import code_digest
+    from sightline.saved import read_card
+
+    if options.model is not None:
+        if options.log:
             raise ParamsError("--log needs a registered version", where="predict", way_out="Leave --model away.")
-        project, model = open_folder(ref, folder)
+        project, directory = open_task_project(ref.partition("@")[0]), options.model
+        card, background = read_card(directory), UNKNOWN
+        identity: dict[str, Json] = {"task": card.task, "version": None, "model": str(directory)}
     else:
         project, tracking, version = open_version(ref)
-        model, number = project.task.restore(tracking.directory(version)), version.number
-        background = read_background(tracking.evaluation(version), version.tags.get("data_version", ""))
-    conditions = parse_conditions(_named(given), model.card)
-    answers: list[dict[str, Json]] = []
-    refused: list[str] = []
-    with Bars("predict") as bars:
-        for done, path in enumerate(files, start=1):
-            try:
-                source, prediction = _predict_one(project, model, path, conditions)
-            except DataError as error:
-                refused.append(str(error))
-                echo(f"refused: {error}", err=True)
-                continue
-            if log:
-                project.ledger.log([_answer(project.name, number, path, source, prediction)])
-            if out is not None:
-                _write(model, source, prediction, path, out, background.told(prediction))
-            answers.append(
-                {
-                    "file": str(path),
-                    "task": project.name,
-                    "version": number,
-                    **prediction.document,
-                    **background.told(prediction),
-                }
-            )
-            bars.progress(done, len(files), path.name)
-    if as_json:
-        print_json(answers)
-    else:
-        _show(answers, out)
-        echo(f"{project.name}: {background}.")
-    if refused:
-        raise DataRejected(f"{len(refused)} of {len(files)} files were refused", where="predict", way_out=refused[0])
+        directory = tracking.directory(version)
+        card, data_version = read_card(directory), version.tags.get("data_version", "")
+        background = read_background(tracking.evaluation(version), data_version)
+        identity = {"task": card.task, "version": version.number, "run_id": version.run_id}
+        identity["data_version"] = data_version
+    identity |= {"candidate": card.candidate, "model_sha256": card.digest}
+    job = Job(
+        task=project.name,
+        restore=project.task.restore,
+        directory=directory,
+        identity=identity,
+        code=code_digest(project.name),
+        limits=project.settings.limits,
+        conditions=parse_conditions(_named(options.conditions), card),
+        threshold=options.threshold,
+        background=background,
+        out=options.out,
+        pictures=options.pictures,
+        ledger=project.settings.ledger if options.log else None,
+    )
+    return job, card
 
 
-def _named(given: list[str]) -> Iterator[tuple[str, str]]:
+def _named(given: Sequence[str]) -> Iterator[tuple[str, str]]:
     for one in given:
         name, equals, text = one.partition("=")
         if not equals:
@@ -76,46 +139,56 @@ def _named(given: list[str]) -> Iterator[tuple[str, str]]:
         yield name.strip(), text
 
 
-def _predict_one(
-    project: Project, model: Model, path: Path, conditions: Mapping[str, float]
-) -> tuple[Input, Prediction]:
-    source = put_under(model, model.read(path, project.settings.limits), conditions)
-    return source, model.predict([source])[0]
+class _JsonStream:
+    """A JSON list, written as its items come: thousands of answers are never held."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def add(self, answered: Answered) -> None:
+        """Write one answer."""
+        text = json.dumps(finite(answered.document), indent=2)
+        sys.stdout.write((",\n" if self._count else "[\n") + text)
+        self._count += 1
+
+    def end(self) -> None:
+        """Close the list."""
+        echo("\n]" if self._count else "[]")
 
 
-def _answer(task: str, version: int, path: Path, source: Input, prediction: Prediction) -> Answer:
-    from sightline.ledger import Answer
+def _deliver(job: Job, pictures: Sequence[Picture], refused: dict[str, str]) -> list[Path]:
+    """Tables, GeoPackage and report beside the answers, where a folder was asked for."""
+    if job.out is None or not (pictures or refused):
+        return []
+    from sightline.pipeline.delivery import Delivery, deliver
 
-    return Answer(task, version, source.sha256, path.name, prediction.row, prediction.embedding, time.time())
-
-
-def _write(
-    model: Model, source: Input, prediction: Prediction, path: Path, out: Path, told: Mapping[str, Json]
-) -> None:
-    """A picture, the answer, and its interchange formats; files of one name in two folders do not collide."""
-    from PIL import Image
-
-    stem = out / path.stem
-    if (out / f"{path.stem}.json").exists():
-        stem = out / f"{path.stem}-{source.sha256[:8]}"
-    write_json(stem.with_name(stem.name + ".json"), {**prediction.document, **told})
-    for suffix, document in prediction.exports.items():
-        write_json(stem.with_name(f"{stem.name}.{suffix}"), document)
-    pictures = {f"{stem.name}.{name}.png": raster for name, raster in prediction.rasters.items()}
-    for name, pixels in {**pictures, f"{stem.name}.png": model.draw(source, prediction)}.items():
-        picture = stem.with_name(name)
-        try:
-            Image.fromarray(pixels).save(picture)
-        except OSError as error:
-            picture.unlink(missing_ok=True)
-            raise BackendError(f"the picture cannot be written ({error.strerror})", where=picture) from error
+    return deliver(
+        Delivery(
+            task=job.task,
+            out=job.out,
+            identity=job.identity,
+            background=job.background,
+            conditions=job.conditions,
+            threshold=job.threshold,
+            pictures=pictures,
+            refused=refused,
+            drawn=job.pictures,
+        )
+    )
 
 
-def _show(answers: list[dict[str, Json]], out: Path | None) -> None:
-    rows = [
-        {name: value for name, value in answer.items() if isinstance(value, str | int | float) and name != "task"}
-        | {"familiarity": answer["familiarity"]["word"]}
-        for answer in answers
+def _show(pictures: Sequence[Picture], written: Sequence[Path], out: Path | None) -> None:
+    if not pictures:
+        return
+    shown = pictures[:_SHOWN]
+    rows: list[dict[str, Json]] = [
+        {"file": Path(p.file).name, "found": p.found or "-", "input": p.familiarity} for p in shown
     ]
-    if rows:
-        table("answers" + (f" (pictures and JSON in {out})" if out else ""), rows)
+    table("answers", rows)
+    if len(pictures) > _SHOWN:
+        echo(f"... and {len(pictures) - _SHOWN} more.")
+    reused = sum(picture.reused for picture in pictures)
+    if reused:
+        echo(f"{reused} of {len(pictures)} had been answered before, by the same version under the same conditions.")
+    if written:
+        echo(f"In {out}: an answer a file, {', '.join(path.name for path in written)}.")

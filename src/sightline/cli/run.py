@@ -93,7 +93,7 @@ def show_outcome(project: Project, document: dict[str, Json]) -> None:
     name = project.name
     echo(
         "Next:\n"
-        f"  .venv/bin/sightline predict {name} FILE.. --out answers   answer your own files\n"
+        f"  .venv/bin/sightline predict {name} PATH.. --out report    answer your own files\n"
         f"  .venv/bin/sightline lineage {name}@champion               where the model comes from\n"
         f"  .venv/bin/sightline serve {name}                          answer over HTTP\n"
         "  .venv/bin/sightline up                                    the registry and the flows in a browser"

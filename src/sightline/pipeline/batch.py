@@ -1,0 +1,357 @@
+"""Answering many files: all cores, bounded memory, and going on where it was stopped.
+
+Each answer is written beside the others as soon as it is made, with the file, the version and the conditions that made
+it. Called again, a file is answered anew only where something of these is another, or the model's code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sightline.background import UNKNOWN, Background
+from sightline.conditions import put_under
+from sightline.errors import BackendError, DataError, DataMissing, DataRejected, ParamsError, SightlineError
+from sightline.files import finite, sha256_file, write_json
+from sightline.hardware import cores, threads_each
+from sightline.images import encode_png
+from sightline.pipeline.inputs import InputFile
+from sightline.shots import ground_of, read_shot
+from sightline.shots.metadata import NOTHING_KNOWN, Shot
+from sightline.task import Json, Limits, Model, Prediction, Thresholded
+
+_FEW = 6
+"""Starting processes takes as long as so many answers: fewer files are answered in this one."""
+
+_AHEAD = 4  # files a process that wait for it: enough to keep it busy, few enough to be forgotten at Ctrl-C
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every file of a batch is asked.
+
+    Attributes:
+        task: its name.
+        restore: what reads a saved model of it.
+        directory: of the saved model.
+        identity: what each answer says of the model that made it: version, candidate, data version ...
+        code: digest of the code that makes answers.
+        limits: what a file may weigh.
+        conditions: what is known of the files besides.
+        threshold: instead of the model's own; None: that.
+        background: what the model was trained on, and so how familiar a file is to it.
+        out: folder of answers; None: nothing is written.
+        pictures: whether answers are drawn.
+        ledger: the prediction log; None: nothing is logged.
+    """
+
+    task: str
+    restore: Callable[[Path], Model]
+    directory: Path
+    identity: Mapping[str, Json]
+    code: str
+    limits: Limits
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    threshold: float | None = None
+    background: Background = UNKNOWN
+    out: Path | None = None
+    pictures: bool = True
+    ledger: Path | None = None
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What came of one file.
+
+    Attributes:
+        file: its path, as it was given.
+        name: of its answer, see `InputFile`.
+        problem: why it could not be answered; empty where it was.
+        reused: whether an earlier call had answered it.
+        document: the answer as it is saved.
+        shot: how the picture was taken.
+    """
+
+    file: str
+    name: str
+    problem: str = ""
+    reused: bool = False
+    document: dict[str, Json] = field(default_factory=dict)
+    shot: Shot = NOTHING_KNOWN
+
+
+def answer_files(job: Job, inputs: Sequence[InputFile], processes: int = 0) -> Iterator[Answered]:
+    """What comes of each file, in their order, as it is made.
+
+    Args:
+        job: what they are asked.
+        inputs: the files.
+        processes: how many answer side by side; 0: as many as there are cores.
+
+    Raises:
+        ParamsError: the threshold cannot be, or an answer would take the place of a file.
+        BackendError: the disk is full or a process ended; what was answered stays, the next call goes on from there.
+        RequestError: a condition cannot be.
+    """
+    _refuse_to_overwrite(job, inputs)
+    processes = min(processes or cores(), len(inputs))
+    if processes <= 1 or len(inputs) < _FEW:
+        desk = Desk(job)
+        yield from (desk.answer(one) for one in inputs)
+        return
+    os.environ.update(threads_each(processes))  # of the processes that are about to start
+    pool = ProcessPoolExecutor(
+        processes, multiprocessing.get_context("spawn"), initializer=_open_desk, initargs=(job, os.getpid())
+    )
+    waiting: deque[Future[Answered]] = deque()
+    try:
+        for one in inputs:
+            waiting.append(pool.submit(_answer, one))
+            if len(waiting) > _AHEAD * processes:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise BackendError(
+            "a process that answers files ended by itself, perhaps for want of memory",
+            where=inputs[0].path.parent,
+            way_out="What was answered is kept. Call it again with --jobs 1 to go on.",
+        ) from error
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _refuse_to_overwrite(job: Job, inputs: Sequence[InputFile]) -> None:
+    """An answer's picture must not take the place of an input that lies in the folder of answers.
+
+    Raises:
+        ParamsError: it would.
+    """
+    if job.out is None:
+        return
+    out = job.out.resolve()
+    given = {one.path.absolute() for one in inputs}
+    for one in inputs:
+        if (out / f"{one.name}.png") in given or (out / f"{one.name}.json") in given:
+            raise ParamsError(
+                "the answers would overwrite the files themselves", where=out, way_out="Give another folder to --out."
+            )
+
+
+_desks: list[Desk] = []
+"""Of a process of `answer_files`: its model, loaded once."""
+
+
+def _open_desk(job: Job, parent: int) -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True).start()  # a kill of the parent does not reach its queue
+    _desks.append(Desk(job))
+
+
+def _answer(one: InputFile) -> Answered:
+    return _desks[0].answer(one)
+
+
+class Desk:
+    """Where one process answers files, one after the other.
+
+    Raises:
+        ParamsError: the model has no threshold of its own, or it cannot be that.
+    """
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    @cached_property
+    def _model(self) -> Model:
+        """Loaded when the first file needs an answer."""
+        return with_threshold(self._job.restore(self._job.directory), self._job.threshold)
+
+    def answer(self, one: InputFile) -> Answered:
+        """What comes of one file: files that cannot be read have a problem, and the rest goes on."""
+        try:
+            sha256 = _digest(one.path)
+            key = self._key(sha256)
+            found = self._earlier(one, key)
+            if found is not None:
+                return found
+            return self._answer(one, sha256, key)
+        except DataError as error:
+            return Answered(str(one.path), one.name, str(error))
+        except SightlineError:
+            raise
+        except Exception as error:  # one file must not end the batch of thousands
+            fault = (
+                f"{one.path}: it could not be answered, by a fault of this program ({type(error).__name__}: {error})."
+            )
+            return Answered(str(one.path), one.name, f"{fault} Please report it with the file.")
+
+    def _answer(self, one: InputFile, sha256: str, key: str) -> Answered:
+        job, model = self._job, self._model
+        source = put_under(model, model.read(one.path, job.limits), job.conditions)
+        prediction = model.predict([source])[0]
+        shot = _shot_of(one.path, job.limits)
+        document = {
+            **prediction.document,
+            "file": str(one.path),
+            "sha256": sha256,
+            **job.identity,
+            **job.background.told(prediction),
+            "conditions": dict(job.conditions),
+            "threshold": job.threshold,
+            "found": prediction.found,
+            "summary": dict(prediction.summary),
+            "findings": _placed(prediction, shot),
+            "shot": asdict(shot),
+            "key": key,
+        }
+        if job.ledger is not None:
+            document["prediction_id"] = self._log(one, sha256, prediction)
+        if job.out is not None:
+            self._write(job.out / one.name, document, source, prediction)
+        return Answered(str(one.path), one.name, document=document, shot=shot)
+
+    def _key(self, sha256: str) -> str:
+        """A digest of all that an answer is made of."""
+        job = self._job
+        parts = [sha256, job.identity, job.code, dict(job.conditions), job.threshold]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _earlier(self, one: InputFile, key: str) -> Answered | None:
+        """The answer of an earlier call, if it is whole and made of the same."""
+        job = self._job
+        if job.out is None:
+            return None
+        path = job.out / one.name
+        try:
+            document = json.loads(_beside(path, "json").read_text(encoding="utf-8"))
+            whole = document["key"] == key and all(_beside(path, s).is_file() for s in document["written"])
+            shot = Shot(**document["shot"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        if not whole or (job.pictures and "png" not in document["written"]):
+            return None
+        if job.ledger is not None and "prediction_id" not in document:
+            return None
+        return Answered(str(one.path), one.name, reused=True, document=document, shot=shot)
+
+    def _log(self, one: InputFile, sha256: str, prediction: Prediction) -> int:
+        from sightline.ledger import Answer, Ledger
+
+        job = self._job
+        assert job.ledger is not None
+        answer = Answer(
+            job.task, int(job.identity["version"]), sha256, one.path.name, prediction.row, prediction.embedding
+        )
+        return Ledger(job.ledger).log([answer])[0]
+
+    def _write(self, path: Path, document: dict[str, Json], source: Any, prediction: Prediction) -> None:
+        """Pictures and exports, then the answer itself: it is there only when the others are."""
+        images = {f"{name}.png": raster for name, raster in prediction.rasters.items()}
+        if self._job.pictures:
+            images["png"] = self._model.draw(source, prediction)
+        document["written"] = [*prediction.exports, *images]
+        for suffix, export in prediction.exports.items():
+            write_json(_beside(path, suffix), export)
+        for suffix, pixels in images.items():
+            _write_bytes(_beside(path, suffix), encode_png(pixels))
+        write_json(_beside(path, "json"), document)
+
+
+def with_threshold(model: Model, threshold: float | None) -> Model:
+    """The model with another threshold of its findings.
+
+    Raises:
+        ParamsError: it has none, or it cannot be that.
+    """
+    if threshold is None:
+        return model
+    if not isinstance(model, Thresholded):
+        raise ParamsError(
+            f"a model of {model.card.task} has no threshold of its own", where="--threshold", way_out="Leave it away."
+        )
+    changed: Model = model.thresholded(threshold)
+    return changed
+
+
+def _digest(path: Path) -> str:
+    """SHA-256 of a regular file's bytes.
+
+    Raises:
+        DataMissing, DataRejected: it is none.
+    """
+    if not path.is_file():  # opening a pipe would wait for ever
+        if not path.exists():
+            raise DataMissing("there is no such file", where=path, way_out="Check the path.")
+        raise DataRejected("it is not a file", where=path, way_out="Give an image, or a folder of images.")
+    try:
+        return sha256_file(path)
+    except OSError as error:
+        raise DataRejected(f"the file cannot be read ({error.strerror})", where=path, way_out="Check it.") from error
+
+
+def _shot_of(path: Path, limits: Limits) -> Shot:
+    """Of files that are small enough to be held; rasters beyond have a georeference, or none."""
+    try:
+        return read_shot(path.read_bytes()) if path.stat().st_size <= limits.bytes else NOTHING_KNOWN
+    except OSError:
+        return NOTHING_KNOWN
+
+
+def _placed(prediction: Prediction, shot: Shot) -> list[dict[str, Json]]:
+    """The findings as JSON, with the corners of their boxes on the ground where these can be told."""
+    found: list[dict[str, Json]] = [finite(asdict(finding)) for finding in prediction.findings]
+    image = prediction.document.get("image", {})
+    ground = ground_of(shot, int(image["width"]), int(image["height"])) if {"width", "height"} <= set(image) else None
+    if ground is None:
+        return found
+    for one in found:
+        x0, y0, x1, y1 = one["box"]
+        corners = ground.lonlat([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+        one["ground"] = corners.round(8).tolist() if bool(np.isfinite(corners).all()) else None
+    return found
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(f"{path.name}.{suffix}")
+
+
+def _write_bytes(path: Path, content: bytes) -> None:
+    """A file that is whole or not there.
+
+    Raises:
+        BackendError: the disk is full or the folder cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BackendError(
+            f"the picture cannot be written ({error.strerror})",
+            where=path,
+            way_out="Check room and rights on the disk.",
+        ) from error

@@ -1,0 +1,280 @@
+"""What a batch of answers comes to: tables, a GeoPackage and a report beside the answers.
+
+summary.csv, summary.parquet   a row a picture
+findings.csv                   a row a finding
+flight.gpkg                    pictures, footprints and findings as layers, where any picture has a place
+report.html                    one file to read and to pass on
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.background import Background
+from sightline.errors import BackendError
+from sightline.files import write_text
+from sightline.pipeline.batch import Answered
+from sightline.pipeline.repeats import Repeats, find_repeats
+from sightline.shots import Shot, footprint_of
+from sightline.task import Json
+
+SEVERITIES = ("high", "medium", "low", "unknown", "")
+"""In the order of a report."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One answered file, without the weight of its whole answer.
+
+    Attributes:
+        file: its path, as it was given.
+        name: of its answer.
+        sha256: of its bytes.
+        found: in a few words.
+        summary: in figures.
+        findings: single ones, as they were saved.
+        shot: how it was taken.
+        size: width and height, where the answer tells.
+        familiarity: of the input, in a word.
+        reused: whether an earlier call had answered it.
+    """
+
+    file: str
+    name: str
+    sha256: str
+    found: str
+    summary: Mapping[str, Json]
+    findings: Sequence[Mapping[str, Json]]
+    shot: Shot
+    size: tuple[int, int] | None
+    familiarity: str = "not known"
+    reused: bool = False
+
+    @property
+    def footprint(self) -> NDArray[np.float64] | None:
+        """(4, 2) longitudes and latitudes of its corners on the ground, where they can be told."""
+        return None if self.size is None else footprint_of(self.shot, *self.size)
+
+
+def picture_of(answered: Answered) -> Picture:
+    """The part of an answer that reports are made of."""
+    document = answered.document
+    image = document.get("image", {})
+    size = (int(image["width"]), int(image["height"])) if {"width", "height"} <= set(image) else None
+    return Picture(
+        answered.file,
+        answered.name,
+        document["sha256"],
+        document["found"],
+        document["summary"],
+        document["findings"],
+        answered.shot,
+        size,
+        document["familiarity"]["word"],
+        answered.reused,
+    )
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """All that a report is made of.
+
+    Attributes:
+        task: its name.
+        out: the folder of answers.
+        identity: what the answers say of the model.
+        background: what it was trained and judged on.
+        conditions: what was known of the files besides.
+        threshold: instead of the model's own.
+        pictures: the answered files.
+        refused: file -> why it could not be answered.
+        drawn: whether pictures of the answers lie in the folder.
+    """
+
+    task: str
+    out: Path
+    identity: Mapping[str, Json]
+    background: Background
+    conditions: Mapping[str, float]
+    threshold: float | None
+    pictures: Sequence[Picture]
+    refused: Mapping[str, str]
+    drawn: bool
+    repeats: Repeats = field(init=False)
+
+    def __post_init__(self) -> None:
+        found = find_repeats([(p.findings, p.shot, p.footprint) for p in self.pictures])
+        object.__setattr__(self, "repeats", found)
+
+    def findings(self) -> list[tuple[Picture, Mapping[str, Json], int]]:
+        """Each finding with its picture and the number of the thing it shows, the most severe first."""
+        every = [
+            (picture, finding, place)
+            for picture, places in zip(self.pictures, self.repeats.places, strict=True)
+            for finding, place in zip(picture.findings, places, strict=True)
+        ]
+        return sorted(every, key=lambda one: (SEVERITIES.index(one[1]["severity"]), -_size(one[1])))
+
+    def counts(self) -> dict[tuple[str, str], tuple[int, int]]:
+        """(class, severity) -> how many findings, and how many things they show."""
+        seen: Counter[tuple[str, str]] = Counter()
+        places: dict[tuple[str, str], set[int]] = {}
+        for _, finding, place in self.findings():
+            key = (finding["kind"], finding["severity"])
+            seen[key] += 1
+            places.setdefault(key, set()).add(place)
+        return {key: (count, len(places[key])) for key, count in seen.items()}
+
+
+def _size(finding: Mapping[str, Json]) -> float:
+    """What a finding is sorted by: its first figure (a rise, an area, a length)."""
+    return float(next((value for value in finding["figures"].values() if isinstance(value, int | float)), 0.0))
+
+
+def deliver(delivery: Delivery) -> list[Path]:
+    """Write tables, GeoPackage and report; the files that were written.
+
+    Raises:
+        BackendError: the disk is full or the folder cannot be written.
+    """
+    from sightline.pipeline.report import write_report
+
+    out = delivery.out
+    written = [*_write_tables(delivery)]
+    if any(picture.shot.located for picture in delivery.pictures) or _placed_by_model(delivery):
+        from sightline.geopackage import write_geopackage
+
+        written.append(write_geopackage(out / "flight.gpkg", layers(delivery)))
+    written.append(write_report(delivery, out / "report.html"))
+    return written
+
+
+def _placed_by_model(delivery: Delivery) -> bool:
+    return any("lon" in finding["figures"] for picture in delivery.pictures for finding in picture.findings)
+
+
+# -------------------------------------------------------------------------------------------------------- tables
+
+
+def picture_rows(delivery: Delivery) -> list[dict[str, Json]]:
+    """A row a picture, all with the same columns; those that could not be answered last."""
+    names = list(dict.fromkeys(name for picture in delivery.pictures for name in picture.summary))
+    rows: list[dict[str, Json]] = []
+    for picture in delivery.pictures:
+        row = _taken(picture) | {"familiarity": picture.familiarity, "found": picture.found}
+        rows.append(row | {name: picture.summary.get(name) for name in names} | {"problem": ""})
+    empty = dict.fromkeys(rows[0] if rows else ("file", "problem"))
+    return rows + [{**empty, "file": file, "problem": why} for file, why in delivery.refused.items()]
+
+
+def _taken(picture: Picture) -> dict[str, Json]:
+    shot = picture.shot
+    return {
+        "file": picture.file,
+        "answer": f"{picture.name}.json",
+        "sha256": picture.sha256,
+        "time": shot.time,
+        "camera": shot.camera,
+        "lon": shot.lon,
+        "lat": shot.lat,
+        "altitude_m": shot.altitude_m,
+        "height_m": shot.height_m,
+    }
+
+
+def finding_rows(delivery: Delivery) -> list[dict[str, Json]]:
+    """A row a finding, the most severe first. `thing` is the same for findings that show one thing."""
+    every = delivery.findings()
+    names = list(dict.fromkeys(name for _, finding, _ in every for name in finding["figures"] if name not in _POSITION))
+    rows = []
+    for picture, finding, place in every:
+        lon, lat, where = position_of(picture, finding)
+        box = dict(zip(("x0", "y0", "x1", "y1"), finding["box"], strict=True))
+        rows.append(
+            {"file": picture.file, "thing": place, "class": finding["kind"], "severity": finding["severity"]}
+            | {"score": finding["score"], **{name: finding["figures"].get(name) for name in names}}
+            | {"lon": lon, "lat": lat, "position": where, **box}
+        )
+    return rows
+
+
+_POSITION = ("lon", "lat")
+
+
+def position_of(picture: Picture, finding: Mapping[str, Json]) -> tuple[float | None, float | None, str]:
+    """Longitude, latitude, and what they are of: the finding itself, or only the camera that saw it."""
+    if "lon" in finding["figures"]:
+        return finding["figures"]["lon"], finding["figures"]["lat"], "finding"
+    if finding.get("ground"):
+        lon, lat = np.mean(finding["ground"], axis=0)
+        return float(lon), float(lat), "finding"
+    return picture.shot.lon, picture.shot.lat, "camera" if picture.shot.located else ""
+
+
+def _write_tables(delivery: Delivery) -> Iterable[Path]:
+    out = delivery.out
+    rows = picture_rows(delivery)
+    yield _write_csv(out / "summary.csv", rows)
+    yield _write_parquet(out / "summary.parquet", rows)
+    yield _write_csv(out / "findings.csv", finding_rows(delivery))
+
+
+def _write_csv(path: Path, rows: Sequence[Mapping[str, Json]]) -> Path:
+    text = io.StringIO()
+    if rows:
+        writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+    write_text(path, text.getvalue())
+    return path
+
+
+def _plain(value: Json) -> Json:
+    """A cell that no spreadsheet takes for a formula: file names are as untrusted as files."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
+
+
+def _write_parquet(path: Path, rows: Sequence[Mapping[str, Json]]) -> Path:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in (rows[0] if rows else ("file",))}
+    temporary = path.with_name(f".{path.name}.partial")
+    try:
+        pq.write_table(pa.table(columns), temporary)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise BackendError(
+            f"the table cannot be written ({error.strerror or error})", where=path, way_out="Make room on the disk."
+        ) from error
+    return path
+
+
+# -------------------------------------------------------------------------------------------------------- layers
+
+
+def layers(delivery: Delivery) -> dict[str, list[tuple[Any, dict[str, Json]]]]:
+    """Layer -> (shapely geometry in longitude and latitude, properties) of its features."""
+    from shapely import Point, Polygon
+
+    pictures, footprints, findings = [], [], []
+    for picture in delivery.pictures:
+        if picture.shot.located:
+            pictures.append((Point(picture.shot.lon, picture.shot.lat), _taken(picture) | {"found": picture.found}))
+        corners = picture.footprint
+        if corners is not None:
+            footprints.append((Polygon(corners), {"file": picture.file, "found": picture.found}))
+    for row in finding_rows(delivery):
+        if row["lon"] is not None:
+            findings.append((Point(row["lon"], row["lat"]), row))
+    return {"footprints": footprints, "pictures": pictures, "findings": findings}

@@ -1,0 +1,233 @@
+"""The report of a batch: one HTML file that a client can read without a network, a server or this program."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from datetime import date
+from html import escape
+from pathlib import Path
+
+from sightline.errors import BackendError
+from sightline.familiarity import UNLIKE
+from sightline.files import write_text
+from sightline.pages import PICTURES_WITHIN, REPORT_STYLE, page, paragraph, table
+from sightline.pipeline.delivery import Delivery, Picture, position_of
+from sightline.pipeline.report_map import draw_map
+from sightline.task import Json
+
+SHOWN = 120
+"""Findings that get a picture; the others are in findings.csv."""
+
+_LISTED = 500  # pictures and refused files that are named
+_CROP_PX = 220  # side of a finding's picture
+_AROUND = 3.0  # times the finding's box
+
+
+def write_report(delivery: Delivery, path: Path) -> Path:
+    """Write the report.
+
+    Raises:
+        BackendError: the disk is full or the folder cannot be written.
+    """
+    blocks = [
+        *_overview(delivery),
+        *_map(delivery),
+        *_findings(delivery),
+        *_pictures(delivery),
+        *_refused(delivery),
+        *_made_by(delivery),
+    ]
+    title = f"Report: {delivery.task.replace('_', ' ')}"
+    write_text(path, page(title, blocks, policy=PICTURES_WITHIN, style=REPORT_STYLE))
+    return path
+
+
+def _overview(delivery: Delivery) -> list[str]:
+    pictures = delivery.pictures
+    times = sorted(picture.shot.time for picture in pictures if picture.shot.time)
+    taken = f", taken {_span(times)}" if times else ""
+    blocks = [paragraph(f"{len(pictures)} pictures{taken}. Written on {date.today().isoformat()}.")]
+    if delivery.refused:
+        blocks.append(paragraph(f"{len(delivery.refused)} files could not be read; they are named below.", "warn"))
+    blocks += [paragraph(warning, "warn") for warning in warnings_of(delivery)]
+    counts = delivery.counts()
+    if counts:
+        joined = delivery.repeats.known
+        head = ("class", "severity", "findings", *(("things",) if joined else ()))
+        rows = [
+            (kind, severity or "-", str(count), *((str(things),) if joined else ()))
+            for (kind, severity), (count, things) in counts.items()
+        ]
+        blocks += ["<h2>Counts</h2>", table(head, rows)]
+    if counts:
+        blocks.append(paragraph(delivery.repeats.why, "" if delivery.repeats.known else "warn"))
+    blocks += _shares(pictures)
+    return blocks
+
+
+def _span(times: Sequence[str]) -> str:
+    first, last = times[0].replace("T", " "), times[-1].replace("T", " ")
+    return first if first == last else f"{first} to {last}"
+
+
+def _shares(pictures: Sequence[Picture]) -> list[str]:
+    """Mean shares of classes, for answers that are masks."""
+    names = list(dict.fromkeys(name for p in pictures for name in p.summary if name.startswith("share_")))
+    if not names:
+        return []
+    rows = []
+    for name in names:
+        values = [float(picture.summary.get(name, 0.0)) for picture in pictures]
+        some = sum(value > 0 for value in values)
+        rows.append((name.removeprefix("share_"), f"{sum(values) / len(values):.2%}", f"{some} of {len(values)}"))
+    return ["<h2>Classes</h2>", table(("class", "mean share of a picture", "pictures with it"), rows)]
+
+
+def warnings_of(delivery: Delivery) -> list[str]:
+    """What a reader must know before he believes the figures."""
+    severities = {finding["severity"] for picture in delivery.pictures for finding in picture.findings}
+    warnings = []
+    if delivery.background.only_synthetic:
+        warnings.append("The model was trained on synthetic pictures only. It has never seen a real one.")
+    unlike = sum(picture.familiarity == UNLIKE for picture in delivery.pictures)
+    if unlike:
+        warnings.append(f"{unlike} pictures are unlike anything that the model was trained on; they are marked below.")
+    if "unknown" in severities:
+        warnings.append("Severities are not known: the conditions that they need were not given.")
+    return warnings
+
+
+# ----------------------------------------------------------------------------------------------------------- map
+
+
+def _map(delivery: Delivery) -> list[str]:
+    drawing = draw_map(delivery)
+    if drawing is None:
+        return ["<h2>Map</h2>", paragraph("No picture says where it was taken, so there is no map.")]
+    located = sum(picture.shot.located for picture in delivery.pictures)
+    unknown = len(delivery.pictures) - located
+    note = f" {unknown} pictures do not say where they were taken." if unknown else ""
+    approximate = any(
+        position_of(picture, finding)[2] == "camera" for picture in delivery.pictures for finding in picture.findings
+    )
+    where = " Findings are shown where the camera was, not where they lie." if approximate else ""
+    return ["<h2>Map</h2>", drawing, paragraph(f"North is up. Coordinates are WGS 84.{where}{note}")]
+
+
+# ------------------------------------------------------------------------------------------------------ findings
+
+
+def _findings(delivery: Delivery) -> list[str]:
+    every = delivery.findings()
+    if not every:
+        return ["<h2>Findings</h2>", paragraph("None.")] if _lists_findings(delivery) else []
+    blocks = ["<h2>Findings</h2>"]
+    heading = None
+    for number, (picture, finding, _) in enumerate(every[:SHOWN], start=1):
+        if finding["severity"] != heading:
+            heading = finding["severity"]
+            blocks += ["</div>"] if number > 1 else []
+            blocks += [f"<h3>{escape(f'Severity: {heading}' if heading else 'All')}</h3>", '<div class="cards">']
+        blocks.append(_card(delivery, number, picture, finding))
+    blocks.append("</div>")
+    if len(every) > SHOWN:
+        blocks.append(paragraph(f"{len(every) - SHOWN} more findings are in findings.csv."))
+    return blocks
+
+
+def _lists_findings(delivery: Delivery) -> bool:
+    return not any(name.startswith("share_") for picture in delivery.pictures for name in picture.summary)
+
+
+def _card(delivery: Delivery, number: int, picture: Picture, finding: Mapping[str, Json]) -> str:
+    lon, lat, where = position_of(picture, finding)
+    lines = [f"{finding['kind']}, score {finding['score']:.2f}", *map(_figure, _figures(finding))]
+    if lon is not None and lat is not None:
+        lines.append(f"{lat:.6f}, {lon:.6f}" + (" (camera)" if where == "camera" else ""))
+    said = "".join(f"<li>{escape(line)}</li>" for line in lines)
+    name = escape(Path(picture.file).name)
+    return (
+        f'<figure id="finding-{number}">{_crop(delivery, picture, finding)}'
+        f"<figcaption><b>{number}. {name}</b><ul>{said}</ul></figcaption></figure>"
+    )
+
+
+def _figures(finding: Mapping[str, Json]) -> list[tuple[str, Json]]:
+    return [(name, value) for name, value in finding["figures"].items() if name not in ("lon", "lat")]
+
+
+def _figure(item: tuple[str, Json]) -> str:
+    """`rise_k: 12.34` as a person reads it."""
+    name, value = item
+    words, _, unit = name.rpartition("_")
+    shown = f"{value:.4g}" if isinstance(value, int | float) else str(value)
+    units = {"k": "K", "m": "m", "px": "px", "m2": "m2", "level": "level"}
+    return f"{words.replace('_', ' ')} {shown} {units[unit]}" if unit in units else f"{name.replace('_', ' ')} {shown}"
+
+
+def _crop(delivery: Delivery, picture: Picture, finding: Mapping[str, Json]) -> str:
+    """The finding and what is around it, out of the drawn answer, inside the page."""
+    if not delivery.drawn:
+        return ""
+    from PIL import Image
+
+    try:
+        with Image.open(delivery.out / f"{picture.name}.png", formats=("PNG",)) as drawn:
+            part = drawn.convert("RGB").crop(_window(drawn.size, picture.size or drawn.size, finding["box"]))
+            part.thumbnail((_CROP_PX, _CROP_PX))
+            file = io.BytesIO()
+            part.save(file, "JPEG", quality=85)
+    except OSError as error:
+        raise BackendError(
+            f"the picture of an answer cannot be read ({error})",
+            where=delivery.out / f"{picture.name}.png",
+            way_out="Call predict again: what is missing is made anew.",
+        ) from error
+    content = base64.b64encode(file.getvalue()).decode()
+    return f'<img src="data:image/jpeg;base64,{content}" alt="{escape(finding["kind"])}">'
+
+
+def _window(drawn: tuple[int, int], size: tuple[int, int], box: Sequence[float]) -> tuple[int, int, int, int]:
+    """What is cut out of a drawing: around the box, and within the panel that shows the answer.
+
+    A drawing may be smaller than its picture, and may hold the picture as it came at the left of the answer.
+    """
+    scale = drawn[1] / size[1]
+    panel = min(round(size[0] * scale), drawn[0])
+    x0, y0, x1, y1 = (value * scale for value in box)
+    side = min(max(_AROUND * max(x1 - x0, y1 - y0), _CROP_PX / 2), panel, drawn[1])
+    left = min(max((x0 + x1 - side) / 2, 0), panel - side) + drawn[0] - panel
+    top = min(max((y0 + y1 - side) / 2, 0), drawn[1] - side)
+    return round(left), round(top), round(left + side), round(top + side)
+
+
+# ------------------------------------------------------------------------------------------------- what remains
+
+
+def _pictures(delivery: Delivery) -> list[str]:
+    rows = [(picture.file, picture.shot.time or "-", picture.found) for picture in delivery.pictures[:_LISTED]]
+    more = len(delivery.pictures) - len(rows)
+    blocks = ["<h2>Pictures</h2>", table(("file", "taken", "found", "input"), rows)]
+    return blocks + ([paragraph(f"{more} more are in summary.csv.")] if more else [])
+
+
+def _refused(delivery: Delivery) -> list[str]:
+    if not delivery.refused:
+        return []
+    rows = list(delivery.refused.items())
+    blocks = ["<h2>Could not be read</h2>", table(("file", "why"), rows[:_LISTED])]
+    return blocks + ([paragraph(f"{len(rows) - _LISTED} more are in summary.csv.")] if len(rows) > _LISTED else [])
+
+
+def _made_by(delivery: Delivery) -> list[str]:
+    said = {name.replace("_", " "): value for name, value in delivery.identity.items()}
+    said["trained and judged on"] = str(delivery.background)
+    for name, value in delivery.conditions.items():
+        said[f"condition {name}"] = value
+    if not delivery.conditions:
+        said["conditions"] = "none were given"
+    said["threshold"] = "the model's own" if delivery.threshold is None else delivery.threshold
+    rows = [(name, "-" if value in (None, "") else str(value)) for name, value in said.items()]
+    return ["<h2>How it was made</h2>", table(("what", "value"), rows)]

@@ -1,0 +1,96 @@
+"""A map as SVG: where pictures were taken, which ground they show, and what was found. No tiles from anywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.pipeline.delivery import Delivery, position_of
+from sightline.shots.ground import metres_per_degree
+
+_SIDE_PX = 720
+_MARGIN_PX = 30
+_DRAWN = 5000  # most footprints and points of each kind: a browser draws no more with ease
+_SEVERITY_ORDER = ("unknown", "", "low", "medium", "high")  # the last lie on top
+
+Lonlat = NDArray[np.float64]
+
+
+def draw_map(delivery: Delivery) -> str | None:
+    """The map as an SVG element; None where nothing has a place."""
+    cameras = [(p.shot.lon, p.shot.lat) for p in delivery.pictures if p.shot.lon is not None and p.shot.lat is not None]
+    outlines = [corners for picture in delivery.pictures if (corners := picture.footprint) is not None]
+    found = [
+        (finding["severity"], lon, lat)
+        for picture in delivery.pictures
+        for finding in picture.findings
+        for lon, lat, _ in [position_of(picture, finding)]
+        if lon is not None and lat is not None
+    ]
+    places = [*cameras, *((lon, lat) for _, lon, lat in found), *(tuple(c) for o in outlines for c in o)]
+    if not places:
+        return None
+    paper = _Paper(np.array(places, dtype=np.float64))
+    parts = [
+        *(f'<polygon class="ground" points="{paper.points(outline)}"/>' for outline in outlines[:_DRAWN]),
+        *(paper.dot(lon, lat, "camera", 2) for lon, lat in cameras[:_DRAWN]),
+        *(
+            paper.dot(lon, lat, f"finding severity-{severity or 'none'}", 4)
+            for severity, lon, lat in sorted(found, key=lambda one: _SEVERITY_ORDER.index(one[0]))[-_DRAWN:]
+        ),
+        paper.scale_bar(),
+    ]
+    return (
+        f'<svg class="map" viewBox="0 0 {paper.width:.0f} {paper.height:.0f}" role="img"'
+        f' aria-label="Map of the flight">{"".join(parts)}</svg>'
+    )
+
+
+class _Paper:
+    """Longitudes and latitudes to the pixels of a drawing that holds all of them."""
+
+    def __init__(self, places: Lonlat) -> None:
+        self._unit_m = metres_per_degree(float(places[:, 1].mean()))
+        # About the first place, and never around the Earth at the antimeridian.
+        self._origin = places[0]
+        across_m = self._metres(places)
+        self._low = across_m.min(axis=0)
+        extent_m = np.maximum(across_m.max(axis=0) - self._low, 1.0)
+        self.px_per_m = (_SIDE_PX - 2 * _MARGIN_PX) / float(extent_m.max())
+        self.width, self.height = (extent_m * self.px_per_m + 2 * _MARGIN_PX).tolist()
+        self.height += _MARGIN_PX  # of the scale bar
+
+    def _metres(self, places: Lonlat) -> Lonlat:
+        apart = places - self._origin
+        apart[:, 0] = (apart[:, 0] + 180) % 360 - 180
+        return np.asarray(apart * self._unit_m)
+
+    def pixels(self, places: Sequence[tuple[float, float]] | Lonlat) -> Lonlat:
+        """(n, 2) in the drawing, y down."""
+        metres = self._metres(np.asarray(places, dtype=np.float64).reshape(-1, 2)) - self._low
+        x = metres[:, 0] * self.px_per_m + _MARGIN_PX
+        y = self.height - 2 * _MARGIN_PX - metres[:, 1] * self.px_per_m
+        return np.column_stack([x, y])
+
+    def points(self, places: Lonlat) -> str:
+        """Of a polygon."""
+        return " ".join(f"{x:.1f},{y:.1f}" for x, y in self.pixels(places))
+
+    def dot(self, lon: float, lat: float, kind: str, radius: int) -> str:
+        """A circle."""
+        x, y = self.pixels([(lon, lat)])[0]
+        return f'<circle class="{kind}" cx="{x:.1f}" cy="{y:.1f}" r="{radius}"/>'
+
+    def scale_bar(self) -> str:
+        """A bar of a round length, about a fifth of the drawing."""
+        wanted_m = _SIDE_PX / 5 / self.px_per_m
+        power = 10.0 ** math.floor(math.log10(wanted_m))
+        length_m = max(step * power for step in (1, 2, 5) if step * power <= wanted_m)
+        x, y = _MARGIN_PX, self.height - _MARGIN_PX / 2
+        name = f"{length_m:g} m" if length_m < 1000 else f"{length_m / 1000:g} km"
+        end = x + length_m * self.px_per_m
+        bar = f'<path class="scale" d="M{x} {y}H{end:.1f}"/>'
+        return f'{bar}<text class="scale" x="{end + 6:.1f}" y="{y + 4}">{name}</text>'

@@ -1,0 +1,157 @@
+"""Tables, GeoPackage and report of a batch."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from sightline.background import Background, Part
+from sightline.pipeline.delivery import Delivery, Picture, deliver, finding_rows, picture_rows
+from sightline.shots import Shot, ground_of
+
+SHOT = Shot(
+    time="2026-06-01T10:00:00",
+    lon=10.0,
+    lat=50.0,
+    height_m=20.0,
+    yaw_deg=0.0,
+    pitch_deg=-90.0,
+    focal_share=0.8,
+    position_error_m=0.02,
+)
+
+BACKGROUND = Background((Part("sample", 60),), (Part("sample", 12),), "d41d8c")
+
+
+def picture(name: str, shot: Shot = SHOT, *rises: float, severity: str = "high") -> Picture:
+    ground = ground_of(shot, 640, 512)
+    findings = []
+    for number, rise in enumerate(rises):
+        x = 100.0 + 80 * number
+        corners = [(x, 100.0), (x + 40, 100.0), (x + 40, 160.0), (x, 160.0)]
+        findings.append(
+            {
+                "kind": "hot module",
+                "score": 0.9,
+                "box": [x, 100.0, x + 40, 160.0],
+                "severity": severity,
+                "figures": {"rise_k": rise},
+                "ground": None if ground is None else ground.lonlat(corners).tolist(),
+            }
+        )
+    summary = {"modules": 40, "hot_modules": len(rises)}
+    return Picture(
+        f"f/{name}.jpg", name, "ab" * 32, f"40 modules, {len(rises)} hot", summary, findings, shot, (640, 512), False
+    )
+
+
+def delivery(out: Path, *pictures: Picture, refused: dict[str, str] | None = None) -> Delivery:
+    identity = {"task": "pv_hotspots", "version": 3, "data_version": "d41d8c", "candidate": "fused"}
+    conditions = {"irradiance_w_per_m2": 850.0}
+    return Delivery("pv_hotspots", out, identity, BACKGROUND, conditions, None, pictures, refused or {}, drawn=True)
+
+
+@pytest.fixture
+def flight(tmp_path: Path) -> Delivery:
+    pictures = [picture("a", SHOT, 12.0, 30.5), picture("b", SHOT, 12.5), picture("c", Shot())]
+    for one in pictures:
+        Image.new("RGB", (640, 512), (10, 20, 30)).save(tmp_path / f"{one.name}.png")
+    return delivery(tmp_path, *pictures, refused={"f/d.jpg": "f/d.jpg: the image is truncated. Copy <it> again."})
+
+
+def test_everything_is_written_and_read_again(flight: Delivery) -> None:
+    names = [path.name for path in deliver(flight)]
+    assert names == ["summary.csv", "summary.parquet", "findings.csv", "flight.gpkg", "report.html"]
+    with (flight.out / "summary.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["file"] for row in rows] == ["f/a.jpg", "f/b.jpg", "f/c.jpg", "f/d.jpg"]
+    assert rows[0]["hot_modules"] == "2"
+    assert "truncated" in rows[3]["problem"]
+    table = pq.read_table(flight.out / "summary.parquet")
+    assert table["lon"].to_pylist() == [10.0, 10.0, None, None]
+
+
+def test_a_module_that_two_pictures_show_is_counted_once(flight: Delivery) -> None:
+    assert flight.counts() == {("hot module", "high"): (3, 2)}
+    things = [(row["rise_k"], row["thing"]) for row in finding_rows(flight)]
+    assert [rise for rise, _ in things] == [30.5, 12.5, 12.0]
+    assert things[1][1] == things[2][1] != things[0][1]
+
+
+def test_a_finding_lies_where_it_is_or_is_said_to_lie_at_the_camera(tmp_path: Path) -> None:
+    placed, vague = picture("a", SHOT, 5.0), picture("b", replace(SHOT, height_m=None), 5.0)
+    rows = {row["file"]: row for row in finding_rows(delivery(tmp_path, placed, vague))}
+    assert rows["f/a.jpg"]["position"] == "finding"
+    assert rows["f/a.jpg"]["lon"] < 10.0  # left of the middle, and north is up
+    assert rows["f/b.jpg"]["position"] == "camera"
+    assert rows["f/b.jpg"]["lon"] == 10.0
+
+
+class _Page(HTMLParser):
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.sources, self.text = [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.sources += [value for name, value in attrs if name in ("src", "href", "srcset")]
+
+    def handle_data(self, data) -> None:
+        self.text += data + " "
+
+
+def test_the_report_is_one_file_that_names_all_that_matters(flight: Delivery) -> None:
+    deliver(flight)
+    text = (flight.out / "report.html").read_text()
+    page = _Page(text)
+    assert page.sources  # pictures of the findings
+    assert all(source.startswith("data:image/jpeg;base64,") for source in page.sources)
+    for words in (
+        "Severity: high",
+        "rise 30.5 K",
+        "d41d8c",
+        "850",
+        "f/d.jpg",
+        "Copy <it> again",
+        "3 findings show 2",
+        "never seen a real",
+    ):
+        assert words in page.text
+    assert "<svg" in text
+    assert "<it>" not in text
+
+
+def test_a_flight_without_places_has_no_map_and_says_so(tmp_path: Path) -> None:
+    nowhere = delivery(tmp_path, picture("a", Shot(), 5.0), picture("b", Shot(), 5.0))
+    nowhere = replace(nowhere, drawn=False)
+    names = [path.name for path in deliver(nowhere)]
+    text = (tmp_path / "report.html").read_text()
+    assert "flight.gpkg" not in names
+    assert "there is no map" in text
+    assert "may be counted more than once" in text
+
+
+def test_a_name_is_no_formula_and_no_markup(tmp_path: Path) -> None:
+    odd = replace(picture("a", SHOT), file='=HYPERLINK("http://evil.example")<script>.jpg')
+    deliver(replace(delivery(tmp_path, odd), drawn=False))
+    assert not any(row[0].startswith("=") for row in csv.reader((tmp_path / "summary.csv").read_text().splitlines()))
+    assert "<script>" not in (tmp_path / "report.html").read_text()
+
+
+def test_all_rows_have_the_same_columns_whatever_was_found(tmp_path: Path) -> None:
+    levels = replace(picture("b"), summary={"modules": 3, "largest_rise_level": 4.0})
+    rows = picture_rows(delivery(tmp_path, picture("a"), levels, refused={"c": "why"}))
+    assert len({tuple(row) for row in rows}) == 1
+    json.dumps(rows)
+
+
+def test_only_refused_files_give_a_report_too(tmp_path: Path) -> None:
+    deliver(delivery(tmp_path, refused={"a.jpg": "a.jpg: it is empty."}))
+    assert "a.jpg: it is empty." in (tmp_path / "report.html").read_text()

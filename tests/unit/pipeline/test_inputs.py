@@ -1,0 +1,68 @@
+"""Files, folders and globs become inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import DataMissing
+from sightline.pipeline.inputs import find_inputs
+
+FORMATS = ("image/jpeg", "image/tiff")
+
+
+def touch(root: Path, *names: str) -> None:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+
+
+def names(root: Path, *paths: str, out: Path | None = None) -> list[str]:
+    return [one.name for one in find_inputs([root / path for path in paths], FORMATS, out)]
+
+
+def test_a_folder_means_the_pictures_below_it(tmp_path: Path) -> None:
+    touch(
+        tmp_path, "f/b.JPG", "f/a.jpeg", "f/day2/c.tif", "f/notes.txt", "f/._b.jpg", "f/.cache/d.jpg", "f/a.tif.aux.xml"
+    )
+    assert names(tmp_path, "f") == ["a", "b", "day2/c"]
+
+
+def test_a_glob_and_a_file_are_answered_once_each(tmp_path: Path) -> None:
+    touch(tmp_path, "f/a.jpg", "f/b.jpg", "f/b.txt")
+    assert names(tmp_path, "f/b.jpg", "f/*.jpg") == ["b", "a"]
+
+
+def test_files_of_one_name_have_answers_of_their_own(tmp_path: Path) -> None:
+    touch(tmp_path, "f/a.jpg", "f/a.tif", "g/a.jpg", "f/A.jpeg")
+    assert names(tmp_path, "f", "g") == ["f/A.jpeg", "f/a.jpg", "f/a.tif", "g/a"]
+
+
+def test_a_name_with_brackets_is_a_file_where_there_is_one(tmp_path: Path) -> None:
+    touch(tmp_path, "f/a[1].jpg")
+    assert names(tmp_path, "f/a[1].jpg") == ["a[1]"]
+
+
+def test_the_answers_of_an_earlier_call_are_no_inputs(tmp_path: Path) -> None:
+    touch(tmp_path, "f/a.jpg", "f/answers/a.jpg")
+    assert names(tmp_path, "f", out=tmp_path / "f" / "answers") == ["a"]
+
+
+def test_what_is_named_is_tried_whatever_it_is_called(tmp_path: Path) -> None:
+    touch(tmp_path, "thermogram.bin")
+    assert names(tmp_path, "thermogram.bin", "absent.jpg") == ["thermogram", "absent"]
+
+
+@pytest.mark.parametrize("path", ["empty", "empty/*.jpg"])
+def test_an_empty_folder_is_told(tmp_path: Path, path: str) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataMissing, match="empty"):
+        names(tmp_path, path)
+
+
+def test_a_circle_of_links_ends(tmp_path: Path) -> None:
+    touch(tmp_path, "f/a.jpg")
+    (tmp_path / "f" / "again").symlink_to(tmp_path / "f")
+    (tmp_path / "f" / "b.jpg").symlink_to(tmp_path / "f" / "b.jpg")
+    assert names(tmp_path, "f") == ["a", "b"]
