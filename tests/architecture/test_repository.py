@@ -23,6 +23,8 @@ HOSTS = {
     "operations.osmfoundation.org": "their terms",
     "www.gnu.org": "the licence",
     "www.w3.org": "XML namespaces of the drawings",
+    "ns.adobe.com": "XML namespace of a camera's notes",
+    "mrcc.com": "document type of QGIS styles",
     "example.org": "reserved for examples",
     "example.com": "reserved for examples",
 }
