@@ -69,7 +69,7 @@ def _run(order: Order) -> None:
     atexit.register(server.close)
     prefect = server.enter_context(prefect_for_a_run(settings))
     os.environ["PREFECT_API_URL"] = prefect.api
-    watched = lifeline(prefect.api, patience_s=_PATIENCE_S if prefect.comes_back else 0.0)
+    watched = lifeline(prefect.api, _PATIENCE_S if prefect.comes_back else 0.0, settings.written)
     documents: dict[str, Json] = {}
 
     def keep(task: str, document: Json) -> None:

@@ -1,32 +1,51 @@
-"""Ends a run whose Prefect server is gone. Prefect's own client would ask again and again for minutes, in silence."""
+"""Ends a run whose Prefect server is gone, or whose disk is full, with one line.
+
+Prefect's own client would ask again and again for minutes, in silence.
+"""
 
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
+from sightline.disk import Usage, full_folder
 from sightline.errors import BackendError
+
+_LOOKS = 3  # a disk that is full for a moment only is not
 
 
 @contextmanager
-def lifeline(api: str, patience_s: float, every_s: float = 1.0) -> Iterator[None]:
-    """Watch the server for the time of the block; where nothing listens there any more, end this process with one line.
+def lifeline(api: str, patience_s: float, folders: Sequence[Path] = (), every_s: float = 1.0) -> Iterator[None]:
+    """Watch the server and the disks for the time of the block; without them end this process.
 
     Nothing is lost: a run that ends anywhere is simply run again, and what it started ends with it (tether.py).
 
     Args:
         api: the server's address.
         patience_s: how long it may be away: somebody may start it again.
+        folders: their disks must have room.
         every_s: how often to look.
     """
     over = threading.Event()
-    thread = threading.Thread(target=_watch, args=(api, patience_s, every_s, over), name="lifeline", daemon=True)
+    watch = Watch(api, patience_s, tuple(folders))
+
+    def look() -> None:
+        while not over.wait(every_s):
+            error = watch.look()
+            if error is not None and not over.is_set():
+                _tell(f"sightline: {error}")
+                os._exit(error.exit_code)  # Prefect's engine would first tell the server of our end, and wait for it
+
+    thread = threading.Thread(target=look, name="lifeline", daemon=True)
     thread.start()
     try:
         yield
@@ -35,24 +54,37 @@ def lifeline(api: str, patience_s: float, every_s: float = 1.0) -> Iterator[None
         thread.join()
 
 
-def _watch(api: str, patience_s: float, every_s: float, over: threading.Event) -> None:
+@dataclass
+class Watch:
+    """What is looked at, and since when it fails."""
+
+    api: str
+    patience_s: float
+    folders: tuple[Path, ...]
+    usage: Usage = shutil.disk_usage
     gone_s: float | None = None
-    while not over.wait(every_s):
-        if not is_gone(api):
-            if gone_s is not None:
+    full: int = 0
+
+    def look(self) -> BackendError | None:
+        """Look once: why the run must end; None while it may go on."""
+        folder = full_folder(self.folders, self.usage)
+        self.full = self.full + 1 if folder else 0
+        if self.full >= _LOOKS:
+            way_out = "Make room and run it again: it goes on where it was."
+            return BackendError("the disk is full", where=folder or "", way_out=way_out)
+        if not is_gone(self.api):
+            if self.gone_s is not None:
                 _tell("Prefect's server answers again.")
-            gone_s = None
-            continue
-        if gone_s is None:
-            gone_s = time.monotonic()
-            if patience_s:
-                _tell(f"Prefect's server at {api} has ended; waiting up to {patience_s:.0f} s for it to come back.")
-        if time.monotonic() - gone_s >= patience_s and not over.is_set():
-            error = BackendError(
-                "Prefect's server has ended", where=api, way_out="Run it again: it goes on where it was."
-            )
-            _tell(f"sightline: {error}")
-            os._exit(error.exit_code)  # Prefect's engine would first tell the server that is gone of our end
+            self.gone_s = None
+            return None
+        if self.gone_s is None:
+            self.gone_s = time.monotonic()
+            if self.patience_s:
+                _tell(f"Prefect's server at {self.api} has ended; waiting up to {self.patience_s:.0f} s for another.")
+        if time.monotonic() - self.gone_s < self.patience_s:
+            return None
+        way_out = "Run it again: it goes on where it was."
+        return BackendError("Prefect's server has ended", where=self.api, way_out=way_out)
 
 
 def is_gone(api: str) -> bool:

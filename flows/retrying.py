@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from flows.telling import tell
+from sightline.disk import tells_of_full_disk
 from sightline.errors import BackendError
 
 if TYPE_CHECKING:
@@ -25,8 +26,8 @@ class StepOptions(TypedDict):
 def is_worth_retrying(step: Task[Any, Any], _run: TaskRun, state: State[Any]) -> bool:
     """Only what a server or a disk did is tried again: bad data stay bad."""
     error = state.result(raise_on_failure=False)
-    if not isinstance(error, BackendError):
-        return False
+    if not isinstance(error, BackendError) or tells_of_full_disk(error):
+        return False  # a disk without room has none in a minute either
     tell(f"{step.name}: {error} Trying again.")
     return True
 

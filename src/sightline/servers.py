@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sightline import processes
+from sightline.disk import require_room
 from sightline.processes import Say, Server, answers, running
 from sightline.proxies import without_proxy
 from sightline.secret import read_secret, secret_file
@@ -26,12 +27,17 @@ CODE = Path(__file__).resolve().parents[2]
 """The repository: `flows` and `services` are imported from here, whatever folder the project itself lies in."""
 
 
+_ROOM = 32 * 2**20
+"""Bytes free on each disk before servers are started: they make databases and logs."""
+
+
 def up(settings: Settings, say: Say) -> None:
     """Start all servers, tell their addresses, and stay until interrupted.
 
     Raises:
         BackendError: see `processes.up`.
     """
+    require_room(settings.written, _ROOM)
     processes.up(settings.state, plan(settings), say, f"The pages of MLflow and Prefect ask for {_password(settings)}")
 
 

@@ -86,6 +86,11 @@ class Settings(BaseSettings):
         return self.root / "state"
 
     @property
+    def written(self) -> tuple[Path, ...]:
+        """The folders that a run writes into; each may lie on a disk of its own."""
+        return (self.state, self.mlruns, self.build, self.root)
+
+    @property
     def areas(self) -> Path:
         """Results of the areas that the endpoints looked at, a folder a job."""
         return self.state / "areas"

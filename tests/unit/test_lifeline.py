@@ -6,8 +6,19 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
+
+from flows.lifeline import Watch
+
+
+class Used(NamedTuple):
+    """What `shutil.disk_usage` gives."""
+
+    free: int
+
 
 SCRIPT = """
 import sys, time
@@ -62,6 +73,14 @@ def test_it_waits_for_a_server_that_comes_back(listener: socket.socket) -> None:
         assert "answers again" in process.stderr.readline()
         out, _ = process.communicate(timeout=60)
     assert (process.returncode, out) == (0, "done\n")
+
+
+def test_it_ends_where_a_disk_stays_full_but_not_for_a_moment(tmp_path: Path, listener: socket.socket) -> None:
+    port = listener.getsockname()[1]
+    looks = iter([0, 0, 2**30, 0, 0, 0])
+    watch = Watch(f"http://127.0.0.1:{port}/api", 0.0, (tmp_path,), usage=lambda _: Used(next(looks)))
+    assert [watch.look() for _ in range(5)] == [None] * 5
+    assert str(watch.look()).startswith(f"{tmp_path}: the disk is full. Make room")
 
 
 def test_a_run_that_is_done_does_not_mind_that_its_server_stops(listener: socket.socket) -> None:

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from sightline.errors import (
     SightlineError,
 )
 from sightline.settings import Settings
-from sightline.versions.program import handed_over, translate, users
+from sightline.versions.program import discard_broken_lock, handed_over, living_in, translate, users
 
 
 @pytest.fixture
@@ -220,6 +221,43 @@ def test_locks_of_dead_processes_and_of_other_folders_do_not_count(settings: Set
     hold(settings.root, settings.root / "database", os.getpid())
     versions.require_idle(settings)
     assert users(settings.root, settings.root) == {os.getpid(): "dvc repro -s train@pv-net"}
+
+
+def broken_lock(root: Path, text: str) -> Path:
+    path = root / ".dvc" / "tmp" / "rwlock"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("text", ["", '{"read": {"/srv', "[]", "\0\0\0\0"])
+def test_locks_that_a_full_disk_left_truncated_are_discarded(settings: Settings, text: str) -> None:
+    path = broken_lock(settings.root, text)
+    discard_broken_lock(settings.root, patience_s=0.05)
+    assert not path.exists()
+
+
+def test_whole_locks_stay(settings: Settings) -> None:
+    hold(settings.root, settings.data / "pv", os.getpid())
+    before = (settings.root / ".dvc" / "tmp" / "rwlock").read_text()
+    discard_broken_lock(settings.root, patience_s=0.0)
+    assert (settings.root / ".dvc" / "tmp" / "rwlock").read_text() == before
+
+
+@pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="the system does not list processes in /proc")
+def test_broken_locks_stay_while_dvc_is_at_work_here(settings: Settings) -> None:
+    path = broken_lock(settings.root, "{")
+    sleeping = [sys.executable, "-c", "import sys; print(flush=True); sys.stdin.read()", "-m", "dvc"]
+    with subprocess.Popen(sleeping, cwd=settings.root, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as living:
+        assert living.stdout is not None
+        living.stdout.readline()
+        assert living_in(settings.root) == [living.pid]
+        with pytest.raises(BackendError, match=rf"at work \(process {living.pid}\).*Wait for it"):
+            discard_broken_lock(settings.root, patience_s=0.05)
+        assert path.exists()
+        living.communicate()
+    discard_broken_lock(settings.root, patience_s=0.05)
+    assert not path.exists()
 
 
 @pytest.mark.parametrize(

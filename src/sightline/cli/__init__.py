@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from sightline.errors import SightlineError
+from sightline.errors import BackendError, SightlineError
 from sightline.proxies import without_proxy
 
 
@@ -25,11 +25,7 @@ def guarded(run: Callable[[], None]) -> None:
     try:
         run()
     except SightlineError as error:
-        from sightline.versions import hand_over
-
-        sys.stderr.write(f"sightline: {error}\n")
-        hand_over(error)  # to a flow that waits behind DVC
-        raise SystemExit(error.exit_code) from None
+        raise SystemExit(_tell(_full_disk(error) or error if isinstance(error, BackendError) else error)) from None
     except KeyboardInterrupt:
         sys.stderr.write("sightline: stopped; run it again to go on where it was.\n")
         raise SystemExit(130) from None
@@ -37,7 +33,28 @@ def guarded(run: Callable[[], None]) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(0) from None
     except Exception as error:
-        raise SystemExit(_confess(error)) from None
+        full = _full_disk(error)
+        raise SystemExit(_tell(full) if full else _confess(error)) from None
+
+
+def _tell(error: SightlineError) -> int:
+    """One line for the reader, and the error for a flow that waits behind DVC; the exit code."""
+    from sightline.versions import hand_over
+
+    sys.stderr.write(f"sightline: {error}\n")
+    hand_over(error)
+    return error.exit_code
+
+
+def _full_disk(error: Exception) -> BackendError | None:
+    """What to say instead where a disk without room is the cause, whatever failed of it."""
+    from sightline.disk import explain
+    from sightline.settings import load_settings
+
+    try:
+        return explain(error, load_settings().written)
+    except (OSError, SightlineError):
+        return None
 
 
 def _confess(error: Exception) -> int:

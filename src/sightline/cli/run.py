@@ -11,12 +11,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.cli.show import echo, print_json, table
+from sightline.disk import require_room
 from sightline.errors import BackendError
 from sightline.tether import run_tethered
 
 if TYPE_CHECKING:
     from sightline.pipeline.project import Project
     from sightline.task import Json
+
+
+_ROOM = 64 * 2**20
+"""Bytes free on each disk before a run begins: models, MLflow's and Prefect's databases want that much at least."""
 
 
 def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool) -> None:
@@ -32,6 +37,8 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
             project.require_sets()  # told at once, before a flow starts
     known = {} if force else {p.name: found for p in projects if (found := nothing_changed(p)) is not None}
     changed = [project for project in projects if project.name not in known]
+    if changed:
+        require_room(changed[0].settings.written, _ROOM)
     code, documents = _run_flows(changed, jobs) if changed else (0, {})
     outcomes = {**known, **documents}
     done = [project for project in projects if project.name in outcomes]

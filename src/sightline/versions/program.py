@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,7 +31,13 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[SightlineError], str, str], ...] = 
         "Data versions belong to git's: clone the project, or run `git init` in this folder.",
     ),
     (
-        ("No space left", "Disk quota", "File too large", "Permission denied", "Read-only file system"),
+        ("No space left on device", "Disk quota exceeded", "database or disk is full"),
+        BackendError,
+        "the disk is full (DVC: {what})",
+        "Make room and run it again: it goes on where it was.",
+    ),
+    (
+        ("File too large", "Permission denied", "Read-only file system"),
         BackendError,
         "DVC cannot write: {what}",
         "Check room and rights on the disk.",
@@ -82,6 +89,7 @@ def call(root: Path, *arguments: str) -> str:
     Raises:
         SightlineError: the one that fits what DVC said.
     """
+    discard_broken_lock(root)
     command = [*_DVC, *arguments]
     done = subprocess.run(command, cwd=root, env=environment(), capture_output=True, text=True, check=False)
     if done.returncode:
@@ -114,7 +122,7 @@ def busy(root: Path) -> BackendError:
 def users(root: Path, path: Path) -> dict[int, str]:
     """Process number -> command of the live DVC processes that read or write at or below `path`."""
     try:
-        locks = json.loads((root / ".dvc" / "tmp" / "rwlock").read_text(encoding="utf-8"))
+        locks = json.loads(_locks(root).read_text(encoding="utf-8"))
     except (OSError, ValueError):  # nothing was ever run here, or DVC is just writing it
         return {}
     found: dict[int, str] = {}
@@ -124,6 +132,65 @@ def users(root: Path, path: Path) -> dict[int, str]:
                 for holder in holders if isinstance(holders, list) else [holders]:
                     found[int(holder["pid"])] = f"dvc {holder['cmd'].partition(' ')[2]}".strip()
     return {number: command for number, command in found.items() if is_alive(number)}
+
+
+def _locks(root: Path) -> Path:
+    """Where DVC notes which process reads and writes what."""
+    return root / ".dvc" / "tmp" / "rwlock"
+
+
+def discard_broken_lock(root: Path, patience_s: float = 2.0) -> None:
+    """Remove DVC's note of readers and writers where it cannot be read and no process of DVC lives in this folder.
+
+    A full disk or a power cut leaves it truncated, and DVC then refuses every command. It is only about processes that
+    run, so without any nothing is lost.
+
+    Raises:
+        BackendError: it cannot be read, and a process of DVC may live; or it cannot be removed.
+    """
+    path = _locks(root)
+    deadline_s = time.monotonic() + patience_s
+    while not _is_whole(path):
+        if time.monotonic() < deadline_s:  # DVC may just be writing it
+            time.sleep(0.1)
+            continue
+        living = living_in(root)
+        if living:
+            raise BackendError(
+                f"DVC's note of its processes is broken, and DVC is at work (process {', '.join(map(str, living))})",
+                where=path,
+                way_out="Wait for it or stop it, then try again.",
+            )
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            way_out = "Remove this file."
+            raise BackendError(
+                f"DVC's note of its processes is broken ({error})", where=path, way_out=way_out
+            ) from error
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_text(encoding="utf-8")), dict)
+    except FileNotFoundError:
+        return True
+    except (OSError, ValueError):
+        return False
+
+
+def living_in(root: Path) -> list[int]:
+    """Numbers of the processes of DVC that work in this folder; none where the system does not tell (no /proc)."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (folder / "cmdline").read_bytes().split(b"\0")
+            here = (folder / "cwd").resolve().is_relative_to(root.resolve())
+        except OSError:  # it has just ended, or is another user's
+            continue
+        if here and any(word == b"dvc" or word.endswith(b"/dvc") for word in words[:6]):
+            found.append(int(folder.name))
+    return sorted(found)
 
 
 # ------------------------------------------------------------------------------------------- errors through DVC
@@ -138,6 +205,7 @@ def run_stages(root: Path, stages: Sequence[str], error_file: Path, options: Seq
     Raises:
         SightlineError: the stage's own error, as it was raised there; else what DVC's failure means.
     """
+    discard_broken_lock(root)
     # Each stage by itself: plain `dvc repro` would rewrite data.dvc where a task's data are absent.
     dvc = [*_DVC, "repro", *options, "--single-item", *stages]
     code = run_tethered(dvc, root, {**environment(), _ERROR_FILE: str(error_file)}, silent=True)
