@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
@@ -22,6 +23,7 @@ def main() -> None:
 def guarded(run: Callable[[], None]) -> None:
     """Run a program; errors become one line and a fitting exit code, never a traceback."""
     os.environ.update(without_proxy(os.environ))
+    _print_what_can_be_printed()
     try:
         run()
     except SightlineError as error:
@@ -35,6 +37,13 @@ def guarded(run: Callable[[], None]) -> None:
     except Exception as error:
         full = _full_disk(error)
         raise SystemExit(_tell(full) if full else _confess(error)) from None
+
+
+def _print_what_can_be_printed() -> None:
+    """Characters that the terminal's encoding lacks (a degree sign in ASCII, a file's name of odd bytes) become `?`."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def _tell(error: SightlineError) -> int:

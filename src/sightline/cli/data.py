@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from sightline.cli.open import open_task_project
+from sightline.cli.open import open_task_project, open_to_pin
 from sightline.cli.show import echo, print_json, table
 
 data = typer.Typer(no_args_is_help=True, help="Write, add, fetch and list data; each version is pinned by DVC.")
@@ -22,7 +22,7 @@ def sample(tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Ta
     from sightline.pipeline.data import sample as write
     from sightline.progress import Bars
 
-    projects = [open_task_project(task) for task in dict.fromkeys(tasks)]
+    projects = [open_to_pin(task) for task in dict.fromkeys(tasks)]
     with Bars("sample") as bars:
         told = write(projects, bars)
     for line in told:
@@ -39,7 +39,7 @@ def add(
     """Check your own labelled data, copy what can be used into data/, split it by group, and pin it."""
     from sightline.pipeline.data import add as take
 
-    echo(take(open_task_project(task), path, set_name, correct))
+    echo(take(open_to_pin(task), path, set_name, correct))
 
 
 @data.command(epilog="Example: `sightline data fetch pv_hotspots`")
@@ -49,7 +49,7 @@ def fetch(task: TaskName) -> None:
     from sightline.progress import Bars
 
     with Bars(f"fetch {task}") as bars:
-        said = download(open_task_project(task), bars)
+        said = download(open_to_pin(task), bars)
     echo(said)
 
 

@@ -21,6 +21,19 @@ def open_task_project(name: str) -> Project:
     return open_project(name, load_settings())
 
 
+def open_to_pin(name: str) -> Project:
+    """A task whose data are to be made, fetched or added, and then pinned.
+
+    Raises:
+        DataMissing: nothing can be pinned in this folder; told before the work.
+    """
+    from sightline.versions import require_repository
+
+    project = open_task_project(name)
+    require_repository(project.settings)
+    return project
+
+
 def open_version(ref: str) -> tuple[Project, Tracking, Version]:
     """What `TASK[@REF]` names; the champion where there is no REF."""
     from sightline.pipeline.standing import champion_version

@@ -31,7 +31,9 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
         SystemExit: a flow failed, with its exit code; what the flows before it came to is shown.
     """
     from sightline.pipeline.outcome import nothing_changed
+    from sightline.versions import require_repository
 
+    require_repository(projects[0].settings)
     for project in projects:
         if not (project.settings.inbox / project.name).is_dir():
             project.require_sets()  # told at once, before a flow starts

@@ -5,7 +5,7 @@ one that dvc.lock records for a stage that reads this folder. data.dvc pins `dat
 task does not change when another task's data do.
 """
 
-from sightline.versions.commits import commit, diff
+from sightline.versions.commits import commit, diff, require_repository
 from sightline.versions.pins import (
     DataVersion,
     PinState,
@@ -40,6 +40,7 @@ __all__ = [
     "push",
     "repro",
     "require_idle",
+    "require_repository",
     "stage_data",
     "stage_key",
     "status",

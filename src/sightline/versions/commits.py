@@ -46,6 +46,22 @@ def _is_small_file(path: Path) -> bool:
     return path.is_file() and path.stat().st_size <= _LARGEST_SOURCE
 
 
+def require_repository(settings: Settings) -> None:
+    """See that data can be pinned here, before anything is made or fetched that would be.
+
+    Raises:
+        DataMissing: the folder is no git repository with DVC (a download as an archive is none), or git is absent.
+    """
+    root = settings.root
+    if not (root / ".dvc").is_dir() or not _git(root, "rev-parse", "--git-dir"):
+        raise DataMissing(
+            "this folder is not a git repository with DVC, or git is absent",
+            where=root,
+            way_out="Data versions belong to git's: install git and clone the project. An archive that was downloaded "
+            "becomes a repository by `git init && git add -A && git commit -m start`.",
+        )
+
+
 def commits_of(settings: Settings, name: str) -> Iterator[Commit]:
     """The commits that changed a file of the root, newest first; none where nothing is committed yet.
 
