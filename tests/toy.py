@@ -22,7 +22,19 @@ from sightline.params import DataParams, EvaluateParams, Frozen, PromotionParams
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
 from sightline.splits import assign, write_splits
-from sightline.task import Card, Expectation, Limits, Manifest, Prediction, Report, Row, Rows, Sample, TrainingData
+from sightline.task import (
+    Card,
+    Cost,
+    Expectation,
+    Limits,
+    Manifest,
+    Prediction,
+    Report,
+    Row,
+    Rows,
+    Sample,
+    TrainingData,
+)
 
 SIDE = 12
 
@@ -73,6 +85,14 @@ class ToyModel:
         except OSError as error:
             raise DataRejected("this is not an image", where=source if isinstance(source, Path) else "body") from error
         return ToyInput(pixels, hashlib.sha256(content).hexdigest())
+
+    def weigh(self, source: Path | bytes, limits: Limits, _: Mapping[str, float]) -> Cost:
+        content = source if isinstance(source, bytes) else source.read_bytes()
+        try:
+            width, height = Image.open(io.BytesIO(content)).size
+        except OSError as error:
+            raise DataRejected("this is not an image", where=source if isinstance(source, Path) else "body") from error
+        return Cost((height, width), height * width, height * width, 2 * height * width)
 
     def example(self) -> bytes:
         return noise_picture(3, 8, 8, 255)

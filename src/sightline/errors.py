@@ -93,6 +93,10 @@ class RequestError(SightlineError):
 
 
 class BackendError(SightlineError):
-    """A server, a disk or a vendor library failed; trying again may help."""
+    """A server, a disk or a vendor library failed; trying again may help, at best after so many seconds."""
 
     exit_code = 7
+
+    def __init__(self, what: str, *, where: object = "", way_out: str = "", retry_after_s: int = 1) -> None:
+        super().__init__(what, where=where, way_out=way_out)
+        self.retry_after_s = retry_after_s

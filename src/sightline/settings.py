@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     max_batch: int = Field(default=8, gt=0, description="most images the endpoint puts into one call")
     max_wait_ms: float = Field(default=5.0, ge=0, description="longest the endpoint waits to fill a batch")
     max_queue: int = Field(default=256, gt=0, description="requests waiting before the endpoint answers 503")
+    answer_s: float = Field(default=60.0, gt=0, le=100, description="longest an answer may take, in seconds")
+    max_held_bytes: int = Field(default=2 * 2**30, gt=0, description="memory of all images being answered, in bytes")
     poll_s: float = Field(default=2.0, gt=0, description="how often the endpoint asks for a new champion")
 
     max_jobs: int = Field(default=16, gt=0, description="areas waiting before the endpoint answers 503")

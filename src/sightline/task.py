@@ -247,6 +247,23 @@ class Limits:
     work_pixels: int = 256 * 2**20
 
 
+@dataclass(frozen=True)
+class Cost:
+    """What answering one input takes, told from its head alone, before anything is decoded.
+
+    Attributes:
+        size: (h, w) pixels of the input as its head says, for messages.
+        decoded_px: pixels that are decoded, as often as they are gone through.
+        seen_px: pixels that the model looks at, at its own scale and with the overlaps of its windows.
+        held_bytes: most that is in memory for it at a time, while it is decoded, answered or drawn.
+    """
+
+    size: tuple[int, int]
+    decoded_px: int
+    seen_px: int
+    held_bytes: int
+
+
 class Card(BaseModel):
     """The JSON card of a saved model (`card.json` in its directory).
 
@@ -343,6 +360,14 @@ class Model(Protocol):
 
     def read(self, source: Path | bytes, limits: Limits) -> Input:
         """Decode one input. Raises DataRejected, naming the file, before decoding whole what breaks `limits`."""
+        ...
+
+    def weigh(self, source: Path | bytes, limits: Limits, conditions: Mapping[str, float], /) -> Cost:
+        """What reading and answering one input will take under these conditions.
+
+        In a few milliseconds, whatever the input: nothing is decoded. Raises DataRejected where `read` would for what
+        the head says, and RequestError where a condition cannot be.
+        """
         ...
 
     def example(self) -> bytes:

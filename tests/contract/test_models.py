@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataError, DataRejected, ModelRejected
+from sightline.images import noise_picture
 from sightline.splits import assign, place
+from sightline.stopping import Stopped, stoppable
 from sightline.task import (
     Input,
     Limits,
@@ -161,6 +164,42 @@ def test_it_answers_its_own_example_so_that_an_endpoint_can_warm_it(trained: lis
         assert example == one.model.example()
         read = one.model.read(example, Limits())
         assert len(one.model.predict([read, read])) == 2
+
+
+def test_it_weighs_an_input_by_its_head(trained: list[Trained]) -> None:
+    for one in trained:
+        model, sample = one.model, one.data.samples[0]
+        content = content_of(one, sample)
+        cost = model.weigh(content, Limits(), {})
+        assert cost == model.weigh(one.task.source(one.data, sample), Limits(), {})
+        assert min(*cost.size, cost.decoded_px, cost.seen_px) > 0
+        assert cost.held_bytes >= 3 * math.prod(cost.size)  # the decoded picture at least
+        with pytest.raises(DataRejected):
+            model.weigh(b"not what it says", Limits(), {})
+
+
+def test_larger_inputs_weigh_more(trained: list[Trained]) -> None:
+    for one in trained:
+        small, large = (one.model.weigh(noise(one, side), Limits(), {}) for side in (512, 1024))
+        assert (small.size, large.size) == ((512, 512), (1024, 1024))
+        assert small.decoded_px < large.decoded_px
+        assert small.seen_px <= large.seen_px
+        assert small.held_bytes < large.held_bytes
+
+
+def test_it_stops_when_nobody_waits_for_the_answer(trained: list[Trained]) -> None:
+    """What looks at one window only, as at a thermogram, may come to its end."""
+    for one in trained:
+        large = one.model.read(noise(one, 1024), Limits())
+        with stoppable(lambda: True), suppress(Stopped):
+            one.model.predict([large])
+            assert one.task.name in ("pv_hotspots", "bright_spots")
+
+
+def noise(one: Trained, side: int) -> bytes:
+    """An image without anything in it that this task reads."""
+    bands, high = {"land_cover": (8, 2047), "solar_farms": (13, 5000)}.get(one.task.name, (3, 255))
+    return noise_picture(bands, side, side, high)
 
 
 def test_answers_do_not_depend_on_the_batch_nor_on_path_or_bytes(trained: list[Trained]) -> None:

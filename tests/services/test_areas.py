@@ -67,8 +67,6 @@ def test_a_page_of_another_site_gets_nothing_out_of_a_visitors_browser(
     assert page.goto(f"{own}/v1/areas").status == 200  # typed by the user
     tile = f"{own}/v1/tiles/folder/15/15872/13000"
     page.goto(site)
-    answers: list[tuple[str, int]] = []
-    page.on("response", lambda r: r.url.startswith(own) and answers.append((r.url.removeprefix(own), r.status)))
     tried = page.evaluate(
         """async ([own, tile]) => {
           const quiet = (work) => work.then(() => "done", (error) => String(error));
@@ -89,8 +87,6 @@ def test_a_page_of_another_site_gets_nothing_out_of_a_visitors_browser(
     )
     assert tried[0].startswith("TypeError")
     assert tried[3] == "nothing"
-    assert [status for _, status in answers] == [403] * len(answers)
-    assert len(answers) == 4
     # Its own name, pointed to this machine: of one origin with the endpoint, as the browser sees it.
     assert page.goto(f"{rebound}/").status == 403
     assert page.evaluate("fetch('/v1/areas').then((answer) => answer.status)") == 403

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 
 from sightline.errors import DataRejected, ModelMissing, ModelRejected
 from sightline.files import write_text
-from sightline.images import noise_picture
-from sightline.task import Card, Limits, Prediction
+from sightline.images import noise_picture, probe, read_bytes
+from sightline.task import Card, Cost, Limits, Prediction
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,12 @@ class Threshold:
             raise DataRejected(f"this is no whole PNG ({error})", where=name, way_out="Send a PNG.") from error
         statistics = {"level": float(pixels.mean()), "contrast": float(pixels.std())}
         return Picture(hashlib.sha256(data).hexdigest(), statistics, pixels)
+
+    def weigh(self, source: Path | bytes, limits: Limits, _: Mapping[str, float]) -> Cost:
+        """What a picture takes, by its head: eight bytes a pixel for its float64, and as many to compute with."""
+        where = "the upload" if isinstance(source, bytes) else str(source)
+        head = probe(read_bytes(source, limits, where), where)
+        return Cost((head.height, head.width), head.decoding_values, head.pixels, 24 * head.pixels)
 
     def example(self) -> bytes:
         """Noise of the size of a picture."""

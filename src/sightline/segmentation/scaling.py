@@ -19,6 +19,18 @@ def scaled(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
     return np.asarray(made if picture.ndim == made.ndim else made[..., None])
 
 
+def enlarged_rows(plane: NDArray[np.float32], height: int, width: int, rows: slice) -> NDArray[np.float32]:
+    """Some rows of what `scaled` makes of a plane (h, w) that becomes larger, without the others."""
+    import cv2
+
+    places = np.clip((np.arange(rows.start, rows.stop) + 0.5) * (plane.shape[0] / height) - 0.5, 0, plane.shape[0] - 1)
+    above = places.astype(np.intp)
+    below = np.minimum(above + 1, plane.shape[0] - 1)
+    share = (places - above).astype(np.float32)[:, None]
+    between = plane[above] * (1 - share) + plane[below] * share
+    return np.asarray(cv2.resize(between, (width, len(between)), interpolation=cv2.INTER_LINEAR))
+
+
 def scaled_mask(mask: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Classes (h, w) in another size: of the nearest pixel."""
     import cv2

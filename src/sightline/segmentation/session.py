@@ -43,7 +43,7 @@ class Segmenter:
     def __init__(self, graph: bytes, window_px: int, overlap_px: int, threads: int | None = None) -> None:
         self.window_px = window_px
         # One window a call: an answer must not depend on what it shares a batch with, to the last bit.
-        self._tiling = Tiling(window_px=window_px, overlap_px=overlap_px, batch=1)
+        self.tiling = Tiling(window_px=window_px, overlap_px=overlap_px, batch=1)
         self._session = open_session(graph, threads)
         self._classes = int(self._session.get_outputs()[0].shape[1])
 
@@ -69,6 +69,6 @@ class Segmenter:
             return picture[:, top : top + rows, left : left + columns]
 
         whole = np.empty((self._classes, height, width), dtype=np.float32)
-        for top, rows in blend(read, predict, height, width, self._classes, self._tiling):
+        for top, rows in blend(read, predict, height, width, self._classes, self.tiling):
             whole[:, top : top + rows.shape[1]] = rows
         return Segmented(whole, np.asarray(np.mean(seen, axis=0, dtype=np.float64), dtype=np.float32))

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.stopping import check
+
 Floats = NDArray[np.float32]
 Read = Callable[[int, int, int, int], NDArray[Any]]
 """(top, left, height, width) in pixels, inside the scene -> (bands, height, width)."""
@@ -50,6 +52,10 @@ class Tiling:
         """Where windows start along an axis: as many as cover it."""
         return list(range(0, max(size_px - self.overlap_px, 1), self.stride_px))
 
+    def seen_px(self, height_px: int, width_px: int) -> int:
+        """Pixels of all the windows that a scene takes."""
+        return len(self.starts(height_px)) * len(self.starts(width_px)) * self.window_px**2
+
     def weights(self, size_px: int) -> list[Floats]:
         """The weights of each window along an axis, of its pixels inside the scene; they sum to one at each pixel."""
         hann = np.sin(np.pi * (np.arange(self.window_px) + 0.5) / self.window_px) ** 2  # nowhere zero
@@ -80,6 +86,7 @@ def blend(
 
     Raises:
         ValueError: the scene is empty, or `read` or `predict` gave another shape than asked for.
+        Stopped: nobody waits for the answer any more (`stopping.check`, between windows).
     """
     if height_px < 1 or width_px < 1:
         raise ValueError(f"a scene of {width_px} x {height_px} px holds nothing")
@@ -121,6 +128,7 @@ def _answers(predict: Predict, strip: NDArray[Any], channels: int, plan: Tiling)
     starts = plan.starts(strip.shape[2])
     for at in range(0, len(starts), plan.batch):
         windows = [_window(strip, left, plan.window_px) for left in starts[at : at + plan.batch]]
+        check()
         answers = predict(np.stack(windows))
         expected = (len(windows), channels, plan.window_px, plan.window_px)
         if answers.shape != expected:

@@ -7,7 +7,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -34,8 +34,8 @@ log = logging.getLogger(__name__)
 
 _PAGES = Path(__file__).with_name("pages")
 _MEDIA_TYPES = {".css": "text/css", ".js": "text/javascript", ".html": "text/html"}
-_OPTIONS = ("source", "picture", "rasters", "exports")  # query parameters that are no conditions of the image
-_GONE = 499  # the client closed the connection; nobody reads it but the metrics
+_EXTRAS = ("picture", "rasters", "exports")
+_OPTIONS = ("source", *_EXTRAS)  # query parameters that are no conditions of the image
 
 
 def build_app(
@@ -144,43 +144,49 @@ class _Routes:
     async def _predict(self, request: Request) -> Response:
         if _wants_picture(request):
             return await self._picture(request)
-        answered = await self._answered(request)
-        document: dict[str, Json] = {
-            **answered.prediction.document,
-            "task": self._engine.task,
-            "version": answered.version,
-            "prediction_id": answered.id,
-            "sha256": answered.question.input.sha256,
-            **answered.question.champion.background.told(answered.prediction),
-        }
-        if request.query_params.get("picture", "").lower() in ("1", "true", "yes"):
-            document["picture"] = _data_address(await self._engine.draw(answered))
-        if request.query_params.get("rasters", "").lower() in ("1", "true", "yes"):
-            for name in answered.prediction.rasters:
-                document[name] = _data_address(await self._engine.raster(answered, name))
-        if request.query_params.get("exports", "").lower() in ("1", "true", "yes"):
-            document["exports"] = dict(answered.prediction.exports)
-        return Response(json.dumps(document, allow_nan=False), media_type="application/json")
+        wanted = {name: request.query_params.get(name, "").lower() in ("1", "true", "yes") for name in _EXTRAS}
+        async with self._held(request) as answered:
+            document: dict[str, Json] = {
+                **answered.prediction.document,
+                "task": self._engine.task,
+                "version": answered.version,
+                "prediction_id": answered.id,
+                "sha256": answered.question.input.sha256,
+                **answered.question.champion.background.told(answered.prediction),
+            }
+            if wanted["picture"]:
+                document["picture"] = _data_address(await self._engine.draw(answered))
+            if wanted["rasters"]:
+                for name in answered.prediction.rasters:
+                    document[name] = _data_address(await self._engine.raster(answered, name))
+            if wanted["exports"]:
+                document["exports"] = dict(answered.prediction.exports)
+            return Response(json.dumps(document, allow_nan=False), media_type="application/json")
 
     async def _picture(self, request: Request) -> Response:
-        answered = await self._answered(request)
-        return Response(await self._engine.draw(answered), headers=_lineage(answered), media_type="image/png")
+        async with self._held(request) as answered:
+            return Response(await self._engine.draw(answered), headers=_lineage(answered), media_type="image/png")
 
     async def _raster(self, request: Request) -> Response:
-        answered = await self._answered(request)
-        name, known = request.path_params["name"], answered.prediction.rasters
+        name, known = request.path_params["name"], self._engine.champion().warmed.rasters
         if name not in known:
             way_out = f"There are: {', '.join(known)}." if known else "Ask /v1/predict."
-            raise RequestError(f"{self._engine.task} answers no such raster", where=name, way_out=way_out, status=404)
-        png = await self._engine.raster(answered, name)
-        return Response(png, headers=_lineage(answered), media_type="image/png")
+            raise RequestError(
+                f"{self._engine.task} answers no such raster", where=name[:100], way_out=way_out, status=404
+            )
+        async with self._held(request) as answered:
+            png = await self._engine.raster(answered, name)
+            return Response(png, headers=_lineage(answered), media_type="image/png")
 
-    async def _answered(self, request: Request) -> Answered:
+    @asynccontextmanager
+    async def _held(self, request: Request) -> AsyncIterator[Answered]:
+        """The answer to an upload; what it holds in memory counts till the end."""
         card = self._engine.champion().model.card
         told = ((name, text) for name, text in request.query_params.multi_items() if name not in _OPTIONS)
         conditions = parse_conditions(told, card)
         upload = await read_upload(request, card.formats, self._settings.max_bytes)
-        return await _unless_gone(request, self._engine.answer(upload.content, upload.name, conditions))
+        async with self._engine.answering(upload.content, upload.name, conditions, lambda: _gone(request)) as answered:
+            yield answered
 
     # ------------------------------------------------------------------------------------------------ about it
 
@@ -256,20 +262,6 @@ async def _file(name: str) -> Response:
         raise RequestError("there is nothing here", where=name, way_out="See /v1/docs.", status=404)
     content = await asyncio.to_thread(path.read_bytes)
     return Response(content, media_type=f"{_MEDIA_TYPES[path.suffix]}; charset=utf-8")
-
-
-async def _unless_gone(request: Request, work: Awaitable[Answered]) -> Answered:
-    """The outcome of `work`, given up when the client leaves: nobody computes what nobody reads."""
-    answering = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_gone(request))
-    try:
-        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
-            raise RequestError("the client has gone", status=_GONE)
-        return await answering
-    finally:
-        answering.cancel()
-        leaving.cancel()
 
 
 async def _gone(request: Request) -> None:

@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -14,11 +14,29 @@ from sightline.background import UNKNOWN, Background
 from sightline.errors import BackendError, ModelError, ModelMissing, ModelRejected, SightlineError
 from sightline.serving.batching import Plan
 from sightline.serving.metrics import Metrics
+from sightline.serving.pace import Pace
 from sightline.task import Model
 
 log = logging.getLogger(__name__)
 
 _LONGEST_RETRY_S = 300.0
+
+
+@dataclass(frozen=True)
+class Warmed:
+    """What the first answers of a model tell.
+
+    Attributes:
+        plan: how it is best called.
+        pace: how fast it is here, kept up to date.
+        example_s: what its own example takes.
+        rasters: names of those that it answers.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    pace: Pace = field(default_factory=Pace)
+    example_s: float = 0.0
+    rasters: tuple[str, ...] = ()
 
 
 class Champions(Protocol):
@@ -67,11 +85,17 @@ class DirectoryChampion:
 
 @dataclass(frozen=True)
 class Champion:
-    """A loaded and warmed model version."""
+    """A loaded and warmed model version.
+
+    Attributes:
+        number: in the registry.
+        warmed: what was learned of it before it answered.
+        since_s: when it began to answer (Unix time).
+    """
 
     number: int
     model: Model
-    plan: Plan
+    warmed: Warmed
     since_s: float
     background: Background = UNKNOWN
 
@@ -85,13 +109,13 @@ class ChampionKeeper:
     Args:
         task: models of another task are refused.
         champions: who is asked.
-        warm: makes a first prediction with a new model, and says how to call it.
+        warm: makes a first prediction with a new model, and says how to call it and how fast it is.
         poll_s: how often `champions` is asked.
         metrics: told of every change and failure.
     """
 
     def __init__(
-        self, task: str, champions: Champions, warm: Callable[[Model], Plan], poll_s: float, metrics: Metrics
+        self, task: str, champions: Champions, warm: Callable[[Model], Warmed], poll_s: float, metrics: Metrics
     ) -> None:
         self.champion: Champion | None = None
         self.problem: SightlineError | None = ModelMissing("the model is still loading", way_out="Try again shortly.")
@@ -144,12 +168,12 @@ class ChampionKeeper:
         model = load()
         if model.card.task != self._task:
             raise ModelRejected(f"this is a model of {model.card.task}, not of {self._task}", where=f"version {number}")
-        plan = self._warm(model)
-        self.champion = Champion(number, model, plan, time.time(), self._background(number))
+        warmed = self._warm(model)
+        self.champion = Champion(number, model, warmed, time.time(), self._background(number))
         self._warn()
         self._failed = (-1, 0.0, 0.0)
         self._metrics.champion(number)
-        log.info("version %d answers now (%s, %.1f s)", number, plan, time.monotonic() - start_s)
+        log.info("version %d answers now (%s, %.1f s)", number, warmed.plan, time.monotonic() - start_s)
 
     def _background(self, number: int) -> Background:
         """A version whose evaluation cannot be read still answers, and says that nothing is known of it."""

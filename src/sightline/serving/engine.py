@@ -1,27 +1,69 @@
-"""From the bytes of an upload to an answer that is in the ledger."""
+"""From the bytes of an upload to an answer that is in the ledger.
+
+    weigh -> a place in a room -> read -> batch -> predict -> ledger
+
+There are two rooms, each with lanes of its own: what takes long never stands in the way of what does not. What an input
+will take is known from its head, so that what cannot be answered in time is refused before it is decoded.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import Any
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from sightline.conditions import put_under
-from sightline.errors import BackendError, ModelMissing
+from sightline.errors import BackendError, ModelMissing, RequestError
 from sightline.hardware import cores
 from sightline.images import encode_png
+from sightline.serving.admission import Place, Room
 from sightline.serving.batching import Batcher, Outcomes, Plan, measure_plan
-from sightline.serving.champion import Champion, ChampionKeeper, Champions
+from sightline.serving.champion import Champion, ChampionKeeper, Champions, Warmed
 from sightline.serving.metrics import Metrics
+from sightline.serving.pace import measure_pace
 from sightline.settings import Settings
-from sightline.task import Limits, Model, Prediction
+from sightline.stopping import Stopped, check, stoppable
+from sightline.task import Cost, Limits, Model, Prediction
 
 _CORES = cores()
 NO_CONDITIONS: Mapping[str, float] = {}
-_ANSWER_S = 60.0  # a request that waits longer is told to come back
+GONE = 499  # the client closed the connection; nobody reads it but the metrics
+
+_SHORT_S, _SHORT_EXAMPLES = 2.0, 3.0
+"""An input is short that takes no more than this, or no more than so many of the model's examples."""
+
+_SHORT_SHARE = 0.25
+"""Of the bytes that inputs may hold together: what is kept for short ones."""
+
+_OVERDUE_S = 30.0
+"""A call of the model that goes on for so long after nobody waits for it is stuck."""
+
+_SAFE = 0.95  # of a side that is proposed: overlaps of windows do not shrink with the picture
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False)
+class Work:
+    """What is done for one request, and whether anybody still waits for it.
+
+    Attributes:
+        cost: once the input is weighed.
+        room, place: once it has one.
+        busy: a thread is at it now.
+        stopped: nobody waits any more.
+    """
+
+    cost: Cost | None = None
+    room: Room | None = None
+    place: Place | None = None
+    busy: bool = False
+    stopped: bool = False
 
 
 @dataclass(frozen=True)
@@ -31,6 +73,7 @@ class Question:
     champion: Champion
     input: Any
     source: str
+    work: Work = field(default_factory=Work, repr=False)
 
 
 @dataclass(frozen=True)
@@ -49,6 +92,14 @@ class Answered:
 
 Log = Callable[[Sequence[Answered]], Sequence[int]]
 """Writes the rows of a batch to disk and returns their numbers; called from one thread. May raise BackendError."""
+
+
+@dataclass(frozen=True)
+class _Lanes:
+    """Where inputs of a kind are let in and answered."""
+
+    room: Room
+    batcher: Batcher[Question, Answered]
 
 
 class Engine:
@@ -73,18 +124,28 @@ class Engine:
         self.task = task
         self.keeper = ChampionKeeper(task, champions, self._warm, settings.poll_s, metrics)
         self._write = log
-        self._limits = settings.limits
-        self._max_batch = settings.max_batch
-        self._max_queue = settings.max_queue
+        self._settings = settings
         self._metrics = metrics
         self._plan: Plan | None = None
         self._waiting = 0
         self._reading = 0
-        self._readers = ThreadPoolExecutor(_CORES, thread_name_prefix="read")
-        self._decoded: asyncio.Semaphore | None = None
-        self._batcher: Batcher[Question, Answered] = Batcher(
-            self._predict, self._log, lambda q: q.champion.number, lambda: self._reading, settings.max_wait_ms / 1000
+        self._calls: set[float] = set()
+        self._readers = ThreadPoolExecutor(_CORES + 1, thread_name_prefix="read")
+        kept = int(settings.max_held_bytes * _SHORT_SHARE)
+        long_lanes = max(_CORES - 1, 1)
+        self._short = self._lanes(kept, _CORES)
+        self._long = self._lanes(settings.max_held_bytes - kept, long_lanes)
+        self._long.batcher.use(Plan(1, long_lanes))
+
+    def _lanes(self, room_bytes: int, lanes: int) -> _Lanes:
+        batcher: Batcher[Question, Answered] = Batcher(
+            self._predict,
+            self._log,
+            lambda question: question.champion.number,
+            lambda: self._reading,
+            self._settings.max_wait_ms / 1000,
         )
+        return _Lanes(Room(lanes, room_bytes, lanes), batcher)
 
     def start(self) -> None:
         """Load the champion, in the background."""
@@ -93,7 +154,8 @@ class Engine:
     def stop(self) -> None:
         """Let go of threads."""
         self.keeper.stop()
-        self._batcher.close()
+        for lanes in (self._short, self._long):
+            lanes.batcher.close()
         self._readers.shutdown(wait=False, cancel_futures=True)
 
     def champion(self) -> Champion:
@@ -108,38 +170,154 @@ class Engine:
             raise problem.with_traceback(None)  # raised many times, it would otherwise grow with each
         return champion
 
-    async def answer(self, body: bytes, source: str, conditions: Mapping[str, float] = NO_CONDITIONS) -> Answered:
-        """Predict one upload; when this returns, its row is on disk.
+    def check(self) -> None:
+        """Whether the model still answers.
+
+        Raises:
+            BackendError: a call of it has not come back, long after anybody waited for it.
+        """
+        since_s = time.monotonic() - min(self._calls, default=math.inf)
+        if since_s > self._settings.answer_s + _OVERDUE_S:
+            raise BackendError(
+                f"the model has not come back from a call for {since_s:.0f} s", way_out="Restart the endpoint."
+            )
+
+    # ---------------------------------------------------------------------------------------------- answering
+
+    @asynccontextmanager
+    async def answering(
+        self,
+        body: bytes,
+        source: str,
+        conditions: Mapping[str, float] = NO_CONDITIONS,
+        gone: Callable[[], Awaitable[None]] | None = None,
+    ) -> AsyncIterator[Answered]:
+        """Predict one upload; when this is entered, its row is on disk. What it holds in memory counts till the end.
 
         Args:
             body: the encoded image.
             source: its file name, for people; may be empty.
             conditions: what the client tells of the image besides.
+            gone: waits until the client leaves. Its work then ends, at the next step that the model makes.
 
         Raises:
             DataRejected: the upload cannot be read.
-            RequestError: a condition cannot be.
+            RequestError: a condition cannot be, the image takes too long or too much memory, or the client has gone.
             BackendError: too many requests are waiting, the answer took too long, or the ledger failed.
             SightlineError: there is no champion.
         """
         champion = self.champion()
-        if self._waiting >= self._max_queue:
+        if self._waiting >= self._settings.max_queue:
             raise BackendError("too many requests are waiting", way_out="Try again shortly, or send fewer at a time.")
-        self._batcher.use(champion.plan)
-        if self._decoded is None:
-            # Decoded images are large: those of the batches that run and of the next are held, others wait as files.
-            self._decoded = asyncio.Semaphore(2 * champion.plan.batch * champion.plan.lanes)
-        self._waiting += 1
-        self._metrics.waiting.set(self._waiting)
+        work = Work()
+        answer = asyncio.create_task(self._answer(work, champion, body, source, conditions))
+        answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # where nobody asks any more
+        leaving = asyncio.ensure_future(gone()) if gone is not None else None
+        self._count(1)
         try:
-            async with asyncio.timeout(_ANSWER_S), self._decoded:
-                question = await self._read(champion, body, source, conditions)
-                return await self._batcher.submit(question)
-        except TimeoutError as error:
-            raise BackendError(f"no answer within {_ANSWER_S:g} s", way_out="Try again later.") from error
+            awaited = {answer} if leaving is None else {answer, leaving}
+            await asyncio.wait(awaited, timeout=self._settings.answer_s, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise self._unanswered(work, leaving is not None and leaving.done())
+            yield answer.result()
         finally:
-            self._waiting -= 1
-            self._metrics.waiting.set(self._waiting)
+            work.stopped = True
+            if not work.busy:  # else the place is taken until the thread is done
+                answer.cancel()
+            if leaving is not None:
+                leaving.cancel()
+            self._leave(work)
+            self._count(-1)
+
+    async def _answer(
+        self, work: Work, champion: Champion, body: bytes, source: str, conditions: Mapping[str, float]
+    ) -> Answered:
+        cost = work.cost = await self._in_thread(work, champion.model.weigh, body, self._settings.limits, conditions)
+        seconds = champion.warmed.pace.usual_s(cost)
+        lanes = self._chosen(champion, seconds, cost.held_bytes)
+        self._refuse(champion, cost)
+        self._postpone(seconds, lanes.room)
+        work.room, work.place = lanes.room, await lanes.room.enter(seconds, cost.held_bytes)
+        work.place.holders += 1  # this, and the request itself
+        try:
+            question = await self._read(work, champion, body, source, conditions)
+            return await lanes.batcher.submit(question)
+        finally:
+            lanes.room.leave(work.place)
+
+    def _chosen(self, champion: Champion, seconds: float, held_bytes: int) -> _Lanes:
+        """By how long it takes, and how much memory."""
+        self._short.batcher.use(champion.warmed.plan)
+        # Decoded images are large: those of the batches that run and of the next are held, others wait as files.
+        self._short.room.places = 2 * champion.warmed.plan.batch * champion.warmed.plan.lanes
+        short_s = max(_SHORT_S, _SHORT_EXAMPLES * champion.warmed.example_s)
+        small = held_bytes <= self._short.room.room_bytes
+        return self._short if small and seconds <= short_s else self._long
+
+    def _refuse(self, champion: Champion, cost: Cost) -> None:
+        """What can never be answered.
+
+        Raises:
+            RequestError: 413; says which size can.
+        """
+        limit_s = self._settings.answer_s
+        seconds = champion.warmed.pace.best_s(cost)
+        if seconds > limit_s:
+            raise _too_large(f"it would take {seconds:,.0f} s, more than {limit_s:g}", cost, limit_s / seconds)
+        most = self._long.room.room_bytes
+        if cost.held_bytes > most:
+            what = f"it would take {cost.held_bytes / 2**20:,.0f} MB of memory, more than {most / 2**20:,.0f}"
+            raise _too_large(what, cost, most / cost.held_bytes)
+
+    def _postpone(self, seconds: float, room: Room) -> None:
+        """What cannot be answered in time now, but later.
+
+        Raises:
+            BackendError: says after how many seconds.
+        """
+        wait_s = room.wait_s(seconds)
+        late_s = wait_s + seconds - self._settings.answer_s
+        if wait_s > 0 and late_s > 0:  # with nobody before it, it is tried: the estimate may be wrong
+            after_s = max(math.ceil(late_s), 1)
+            raise BackendError(
+                f"there is work for {wait_s:,.0f} s before it",
+                way_out=f"Try again in {after_s} s.",
+                retry_after_s=after_s,
+            )
+
+    def _unanswered(self, work: Work, gone: bool) -> Exception:
+        """Why there is no answer yet, and will be none."""
+        limit_s = self._settings.answer_s
+        if gone:
+            return RequestError("the client has gone", status=GONE)
+        if work.cost and work.place and time.monotonic() - work.place.since_s > limit_s / 2:
+            return _too_large(f"it takes longer than {limit_s:g} s", work.cost, 0.5)
+        return BackendError(f"no answer within {limit_s:g} s", way_out="Try again later.")
+
+    def _leave(self, work: Work) -> None:
+        """The request needs its place no more."""
+        if work.room is not None and work.place is not None:
+            work.room.leave(work.place)
+
+    def _count(self, more: int) -> None:
+        self._waiting += more
+        self._metrics.waiting.set(self._waiting)
+
+    async def _in_thread(self, work: Work, step: Callable[..., T], *given: Any) -> T:
+        """A step in a reader's thread, which `check` may end. Raises Stopped where nobody waits for it any more."""
+
+        def run() -> T:
+            work.busy = True
+            try:
+                with stoppable(lambda: work.stopped):
+                    return step(*given)
+            finally:
+                work.busy = False
+
+        result = await asyncio.get_running_loop().run_in_executor(self._readers, run)
+        if work.stopped:
+            raise Stopped
+        return result
 
     async def draw(self, answered: Answered) -> bytes:
         """The answer drawn on its image, as PNG."""
@@ -150,31 +328,57 @@ class Engine:
         pixels = answered.prediction.rasters[name]
         return await asyncio.get_running_loop().run_in_executor(self._readers, encode_png, pixels)
 
-    async def _read(self, champion: Champion, body: bytes, source: str, conditions: Mapping[str, float]) -> Question:
-        start_s = time.perf_counter()
+    async def _read(
+        self, work: Work, champion: Champion, body: bytes, source: str, conditions: Mapping[str, float]
+    ) -> Question:
         self._reading += 1
         try:
-            loop = asyncio.get_running_loop()
-            decoded = await loop.run_in_executor(self._readers, champion.model.read, body, self._limits)
-            decoded = put_under(champion.model, decoded, conditions)
+            decoded = await self._in_thread(work, self._decode, work, champion, body)
+            return Question(champion, put_under(champion.model, decoded, conditions), source, work)
         finally:
             self._reading -= 1
-            self._metrics.stage("read", start_s)
-        return Question(champion, decoded, source)
+
+    def _decode(self, work: Work, champion: Champion, body: bytes) -> Any:
+        assert work.cost is not None
+        start_s = time.perf_counter()
+        decoded = champion.model.read(body, self._settings.limits)
+        champion.warmed.pace.reading.add(time.perf_counter() - start_s, work.cost.decoded_px)
+        self._metrics.stage("read", start_s)
+        return decoded
 
     def _predict(self, questions: Sequence[Question]) -> Outcomes[Answered]:
         """One call of the model; where it fails, each question alone, so that only the bad one fails."""
-        start_s = time.perf_counter()
         self._metrics.batch_images.observe(len(questions))
-        model = questions[0].champion.model
+        works = [question.work for question in questions]
+        for work in works:
+            work.busy = True
         try:
-            predictions = model.predict([question.input for question in questions])
+            with stoppable(lambda: all(work.stopped for work in works)):
+                predictions = self._call(questions)
+        except Stopped as stopped:
+            return [stopped] * len(questions)
         except Exception as error:
             if len(questions) == 1:
                 return [error]
             return [outcome for question in questions for outcome in self._predict([question])]
-        self._metrics.stage("predict", start_s)
+        finally:
+            for work in works:
+                work.busy = False
         return [Answered(q, p) for q, p in zip(questions, predictions, strict=True)]
+
+    def _call(self, questions: Sequence[Question]) -> list[Prediction]:
+        champion = questions[0].champion
+        check()  # whoever asked may have gone while it waited for a lane
+        start_s, call = time.perf_counter(), time.monotonic()
+        self._calls.add(call)
+        try:
+            predictions = champion.model.predict([question.input for question in questions])
+        finally:
+            self._calls.discard(call)
+        seen_px = sum(question.work.cost.seen_px for question in questions if question.work.cost)
+        champion.warmed.pace.seeing.add(time.perf_counter() - start_s, seen_px)
+        self._metrics.stage("predict", start_s)
+        return predictions
 
     def _log(self, _: Sequence[Question], outcomes: Outcomes[Answered]) -> Outcomes[Answered]:
         """Write the rows of a batch in one transaction."""
@@ -193,14 +397,25 @@ class Engine:
         self._metrics.stage("draw", start_s)
         return picture
 
-    def _warm(self, model: Model) -> Plan:
-        """Predict once, so that the first request finds everything in place; the first model is also measured."""
-        example = model.read(model.example(), Limits())
-        model.predict([example])
+    def _warm(self, model: Model) -> Warmed:
+        """Predict, so that the first request finds everything in place; the first model is also measured."""
+        content = model.example()
+        pace = measure_pace(model, content)
+        example = model.read(content, Limits())
+        (first,) = model.predict([example])
         if self._plan is None:
-            self._plan = measure_plan(lambda batch: _call(model, example, batch), self._max_batch, _CORES)
-        return self._plan
+            self._plan = measure_plan(lambda batch: _call(model, example, batch), self._settings.max_batch, _CORES)
+        example_s = pace.usual_s(model.weigh(content, Limits(), {}))
+        return Warmed(self._plan, pace, example_s, tuple(first.rasters))
 
 
 def _call(model: Model, example: Any, batch: int) -> None:
     model.predict([example] * batch)
+
+
+def _too_large(what: str, cost: Cost, share: float) -> RequestError:
+    """An image of which this share of the pixels can be answered."""
+    height, width = (max(int(side * math.sqrt(share) * _SAFE), 1) for side in cost.size)
+    return RequestError(
+        what, where="image", way_out=f"Give about {width:,} x {height:,} pixels at most, or a part of it.", status=413
+    )

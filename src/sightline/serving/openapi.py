@@ -22,12 +22,12 @@ _PROBLEMS = {
     "401": "The token is missing or wrong.",
     "403": "There is no token, and another machine or another site's page asks.",
     "408": "The body did not arrive in time.",
-    "413": "The upload is larger than the limit.",
+    "413": "The upload is larger than the limit, or would take too long or too much memory; says what can be answered.",
     "415": "The media type is not taken.",
     "422": "The image cannot be read or has more pixels than the limit, or a condition cannot be.",
     "429": "Too many wrong tokens came from this address.",
     "431": "A line of the head is too long.",
-    "503": "No champion is loaded, or too many requests are waiting; see Retry-After.",
+    "503": "No champion is loaded, or there is too much work before it; see Retry-After.",
 }
 
 

@@ -20,7 +20,10 @@ def problem(error: Exception) -> JSONResponse:
     status = status_of(error)
     # Clients need no paths of the server's disk.
     where = error.where if status < 500 else PurePath(error.where).name
-    return problem_response(status, error.what, where, error.way_out)
+    response = problem_response(status, error.what, where, error.way_out)
+    if isinstance(error, BackendError):
+        response.headers["Retry-After"] = str(error.retry_after_s)
+    return response
 
 
 def status_of(error: SightlineError) -> int:

@@ -273,7 +273,7 @@ def test_the_heads_of_a_form_are_bounded(endpoint: Endpoint) -> None:
             "body": [f"--xx\r\nContent-Disposition: form-data; {endless}\r\n\r\na\r\n--xx--".encode()],
             "headers": BOUNDARY,
         },
-        {"body": form()["body"], "headers": {"Content-Type": f"multipart/form-data; boundary=xx; {endless}"}},
+        {"body": form()["body"], "headers": {"Content-Type": f"multipart/form-data; boundary=xx; {endless[:5_000]}"}},
         {"body": [b"--xx\r\n" + b"A: b\r\n" * 20 + b"\r\na\r\n--xx--"], "headers": BOUNDARY},
         {"body": [b"--xx\r\nA: b\r\n\r\na\r\n" * 20 + b"--xx--"], "headers": BOUNDARY},
     )

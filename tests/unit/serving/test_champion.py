@@ -7,7 +7,7 @@ import pytest
 
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.serving.batching import Plan
-from sightline.serving.champion import ChampionKeeper, DirectoryChampion
+from sightline.serving.champion import ChampionKeeper, DirectoryChampion, Warmed
 from sightline.serving.metrics import Metrics
 from sightline.task import Model
 from tests.toy import ToyTask
@@ -15,21 +15,21 @@ from tests.unit.serving.harness import CountingModel, SetChampions
 
 
 def keeper_of(champions: SetChampions, poll_s: float = 0.001) -> ChampionKeeper:
-    return ChampionKeeper("toy", champions, lambda _: Plan(), poll_s, Metrics("toy"))
+    return ChampionKeeper("toy", champions, lambda _: Warmed(), poll_s, Metrics("toy"))
 
 
 def test_the_champion_is_loaded_and_warmed() -> None:
     warmed: list[Model] = []
     model = CountingModel()
 
-    def warm(found: Model) -> Plan:
+    def warm(found: Model) -> Warmed:
         warmed.append(found)
-        return Plan(2, 2)
+        return Warmed(Plan(2, 2))
 
     keeper = ChampionKeeper("toy", SetChampions(model), warm, 1.0, Metrics("toy"))
     keeper.poll()
     assert keeper.champion is not None
-    assert (keeper.champion.number, keeper.champion.plan) == (1, Plan(2, 2))
+    assert (keeper.champion.number, keeper.champion.warmed.plan) == (1, Plan(2, 2))
     assert warmed == [model]
     assert keeper.problem is None
     keeper.poll()
@@ -112,7 +112,7 @@ def test_a_version_that_fails_is_not_tried_with_every_poll(caplog: pytest.LogCap
 
 
 def test_a_model_that_cannot_predict_is_not_served() -> None:
-    def warm(model: Model) -> Plan:
+    def warm(model: Model) -> Warmed:
         raise ValueError("shapes do not match")
 
     keeper = ChampionKeeper("toy", SetChampions(CountingModel()), warm, 1.0, Metrics("toy"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -13,17 +14,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, RequestError
-from sightline.images import noise_picture
+from sightline.images import MAX_BANDS, noise_picture, probe, read_bytes
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import PIXELS, geojson, in_pixels, polygons_of
 from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.segmentation.tiling import Read, Tiling, blend
-from sightline.task import Card, Json, Limits, Prediction
+from sightline.stopping import check
+from sightline.task import Card, Cost, Json, Limits, Prediction
 from sightline.tasks.land_cover.augment import Channels
 from sightline.tasks.land_cover.bands import BANDS, Bands, picture, without_data
 from sightline.tasks.land_cover.bits import Bits, pack
 from sightline.tasks.land_cover.colours import coloured
 from sightline.tasks.land_cover.params import InputParams
+from sightline.tasks.land_cover.raster import scene_size
 from sightline.tasks.land_cover.rules import Rule, Rules, rule_features
 from sightline.tasks.land_cover.scan import SceneFile, is_large, read_scene, scan
 from sightline.tasks.land_cover.shapes import CLASSES
@@ -42,6 +45,9 @@ CONDITIONS = {"gsd_m": "metres a pixel of the image; areas in square metres need
 
 _GSD_M = (0.05, 100.0)
 _EXAMPLE_PX = 256
+
+_FIXED_BYTES, _PIXEL_BYTES, _SCAN_BYTES = 64 * 2**20, 110, 512 * 2**20
+"""Held while a tile is answered: whatever its size, and for each pixel besides the file's values; for a scan."""
 
 Source = Tile | SceneFile
 
@@ -141,6 +147,29 @@ class LandCoverModel:
             return read_scene(source)
         return read_tile(source, limits)
 
+    def weigh(self, source: Path | bytes, limits: Limits, _: Mapping[str, float]) -> Cost:
+        """What a tile takes, by its head; of a file beyond the limits, what a scan of it takes.
+
+        Raises:
+            DataMissing: the file is not there.
+            DataRejected: it is no TIFF, or its head is broken.
+        """
+        where = str(source) if isinstance(source, Path) else "image"
+        if isinstance(source, Path) and is_large(source, limits):
+            size, decoded_px, held_bytes = scene_size(source), 0, _SCAN_BYTES
+        else:
+            head = probe(read_bytes(source, limits, where), where)
+            stacked = head.bands > MAX_BANDS  # rows as pages: (h, w, bands) was written as h pages of (w, bands)
+            size = (head.bands, head.height) if stacked else (head.height, head.width)
+            decoded_px = head.decoding_values // len(BANDS)
+            held_bytes = _FIXED_BYTES + math.prod(size) * (_PIXEL_BYTES + 2 * len(BANDS) * head.value_bytes)
+        return Cost(size, decoded_px, self._tiling.seen_px(*size), held_bytes)
+
+    @property
+    def _tiling(self) -> Tiling:
+        taken = self.recipe.input
+        return Tiling(window_px=taken.window_px, overlap_px=taken.overlap_px, batch=1)
+
     def example(self) -> bytes:
         """Noise of eight bands of 11 bits."""
         return noise_picture(len(BANDS), _EXAMPLE_PX, _EXAMPLE_PX, 2047)
@@ -164,15 +193,13 @@ class LandCoverModel:
         self, read: Read, size: tuple[int, int], embeddings: list[NDArray[np.float32]]
     ) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """The probabilities (10, rows, w) of what `read` gives, from the top; adds each window's embedding."""
-        taken = self.recipe.input
-        tiling = Tiling(window_px=taken.window_px, overlap_px=taken.overlap_px, batch=1)
 
         def predict(windows: Bands) -> NDArray[np.float32]:
             found = [self._window(window) for window in windows]
             embeddings.extend(one.embedding for one in found)
             return np.stack([one.probabilities for one in found])
 
-        return blend(read, predict, *size, len(CLASSES), tiling)
+        return blend(read, predict, *size, len(CLASSES), self._tiling)
 
     def _window(self, bands: Bands) -> Segmented:
         """(8, window, window) -> (10, window, window); nothing where there are no data."""
@@ -218,7 +245,7 @@ class LandCoverModel:
 
     def answer_of(self, masks: NDArray[np.bool_], embedding: NDArray[np.float32]) -> Answer:
         """From masks (10, h, w)."""
-        return Answer(pack(masks), [polygons_of(mask) for mask in masks], embedding)
+        return Answer(pack(masks), [_polygons(mask) for mask in masks], embedding)
 
     def answer(self, source: Source, found: Answer) -> Prediction:
         """The prediction of one input."""
@@ -277,6 +304,11 @@ def _features(found: Answer, square_m: float | None) -> dict[str, Json]:
                 properties["area_m2"] = round(polygon.area * square_m, 2)
             features.append((polygon, properties))
     return in_pixels(geojson(features))
+
+
+def _polygons(mask: NDArray[np.bool_]) -> list[Polygon]:
+    check()
+    return polygons_of(mask)
 
 
 def _part_of(bands: Bands) -> Read:

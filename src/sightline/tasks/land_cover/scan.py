@@ -22,6 +22,7 @@ from sightline.errors import BackendError, DataError, DataRejected
 from sightline.files import sha256_file
 from sightline.segmentation.masks import mask_of, traced
 from sightline.segmentation.tiling import Read
+from sightline.stopping import check
 from sightline.task import Limits
 from sightline.tasks.land_cover.bands import BANDS, Bands
 from sightline.tasks.land_cover.bits import pack
@@ -195,6 +196,7 @@ def _polygons(dataset: DatasetReader, cutoffs: Cutoffs) -> tuple[list[list[Polyg
 
     kept, small = [], []
     for index, least in enumerate(cutoffs.area_px):
+        check()
         band = rasterio.band(dataset, index + 1)
         found = traced(band, band)
         kept.append([polygon for polygon in found if polygon.area >= least])
@@ -214,6 +216,7 @@ def _write_mask(
     tiles = {"tiled": True, "blockxsize": _BLOCK_PX, "blockysize": _BLOCK_PX}
     with _create(path, (height, width), 1, "uint16", **tiles, **place) as written:
         for number, top in enumerate(range(0, height, _BLOCK_PX)):
+            check()
             rows = min(_BLOCK_PX, height - top)
             planes = dataset.read(window=Window(0, top, width, rows)).astype(bool)
             for index, polygons in enumerate(starting):

@@ -7,6 +7,7 @@ band; counts (reflectance times 10,000) or reflectance itself.
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.images import decode_bands, decode_indices, read_bytes
+from sightline.images import MAX_BANDS, decode_bands, decode_indices, probe, read_bytes
 from sightline.task import Limits
-from sightline.tasks.panel_defects.tfrecord import GZIP_MAGIC, read_example, read_records
+from sightline.tasks.panel_defects.tfrecord import GZIP_MAGIC, MAX_RECORD_BYTES, read_example, read_records
 
 Mask = NDArray[np.uint8]
 """(h, w) index into CLASSES."""
@@ -97,6 +98,23 @@ def read_chip(source: Path | bytes, limits: Limits, where: str = "") -> Chip:
                                way_out="Give a smaller chip.")  # fmt: skip
         return chip_of_record(first, sha256, where)
     return chip_of(decode_bands(data, limits, where), sha256, where)
+
+
+def chip_size(content: bytes, where: str) -> tuple[tuple[int, int], int]:
+    """(h, w) by the head of a TIFF, and how many values are decoded; of a record, which has none, the most it can hold.
+
+    Raises:
+        DataRejected: it is no TIFF and no record, or its head is broken.
+    """
+    packed = content[:2] == GZIP_MAGIC
+    if packed or content[4:8] == bytes(4):
+        values = MAX_RECORD_BYTES // 4 if packed else len(content) // 4
+        side = min(math.isqrt(values // (len(BANDS) - 1)), MAX_SIDE_PX)
+        return (side, side), values
+    head = probe(content, where)
+    if head.bands > MAX_BANDS:  # rows as pages: (h, w, bands) was written as h pages of (w, bands)
+        return (head.bands, head.height), head.decoding_values
+    return (head.height, head.width), head.decoding_values
 
 
 def chip_of(values: NDArray[np.generic], sha256: str, where: str) -> Chip:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected
-from sightline.images import read_bytes
+from sightline.images import probe, read_bytes
 from sightline.task import Limits, Manifest, Report, Sample, Upstream
 from sightline.tasks.panel_defects import data, farms
 from sightline.tasks.panel_defects.farm_sample import write_farm_sample
@@ -38,6 +38,8 @@ class Domain:
         source: what `picture` takes for a sample.
         labelled: each sample of a manifest with its picture and mask; faster than one by one.
         write_sample: writes the synthetic set.
+        pixel_bytes: what reading, deciding and drawing hold for each pixel of a picture.
+        size: (h, w) that the head of such a file says, and how many values are decoded.
         read: decodes bytes: pixels (h, w, bands) and a display (h, w, 3).
         excerpt: see `sightline.task.Excerpting`.
     """
@@ -55,8 +57,20 @@ class Domain:
     source: Callable[[Manifest, Sample], Path | bytes]
     labelled: Callable[[Manifest], Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]]
     write_sample: Callable[[Path, Any, Report], None]
+    pixel_bytes: int
+    size: Callable[[bytes, str], tuple[tuple[int, int], int]]
     read: Callable[[bytes, Limits, str], tuple[NDArray[Any], NDArray[np.uint8]]]
     excerpt: Callable[[Path, Sequence[Sample], bool], bytes | None]
+
+    def head(self, source: Path | bytes, limits: Limits) -> tuple[tuple[int, int], int]:
+        """(h, w) of a picture and how many values are decoded for it; nothing is.
+
+        Raises:
+            DataMissing: the file is not there.
+            DataRejected: it is not what this task reads, or broken.
+        """
+        where = str(source) if isinstance(source, Path) else "image"
+        return self.size(read_bytes(source, limits, where), where)
 
     def picture(self, source: Path | bytes, limits: Limits) -> Picture:
         """Decode one picture.
@@ -86,6 +100,11 @@ def _farms(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[np.uin
         yield sample, _picture(pixels, chip.display, chip.sha256, chip.name), mask
 
 
+def _photograph_size(content: bytes, where: str) -> tuple[tuple[int, int], int]:
+    head = probe(content, where)
+    return (head.height, head.width), head.decoding_values
+
+
 def _photograph(content: bytes, limits: Limits, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     pixels = data.read_photograph(content, limits, where)
     return pixels, pixels
@@ -105,6 +124,8 @@ PHOTOGRAPHS = Domain(
     source=Manifest.path,
     labelled=_photographs,
     write_sample=write_sample,
+    pixel_bytes=12,
+    size=_photograph_size,
     read=_photograph,
     excerpt=data.excerpt,
 )
@@ -122,6 +143,8 @@ FARMS = Domain(
     source=farms.source_of,
     labelled=_farms,
     write_sample=write_farm_sample,
+    pixel_bytes=400,
+    size=farms.chip_size,
     read=farms.read_farm,
     excerpt=farms.excerpt,
 )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +16,11 @@ from sightline.errors import ModelRejected
 from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.segmentation.scaling import scaled
+from sightline.segmentation.scaling import enlarged_rows, scaled
 from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
-from sightline.task import Card, Finding, Json, Limits, Prediction
+from sightline.segmentation.tiling import Tiling
+from sightline.stopping import check
+from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams
@@ -31,6 +34,15 @@ _EMBEDDED = 8
 """Side of the grid on which the plain classifier's answer is averaged for its embedding."""
 
 _EXAMPLE_PX = 256
+
+_STRIP_PX = 1 << 21
+"""About how many pixels of the answer are decided together."""
+
+_SHOWN_PX = 2048
+"""Most pixels of a side in pictures."""
+
+_FIXED_BYTES, _SEEN_BYTES = 64 * 2**20, 150
+"""Held while a picture is answered: whatever its size, and for each pixel at the network's scale."""
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,12 @@ class Recipe:
             "class_weights": list(self.class_weights),
         }
 
+    def seen_size(self, size: tuple[int, ...]) -> tuple[int, int]:
+        """(h, w) at which a picture of (h, w) is looked at."""
+        scale = min(self.input.scale, self.input.longest_px / max(size))
+        height, width = (max(round(length * scale), 1) for length in size)
+        return height, width
+
     @classmethod
     def from_document(cls, document: Mapping[str, Json]) -> Recipe:
         """Read what `document` wrote.
@@ -85,10 +103,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found in one picture: mask and certainty (h, w), at the picture's own size."""
+    """What was found in one picture: the mask (h, w) at the picture's own size, and its pixels' mean certainty."""
 
     mask: NDArray[np.uint8]
-    certainty: NDArray[np.float32]
+    certainty: float
     embedding: NDArray[np.float32]
 
 
@@ -134,6 +152,16 @@ class SegmentationModel:
         """Decode a picture. Raises DataMissing or DataRejected."""
         return self.domain.picture(source, limits)
 
+    def weigh(self, source: Path | bytes, limits: Limits, _: Mapping[str, float]) -> Cost:
+        """What a picture takes, by its head. Raises DataMissing or DataRejected."""
+        recipe, (head, values) = self.recipe, self.domain.head(source, limits)
+        height, width = recipe.seen_size(head)
+        seen_px = height * width
+        if recipe.method == "network":
+            seen_px = Tiling(recipe.input.window_px, recipe.input.overlap_px).seen_px(height, width)
+        held_bytes = _FIXED_BYTES + self.domain.pixel_bytes * math.prod(head) + _SEEN_BYTES * height * width
+        return Cost(head, values // self.domain.bands, seen_px, held_bytes)
+
     def example(self) -> bytes:
         """Noise of the domain's bands."""
         return noise_picture(self.domain.bands, _EXAMPLE_PX, _EXAMPLE_PX, self.domain.example_high)
@@ -146,8 +174,7 @@ class SegmentationModel:
     def look(self, picture: Picture) -> Segmented:
         """Probabilities of the classes at the network's scale, before they are weighted."""
         recipe = self.recipe
-        size = (max(round(length * recipe.input.scale), 1) for length in picture.pixels.shape[:2])
-        pixels = scaled(picture.pixels, *size)
+        pixels = scaled(picture.pixels, *recipe.seen_size(picture.pixels.shape[:2]))
         unit = np.float32(1 / 255 if pixels.dtype == np.uint8 else 1)
         found: Segmented = self._segment(np.ascontiguousarray(recipe.normalisation(pixels * unit).transpose(2, 0, 1)))
         return found
@@ -165,12 +192,12 @@ class SegmentationModel:
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": picture.sha256},
             "shares": {name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)},
-            "certainty": round(float(found.certainty.mean(dtype=np.float64)), 6),
+            "certainty": round(found.certainty, 6),
             "regions": [properties for _, properties in regions],
         }
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in picture.statistics.items()}
         row |= {f"output_share_{name}": float(share) for name, share in zip(classes, shares, strict=True)}
-        row |= {"output_regions": len(regions), "output_certainty": float(found.certainty.mean(dtype=np.float64))}
+        row |= {"output_regions": len(regions), "output_certainty": found.certainty}
         exports, rasters = {PIXELS: in_pixels(geojson(regions))}, {"mask": found.mask}
         return Prediction(row, found.embedding, document, exports, rasters, **_said(document))
 
@@ -178,15 +205,18 @@ class SegmentationModel:
         """Polygon and properties of each region of a class; the largest first."""
         regions = []
         for index, name in enumerate(self.card.classes[1:], start=1):
+            check()
             for polygon in polygons_of(found.mask == index, self.recipe.input.least_region_px):
                 box = [round(value, 2) for value in polygon.bounds]
                 regions.append((polygon, {"class": name, "area_px": round(polygon.area, 1), "box": box}))
         return sorted(regions, key=lambda region: -region[1]["area_px"])
 
     def draw(self, source: Picture, prediction: Prediction) -> NDArray[np.uint8]:
-        """The picture, and beside it the same with the classes' colours laid over it."""
-        mask = prediction.rasters["mask"].astype(np.uint8)
-        return np.concatenate([source.display, self.overlay(source, mask)], axis=1)
+        """The picture, and beside it the same with the classes' colours laid over it; a large one is made smaller."""
+        step = -(-max(source.display.shape) // _SHOWN_PX)
+        shown = replace(source, display=source.display[::step, ::step])
+        mask = prediction.rasters["mask"][::step, ::step].astype(np.uint8)
+        return np.concatenate([shown.display, self.overlay(shown, mask)], axis=1)
 
     def overlay(self, source: Picture, mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """The picture (h, w, 3) with a mask's classes in colour."""
@@ -217,13 +247,27 @@ def decide(found: Segmented, class_weights: Sequence[float], size: tuple[int, in
     probabilities = found.probabilities * weights
     probabilities /= probabilities.sum(axis=0)
     mask = np.zeros(size, dtype=np.uint8)
-    certainty = np.full(size, -1.0, dtype=np.float32)
-    for index, plane in enumerate(probabilities):  # one class at a time: all of them may be large
-        whole = scaled(plane, *size)
-        better = whole > certainty
-        mask[better] = index
-        certainty[better] = whole[better]
-    return Answer(mask, certainty, found.embedding)
+    certain = 0.0
+    for top, strips in _strips_of(probabilities, size):
+        check()
+        part = mask[top : top + strips[0].shape[0]]
+        best = np.full(part.shape, -1.0, dtype=np.float32)
+        for index, strip in enumerate(strips):
+            better = strip > best
+            part[better] = index
+            best[better] = strip[better]
+        certain += float(best.sum(dtype=np.float64))
+    return Answer(mask, certain / mask.size, found.embedding)
+
+
+def _strips_of(planes: NDArray[np.float32], size: tuple[int, int]) -> Iterator[tuple[int, list[NDArray[np.float32]]]]:
+    """Planes (classes, h, w) in another size (h', w'), some rows of all of them at a time: all might be too large."""
+    rows = max(_STRIP_PX // size[1], 1)
+    if math.prod(size) <= max(planes[0].size, _STRIP_PX):  # made smaller, or not large
+        yield 0, [scaled(plane, *size) for plane in planes]
+        return
+    for top in range(0, size[0], rows):
+        yield top, [enlarged_rows(plane, *size, slice(top, min(top + rows, size[0]))) for plane in planes]
 
 
 def _grid_means(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -22,6 +22,9 @@ class InputParams(Frozen):
 
     scale: float = Field(default=1.0, gt=0, le=4, description="of the picture's own pixels, before it is windowed")
     window_px: int = Field(default=256, ge=32, multiple_of=32, description="side of the network's input")
+    longest_px: int = Field(
+        default=2048, ge=256, description="longest side that is windowed: larger pictures are made smaller for it"
+    )
     overlap_px: int = Field(default=64, ge=0, description="of neighbouring windows, for pictures that are larger")
     least_region_px: float = Field(default=16.0, ge=0, description="smaller regions get no polygon; the mask has them")
 

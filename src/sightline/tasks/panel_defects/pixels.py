@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.graphs import open_session
+from sightline.stopping import check
 
 if TYPE_CHECKING:
     from sightline.tasks.panel_defects.params import PixelParams
@@ -209,6 +210,7 @@ class PixelClassifier:
         """Classify every pixel."""
         probabilities = np.zeros((self._classes, *bands.shape[1:]), dtype=np.float32)
         for rows, features in feature_strips(bands, self._sigmas_px):
+            check()
             _, answer = self._session.run(None, {"pixels": features})
             probabilities[self._found, rows] = answer.T.reshape(len(self._found), -1, bands.shape[2])
         return probabilities

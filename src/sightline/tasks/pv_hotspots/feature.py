@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.geometry import shrink_box
+from sightline.stopping import check
 from sightline.tasks.pv_hotspots.params import InputParams, RegionParams
 
 Floats = NDArray[np.float64]
@@ -211,6 +212,7 @@ def measure_modules(signals: Sequence[Level], boxes: Floats, params: RegionParam
     height, width = signals[0].shape
     hottest, middle = np.zeros((2, len(signals), len(boxes)))
     for index, quad in enumerate(module_quads(boxes, width, height)):
+        check()
         part, mask = _region(quad, (height, width), params)
         for number, signal in enumerate(signals):
             values = signal[part][mask]

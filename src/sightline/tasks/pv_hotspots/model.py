@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, ParamsError
-from sightline.images import noise_picture
+from sightline.images import noise_picture, probe, read_bytes
 from sightline.saved import AGAIN, digests, read_saved, write_saved
-from sightline.task import Card, Finding, Json, Limits, Prediction
+from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, Labels, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
 from sightline.tasks.pv_hotspots.feature import (
@@ -32,6 +32,13 @@ from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_the
 NAME = "pv_hotspots"
 WEIGHTS = "detector.safetensors"
 GRAPHS = {"float32": "detector.onnx", "int8": "detector.int8.onnx"}
+
+_FIXED_BYTES, _PIXEL_BYTES = 32 * 2**20, 32
+"""Held while a thermogram is answered: whatever its size, and for each pixel."""
+
+_MEASURED_SHARE = 16
+"""Pixels of a frame that are shrunk and measured in the time of one that the network sees, about."""
+
 Precision = Literal["float32", "int8"]
 
 _REFERENCE_RISE = 100.0
@@ -154,6 +161,14 @@ class HotspotModel:
     def read(self, source: Path | bytes, limits: Limits) -> Thermogram:
         """Decode a thermogram. Raises DataMissing or DataRejected."""
         return read_thermogram(source, limits)
+
+    def weigh(self, source: Path | bytes, limits: Limits, _: Mapping[str, float]) -> Cost:
+        """What a thermogram takes, by its head: the network sees all of them at one size. Raises as `read`."""
+        where = str(source) if isinstance(source, Path) else "image"
+        head = probe(read_bytes(source, limits, where), where)
+        seen_px = self.recipe.input.height_px * self.recipe.input.width_px + head.pixels // _MEASURED_SHARE
+        values = head.decoding_values // head.bands
+        return Cost((head.height, head.width), values, seen_px, _FIXED_BYTES + _PIXEL_BYTES * head.pixels)
 
     def example(self) -> bytes:
         """Noise of the size that the network sees."""

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.stopping import check
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.scaled import Scaled
 
@@ -64,6 +65,7 @@ class Rule:
 
     def _in_tile(self, raster: Scaled, top: int, left: int) -> Iterator[Detection]:
         """Blobs whose middle lies in a tile; the squares around it are looked at too."""
+        check()
         margin, side = _MARGIN * self.sea_px, _SQUARES * self.sea_px
         height, width = (min(side, size - start) for size, start in zip(raster.size, (top, left), strict=True))
         rows, columns = (2 * margin + -(-length // self.sea_px) * self.sea_px for length in (height, width))

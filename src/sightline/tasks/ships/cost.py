@@ -6,7 +6,6 @@ few kilobytes may be work for hours: what counts is height x width x (pixel / wa
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.errors import DataRejected
@@ -23,21 +22,8 @@ LOCAL = 8
 
 _PIXELS_A_LOGIT = 16
 """At the finest step of the scan."""
-_STRIP_BYTES = 256 * 2**20
-"""Most of what is held of a raster that stays on disk: GDAL's cache, tiles, the map of logits."""
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Of one raster.
-
-    Attributes:
-        scanned_px: pixels at the network's scale.
-        held_bytes: what is held at once while it is answered, about.
-    """
-
-    scanned_px: int
-    held_bytes: int
+_STRIP_BYTES, _TILE_BYTES, _PIXEL_BYTES = 256 * 2**20, 32 * 2**20, 12
+"""Held of a raster that stays on disk (GDAL's cache, rows); of any other, and for each of its pixels besides."""
 
 
 def refusal_of_gsd(gsd_m: float) -> tuple[str, str]:
@@ -53,11 +39,10 @@ def scanned_px(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float) -> int:
     return round(size[0] * size[1] * (gsd_m / wanted_gsd_m) ** 2)
 
 
-def cost_of(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float, stays_on_disk: bool) -> Cost:
-    """Of a raster of (h, w): its pixels and what is hidden of them, and the map of logits of the scan."""
-    pixels = scanned_px(size, gsd_m, wanted_gsd_m)
-    decoded = _STRIP_BYTES if stays_on_disk else 8 * size[0] * size[1]  # pixels twice, opacity, statistics
-    return Cost(pixels, decoded + pixels // _PIXELS_A_LOGIT * 4)
+def held_bytes_of(size: tuple[int, int], seen_px: int, stays_on_disk: bool) -> int:
+    """Of a raster of (h, w): its pixels, what is hidden of them, a tile of the network, the scan's map of logits."""
+    decoded = _STRIP_BYTES if stays_on_disk else _TILE_BYTES + _PIXEL_BYTES * size[0] * size[1]
+    return decoded + seen_px // _PIXELS_A_LOGIT * 4
 
 
 def most_scanned_px(source: Path | bytes, limits: Limits) -> int:

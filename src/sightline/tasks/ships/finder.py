@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.stopping import check
 from sightline.tasks.ships.blobs import NOTHING, Rule
 from sightline.tasks.ships.cost import check_work
 from sightline.tasks.ships.detections import Corners, Detection, suppress
@@ -84,6 +85,7 @@ class NetworkFinder:
         return [one.scaled(1 / down, 1 / across) for one in suppress(found, separation_px, self.params.overlap)]
 
     def _extent(self, scaled: Scaled, peak: Peak) -> Extent:
+        check()
         reach = reach_px(self.input.gsd_m)
         top, left = round(peak.y) - reach, round(peak.x) - reach
         hidden = scaled.hidden_part(top, left, 2 * reach, 2 * reach)

@@ -16,10 +16,10 @@ from sightline.errors import ModelRejected, ParamsError, RequestError
 from sightline.images import noise_picture
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import PIXELS, geojson, in_pixels
-from sightline.task import Card, Finding, Json, Limits, Prediction
+from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
-from sightline.tasks.ships.cost import Cost, check_work, cost_of, most_scanned_px, refusal_of_gsd
+from sightline.tasks.ships.cost import check_work, held_bytes_of, most_scanned_px, refusal_of_gsd, scanned_px
 from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder, Told
@@ -149,21 +149,24 @@ class ShipModel:
         """
         return read_raster(source, limits, self.wanted_gsd_m)
 
-    def weigh(self, source: Path | bytes, limits: Limits, gsd_m: float | None = None) -> Cost:
-        """What answering a raster will cost, by its head alone; nothing is decoded.
-
-        Args:
-            source: a file, or the bytes of one.
-            limits: as for `read`.
-            gsd_m: what the user tells of a raster that says nothing itself.
+    def weigh(self, source: Path | bytes, limits: Limits, conditions: Mapping[str, float]) -> Cost:
+        """What answering a raster takes, by its head alone; nothing is decoded.
 
         Raises:
             DataMissing, DataRejected: `read` would refuse it too.
         """
         head = read_head(source, limits)
-        gsd_m = head.gsd_m if gsd_m is None or head.placement.gsd_m is not None else gsd_m
-        check_work(head.size, gsd_m, self.wanted_gsd_m, most_scanned_px(source, limits), head.name)
-        return cost_of(head.size, gsd_m, self.wanted_gsd_m, head.stays_on_disk)
+        told_m = conditions.get("gsd_m", head.gsd_m)
+        gsd_m = told_m if head.placement.gsd_m is None else head.gsd_m
+        recipe, wanted_gsd_m = self.recipe, self.wanted_gsd_m
+        check_work(head.size, gsd_m, wanted_gsd_m, most_scanned_px(source, limits), head.name)
+        seen_px = scanned_px(head.size, gsd_m, wanted_gsd_m)
+        held_bytes = held_bytes_of(head.size, seen_px, head.stays_on_disk)
+        if recipe.method == "network":
+            height, width = (max(round(side * gsd_m / wanted_gsd_m), 1) for side in head.size)
+            seen_px = recipe.tiles.seen_px((height, width))
+        decoded_px = 0 if head.stays_on_disk else math.prod(head.size) * head.scans
+        return Cost(head.size, decoded_px, seen_px, held_bytes)
 
     def example(self) -> bytes:
         """Noise of the size of a small scene."""

@@ -196,6 +196,7 @@ class Head:
         name: for messages.
         stays_on_disk: whether it is beyond what is decoded at once.
         mask: the `.msk` beside it.
+        scans: how often decoding goes through the pixels.
     """
 
     size: tuple[int, int]
@@ -203,6 +204,7 @@ class Head:
     name: str
     stays_on_disk: bool = False
     mask: Path | None = None
+    scans: int = 1
 
     @property
     def gsd_m(self) -> float:
@@ -228,7 +230,7 @@ def read_head(source: Path | bytes, limits: Limits) -> Head:
             # What lies beside it speaks of pixels as they are stored, and the answer of them upright.
             why = f"{placement.source} is not used: the picture is stored turned (EXIF)"
             placement = Placement(unused=(*placement.unused, why))
-        return Head(size, placement, name)
+        return Head(size, placement, name, scans=told.scans)
     checked = source if isinstance(source, Path) else read_bytes(source, limits, name)
     size, bands = check_tiff(checked, name)
     with opened_tiff(checked, name) as dataset:

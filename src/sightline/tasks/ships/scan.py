@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
 from sightline.graphs import open_session
+from sightline.stopping import check
 from sightline.tasks.ships.network import MEAN, SPREAD, STRIDE
 from sightline.tasks.ships.scaled import Scaled
 
@@ -53,6 +54,12 @@ class Tiles:
     def start_px(self, cell: int) -> int:
         """Where the tile begins whose first cell this is."""
         return cell * self.stride_px + self.stride_px // 2 - self.pooled_px // 2 - self.context_px
+
+    def seen_px(self, size: tuple[int, int]) -> int:
+        """Pixels of all the tiles that a raster of (h, w) takes."""
+        rows, columns = self.grid(size)
+        tiles = -(-rows // self.cells) * -(-columns // self.cells)
+        return tiles * self.side_for(rows) * self.side_for(columns)
 
     def grid(self, size: tuple[int, int]) -> tuple[int, int]:
         """Cells that cover a raster of (h, w)."""
@@ -101,6 +108,9 @@ class Scanner:
         Args:
             raster: at the network's scale.
             told: of the tiles that are done, and of all.
+
+        Raises:
+            Stopped: nobody waits for the answer any more.
         """
         rows, columns = self.tiles.grid(raster.size)
         logits = np.empty((rows, columns), dtype=np.float32)
@@ -108,6 +118,7 @@ class Scanner:
         total: NDArray[np.float64] | None = None
         tiles = list(self._tiles(rows, columns))
         for number, (top, left, height, width) in enumerate(tiles, start=1):
+            check()
             answer, embedding = self._run(raster, top, left)
             logits[top : top + height, left : left + width] = answer[:height, :width]
             share = embedding.astype(np.float64) * height * width

@@ -50,7 +50,7 @@ def test_pixels_that_show_no_ship_are_refused_before_anything_is_enlarged(tmp_pa
         with pytest.raises(DataRejected, match=named):
             make().read(source, Limits())
         with pytest.raises(DataRejected, match=named):
-            make().weigh(source, Limits())
+            make().weigh(source, Limits(), {})
 
 
 @pytest.mark.parametrize("make", MODELS)
@@ -68,7 +68,7 @@ def test_a_small_file_that_becomes_large_is_refused_whoever_says_so(tmp_path, ma
     with pytest.raises(DataRejected, match=r"20,000 x 20,000 pixels; 268,435,456 .* SIGHTLINE_MAX_WORK_PIXELS"):
         model.under(model.read(data, Limits()), {"gsd_m": 30.0})
     with pytest.raises(DataRejected, match="20,000 x 20,000"):
-        model.weigh(data, Limits(), gsd_m=30.0)
+        model.weigh(data, Limits(), {"gsd_m": 30.0})
     path = geotiff(tmp_path / "coarse.tif", np.full((2000, 2000, 3), 40, np.uint8), 30.0)
     with pytest.raises(DataRejected, match="pixels; 268,435,456"):
         model.read(path.read_bytes(), Limits())
@@ -90,14 +90,15 @@ def test_the_bound_holds_before_decoding(make):
 
 def test_the_cost_is_known_from_the_head(tmp_path):
     model, pixels = network_model(), scene()[0]
-    assert model.weigh(png(pixels), Limits()).scanned_px == 300 * 400
-    assert model.weigh(png(pixels), Limits(), gsd_m=6.0).scanned_px == 4 * 300 * 400
+    native, enlarged = (model.weigh(png(pixels), Limits(), told).seen_px for told in ({}, {"gsd_m": 6.0}))
+    assert 300 * 400 <= native < 4 * 300 * 400 <= enlarged  # with the overlaps of tiles
     path = geotiff(tmp_path / "scene.tif", pixels, 6.0)
     for source in (path, path.read_bytes()):
-        cost = model.weigh(source, Limits(), gsd_m=3.0)  # the file knows better
-        assert cost.scanned_px == pytest.approx(4 * 300 * 400, rel=0.01)
-        assert 300 * 400 * 6 <= cost.held_bytes < 10**7
-    assert model.weigh(path, Limits(pixels=1000)).held_bytes > 10**8  # left on disk, whatever its size
+        cost = model.weigh(source, Limits(), {"gsd_m": 3.0})  # the file knows better
+        assert cost.seen_px == enlarged
+        assert cost.decoded_px == 300 * 400
+        assert 300 * 400 * 6 <= cost.held_bytes < 10**8
+    assert model.weigh(path, Limits(pixels=1000), {}).held_bytes > 10**8  # left on disk, whatever its size
 
 
 @pytest.mark.parametrize("make", MODELS)

@@ -1,0 +1,77 @@
+"""How long an input will take: seconds a pixel, measured while a model is warmed and ever after."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sightline.task import Cost, Limits, Model
+
+_REMEMBERED = 15
+_ROUNDS = 3
+
+_READING_PX, _SEEING_PX = 2**16, 2**12
+"""What a call costs besides its pixels, in pixels: without it, many tiny images would make a large one look endless."""
+
+
+class Rate:
+    """Seconds a pixel of one stage.
+
+    Args:
+        call_px: what a call costs besides its pixels, in pixels.
+    """
+
+    def __init__(self, call_px: int) -> None:
+        self._call_px = call_px
+        self._recent: deque[float] = deque(maxlen=_REMEMBERED)
+        self._best = float("inf")
+
+    def add(self, seconds: float, pixels: int) -> None:
+        """One measurement."""
+        rate = seconds / (pixels + self._call_px)
+        self._recent.append(rate)
+        self._best = min(self._best, rate)
+
+    def usual_s(self, pixels: int) -> float:
+        """What so many pixels take by the median of the last ones; one that was held up does not count."""
+        return statistics.median(self._recent) * (pixels + self._call_px) if self._recent else 0.0
+
+    def best_s(self, pixels: int) -> float:
+        """What they would take as fast as it ever was here."""
+        return self._best * (pixels + self._call_px) if self._recent else 0.0
+
+
+class Pace:
+    """How fast one model is on this machine."""
+
+    def __init__(self) -> None:
+        self.reading = Rate(_READING_PX)
+        self.seeing = Rate(_SEEING_PX)
+
+    def usual_s(self, cost: Cost) -> float:
+        """Seconds that an input will take: by this the queue is ordered."""
+        return self.reading.usual_s(cost.decoded_px) + self.seeing.usual_s(cost.seen_px)
+
+    def best_s(self, cost: Cost) -> float:
+        """Seconds that it takes at least: by this it is refused."""
+        return self.reading.best_s(cost.decoded_px) + self.seeing.best_s(cost.seen_px)
+
+
+def measure_pace(model: Model, content: bytes) -> Pace:
+    """The pace by one input, which is read and answered some times."""
+    pace = Pace()
+    cost = model.weigh(content, Limits(), {})
+    for _ in range(_ROUNDS):
+        example: Any = _timed(lambda: model.read(content, Limits()), pace.reading, cost.decoded_px)
+        _timed(lambda read=example: model.predict([read]), pace.seeing, cost.seen_px)  # type: ignore[misc]
+    return pace
+
+
+def _timed(work: Callable[[], Any], rate: Rate, pixels: int) -> Any:
+    start_s = time.perf_counter()
+    result = work()
+    rate.add(time.perf_counter() - start_s, pixels)
+    return result
