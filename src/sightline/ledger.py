@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from sightline.errors import BackendError
 from sightline.task import Json
 
-Kind = Literal["run", "promotion", "rollback", "drift", "request", "intake"]
-"""What an entry tells of; `request` is a retraining that drift asked for."""
+Kind = Literal["run", "promotion", "rollback", "drift", "request", "intake", "restore"]
+"""What an entry tells of; `request` is a retraining that drift asked for, `restore` a backup that was brought back."""
 
 _PATIENCE_S = 30.0  # how long a writer waits for others
 

@@ -232,3 +232,43 @@ def up() -> None:
     from sightline.settings import load_settings
 
     start(load_settings(), echo)
+
+
+@app.command(epilog="Example: `sightline backup /mnt/disk/2026-11-27`")
+def backup(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, best on another disk.")],
+    as_json: AsJson = False,
+) -> None:
+    """Copy what cannot be made again (ledger, registry, Prefect's database, pins), while everything runs."""
+    from sightline.pipeline.backup import back_up, check
+    from sightline.progress import Bars
+    from sightline.settings import load_settings
+
+    with Bars("backup") as bars:
+        kept = back_up(load_settings(), folder, bars)
+        check(kept, bars)
+    _tell_of_backup("Backed up", kept.folder, len(kept.files), kept.bytes, as_json)
+
+
+@app.command(epilog="Example: `sightline restore /mnt/disk/2026-11-27`, in a fresh clone")
+def restore(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `sightline backup` wrote.")],
+    as_json: AsJson = False,
+) -> None:
+    """Check a backup and bring it into this project; numbers go on where none can have been given since."""
+    from sightline.pipeline.backup import restore as bring_back
+    from sightline.progress import Bars
+    from sightline.settings import load_settings
+
+    with Bars("restore") as bars:
+        kept = bring_back(load_settings(), folder, bars)
+    _tell_of_backup("Restored", kept.folder, len(kept.files), kept.bytes, as_json)
+    if not as_json:
+        echo("The data come from DVC's remote: `.venv/bin/sightline data pull TASK`.")
+
+
+def _tell_of_backup(what: str, folder: Path, files: int, size: int, as_json: bool) -> None:
+    if as_json:
+        print_json({"folder": str(folder), "files": files, "bytes": size})
+    else:
+        echo(f"{what}: {files} files, {size / 2**20:.1f} MB, all as their SHA-256 says: {folder}")

@@ -1,0 +1,148 @@
+"""Backup while it runs, restore with digests, and numbers that are not given twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import threading
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.jobs import Jobs
+from sightline.ledger import Answer, Ledger
+from sightline.pipeline.backup import MANIFEST, back_up, check, read_backup, restore
+from sightline.settings import Settings
+from tests.toy import Silent
+
+MODELS = """
+CREATE TABLE registered_models (name VARCHAR(256) NOT NULL, workspace VARCHAR(63) DEFAULT 'default' NOT NULL);
+CREATE TABLE model_versions (name VARCHAR(256) NOT NULL, version INTEGER NOT NULL, creation_time BIGINT,
+    current_stage VARCHAR(20), source VARCHAR(500), run_id VARCHAR(32), status VARCHAR(20),
+    workspace VARCHAR(63) DEFAULT 'default' NOT NULL, PRIMARY KEY (workspace, name, version));
+INSERT INTO model_versions (name, version, run_id) VALUES ('toy', 1, 'a'), ('toy', 2, 'b'), ('other', 1000, 'c');
+"""
+
+
+def answer(source: str = "x.png") -> Answer:
+    return Answer("toy", 2, "0" * 64, source, {"spots": 1}, np.zeros(3, np.float32))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Settings:
+    """A project folder with a ledger, a registry and an artifact."""
+    settings = Settings(root=tmp_path / "project")
+    artifact = settings.mlruns / "artifacts" / "toy" / "run" / "model.bin"
+    artifact.parent.mkdir(parents=True)
+    artifact.write_bytes(b"weights")
+    (settings.mlruns / "mlflow.db.lock").touch()
+    with closing(sqlite3.connect(settings.mlruns / "mlflow.db")) as tables:
+        tables.executescript(MODELS)
+    ledger = Ledger(settings.ledger)
+    ledger.log([answer(), answer()])
+    ledger.record("promotion", "toy", {"champion": 2})
+    Jobs(ledger).add("toy", {"area": 1})
+    (settings.root / "params.yaml").write_text("profile: cpu\n")
+    return settings
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Settings:
+    (tmp_path / "clone").mkdir()
+    (tmp_path / "clone" / "params.yaml").write_text("profile: gpu\n")
+    return Settings(root=tmp_path / "clone")
+
+
+def test_all_comes_back_and_no_number_is_given_again(project: Settings, fresh: Settings, tmp_path: Path) -> None:
+    kept = back_up(project, tmp_path / "kept", Silent())
+    lost = Ledger(project.ledger).log([answer("given after the backup")] * 5)  # clients have these numbers
+    restore(fresh, tmp_path / "kept", Silent())
+
+    ledger = Ledger(fresh.ledger)
+    assert [a.source for a in ledger.answers("toy")] == ["x.png", "x.png"]
+    assert ledger.entries("toy", "promotion")[0].document == {"champion": 2}
+    assert ledger.log([answer()])[0] > max(lost) + 1_000
+    assert ledger.record("run", "toy", {}) > 1_000
+    assert Jobs(ledger).add("toy", {}) > 1_000
+    with closing(sqlite3.connect(fresh.mlruns / "mlflow.db")) as tables:
+        found = tables.execute("SELECT name, MAX(version) FROM model_versions GROUP BY 1 ORDER BY 1").fetchall()
+        held = tables.execute("SELECT COUNT(*) FROM model_versions WHERE current_stage = 'Deleted_Internal'").fetchone()
+    assert found == [("other", 2000), ("toy", 1000)]  # MLflow counts on from there
+    assert held == (2,)
+    assert (fresh.mlruns / "artifacts" / "toy" / "run" / "model.bin").read_bytes() == b"weights"
+    assert (fresh.root / "params.yaml").read_text() == "profile: cpu\n"
+    assert (fresh.root / "params.yaml.before-restore").read_text() == "profile: gpu\n"
+    assert not [name for name in kept.files if name.endswith(".lock")]
+
+
+def test_a_backup_is_whole_while_answers_are_logged(project: Settings, tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def log() -> None:
+        ledger = Ledger(project.ledger)
+        while not done.is_set():
+            ledger.log([answer(), answer()])
+
+    writer = threading.Thread(target=log)
+    writer.start()
+    try:
+        kept = back_up(project, tmp_path / "kept", Silent())
+    finally:
+        done.set()
+        writer.join()
+    check(kept, Silent())
+    assert len(Ledger(tmp_path / "kept" / "state" / "ledger.sqlite").answers("toy")) % 2 == 0  # no half batch
+
+
+def test_a_file_that_was_changed_since_is_named_and_nothing_is_restored(
+    project: Settings, fresh: Settings, tmp_path: Path
+) -> None:
+    kept = back_up(project, tmp_path / "kept", Silent())
+    changed = kept.folder / "mlruns" / "artifacts" / "toy" / "run" / "model.bin"
+    changed.write_bytes(b"wEights")
+    with pytest.raises(DataRejected, match=r"model\.bin.*was changed"):
+        restore(fresh, kept.folder, Silent())
+    changed.unlink()
+    with pytest.raises(DataRejected, match=r"model\.bin.*lacks"):
+        restore(fresh, kept.folder, Silent())
+    assert not fresh.state.exists()
+    assert not fresh.mlruns.exists()
+
+
+def test_what_is_there_is_not_overwritten(project: Settings, tmp_path: Path) -> None:
+    kept = back_up(project, tmp_path / "kept", Silent())
+    with pytest.raises(DataRejected, match=r"does not overwrite it.*fresh clone"):
+        restore(project, kept.folder, Silent())
+    with pytest.raises(DataRejected, match="new folder"):
+        back_up(project, kept.folder, Silent())
+
+
+def test_nothing_is_restored_beside_running_servers(project: Settings, fresh: Settings, tmp_path: Path) -> None:
+    kept = back_up(project, tmp_path / "kept", Silent())
+    fresh.state.mkdir()
+    note = {"supervisor": os.getpid(), "servers": {"mlflow": {"process": os.getpid(), "address": "http://x"}}}
+    (fresh.state / "servers.json").write_text(json.dumps(note))
+    with pytest.raises(BackendError, match=r"servers of this project run \(mlflow\)"):
+        restore(fresh, kept.folder, Silent())
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "mlruns/../../outside", "src/x.py"])
+def test_a_forged_manifest_writes_nowhere_else(project: Settings, fresh: Settings, tmp_path: Path, name: str) -> None:
+    kept = back_up(project, tmp_path / "kept", Silent())
+    told = json.loads((kept.folder / MANIFEST).read_text())
+    (kept.folder / MANIFEST).write_text(json.dumps({**told, "files": {**told["files"], name: "0" * 64}}))
+    with pytest.raises(DataMissing, match="not a whole backup"):
+        restore(fresh, kept.folder, Silent())
+
+
+def test_a_folder_that_was_not_finished_is_no_backup(project: Settings, tmp_path: Path) -> None:
+    kept = back_up(project, tmp_path / "kept", Silent())
+    (kept.folder / MANIFEST).unlink()
+    with pytest.raises(DataMissing, match="not a whole backup"):
+        read_backup(kept.folder)
+    with pytest.raises(DataMissing, match="nothing to back up"):
+        back_up(Settings(root=tmp_path / "empty"), tmp_path / "other", Silent())
