@@ -10,7 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
-from sightline.processes import running
+from sightline.servers import mlflow_address
 from sightline.settings import Settings
 from sightline.task import Json
 from sightline.tracking import Version
@@ -24,11 +24,6 @@ def tell(line: str) -> None:
         get_run_logger().info(line)
     except MissingContextError:
         return  # outside a run there is no log to write to
-
-
-def mlflow_address(settings: Settings) -> str:
-    """Where a person finds the MLflow UI, now or once it is started."""
-    return settings.mlflow_uri or running(settings.state).get("mlflow", f"http://127.0.0.1:{settings.mlflow_port}")
 
 
 def run_link(settings: Settings, run_id: str) -> str:

@@ -8,6 +8,9 @@ from html import escape
 NO_NETWORK = """<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">"""
 """Put into a page's head: nothing is fetched and no script runs, whatever a file is called."""
 
+VIEWPORT = """<meta name="viewport" content="width=device-width, initial-scale=1">"""
+"""Put into a page's head: a telephone shows it at its own width."""
+
 STYLE = """
 :root { color-scheme: light dark; }
 body { font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; padding: 0 1.5rem; max-width: 75rem; }
@@ -44,7 +47,7 @@ def page(title: str, blocks: Sequence[str], *, policy: str = NO_NETWORK, style: 
     body = "\n".join(blocks)
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{escape(title)}</title>\n'
-        f"{policy}<style>{style}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
+        f"{VIEWPORT}{policy}<style>{style}</style></head>\n<body>\n<h1>{escape(title)}</h1>\n{body}\n</body>\n</html>\n"
     )
 
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sightline.errors import BackendError
 from sightline.files import write_json, write_text
-from sightline.pages import NO_NETWORK, STYLE, link
+from sightline.pages import NO_NETWORK, STYLE, VIEWPORT, link
 from sightline.task import Expectation, Manifest, Sample
 from sightline.verdict import NAMED_FILES, Failure, Verdict
 
@@ -52,7 +52,9 @@ class Parts:
 # ------------------------------------------------------------------------------------------------------- asking
 
 
-def check(manifest: Manifest, expectations: Sequence[Expectation], parts: Parts, folder: Path) -> Verdict:
+def check(
+    manifest: Manifest, expectations: Sequence[Expectation], parts: Parts, folder: Path, links: Sequence[str] = ()
+) -> Verdict:
     """Ask all expectations of the manifest; write `verdict.json` and the Data Docs below `folder`/docs.
 
     Args:
@@ -60,6 +62,7 @@ def check(manifest: Manifest, expectations: Sequence[Expectation], parts: Parts,
         expectations: the task's own; the platform's are added.
         parts: which part of the data a sample belongs to.
         folder: written anew; what an earlier gate left there is replaced.
+        links: blocks of HTML for the end of the first page.
 
     Raises:
         BackendError: the disk is full, or great-expectations failed in itself.
@@ -79,7 +82,7 @@ def check(manifest: Manifest, expectations: Sequence[Expectation], parts: Parts,
             samples=len(manifest),
             asked=(*(expectation.why for expectation in asked), _parts_are_there(parts)),
         )
-        _finish_docs(verdict, partial)
+        _finish_docs(verdict, partial, links)
         shutil.rmtree(docs, ignore_errors=True)
         partial.replace(docs)
     write_json(folder / "verdict.json", verdict.document())
@@ -281,12 +284,13 @@ _LOOKS = """
 """
 
 
-def _finish_docs(verdict: Verdict, site: Path) -> None:
+def _finish_docs(verdict: Verdict, site: Path, links: Sequence[str]) -> None:
     """Free the vendor's pages of the network and write a first page that needs no script."""
     for path in site.rglob("*.html"):
         text = _FOREIGN.sub("", path.read_text(encoding="utf-8"))
-        write_text(path, text.replace("</head>", f"{NO_NETWORK}<style>{STYLE}{_LOOKS}</style></head>", 1))
+        head = f"{VIEWPORT}{NO_NETWORK}<style>{STYLE}{_LOOKS}</style></head>"
+        write_text(path, text.replace("</head>", head, 1))
     shutil.rmtree(site / "static", ignore_errors=True)
     details = sorted(path.relative_to(site).as_posix() for path in site.glob("validations/**/*.html"))
-    links = tuple(link("Each expectation with its figures", href) for href in details)
-    write_text(site / "index.html", verdict.page(links))
+    own = tuple(link("Each expectation with its figures", href) for href in details)
+    write_text(site / "index.html", verdict.page((*own, *links)))

@@ -38,11 +38,17 @@ def up(settings: Settings, say: Say) -> None:
         BackendError: see `processes.up`.
     """
     require_room(settings.written, _ROOM)
-    processes.up(settings.state, plan(settings), say, f"The pages of MLflow and Prefect ask for {_password(settings)}")
+    processes.up(settings.state, plan(settings), say, _notice(settings))
 
 
-def _password(settings: Settings) -> str:
-    return f"a password: it is in {secret_file(settings.state)} (MLflow: any user name)."
+def _notice(settings: Settings) -> str:
+    """What to know once all are ready: which password the pages ask for, and where the other pages lie."""
+    password = secret_file(settings.state)
+    lines = [f"The pages of MLflow and Prefect ask for a password: it is in {password} (MLflow: any user name)."]
+    pages = report_pages(settings)
+    if pages:
+        lines += ["What the gates said, and the last looks at drift:", *(f"  {page.as_uri()}" for page in pages)]
+    return "\n".join(lines)
 
 
 def serve_all(settings: Settings, say: Say) -> None:
@@ -122,6 +128,18 @@ def _pass(settings: Settings) -> dict[str, str]:
     if url and url != f"{running(settings.state).get('prefect', '')}/api":
         return {}
     return {"PREFECT_API_AUTH_STRING": read_secret(settings.state)}
+
+
+def mlflow_address(settings: Settings) -> str:
+    """Where a person finds the MLflow UI, now or once it is started."""
+    return settings.mlflow_uri or running(settings.state).get("mlflow", f"http://127.0.0.1:{settings.mlflow_port}")
+
+
+def report_pages(settings: Settings, tasks: Sequence[str] = TASKS) -> list[Path]:
+    """The gates' and the drift reports' first pages that are there, task by task."""
+    places = ("validation/{}/docs/index.html", "watch/{}/report/index.html")
+    pages = [settings.build / place.format(task) for task in tasks for place in places]
+    return [page for page in pages if page.is_file()]
 
 
 def prefect_api(settings: Settings) -> str:

@@ -190,6 +190,7 @@ def test_the_docs_fetch_nothing_and_name_the_files(tmp_path: Path) -> None:
     for text in pages.values():
         assert not re.findall(r"<script|<img|<link|url\(|src=", text)
         assert "default-src 'none'" in text
+    assert all(text.count('name="viewport"') == 1 for text in pages.values())
     assert "real/images/im04.jpg" in pages[verdict.docs]
     assert "<b>truncated" not in pages[verdict.docs]
     for target in re.findall(r'href="([^"#]+)"', pages[verdict.docs]):

@@ -17,7 +17,7 @@ import pytest
 from sightline.errors import BackendError
 from sightline.processes import Server, check_ports
 from sightline.secret import read_secret
-from sightline.servers import endpoints, plan, prefect_api, prefect_environment, serve_one
+from sightline.servers import endpoints, plan, prefect_api, prefect_environment, report_pages, serve_one
 from sightline.settings import Settings
 
 TASKS = ("one", "two")
@@ -112,6 +112,16 @@ def test_a_taken_port_of_one_endpoint_is_told_before_anything_starts(settings: S
         taken = settings.model_copy(update={"endpoint_port": other.getsockname()[1]})
         with pytest.raises(BackendError, match=r"port of the one server is taken.*SIGHTLINE_ENDPOINT_PORT"):
             serve_one(taken, "one", ["/no/such/program"], {})
+
+
+def test_up_names_the_pages_that_are_there(settings: Settings) -> None:
+    assert report_pages(settings, TASKS) == []
+    gate = settings.build / "validation" / "one" / "docs" / "index.html"
+    drift = settings.build / "watch" / "two" / "report" / "index.html"
+    for page in (gate, drift):
+        page.parent.mkdir(parents=True)
+        page.touch()
+    assert report_pages(settings, TASKS) == [gate, drift]
 
 
 def test_flows_wait_for_prefect_and_use_it(settings: Settings) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from sightline.pages import link
 from sightline.pipeline.project import Project
 from sightline.quality import Parts, check
+from sightline.servers import mlflow_address
 from sightline.task import Manifest
 from sightline.verdict import Verdict
 
@@ -18,7 +20,9 @@ def validate(project: Project) -> Verdict:
         DataRejected: a group has no split.
     """
     manifest = project.load()
-    return check(manifest, project.task.expectations(), parts_of(project, manifest), project.validation())
+    registry = f"{mlflow_address(project.settings)}/#/models/{project.name}"
+    links = (link("The versions of this task in MLflow (while `sightline up` runs)", registry),)
+    return check(manifest, project.task.expectations(), parts_of(project, manifest), project.validation(), links)
 
 
 def parts_of(project: Project, manifest: Manifest) -> Parts:
