@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -22,7 +23,7 @@ from sightline.errors import (
     SightlineError,
 )
 from sightline.settings import Settings
-from sightline.versions.program import discard_broken_lock, handed_over, living_in, translate, users
+from sightline.versions.program import discard_broken_lock, environment, handed_over, living_in, translate, users
 
 
 @pytest.fixture
@@ -391,3 +392,102 @@ def test_nothing_differs_right_after_a_commit(settings: Settings) -> None:
     (settings.root / "params.yaml").write_text("seed: 1\n")
     commit_all(settings.root, "Code")
     assert versions.diff(settings) == ""
+
+
+def committed(root: Path) -> str:
+    """A project in a repository of its own."""
+    root.mkdir(exist_ok=True)
+    git(root, "init", "--quiet")
+    (root / "src").mkdir()
+    (root / "src" / "code.py").write_text("a = 1\n")
+    (root / "params.yaml").write_text("seed: 1\n")
+    (root / "data.dvc").write_text("outs: []\n")
+    (root / "dvc.lock").write_text("stages: {}\n")
+    return commit_all(root, f"Code of {root.name}")
+
+
+def test_the_commit_is_that_of_the_project_also_within_a_hook_of_another_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Git sets these variables in hooks and in `rebase --exec`."""
+    mine, other = committed(tmp_path / "mine"), committed(tmp_path / "other")
+    assert mine != other
+    (tmp_path / "mine" / "params.yaml").write_text("seed: 2\n")
+    monkeypatch.setenv("GIT_DIR", str(tmp_path / "other" / ".git"))
+    monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path / "other"))
+    monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "other" / ".git" / "index"))
+    settings = Settings(root=tmp_path / "mine")
+    assert versions.commit(settings) == mine
+    assert versions.code_state(settings) == versions.CodeState(mine, True)
+    assert "+seed: 2" in versions.diff(settings)
+    assert {name for name in environment() if name.startswith("GIT_")}.isdisjoint(
+        {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+    )
+
+
+def test_a_users_configuration_of_git_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": "safe.directory", "GIT_CONFIG_VALUE_0": "*", "GIT_SSH": "x"}
+    for name, value in {**kept, "GIT_EXTERNAL_DIFF": "meld", "GIT_CONFIG_PARAMETERS": "x"}.items():
+        monkeypatch.setenv(name, value)
+    assert kept.items() <= environment().items()
+    assert not {"GIT_EXTERNAL_DIFF", "GIT_CONFIG_PARAMETERS"} & environment().keys()
+
+
+@pytest.mark.parametrize("option", ["diff.noprefix", "diff.mnemonicPrefix", "diff.external", "color.ui"])
+def test_the_diff_can_be_applied_however_git_is_configured(tmp_path: Path, option: str) -> None:
+    root = tmp_path / "project"
+    committed(root)
+    git(root, "config", option, {"diff.external": "false", "color.ui": "always"}.get(option, "true"))
+    (root / "params.yaml").write_text("seed: 2\n")
+    patch = tmp_path / "diff.patch"
+    patch.write_text(versions.diff(Settings(root=root)), encoding="utf-8")
+    git(root, "checkout", "--quiet", "params.yaml")
+    git(root, "apply", str(patch))
+    assert (root / "params.yaml").read_text() == "seed: 2\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("params.yaml", True),
+        ("src/code.py", True),
+        ("src/new.py", True),
+        ("requirements.lock", True),
+        ("data.dvc", False),  # another data version, which is recorded by itself
+        ("dvc.lock", False),  # every run writes it
+        ("notes.txt", False),
+    ],
+)
+def test_changes_are_those_of_code_and_parameters(tmp_path: Path, name: str, changed: bool) -> None:
+    """A demo writes more files than data.dvc of a fresh clone pins: its models are of the commit all the same."""
+    commit = committed(tmp_path / "project")
+    settings = Settings(root=tmp_path / "project")
+    assert versions.code_state(settings) == versions.CodeState(commit, False)
+    (settings.root / name).write_text("# changed\n")
+    assert versions.code_state(settings) == versions.CodeState(commit, changed)
+
+
+def test_what_git_does_not_tell_is_not_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = Settings(root=tmp_path / "project")
+    settings.root.mkdir()
+    state = versions.code_state(settings)
+    assert (state.commit, state.changed) == ("", None)
+    assert "no git repository" in state.problem
+    git(settings.root, "init", "--quiet")
+    assert "nothing is committed" in versions.code_state(settings).problem
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert versions.code_state(settings) == versions.CodeState("", None, "git is not installed")
+
+
+def test_a_repository_of_another_user_is_not_taken_for_clean(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    committed(tmp_path / "project")
+    program = tmp_path / "bin" / "git"
+    program.parent.mkdir()
+    real = shutil.which("git")
+    # git has this switch for its own tests of `safe.directory`; ours drops it with the other variables.
+    program.write_text(f'#!/bin/sh\nGIT_TEST_ASSUME_DIFFERENT_OWNER=1 exec {real} "$@"\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent))
+    state = versions.code_state(Settings(root=tmp_path / "project"))
+    assert (state.commit, state.changed) == ("", None)
+    assert "safe.directory" in state.problem

@@ -7,6 +7,7 @@ import time
 from sightline.background import trained_on
 from sightline.pipeline.judge import read_metrics
 from sightline.pipeline.project import Project
+from sightline.pipeline.register import UNKNOWN
 from sightline.task import Json
 from sightline.tracking import Tracking, Version
 
@@ -14,11 +15,14 @@ from sightline.tracking import Tracking, Version
 def lineage(project: Project, tracking: Tracking, version: Version) -> dict[str, Json]:
     """All that is known of where a version comes from and what became of it, as nested JSON."""
     metrics = read_metrics(tracking.evaluation(version))
-    answers = [a for a in project.ledger.answers(project.name) if a.version == version.number]
+    # The number may have been another version's, in a registry that is gone: what is older is not about this one.
+    answers = [a for a in project.ledger.answers(project.name, version.created_s) if a.version == version.number]
     history = [
         {"when": _when(entry.time_s), "what": entry.kind, **_brief(entry.document)}
         for entry in project.ledger.entries(project.name)
-        if entry.kind in ("promotion", "rollback") and version.number in _concerned(entry.document)
+        if entry.kind in ("promotion", "rollback")
+        and entry.time_s >= version.created_s
+        and version.number in _concerned(entry.document)
     ]
     return {
         "version": str(version),
@@ -29,8 +33,9 @@ def lineage(project: Project, tracking: Tracking, version: Version) -> dict[str,
         "made from": {
             "data version": version.tags.get("data_version", ""),
             "code": {
-                "git commit": version.tags.get("git_commit", ""),
-                "with uncommitted changes": version.tags.get("git_dirty", ""),
+                "git commit": version.tags.get("git_commit") or UNKNOWN,
+                "with uncommitted changes": version.tags.get("git_dirty") or UNKNOWN,
+                **({"why unknown": version.tags["git_problem"]} if "git_problem" in version.tags else {}),
             },
             "parameters (sha256)": version.tags.get("params_hash", ""),
             "requirements.lock (sha256)": version.tags.get("lock_hash", ""),

@@ -5,16 +5,20 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from sightline import versions
 from sightline.errors import ModelMissing
 from sightline.files import sha256_file, write_json, write_text
-from sightline.pipeline.judge import by_set, read_metrics
+from sightline.pipeline.judge import by_set, headline, read_metrics
 from sightline.pipeline.project import Project
 from sightline.task import Json, load_rows
 from sightline.tracking import Record, Tracking, Version
+
+UNKNOWN = "unknown"
+"""In a tag: it could not be told, which is not `false`."""
 
 
 def evaluate_stage(task: str, candidate: str) -> str:
@@ -50,6 +54,13 @@ def _record(project: Project, candidate: str, stage_key: str) -> Record:
     fits = json.loads((models / "fits.json").read_text(encoding="utf-8"))
     metrics = read_metrics(evaluation)
     sources = _collect_sources(project, candidate)
+    tags = {
+        "stage_key": stage_key,
+        "candidate": candidate,
+        "fit_key": fits["keys"]["final"],
+        "protocol": fits["protocol"],
+        **_source_tags(project),
+    }
     return Record(
         task=project.name,
         candidate=candidate,
@@ -58,15 +69,23 @@ def _record(project: Project, candidate: str, stage_key: str) -> Record:
         params=flatten_params(project.params.model_dump(mode="json")),
         metrics=flatten_metrics(metrics),
         history={path.name.split(".")[0]: _read_history(path) for path in sorted(models.glob("*.history.csv"))},
-        tags={
-            "stage_key": stage_key,
-            "candidate": candidate,
-            "fit_key": fits["keys"]["final"],
-            "protocol": fits["protocol"],
-            **_source_tags(project),
-        },
+        tags=tags,
         files={"sources": tuple(sorted(sources.iterdir())), "gate": (project.validation(),)},
         example=_example(project, evaluation),
+        samples=Counter(sample.set for sample in project.load().samples),
+        description=_describe(project, metrics, tags),
+    )
+
+
+def _describe(project: Project, metrics: Mapping[str, Json], tags: Mapping[str, str]) -> str:
+    """What a person should read first of a version, as Markdown; the decision is added when it is taken."""
+    name = project.params.promotion.metric
+    figure = headline(metrics, name)
+    state = {"true": ", with uncommitted changes", "false": ""}.get(tags["git_dirty"], ", changes unknown")
+    return (
+        f"`{tags['candidate']}` for `{project.name}`: {name} {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
+        f" on {figure.n} samples of {', '.join(metrics['main'])} ({tags['protocol']}).\n\n"
+        f"**Data**: `{tags['data_version']}`. **Code**: `{tags['git_commit'][:12] or UNKNOWN}`{state}."
     )
 
 
@@ -91,10 +110,12 @@ def _source_tags(project: Project) -> dict[str, str]:
     root = project.settings.root
     params = json.dumps(project.params.model_dump(mode="json"), sort_keys=True)
     lock = root / "requirements.lock"
+    code = versions.code_state(project.settings)
     return {
         "data_version": versions.data_version(project.settings, project.name),
-        "git_commit": versions.commit(project.settings),
-        "git_dirty": str(bool(versions.diff(project.settings))).lower(),
+        "git_commit": code.commit,
+        "git_dirty": UNKNOWN if code.changed is None else str(code.changed).lower(),
+        **({"git_problem": code.problem} if code.problem else {}),
         "params_hash": hashlib.sha256(params.encode()).hexdigest(),
         "lock_hash": sha256_file(lock) if lock.is_file() else "",
     }

@@ -7,7 +7,6 @@ last bit; elsewhere within `TOLERANCE`.
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -105,7 +104,8 @@ def _worktree(project: Project, commit: str, sources: Path) -> Iterator[Path]:
 
 
 def _git(root: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=versions.git_environment())
 
 
 def _run(arguments: list[str], folder: Path) -> None:
@@ -113,7 +113,7 @@ def _run(arguments: list[str], folder: Path) -> None:
 
     What it prints goes to standard error: standard output is the comparison's.
     """
-    environment = {k: v for k, v in os.environ.items() if k != "SIGHTLINE_MLFLOW_URI"}
+    environment = {k: v for k, v in versions.git_environment().items() if k != "SIGHTLINE_MLFLOW_URI"}
     environment |= {"SIGHTLINE_ROOT": str(folder), "PYTHONPATH": str(folder / "src")}
     code = subprocess.run(
         [sys.executable, "-m", "sightline", *arguments], cwd=folder, env=environment, check=False, stdout=2

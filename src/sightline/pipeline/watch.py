@@ -73,7 +73,11 @@ def watch(
     champion = champion_version(project, tracking)
     export_closed_days(project.ledger, name, settings.state / "predictions", now_s)
     answers = project.ledger.answers(name, now_s - params.watch.window_days * 86400, now_s)
-    window = [_answered(answer) for answer in answers if answer.version == champion.number]
+    window = [
+        _answered(answer)
+        for answer in answers
+        if answer.version == champion.number and answer.time_s >= champion.created_s
+    ]
     report = settings.build / "watch" / name / "report"
     found = compare(_reference(tracking, champion), window, params.watch, params.seed, report, column_tests)
     when = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="seconds")

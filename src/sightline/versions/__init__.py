@@ -5,7 +5,7 @@ one that dvc.lock records for a stage that reads this folder. data.dvc pins `dat
 task does not change when another task's data do.
 """
 
-from sightline.versions.commits import commit, diff, require_repository
+from sightline.versions.commits import CodeState, code_state, commit, diff, require_repository
 from sightline.versions.pins import (
     DataVersion,
     PinState,
@@ -18,20 +18,23 @@ from sightline.versions.pins import (
     pin_state,
     require_idle,
 )
-from sightline.versions.program import hand_over
+from sightline.versions.program import git_environment, hand_over
 from sightline.versions.remotes import configure_remote, pull, push
 from sightline.versions.stages import repro, stage_data, stage_key, status
 
 __all__ = [
+    "CodeState",
     "DataVersion",
     "PinState",
     "absent_sets",
     "add",
     "checkout",
+    "code_state",
     "commit",
     "configure_remote",
     "data_version",
     "diff",
+    "git_environment",
     "hand_over",
     "history",
     "pin",

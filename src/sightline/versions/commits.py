@@ -1,4 +1,7 @@
-"""The little that is asked of git: the commit, what differs from it, and the history of one file."""
+"""The little that is asked of git: the commit, what differs from it, and the history of one file.
+
+The repository is the one that the project folder lies in, whatever GIT_DIR says (`program.git_environment`).
+"""
 
 from __future__ import annotations
 
@@ -9,9 +12,17 @@ from pathlib import Path
 
 from sightline.errors import DataMissing
 from sightline.settings import Settings
+from sightline.versions.program import git_environment
 
 _SOURCES = ("src", "flows", "services", ":(glob)*.yaml", ":(glob)*.toml", ":(glob)*.lock")
 """Where new files belong to the code; a person's own files beside it are not kept with a model."""
+
+_OUTCOME = ":(exclude,glob)dvc.lock"
+"""Written by each run: no change of the code. (Nor is data.dvc: the data have a version of their own.)"""
+
+_PLAIN = ("-c", "core.quotePath=false", "-c", "diff.noprefix=false", "-c", "diff.mnemonicPrefix=false")
+_PLAIN_DIFF = ("diff", "--binary", "--no-ext-diff", "--no-textconv", "--no-color")
+"""A user's configuration of git must not make a diff that `git apply` cannot read."""
 
 _LARGEST_SOURCE = 2**20  # bytes
 
@@ -26,6 +37,46 @@ class Commit:
     content: str  # of the file, as of this commit
 
 
+@dataclass(frozen=True)
+class CodeState:
+    """What git says of the code in a project folder.
+
+    Attributes:
+        commit: the one that is checked out; empty where that is not known.
+        changed: whether code or parameters (`_SOURCES`) differ from it; None where that cannot be told.
+        problem: why it cannot be told; empty where it can.
+    """
+
+    commit: str
+    changed: bool | None
+    problem: str = ""
+
+
+def code_state(settings: Settings) -> CodeState:
+    """The commit, and whether code or parameters differ from it. Never raises: what is not known is told."""
+    asked = _run(settings.root, "rev-parse", "--verify", "HEAD")
+    if asked is None:
+        return CodeState("", None, "git is not installed")
+    if asked.returncode:
+        return CodeState("", None, _why(asked.stderr.decode("utf-8", "replace"), settings.root))
+    known = _run(settings.root, *_PLAIN_DIFF, "--quiet", "HEAD", "--", *_SOURCES, _OUTCOME)
+    new = _run(settings.root, "ls-files", "--others", "--exclude-standard", "--", *_SOURCES, _OUTCOME)
+    if known is None or new is None or known.returncode > 1 or new.returncode:
+        return CodeState(asked.stdout.decode().strip(), None, "git could not compare the files with the commit")
+    return CodeState(asked.stdout.decode().strip(), bool(known.returncode or new.stdout))
+
+
+def _why(said: str, root: Path) -> str:
+    """Why git knows no commit, in a sentence."""
+    if "dubious ownership" in said:
+        return f"git does not read a folder of another user; allow it: git config --global --add safe.directory {root}"
+    if "not a git repository" in said:
+        return "the project folder is in no git repository"
+    if "single revision" in said:
+        return "nothing is committed yet"
+    return f"git failed ({(said.strip().splitlines() or ['it gave no reason'])[-1][:200]})"
+
+
 def commit(settings: Settings) -> str:
     """The commit that is checked out; empty where there is none yet, or no git."""
     return _git(settings.root, "rev-parse", "--verify", "--quiet", "HEAD").strip()
@@ -36,10 +87,10 @@ def diff(settings: Settings) -> str:
     root = settings.root
     if not commit(settings):
         return ""
-    known = _git(root, "diff", "--binary", "HEAD")
+    known = _git(root, *_PLAIN_DIFF, "HEAD")
     new = _git(root, "ls-files", "-z", "--others", "--exclude-standard", "--", *_SOURCES).split("\0")
     small = [name for name in new if _is_small_file(root / name)]
-    return known + "".join(_git(root, "diff", "--binary", "--no-index", "--", "/dev/null", name) for name in small)
+    return known + "".join(_git(root, *_PLAIN_DIFF, "--no-index", "--", "/dev/null", name) for name in small)
 
 
 def _is_small_file(path: Path) -> bool:
@@ -82,9 +133,14 @@ def commits_of(settings: Settings, name: str) -> Iterator[Commit]:
 
 def _git(root: Path, *arguments: str) -> str:
     """What git printed; empty where it failed or is absent (`diff --no-index` fails where it finds a difference)."""
-    command = ["git", "-C", str(root), "-c", "core.quotePath=false", *arguments]
+    done = _run(root, *arguments)
+    return done.stdout.decode("utf-8", "replace") if done else ""
+
+
+def _run(root: Path, *arguments: str) -> subprocess.CompletedProcess[bytes] | None:
+    """None where git is absent."""
+    command = ["git", "-C", str(root), *_PLAIN, *arguments]
     try:
-        done = subprocess.run(command, capture_output=True, check=False)
+        return subprocess.run(command, capture_output=True, check=False, env={**git_environment(), "LC_ALL": "C"})
     except FileNotFoundError:
-        return ""
-    return done.stdout.decode("utf-8", "replace")
+        return None

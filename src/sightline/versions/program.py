@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -76,11 +77,28 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[SightlineError], str, str], ...] = 
 """What DVC writes -> what it means. The first that fits counts."""
 
 
+_GIT_KEPT = re.compile(
+    r"GIT_(CONFIG_(GLOBAL|SYSTEM|NOSYSTEM|COUNT|KEY_\d+|VALUE_\d+)|SSH.*|ASKPASS|TERMINAL_PROMPT|SSL.*)"
+)
+"""What a user sets for git as a whole: its configuration, and how it logs in."""
+
+
+def git_environment() -> dict[str, str]:
+    """Our variables without those that lead git into another repository, or let it speak otherwise.
+
+    Within a hook or `git rebase --exec` git sets GIT_DIR and others: a commit of the repository that it works on would
+    be taken for the project's.
+    """
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("GIT_") or _GIT_KEPT.fullmatch(name)
+    }
+
+
 def environment() -> dict[str, str]:
     """Ours, with telemetry off and this interpreter's programs first: stages call `sightline`."""
     programs = str(Path(sys.executable).parent)
     path = os.pathsep.join([programs, os.environ.get("PATH", os.defpath)])
-    return {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1"}
+    return {**git_environment(), "PATH": path, "DVC_NO_ANALYTICS": "1"}
 
 
 def call(root: Path, *arguments: str) -> str:
