@@ -67,7 +67,7 @@ def test_touched_tiff_is_read_or_refused(data: st.DataObject) -> None:
     content = touched(data, data.draw(st.sampled_from(TIFFS)))
     tracemalloc.start()
     try:
-        values = decode_bands(content, LIMITS, "a.tif")
+        values = decode_bands(content, LIMITS, "a.tif").values
     except DataRejected:
         values = np.zeros((0, 1, 1))
     finally:

@@ -108,7 +108,7 @@ def bad_images() -> dict[str, tuple[bytes, str]]:
         "png_wrong_checksum": (png[:60] + bytes(4) + png[64:], "broken"),
         "png_bomb": (png_bomb(), "30,000 x 30,000 pixels are more"),
         "png_animated": (animated_png(), "animated"),
-        "png_bilevel": (encoded("PNG", "1"), "a 1 image"),
+        "png_bilevel": (encoded("PNG", "1"), "black-and-white"),
         "tiff_only_magic": (b"II*\0", "broken"),
         "tiff_half": (tiff(noise())[: SIDE_PX * SIDE_PX], "truncated"),
         "tiff_nan": (tiff(floats(np.nan)), "NaN"),

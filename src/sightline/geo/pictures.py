@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import PngImagePlugin
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.geo.colours import broken, opened_colours
-from sightline.images import MAX_BANDS, decode, probe, read_bytes
-from sightline.images.orientation import upright
+from sightline.images import MAX_BANDS, decode_picture, read_bytes
 from sightline.task import Limits
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
@@ -75,12 +73,14 @@ def read_scene(source: Path | bytes, limits: Limits, where: str = "", mask: Path
     if data[:2] in (b"II", b"MM"):
         return _from_tiff(data, limits, where, mask)
     _refuse_deep_png(data, where)
-    values = decode(data, limits, where)
+    decoded = decode_picture(data, limits, where)
+    values = decoded.values
     if values.ndim != 3:
         raise DataRejected("a picture of one band has no colours", where=where, way_out=_CONVERT)
     check_sides(values.shape[:2], where)
-    hidden = _hidden_of_png(data, where)
-    return Picture(values if hidden is None else values * ~hidden[..., None], hidden)
+    if decoded.valid is None:
+        return Picture(values)
+    return Picture(values * decoded.valid[..., None], ~decoded.valid)
 
 
 def check_sides(size: tuple[int, ...], where: str) -> None:
@@ -127,18 +127,6 @@ def _refuse_deep_png(data: bytes, where: str) -> None:
     """16 bits a colour would be cut to 8 without a word."""
     if data.startswith(b"\x89PNG") and data[24:25] == b"\x10":
         raise DataRejected("it holds 16 bits a colour", where=where, way_out=_CONVERT)
-
-
-def _hidden_of_png(data: bytes, where: str) -> NDArray[np.bool_] | None:
-    """Where the opacity is 0: what lies below is nobody's."""
-    if not data.startswith(b"\x89PNG"):
-        return None
-    with PngImagePlugin.PngImageFile(io.BytesIO(data)) as image:  # `decode` has looked at it before
-        if image.mode not in ("RGBA", "PA") and "transparency" not in image.info:
-            return None
-        hidden = np.asarray(image.convert("RGBA").getchannel("A")) == 0
-    hidden = upright(hidden, probe(data, where).orientation)
-    return hidden if hidden.any() else None
 
 
 # -------------------------------------------------------------------------------------------------------- TIFF

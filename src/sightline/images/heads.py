@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sightline.errors import DataRejected
-from sightline.images import jpeg, png, tiff
+from sightline.images import jpeg, png, tiff, tiff_tags
 from sightline.images.orientation import shown_size
 from sightline.images.refusals import COPY_AGAIN, broken
 
@@ -97,7 +97,7 @@ def _of_tiff(data: bytes, where: str) -> ImageHead:
         if not pages or pages[0].dtype is None:
             raise DataRejected("it has no page that can be read", where=where, way_out=COPY_AGAIN)
         first = pages[0]
-        orientation = tiff.orientation_of(first)
+        orientation = tiff_tags.orientation_of(first)
         width, height = shown_size(first.imagewidth, first.imagelength, orientation)
         return ImageHead(
             format="tiff",

@@ -6,6 +6,7 @@ from sightline.errors import DataRejected
 from sightline.task import Limits
 
 COPY_AGAIN = "Copy it again from its source."
+_DARK = 256 // 16
 _CONVERT = "Convert it to an 8-bit RGB or grey, or a 16-bit grey image."
 
 
@@ -18,6 +19,16 @@ def check_pixels(width: int, height: int, limits: Limits, where: str) -> None:
             f"{width:,} x {height:,} pixels are more than {limits.pixels:,}",
             where=where,
             way_out="Give a smaller image or raise SIGHTLINE_MAX_PIXELS.",
+        )
+
+
+def check_depth(highest: int, where: str) -> None:
+    """Raise DataRejected where colours of 16 bits would be next to black once they are cut to 8."""
+    if highest < _DARK:
+        raise DataRejected(
+            "its colours use less than a sixteenth of their 16 bits: cut to 8 bits they would be black",
+            where=where,
+            way_out="Stretch it and save it with 8 bits a colour.",
         )
 
 

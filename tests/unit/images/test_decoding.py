@@ -16,11 +16,18 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.images import MAX_BANDS, decode, decode_bands, decode_indices, read_bytes
+from sightline.images import MAX_BANDS, decode, decode_indices, read_bytes
+from sightline.images import decode_bands as decode_raster
 from sightline.task import Limits
 from tests.unit.bad_images import BAD_IMAGES, encoded, noise, patched_tiff, png_bomb, png_chunk, tiff
 
 LIMITS = Limits()
+
+
+def decode_bands(data: bytes, limits: Limits, where: str) -> NDArray[Any]:
+    return decode_raster(data, limits, where).values
+
+
 TYPES = ["uint8", "uint16", "int16", "float16", "float32", "float64"]
 
 
@@ -298,7 +305,7 @@ BAD_BANDS = {
         tiff(np.zeros((4, 16, 16, 16), np.uint8), volumetric=True, tile=(16, 16, 16), photometric="minisblack"),
         "",
     ),
-    "jpeg": (tiff(noise(3), compression="jpeg"), "JPEG"),
+    "jpeg": (tiff(noise(3), compression="jpeg", photometric="ycbcr"), "JPEG"),
     "palette": (tiff(noise(1), photometric="palette", colormap=np.zeros((3, 256), np.uint16)), "PALETTE"),
     "huge": (patched_tiff(noise(1), 256, 2**31), "pixels are more"),
     "huge_tile": (patched_tiff(noise(1), 322, 2**30, tile=(16, 16)), "pixels are more"),

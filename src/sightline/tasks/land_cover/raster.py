@@ -18,8 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataMissing, DataRejected
+from sightline.images.orientation import UPRIGHT
+from sightline.images.tiff import mask_pages, picture_pages
+from sightline.images.tiff_pixels import Declared, declared_by, in_unit
+from sightline.images.tiff_tags import compression_of, orientation_of
 from sightline.tasks.land_cover.bands import Bands, Scale, scale_of, to_unit
-from sightline.tasks.land_cover.tile import check_finite, check_shape, missing_values, tile_statistics
+from sightline.tasks.land_cover.tile import check_finite, check_shape, tile_statistics
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -64,26 +68,45 @@ class Scene:
 
 
 @dataclass(frozen=True)
+class _Layout:
+    """What the headers say.
+
+    Attributes:
+        pages: numbers of those that hold the bands, counted from 1.
+        mask: number of the page that says where there are data; 0 where there is none.
+        size: (h, w).
+        declared: what its tags say of the values.
+    """
+
+    pages: tuple[int, ...]
+    mask: int
+    size: tuple[int, int]
+    declared: Declared
+
+
+@dataclass(frozen=True)
 class _Pages:
     """Open datasets whose bands make up the eight."""
 
     datasets: tuple[DatasetReader, ...]
-    no_data: float | None
+    mask: DatasetReader | None
+    layout: _Layout
     where: str
 
     def read(self, top: int, left: int, height: int, width: int) -> NDArray[Any]:
-        """(8, height, width) as stored; 0 where there is no data."""
+        """(8, height, width) in the file's unit; 0 where there is no data."""
         from rasterio.errors import RasterioError
         from rasterio.windows import Window
 
         window = Window(left, top, width, height)
         try:
-            values = np.concatenate([dataset.read(window=window) for dataset in self.datasets])
+            stored = np.concatenate([dataset.read(window=window) for dataset in self.datasets])
+            mask = None if self.mask is None else self.mask.read(1, window=window) != 0
         except RasterioError as error:
             raise _broken(str(error), self.where) from error
-        missing = missing_values(values, self.no_data)
-        if missing.any():
-            values[:, missing] = 0
+        values, valid = in_unit(stored, mask, self.layout.declared)
+        if valid is not None:
+            values[:, ~valid] = 0
         check_finite(values, f"{self.where}, rows from {top}")
         return values
 
@@ -95,7 +118,7 @@ def scene_size(path: Path) -> tuple[int, int]:
         DataMissing: the file is not there.
         DataRejected: `open_scene` would refuse it at once.
     """
-    return _look(path, str(path))[1]
+    return _look(path, str(path)).size
 
 
 @contextmanager
@@ -110,32 +133,41 @@ def open_scene(path: Path) -> Iterator[Scene]:
     where = str(path)
     import rasterio
 
-    pages, size = _look(path, where)
+    layout = _look(path, where)
     cache = {"GDAL_CACHEMAX": MAX_CHUNK_BYTES // 2**20, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
     with ExitStack() as stack:
         stack.enter_context(rasterio.Env(**cache))
-        datasets = tuple(stack.enter_context(_open(path, page, where)) for page in pages)
-        yield _checked(_Pages(datasets, datasets[0].nodata, where), size, where)
+        datasets = tuple(stack.enter_context(_open(path, page, where)) for page in layout.pages)
+        mask = stack.enter_context(_open(path, layout.mask, where)) if layout.mask else None
+        yield _checked(_Pages(datasets, mask, layout, where), layout.size, where)
 
 
-def _look(path: Path, where: str) -> tuple[tuple[int, ...], tuple[int, int]]:
-    """(numbers of the pages that hold the bands, counted from 1; size), by the headers alone."""
+def _look(path: Path, where: str) -> _Layout:
+    """The layout, by the headers alone."""
     import tifffile
 
     try:
         with tifffile.TiffFile(path) as tiff:
-            numbered = [(number, page) for number, page in enumerate(tiff.pages, start=1)]
-            pages = [(number, page) for number, page in numbered if not int(page.subfiletype) & 0b101]
+            numbers = {page.index: number for number, page in enumerate(tiff.pages, start=1)}
+            pages, masks = picture_pages(tiff), mask_pages(tiff)
             if not pages:
                 raise _broken("it has no page", where)
-            first = pages[0][1]
-            count = first.samplesperpixel if len(pages) == 1 else len(pages)
+            first = pages[0]
+            declared = declared_by(pages)
+            count = first.samplesperpixel - len(declared.opacities) if len(pages) == 1 else len(pages)
             check_shape((count, first.imagelength, first.imagewidth), where)
-            for _, page in pages:
+            if orientation_of(first) != UPRIGHT:
+                raise DataRejected("it is stored turned or mirrored (tag Orientation)", where=where, way_out=_TURN)
+            for page in pages:
                 if page.shaped != first.shaped or page.dtype != first.dtype:
                     raise DataRejected("its pages differ in size or type", where=where, way_out=_REWRITE)
                 _check_page(page, path.stat().st_size, where)
-            return tuple(number for number, _ in pages), (first.imagelength, first.imagewidth)
+            return _Layout(
+                pages=tuple(numbers[page.index] for page in pages),
+                mask=numbers[masks[0].index] if masks else 0,
+                size=(first.imagelength, first.imagewidth),
+                declared=declared,
+            )
     except FileNotFoundError as error:
         raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
     except DataRejected:
@@ -144,6 +176,7 @@ def _look(path: Path, where: str) -> tuple[tuple[int, ...], tuple[int, int]]:
         raise _broken(str(error).splitlines()[0] if str(error) else type(error).__name__, where) from error
 
 
+_TURN = "Turn it first, for instance by: tiffcrop -R DEGREES IN OUT, and remove the tag."
 _REWRITE = "Rewrite it in tiles: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE IN OUT."
 
 
@@ -153,8 +186,8 @@ def _broken(why: str, where: str) -> DataRejected:
 
 def _check_page(page: Any, size: int, where: str) -> None:
     """A kind that is read, whole, and in pieces that can be decoded one by one."""
-    if page.compression.name not in _COMPRESSIONS or str(page.dtype) not in _TYPES or page.imagedepth != 1:
-        kind = f"{page.samplesperpixel} x {page.dtype}, {page.compression.name}"
+    if compression_of(page) not in _COMPRESSIONS or str(page.dtype) not in _TYPES or page.imagedepth != 1:
+        kind = f"{page.samplesperpixel} x {page.dtype}, {compression_of(page)}"
         raise DataRejected(f"a TIFF of {kind} is not read", where=where, way_out=_REWRITE)
     piece = math.prod(page.chunks) * page.dtype.itemsize
     if piece > MAX_CHUNK_BYTES:

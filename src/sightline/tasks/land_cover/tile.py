@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +21,6 @@ FORMATS = ("image/tiff",)
 
 MIN_SIDE_PX = 16
 
-_NO_DATA_TAG = 42113  # of GDAL: a number as text
 _STATISTICS_SIDE_PX = 1024
 
 
@@ -66,15 +63,13 @@ def read_tile(source: Path | bytes, limits: Limits, where: str = "") -> Tile:
     """
     where = where or (str(source) if isinstance(source, Path) else "image")
     data = read_bytes(source, limits, where)
-    values = decode_bands(data, limits, where)
+    decoded = decode_bands(data, limits, where)
+    values = decoded.values
     check_shape(values.shape, where)
-    no_data = _declared_no_data(data)
-    missing = missing_values(values, no_data)
-    if missing.any():
-        values[:, missing] = 0
+    if decoded.valid is not None:
+        values[:, ~decoded.valid] = 0
     check_finite(values, where)
-    low, high = _range_of(values, missing, where)
-    scale = scale_of(values.dtype, low, high, where)
+    scale = scale_of(values.dtype, float(values.min()), float(values.max()), where)
     bands = to_unit(values, scale)
     return Tile(bands, scale, hashlib.sha256(data).hexdigest(), tile_statistics(bands, scale), where)
 
@@ -96,15 +91,6 @@ def check_shape(shape: tuple[int, ...], where: str) -> None:
         )
 
 
-def missing_values(values: NDArray[Any], no_data: float | None) -> NDArray[np.bool_]:
-    """(h, w): where any band of (8, h, w) has the value that the file declares to mean "no data"."""
-    if no_data is None:
-        return np.zeros(values.shape[1:], dtype=bool)
-    if math.isnan(no_data):
-        return np.asarray(np.isnan(values).any(axis=0))
-    return np.asarray((values == no_data).any(axis=0))
-
-
 def check_finite(values: NDArray[Any], where: str) -> None:
     """Raise DataRejected, naming the first band and pixel, where floats are NaN or infinite."""
     if values.dtype.kind != "f":
@@ -117,24 +103,6 @@ def check_finite(values: NDArray[Any], where: str) -> None:
             where=where,
             way_out="Fill them, or declare NaN as the file's no-data value (gdal_edit.py -a_nodata nan).",
         )
-
-
-def _range_of(values: NDArray[Any], missing: NDArray[np.bool_], where: str) -> tuple[float, float]:
-    if missing.all():
-        raise DataRejected("no pixel has data", where=where, way_out="Give another part of the scene.")
-    return float(values.min()), float(values.max())
-
-
-def _declared_no_data(data: bytes) -> float | None:
-    """The no-data value that GDAL's tag declares, of a TIFF that was decoded already."""
-    import tifffile
-
-    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
-        tag = tiff.pages[0].tags.get(_NO_DATA_TAG)
-    try:
-        return float(str(tag.value).strip("\0 ")) if tag else None
-    except ValueError:
-        return None
 
 
 def tile_statistics(bands: Bands, scale: Scale) -> dict[str, float]:

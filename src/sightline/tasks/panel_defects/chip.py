@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataRejected
-from sightline.images import MAX_BANDS, decode_bands, decode_indices, probe, read_bytes
+from sightline.errors import DataRejected, RequestError
+from sightline.images import MAX_BANDS, Pixels, decode_bands, decode_indices, probe, read_bytes
 from sightline.task import Limits
 from sightline.tasks.panel_defects.tfrecord import GZIP_MAGIC, MAX_RECORD_BYTES, read_example, read_records
 
@@ -39,6 +39,8 @@ _MOST_COUNTS = 65_535.0
 _MOST_REFLECTANCE = 4.0  # above it they must be counts; bright cloud reaches 1.5
 _NODATA = -9_000.0  # -9999 and -32768 are in use
 _MOST_NODATA_SHARE = 0.5
+_BRIGHT = 0.095
+_MOST_NEGATIVE_SHARE = 0.1
 _WHITE = 0.3  # reflectance that is shown as white
 _GIVE_BANDS = f"Give {', '.join(BANDS)} (B10 may be missing), as counts or as reflectance."
 
@@ -51,6 +53,7 @@ class Chip:
         bands: (13, h, w) float32 reflectance in the order of BANDS.
         valid: (h, w) where there are data; elsewhere the bands hold their medians.
         filled: bands that were not there.
+        scaled: whether the file itself says how its values become reflectance (scale and offset).
         sha256: of the file's bytes, or of the record's where a file holds several.
         name: the file's name or what the caller called it, for messages.
     """
@@ -60,6 +63,40 @@ class Chip:
     filled: tuple[str, ...]
     sha256: str
     name: str = ""
+    scaled: bool = False
+
+    @property
+    def note(self) -> str:
+        """What a person should look into; empty where there is nothing.
+
+        Water, shadow and the band of cirrus are dark in nearly every chip. Where not one value in a thousand is below
+        0.095, 1,000 counts too many are the likely reason, though a bright desert could be another.
+        """
+        recorded = self.bands[[index for index, name in enumerate(BANDS) if name not in self.filled]]
+        if self.scaled or np.percentile(recorded[:, self.valid][:, ::4], 0.1) < _BRIGHT:
+            return ""
+        return (
+            "No value is below a reflectance of 0.1. Since processing baseline 04.00 (January 2022) Sentinel-2 counts "
+            "are 1,000 higher; if that is so here, give the condition offset=-1000."
+        )
+
+    def shifted(self, counts: float) -> Chip:
+        """The chip with so many counts added to each value.
+
+        Raises:
+            RequestError: the file states its own offset, or most values would be below 0.
+        """
+        if self.scaled:
+            raise RequestError("the file states its own scale and offset", where="offset", status=422,
+                               way_out="Leave the condition out.")  # fmt: skip
+        bands = self.bands + np.float32(counts / SCALE)
+        for name in self.filled:
+            bands[BANDS.index(name)] = CLEAR_CIRRUS
+        recorded = bands[[index for index, name in enumerate(BANDS) if name not in (*self.filled, "B10")]]
+        if (recorded[:, self.valid] < 0).mean() > _MOST_NEGATIVE_SHARE:
+            raise RequestError(f"with an offset of {counts:g} much of the reflectance is negative", where="offset",
+                               status=422, way_out="Leave the condition out: the file has no such offset.")  # fmt: skip
+        return replace(self, bands=bands)
 
     @property
     def display(self) -> NDArray[np.uint8]:
@@ -117,12 +154,13 @@ def chip_size(content: bytes, where: str) -> tuple[tuple[int, int], int]:
     return (head.height, head.width), head.decoding_values
 
 
-def chip_of(values: NDArray[np.generic], sha256: str, where: str) -> Chip:
+def chip_of(pixels: Pixels, sha256: str, where: str) -> Chip:
     """A chip from (12 or 13, h, w) counts or reflectance, as integers of 16 bits or floats.
 
     Raises:
         DataRejected: another number of bands, 8 bits, no data, or values that are no reflectance.
     """
+    values = pixels.values
     count, height, width = values.shape
     if count not in (len(BANDS), len(BANDS) - 1):
         raise DataRejected(f"it has {count} bands, not {len(BANDS)}", where=where, way_out=_GIVE_BANDS)
@@ -134,10 +172,12 @@ def chip_of(values: NDArray[np.generic], sha256: str, where: str) -> Chip:
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, which counts as no data
         bands = values.astype(np.float32)
     valid = np.isfinite(bands).all(axis=0) & (bands > _NODATA).all(axis=0) & (bands != 0).any(axis=0)
+    if pixels.valid is not None:
+        valid &= pixels.valid
     if not valid.mean() > 1 - _MOST_NODATA_SHARE:
         raise DataRejected(f"{1 - valid.mean():.0%} of the pixels have no data", where=where,
                            way_out="Give a chip of which more than half has data.")  # fmt: skip
-    bands = _reflectance(bands, valid, where)
+    bands = _reflectance(bands, valid, pixels.scaled, where)
     if not valid.all():
         bands[:, ~valid] = np.median(bands[:, valid], axis=1)[:, None]
     filled: tuple[str, ...] = ()
@@ -145,14 +185,15 @@ def chip_of(values: NDArray[np.generic], sha256: str, where: str) -> Chip:
         cirrus = BANDS.index("B10")
         bands = np.insert(bands, cirrus, np.float32(CLEAR_CIRRUS), axis=0)
         filled = ("B10",)
-    return Chip(bands, valid, filled, sha256, where)
+    return Chip(bands, valid, filled, sha256, where, pixels.scaled)
 
 
-def _reflectance(bands: NDArray[np.float32], valid: NDArray[np.bool_], where: str) -> NDArray[np.float32]:
-    """Counts divided by SCALE; what is in 0 .. 1 already stays."""
+def _reflectance(bands: NDArray[np.float32], valid: NDArray[np.bool_], scaled: bool, where: str) -> NDArray[np.float32]:
+    """Counts divided by SCALE; what is in 0 .. 1 already stays, and so does what the file's own scale makes of it."""
     low, high = bands[:, valid].min(), bands[:, valid].max()
-    counts = high > _MOST_REFLECTANCE
-    least, most = (-SCALE, _MOST_COUNTS) if counts else (-1.0, _MOST_REFLECTANCE)
+    highest = _MOST_COUNTS / SCALE if scaled else _MOST_REFLECTANCE
+    counts = high > highest
+    least, most = (-SCALE, _MOST_COUNTS) if counts else (-1.0, highest)
     if low < least or high > most:
         raise DataRejected(
             f"values from {low:g} to {high:g} are no reflectance", where=where,
@@ -168,7 +209,7 @@ def chip_of_record(record: bytes, sha256: str, where: str) -> Chip:
     missing = [name for name in BANDS if name not in floats]
     if missing and missing != ["B10"]:
         raise DataRejected(f"there is no {', '.join(missing)}", where=where, way_out=_GIVE_BANDS)
-    return chip_of(np.stack([_square(floats[name], f"{where}: {name}") for name in names]), sha256, where)
+    return chip_of(Pixels(np.stack([_square(floats[name], f"{where}: {name}") for name in names])), sha256, where)
 
 
 def mask_of_record(record: bytes, where: str) -> Mask:

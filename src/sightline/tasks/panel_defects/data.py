@@ -18,7 +18,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
-from sightline.images import decode, decode_indices, read_bytes
+from sightline.images import Pixels, decode_indices, decode_picture, read_bytes
 from sightline.listing import Names, check_file, find_files, plain_name, walk_folders
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects import coco
@@ -56,7 +56,12 @@ _PREFIXES = dict(zip((CLEAN, "bird", "dust", "electrical", "physical", "snow"), 
 
 
 def read_photograph(source: Path | bytes, limits: Limits, where: str = "") -> NDArray[np.uint8]:
-    """The (h, w, 3) RGB pixels of a JPEG, PNG or TIFF.
+    """The (h, w, 3) RGB pixels of `decode_photograph`."""
+    return decode_photograph(source, limits, where).values
+
+
+def decode_photograph(source: Path | bytes, limits: Limits, where: str = "") -> Pixels:
+    """The (h, w, 3) RGB pixels of a JPEG, PNG or TIFF, as it is shown, and where it has data.
 
     Args:
         source: a file, or its bytes.
@@ -68,7 +73,8 @@ def read_photograph(source: Path | bytes, limits: Limits, where: str = "") -> ND
         DataRejected: it is no such image, broken, too large or too small, or holds more than 8 bits a colour.
     """
     where = where or (str(source) if isinstance(source, Path) else "image")
-    values = decode(read_bytes(source, limits, where), limits, where)
+    pixels = decode_picture(read_bytes(source, limits, where), limits, where)
+    values = pixels.values
     if values.dtype != np.uint8:
         raise DataRejected(
             f"{values.dtype} values are no photograph", where=where, way_out="Save it with 8 bits a colour."
@@ -80,7 +86,7 @@ def read_photograph(source: Path | bytes, limits: Limits, where: str = "") -> ND
             where=where,
             way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
         )
-    return values if values.ndim == 3 else np.repeat(values[..., None], 3, axis=2)
+    return pixels if values.ndim == 3 else replace(pixels, values=np.repeat(values[..., None], 3, axis=2))
 
 
 def read_labels(manifest: Manifest, sample: Sample) -> Mask:

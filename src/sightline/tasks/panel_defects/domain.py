@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from sightline.errors import ModelRejected
 from sightline.images import probe, read_bytes
 from sightline.task import Limits, Manifest, Report, Sample, Upstream
 from sightline.tasks.panel_defects import data, farms
+from sightline.tasks.panel_defects.chip import read_chip
 from sightline.tasks.panel_defects.farm_sample import write_farm_sample
-from sightline.tasks.panel_defects.picture import Picture, input_statistics
+from sightline.tasks.panel_defects.picture import Picture, input_statistics, picture_of_chip
 from sightline.tasks.panel_defects.sample import write_sample
 
 
@@ -40,8 +41,9 @@ class Domain:
         write_sample: writes the synthetic set.
         pixel_bytes: what reading, deciding and drawing hold for each pixel of a picture.
         size: (h, w) that the head of such a file says, and how many values are decoded.
-        read: decodes bytes: pixels (h, w, bands) and a display (h, w, 3).
+        read: decodes bytes.
         excerpt: see `sightline.task.Excerpting`.
+        conditions: what a user may tell of a picture: name -> what it means.
     """
 
     name: str
@@ -59,8 +61,9 @@ class Domain:
     write_sample: Callable[[Path, Any, Report], None]
     pixel_bytes: int
     size: Callable[[bytes, str], tuple[tuple[int, int], int]]
-    read: Callable[[bytes, Limits, str], tuple[NDArray[Any], NDArray[np.uint8]]]
+    read: Callable[[bytes, Limits, str], Picture]
     excerpt: Callable[[Path, Sequence[Sample], bool], bytes | None]
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
     def head(self, source: Path | bytes, limits: Limits) -> tuple[tuple[int, int], int]:
         """(h, w) of a picture and how many values are decoded for it; nothing is.
@@ -80,13 +83,7 @@ class Domain:
             DataRejected: it is not what this task reads, broken or too large.
         """
         where = str(source) if isinstance(source, Path) else "image"
-        content = read_bytes(source, limits, where)
-        pixels, display = self.read(content, limits, where)
-        return _picture(pixels, display, hashlib.sha256(content).hexdigest(), where)
-
-
-def _picture(pixels: NDArray[Any], display: NDArray[np.uint8], sha256: str, name: str) -> Picture:
-    return Picture(pixels, display, sha256, input_statistics(display), name)
+        return self.read(read_bytes(source, limits, where), limits, where)
 
 
 def _photographs(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]:
@@ -96,8 +93,7 @@ def _photographs(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[
 
 def _farms(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]:
     for sample, chip, mask in farms.read_farms(manifest):
-        pixels = np.ascontiguousarray(np.moveaxis(chip.bands, 0, -1))
-        yield sample, _picture(pixels, chip.display, chip.sha256, chip.name), mask
+        yield sample, picture_of_chip(chip), mask
 
 
 def _photograph_size(content: bytes, where: str) -> tuple[tuple[int, int], int]:
@@ -105,9 +101,14 @@ def _photograph_size(content: bytes, where: str) -> tuple[tuple[int, int], int]:
     return (head.height, head.width), head.decoding_values
 
 
-def _photograph(content: bytes, limits: Limits, where: str) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    pixels = data.read_photograph(content, limits, where)
-    return pixels, pixels
+def _photograph(content: bytes, limits: Limits, where: str) -> Picture:
+    decoded = data.decode_photograph(content, limits, where)
+    pixels, sha256 = decoded.values, hashlib.sha256(content).hexdigest()
+    return Picture(pixels, pixels, sha256, input_statistics(pixels), where, decoded.valid)
+
+
+def _chip(content: bytes, limits: Limits, where: str) -> Picture:
+    return picture_of_chip(read_chip(content, limits, where))
 
 
 PHOTOGRAPHS = Domain(
@@ -145,8 +146,12 @@ FARMS = Domain(
     write_sample=write_farm_sample,
     pixel_bytes=400,
     size=farms.chip_size,
-    read=farms.read_farm,
+    read=_chip,
     excerpt=farms.excerpt,
+    conditions={
+        "offset": "counts to add to each value, where the file does not say it itself: -1000 for Sentinel-2 since "
+        "processing baseline 04.00 (January 2022)"
+    },
 )
 DOMAINS = {domain.name: domain for domain in (PHOTOGRAPHS, FARMS)}
 

@@ -51,7 +51,6 @@ __all__ = [
     "UPSTREAM",
     "chip_size",
     "load_manifest",
-    "read_farm",
     "read_farms",
     "read_labels",
     "read_sample",
@@ -65,12 +64,6 @@ UPSTREAM = Upstream("zenodo", "https://zenodo.org/records/10939100", "as stated 
 
 
 # ------------------------------------------------------------------------------------------------------ reading
-
-
-def read_farm(content: bytes, limits: Limits, where: str) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
-    """The (h, w, 13) reflectance of a chip and its (h, w, 3) display; see `chip.read_chip`."""
-    chip = read_chip(content, limits, where)
-    return np.ascontiguousarray(np.moveaxis(chip.bands, 0, -1)), chip.display
 
 
 def read_labels(manifest: Manifest, sample: Sample) -> Mask:

@@ -24,10 +24,19 @@ BOUNDARY_SHARE = 0.0075
 """Tolerance of the boundary F1 as a share of the picture's diagonal (Csurka et al., 2013)."""
 
 
-def picture_statistics(truth: Mask, answer: Mask, classes: int) -> dict[str, Json]:
-    """Counts of one picture: `confusion` [truth][answer] in pixels, `boundary` [class][4]: see `boundary_counts`."""
+def picture_statistics(
+    truth: Mask, answer: Mask, classes: int, valid: NDArray[np.bool_] | None = None
+) -> dict[str, Json]:
+    """Counts of one picture: `confusion` [truth][answer] in pixels, `boundary` [class][4]: see `boundary_counts`.
+
+    Where there are no data (`valid` is False), nothing is counted, and `answer` is background.
+    """
+    if valid is not None:
+        truth = np.where(valid, truth, np.uint8(0))
     tolerance_px = max(1, round(BOUNDARY_SHARE * float(np.hypot(*truth.shape))))
     confusion = intersection_counts(truth, answer, classes)
+    if valid is not None:
+        confusion[0, 0] -= (~valid).sum()
     boundary = [
         [int(count) for count in boundary_counts(truth == index, answer == index, tolerance_px)]
         if confusion[index].sum() + confusion[:, index].sum()

@@ -24,7 +24,7 @@ from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams
-from sightline.tasks.panel_defects.picture import Picture
+from sightline.tasks.panel_defects.picture import Picture, picture_of_chip
 from sightline.tasks.panel_defects.pixels import PixelClassifier
 
 Method = Literal["network", "pixels"]
@@ -169,7 +169,13 @@ class SegmentationModel:
     def segment(self, picture: Picture) -> Answer:
         """Mask and certainty of one picture."""
         height, width = picture.pixels.shape[:2]
-        return decide(self.look(picture), self.recipe.class_weights, (height, width))
+        return decide(self.look(picture), self.recipe.class_weights, (height, width), picture.valid)
+
+    def under(self, source: Picture, conditions: Mapping[str, float]) -> Picture:
+        """The picture with an offset of its counts: see `sightline.task.Conditioned`."""
+        if source.chip is None:
+            raise TypeError(f"{self.card.task} has no conditions")
+        return picture_of_chip(source.chip.shifted(conditions["offset"]))
 
     def look(self, picture: Picture) -> Segmented:
         """Probabilities of the classes at the network's scale, before they are weighted."""
@@ -187,10 +193,13 @@ class SegmentationModel:
         """The prediction of one picture from its mask."""
         height, width = found.mask.shape
         classes = self.card.classes
-        shares = np.bincount(found.mask.ravel(), minlength=len(classes)) / found.mask.size
+        seen = found.mask.ravel() if picture.valid is None else found.mask[picture.valid]
+        shares = np.bincount(seen, minlength=len(classes)) / seen.size
         regions = self._regions(found)
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": picture.sha256},
+            "no_data": round(picture.no_data_share, 6),
+            "note": picture.note,
             "shares": {name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)},
             "certainty": round(found.certainty, 6),
             "regions": [properties for _, properties in regions],
@@ -241,8 +250,13 @@ def _said(document: Mapping[str, Json]) -> dict[str, Any]:
     return {"found": ", ".join(seen) or "nothing", "summary": summary, "findings": findings}
 
 
-def decide(found: Segmented, class_weights: Sequence[float], size: tuple[int, int]) -> Answer:
-    """The class with the greatest weighted probability for each pixel of a picture of this size (h, w)."""
+def decide(
+    found: Segmented, class_weights: Sequence[float], size: tuple[int, int], valid: NDArray[np.bool_] | None = None
+) -> Answer:
+    """The class with the greatest weighted probability for each pixel of a picture of this size (h, w).
+
+    Where there are no data (`valid` is False), it is background, and counts nothing.
+    """
     weights = np.array(class_weights or [1.0] * len(found.probabilities), dtype=np.float32)[:, None, None]
     probabilities = found.probabilities * weights
     probabilities /= probabilities.sum(axis=0)
@@ -256,8 +270,11 @@ def decide(found: Segmented, class_weights: Sequence[float], size: tuple[int, in
             better = strip > best
             part[better] = index
             best[better] = strip[better]
+        if valid is not None:
+            missing = ~valid[top : top + len(part)]
+            part[missing] = best[missing] = 0
         certain += float(best.sum(dtype=np.float64))
-    return Answer(mask, certain / mask.size, found.embedding)
+    return Answer(mask, certain / (mask.size if valid is None else int(valid.sum())), found.embedding)
 
 
 def _strips_of(planes: NDArray[np.float32], size: tuple[int, int]) -> Iterator[tuple[int, list[NDArray[np.float32]]]]:
@@ -294,6 +311,7 @@ def make_card(
         thresholds={},
         provenance=dict(provenance),
         files=digests(files),
+        conditions=dict(domain.conditions),
     )
 
 

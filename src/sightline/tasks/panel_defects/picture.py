@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.tasks.panel_defects.chip import Chip
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -20,6 +22,9 @@ class Picture:
         sha256: of the file's bytes.
         statistics: figures of the input as it came in, for drift.
         name: the file's name or what the caller called it, for messages.
+        valid: (h, w), False where the file has no data; None where it has everywhere.
+        note: what a person should look into; empty where there is nothing.
+        chip: what the pixels were made of, where conditions may change them.
     """
 
     pixels: NDArray[Any] = field(repr=False)
@@ -27,6 +32,29 @@ class Picture:
     sha256: str
     statistics: Mapping[str, float]
     name: str = ""
+    valid: NDArray[np.bool_] | None = field(default=None, repr=False)
+    note: str = ""
+    chip: Chip | None = field(default=None, repr=False)
+
+    @property
+    def no_data_share(self) -> float:
+        """Of the pixels."""
+        return 0.0 if self.valid is None else float(1 - self.valid.mean())
+
+
+def picture_of_chip(chip: Chip) -> Picture:
+    """A chip as a model reads it."""
+    display = chip.display
+    return Picture(
+        pixels=np.ascontiguousarray(np.moveaxis(chip.bands, 0, -1)),
+        display=display,
+        sha256=chip.sha256,
+        statistics=input_statistics(display),
+        name=chip.name,
+        valid=None if chip.valid.all() else chip.valid,
+        note=chip.note,
+        chip=chip,
+    )
 
 
 def input_statistics(display: NDArray[np.uint8]) -> dict[str, float]:

@@ -76,7 +76,7 @@ class PanelDefects:
         rows = []
         for number, (sample, picture, truth) in enumerate(self.domain.labelled(data), start=1):
             found = model.segment(picture)
-            statistics = metrics.picture_statistics(truth, found.mask, len(self.domain.classes))
+            statistics = metrics.picture_statistics(truth, found.mask, len(self.domain.classes), picture.valid)
             answer = model.answer(picture, found)
             embedding = tuple(round(float(value), 6) for value in answer.embedding)
             rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))

@@ -44,6 +44,7 @@ Precision = Literal["float32", "int8"]
 _REFERENCE_RISE = 100.0
 """Counts; a module that is hotter than this somewhere is suspicious."""
 
+_LEAST_SHARE_WITH_DATA = 0.5
 _TYPICAL_RISE = 60.0
 """Counts by which the hottest pixel of a healthy module exceeds its median, in radiometric frames."""
 
@@ -181,7 +182,7 @@ class HotspotModel:
     def modules(self, thermogram: Thermogram) -> Modules:
         """Find and measure the modules of one frame; those most likely defected first."""
         recipe = self.recipe
-        found = self.detector(thermogram.level)
+        found = _with_data(self.detector(thermogram.level), thermogram.valid)
         signals = [thermogram.level] if thermogram.celsius is None else [thermogram.level, thermogram.celsius]
         measured = measure_modules(signals, found.boxes, recipe.region)
         features = module_features(thermogram, found, measured[0], recipe.shrink)
@@ -202,6 +203,8 @@ class HotspotModel:
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": thermogram.sha256},
             "radiometric": thermogram.radiometric,
+            "no_data": 0.0 if thermogram.valid is None else round(float(1 - thermogram.valid.mean()), 6),
+            "note": thermogram.note,
             "modules": [self._module(thermogram, modules, index, defected, scores) for index in range(len(defected))],
         }
         return Prediction(
@@ -263,6 +266,16 @@ class HotspotModel:
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
         write_saved(directory, self.card, self.files)
+
+
+def _with_data(found: Boxes, valid: NDArray[np.bool_] | None) -> Boxes:
+    """The modules of which at least half is in the file."""
+    if valid is None or not len(found.boxes):
+        return found
+    corners = np.rint(found.boxes).astype(np.int64)
+    shares = [valid[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)].mean() for x0, y0, x1, y1 in corners.tolist()]
+    kept = np.array(shares) >= _LEAST_SHARE_WITH_DATA
+    return Boxes(found.boxes[kept], found.classes[kept], found.embedding)
 
 
 def _said(modules: Sequence[Mapping[str, Json]]) -> dict[str, Any]:

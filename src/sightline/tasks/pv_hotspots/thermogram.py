@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataRejected
-from sightline.images import decode, read_bytes
+from sightline.images import UPRIGHT, decode_picture, jpeg_segments, read_bytes, upright
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.palette import find_palette, invert_palette
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
@@ -27,6 +27,13 @@ FORMATS = ("image/jpeg", "image/png", "image/tiff")
 """Media types that `read_thermogram` takes."""
 
 MIN_SIDE_PX = 16
+
+_ABSOLUTE_ZERO_C = -273.15
+_DJI = (
+    "This is a thermal JPEG of DJI: its temperatures are in DJI's own format, which is not read here. The answer is "
+    "from the picture's colours, and rises are in levels, not in kelvin. Export degrees Celsius with DJI's Thermal "
+    "SDK: dji_irp -a measure --measurefmt float32, and save them as a TIFF of float32."
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +51,8 @@ class Thermogram:
         statistics: figures of the input as it came in, for drift (see `input_statistics`).
         name: the file's name or what the caller called it, for messages.
         conditions: what the user knows of the picture; without, no severity is given.
+        valid: (h, w), False where the file has no data, and `level` holds the median; None where it has everywhere.
+        note: what a person should know of the file's temperatures; empty where there is nothing to say.
     """
 
     picture: NDArray[np.uint8]
@@ -55,6 +64,8 @@ class Thermogram:
     statistics: Mapping[str, float] = field(repr=False)
     name: str = ""
     conditions: Conditions | None = None
+    valid: NDArray[np.bool_] | None = field(default=None, repr=False)
+    note: str = ""
 
 
 # ------------------------------------------------------------------------------------------------------ reading
@@ -74,7 +85,8 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
     """
     where = where or (str(source) if isinstance(source, Path) else "image")
     data = read_bytes(source, limits, where)
-    values = decode(data, limits, where)
+    decoded = decode_picture(data, limits, where)
+    values = decoded.values
     height, width = values.shape[:2]
     if min(height, width) < MIN_SIDE_PX:
         raise DataRejected(
@@ -82,9 +94,10 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
             where=where,
             way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
         )
+    _check_level(values, where)
     picture = values if values.ndim == 3 else _grey_picture(values)
     palette = find_palette(picture[::4, ::4])
-    level, celsius = _radiometric_level(data, (height, width), limits)
+    level, celsius = _radiometric_level(data, picture, decoded.orientation, limits)
     radiometric = level is not None
     if level is None:
         level = values.astype(np.float32) if values.ndim == 2 else invert_palette(picture, palette)
@@ -97,7 +110,33 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
         sha256=hashlib.sha256(data).hexdigest(),
         statistics=input_statistics(picture, level),
         name=where,
+        valid=decoded.valid,
+        note="" if radiometric else temperature_note(data),
     )
+
+
+def _check_level(values: NDArray[np.generic], where: str) -> None:
+    """Refuse what stands for "no data" without being declared: it would be the coldest part of the picture."""
+    if values.dtype.kind == "f" and float(values.min()) <= _ABSOLUTE_ZERO_C:
+        raise DataRejected(
+            f"it holds {float(values.min()):g}, which is no temperature and no count",
+            where=where,
+            way_out="If it stands for missing pixels, declare it: gdal_edit.py -a_nodata VALUE FILE.",
+        )
+
+
+def temperature_note(data: bytes) -> str:
+    """What to say of a JPEG whose temperatures cannot be read, where it is known to have some; else nothing.
+
+    DJI's cameras (M2EA, H20T, M30T, M3T, H30T ...) put the detector's values into segments APP3 and their parameters
+    into APP4, in a format of their own (ExifTool's tables DJI ThermalData and ThermalParams). Their older ones by FLIR
+    (XT, XT2) write FLIR's format, which is read.
+    """
+    made_by_dji = detector_values = False
+    for marker, payload in jpeg_segments(data) if data[:2] == b"\xff\xd8" else ():
+        made_by_dji |= marker == 0xE1 and (b"DJI\0" in payload[:4096] or b"drone-dji" in payload)
+        detector_values |= marker == 0xE3 or (marker == 0xE4 and payload[:2] == b"\xaa\x55")
+    return _DJI if made_by_dji and detector_values else ""
 
 
 def _grey_picture(values: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -110,15 +149,46 @@ def _grey_picture(values: NDArray[np.generic]) -> NDArray[np.uint8]:
 
 
 def _radiometric_level(
-    data: bytes, shape: tuple[int, int], limits: Limits
+    data: bytes, picture: NDArray[np.uint8], orientation: int, limits: Limits
 ) -> tuple[NDArray[np.float32] | None, NDArray[np.float32] | None]:
     """Raw counts and Celsius of a JPEG, resampled to the picture's (h, w) where the detector is coarser."""
     radiometry = read_radiometry(data, limits.pixels) if data[:2] == b"\xff\xd8" else None
-    if radiometry is None or not _same_aspect(radiometry.counts.shape, shape):
+    if radiometry is None:
         return None, None
-    celsius = radiometry.planck.celsius(radiometry.counts) if radiometry.planck else None
-    level = _resample(radiometry.counts.astype(np.float32), shape)
+    shape = (picture.shape[0], picture.shape[1])
+    counts = _as_shown(radiometry.counts, picture, orientation)
+    if not _same_aspect(counts.shape, shape):
+        return None, None
+    celsius = radiometry.planck.celsius(counts) if radiometry.planck else None
+    level = _resample(counts.astype(np.float32), shape)
     return level, None if celsius is None else _resample(celsius, shape)
+
+
+def _as_shown(counts: Counts, picture: NDArray[np.uint8], orientation: int) -> Counts:
+    """The counts as the picture is shown.
+
+    EXIF speaks of the picture. The counts beside it lie as the picture is stored, and are turned with it, unless they
+    are upright already: some cameras and programs turn the one and not the other. What resembles the picture more is
+    right.
+    """
+    if orientation == UPRIGHT:
+        return counts
+    turned = upright(counts, orientation)
+    return turned if _likeness(turned, picture) >= _likeness(counts, picture) else counts
+
+
+def _likeness(counts: Counts, picture: NDArray[np.uint8]) -> float:
+    """Absolute correlation with the picture's luminance, on a coarse grid: palettes may run either way."""
+    if not _same_aspect(counts.shape, (picture.shape[0], picture.shape[1])):
+        return -1.0
+    grey = picture.astype(np.float32).mean(axis=2)
+    first, second = (_coarse(values) - _coarse(values).mean() for values in (counts.astype(np.float32), grey))
+    spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
+    return abs(float((first * second).sum())) / spread if spread else 0.0
+
+
+def _coarse(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.asarray(Image.fromarray(values).resize((64, 64), Image.Resampling.BOX), dtype=np.float32)
 
 
 def _same_aspect(first: tuple[int, ...], second: tuple[int, int]) -> bool:

@@ -12,16 +12,17 @@ import tifffile
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
+from sightline.images import Pixels
 from sightline.task import Limits
 from sightline.tasks.panel_defects.chip import BANDS, CLEAR_CIRRUS, chip_of, read_chip
 from sightline.tasks.panel_defects.farms import (
     load_manifest,
-    read_farm,
     read_farms,
     read_labels,
     read_sample,
     source_of,
 )
+from sightline.tasks.panel_defects.picture import picture_of_chip
 from sightline.tasks.panel_defects.places import farm_outlines, places
 from sightline.tasks.panel_defects.tfrecord import crc32c, example, frame, read_example, write_records
 
@@ -85,9 +86,9 @@ def test_a_file_of_one_record_is_read_as_an_image_too(tmp_path):
     (sample,) = load_manifest(tmp_path).samples
     assert sample.id == "a_00003"
     assert read_chip(path, Limits()).sha256 == sample.sha256
-    pixels, display = read_farm(path.read_bytes(), Limits(), "a")
-    assert pixels.shape == (SIDE, SIDE, 13)
-    assert display.shape == (SIDE, SIDE, 3)
+    picture = picture_of_chip(read_chip(path.read_bytes(), Limits()))
+    assert picture.pixels.shape == (SIDE, SIDE, 13)
+    assert picture.display.shape == (SIDE, SIDE, 3)
     write_records(path, [record(), record(1)])
     with pytest.raises(DataRejected, match="several records"):
         read_chip(path, Limits())
@@ -263,7 +264,7 @@ def test_an_absent_layout_is_said(tmp_path):
     [(1, np.float32), (1, np.float64), (1, np.uint16), (1e-4, np.float32), (1e-4, np.float64), (1e-4, np.float16)],
 )
 def test_counts_and_reflectance_are_told_apart(scale, kind):
-    chip = chip_of((counts() * scale).astype(kind), "", "x")
+    chip = chip_of(Pixels((counts() * scale).astype(kind)), "", "x")
     assert chip.bands == pytest.approx(counts() / 10_000, abs=2e-4)
     assert chip.bands.dtype == np.float32
     assert chip.valid.all()
@@ -273,7 +274,7 @@ def test_counts_and_reflectance_are_told_apart(scale, kind):
 def test_pixels_without_data_are_filled_and_marked(nodata):
     values = counts().astype(np.float64)
     values[:, :10, :10] = nodata
-    chip = chip_of(values, "", "x")
+    chip = chip_of(Pixels(values), "", "x")
     assert (~chip.valid).sum() == 100
     assert np.isfinite(chip.bands).all()
     assert chip.bands[3, 2, 2] == pytest.approx(np.median(counts()[3][chip.valid]) / 10_000)
@@ -294,7 +295,7 @@ def test_pixels_without_data_are_filled_and_marked(nodata):
 )
 def test_what_is_no_reflectance_is_refused(values, words):
     with pytest.raises(DataRejected, match=words):
-        chip_of(values, "", "x")
+        chip_of(Pixels(values), "", "x")
 
 
 def test_a_tiff_of_three_bands_is_refused_by_name(tmp_path):
