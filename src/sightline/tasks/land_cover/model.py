@@ -253,17 +253,19 @@ class LandCoverModel:
 
         height, width = found.bits.shape
         areas = [round(sum(polygon.area for polygon in polygons)) for polygons in found.polygons]
+        seen_px = found.bits.size * (1 - source.no_data_share)
         square_m = None if source.gsd_m is None else source.gsd_m**2
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": source.sha256},
             "gsd_m": source.gsd_m,
+            "no_data": round(source.no_data_share, 6),
             "classes": {
-                name: _said_of_class(area, found.bits.size, len(polygons), square_m)
+                name: _said_of_class(area, seen_px, len(polygons), square_m)
                 for name, area, polygons in zip(CLASSES, areas, found.polygons, strict=True)
             },
         }
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in source.statistics.items()}
-        row |= {f"output_share_{name}": area / found.bits.size for name, area in zip(CLASSES, areas, strict=True)}
+        row |= {f"output_share_{name}": area / seen_px for name, area in zip(CLASSES, areas, strict=True)}
         row["output_polygons"] = sum(len(polygons) for polygons in found.polygons)
         wkt = {
             name: shapely.to_wkt(shapely.MultiPolygon(list(polygons)), rounding_precision=0, trim=True)
@@ -289,9 +291,14 @@ class LandCoverModel:
         write_saved(directory, self.card, self.files)
 
 
-def _said_of_class(area_px: int, pixels: int, polygons: int, square_m: float | None) -> dict[str, Json]:
+def _said_of_class(area_px: int, seen_px: float, polygons: int, square_m: float | None) -> dict[str, Json]:
     area_m2 = None if square_m is None else round(area_px * square_m, 2)
-    return {"share": round(area_px / pixels, 8), "area_px": area_px, "area_m2": area_m2, "polygons": polygons}
+    return {
+        "share": round(min(area_px / seen_px, 1.0), 8),
+        "area_px": area_px,
+        "area_m2": area_m2,
+        "polygons": polygons,
+    }
 
 
 def _features(found: Answer, square_m: float | None) -> dict[str, Json]:

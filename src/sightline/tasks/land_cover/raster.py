@@ -22,7 +22,7 @@ from sightline.images.orientation import UPRIGHT
 from sightline.images.tiff import mask_pages, picture_pages
 from sightline.images.tiff_pixels import Declared, declared_by, in_unit
 from sightline.images.tiff_tags import compression_of, orientation_of
-from sightline.tasks.land_cover.bands import Bands, Scale, scale_of, to_unit
+from sightline.tasks.land_cover.bands import Bands, Scale, scale_of, to_unit, without_data
 from sightline.tasks.land_cover.tile import check_finite, check_shape, tile_statistics
 
 if TYPE_CHECKING:
@@ -45,12 +45,14 @@ class Scene:
         size: (h, w) pixels.
         scale: what the file holds: counts 0 .. 2047, or values 0 .. 1.
         statistics: as a tile's, of the central 1024 x 1024 pixels.
+        no_data_share: of all pixels.
         name: the path, for messages.
     """
 
     size: tuple[int, int]
     scale: Scale
     statistics: Mapping[str, float] = field(repr=False)
+    no_data_share: float
     name: str
     _pages: _Pages = field(repr=False)
 
@@ -216,11 +218,14 @@ def _open(path: Path, page: int, where: str) -> DatasetReader:
 def _checked(pages: _Pages, size: tuple[int, int], where: str) -> Scene:
     """Read everything once, a few rows at a time; what is wrong anywhere is known before the first answer."""
     height, width = size
-    low, high, kind = math.inf, -math.inf, np.dtype(np.uint16)
+    low, high, kind, missing = math.inf, -math.inf, np.dtype(np.uint16), 0
     for top in range(0, height, _BLOCK_ROWS):
         values = pages.read(top, 0, min(_BLOCK_ROWS, height - top), width)
         low, high, kind = min(low, float(values.min())), max(high, float(values.max())), values.dtype
+        missing += int(without_data(values).sum())
+    if missing == height * width:
+        raise DataRejected("no pixel has data", where=where, way_out="Give another part of the scene.")
     scale = scale_of(kind, low, high, where)
     rows, columns = (min(side, _STATISTICS_SIDE_PX) for side in size)
     centre = pages.read((height - rows) // 2, (width - columns) // 2, rows, columns)
-    return Scene(size, scale, tile_statistics(to_unit(centre, scale), scale), where, pages)
+    return Scene(size, scale, tile_statistics(to_unit(centre, scale), scale), missing / (height * width), where, pages)

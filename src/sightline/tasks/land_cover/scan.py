@@ -56,6 +56,7 @@ class SceneFile:
         size: (h, w) pixels.
         sha256: of the file's bytes.
         statistics: as a tile's, of the central 1024 x 1024 pixels.
+        no_data_share: of all pixels.
         gsd_m: metres a pixel, where the user told it.
     """
 
@@ -63,6 +64,7 @@ class SceneFile:
     size: tuple[int, int]
     sha256: str
     statistics: Mapping[str, float] = field(repr=False)
+    no_data_share: float = 0.0
     gsd_m: float | None = None
 
     def reduced(self) -> tuple[int, Bands]:
@@ -98,7 +100,7 @@ def read_scene(path: Path) -> SceneFile:
             way_out="Cut it into parts: gdal_translate -srcwin X Y WIDTH HEIGHT IN OUT.",
         )
     with open_scene(path) as scene:
-        return SceneFile(path, scene.size, sha256_file(path), scene.statistics)
+        return SceneFile(path, scene.size, sha256_file(path), scene.statistics, scene.no_data_share)
 
 
 # ---------------------------------------------------------------------------------------------------------- scan

@@ -44,6 +44,11 @@ class Tile:
     name: str = ""
     gsd_m: float | None = None
 
+    @property
+    def no_data_share(self) -> float:
+        """Of the pixels."""
+        return float(without_data(self.bands).mean())
+
 
 def read_tile(source: Path | bytes, limits: Limits, where: str = "") -> Tile:
     """Decode a TIFF of eight bands: pages, planes or interleaved, band-first or band-last.

@@ -164,3 +164,18 @@ def test_the_real_tile_is_answered(real_data):
         np.testing.assert_array_equal(mask_of(polygons.geoms, (height, width)), mask)
     assert answer.document["classes"]["trees"]["polygons"] > 0
     assert model.draw(source, answer).shape == (height, 2 * width, 3)
+
+
+def test_shares_are_those_of_what_the_file_shows(tmp_path):
+    values = np.full((8, 40, 60), 300, dtype=np.uint16)
+    values[:, :, 30:45] = 1800
+    whole = rules_model({CROPS: BRIGHT})
+    values[:, :20] = 0
+    path = write(tmp_path / "half.tif", values)
+    tile = whole.predict([whole.read(path, Limits())])[0]
+    scene_ = whole.predict([whole.read(path, Limits(pixels=100))])[0]
+    for told in (tile, scene_):
+        assert told.document["no_data"] == 0.5
+        assert told.document["classes"]["crops"]["share"] == pytest.approx(0.25)
+        assert told.document["classes"]["crops"]["area_px"] == 20 * 15
+        assert told.row["output_share_crops"] == pytest.approx(0.25)

@@ -139,3 +139,69 @@ def test_the_real_tile(real_data: Path) -> None:
     with open_scene(path) as scene:
         assert (scene.size, scene.scale) == ((160, 160), "unit")
         assert np.array_equal(scene.read(40, 30, 64, 80), tile.bands[:, 40:104, 30:110])
+
+
+def scaled_tags(scale: float, offset: float) -> dict[str, Any]:
+    items = "".join(
+        f'<Item name="SCALE" sample="{band}" role="scale">{scale!r}</Item>'
+        f'<Item name="OFFSET" sample="{band}" role="offset">{offset!r}</Item>'
+        for band in range(8)
+    )
+    return {"extratags": [(42112, "s", 0, f"<GDALMetadata>{items}</GDALMetadata>", True)]}
+
+
+def test_scale_and_offset_are_applied_at_any_size(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", counts() + 100, **scaled_tags(1 / 2047, -100 / 2047))
+    tile = read_tile(path, Limits())
+    assert tile.scale == "unit"
+    assert tile.bands == pytest.approx(counts() / 2047, abs=1e-6)
+    with open_scene(path) as scene:
+        assert scene.scale == "unit"
+        assert np.array_equal(scene.read(0, 0, HEIGHT, WIDTH), tile.bands)
+
+
+@pytest.mark.parametrize("hides", ["a mask within the file", "a band of opacity"])
+def test_what_is_hidden_is_without_data_at_any_size(hides: str, tmp_path: Path) -> None:
+    import rasterio
+    from rasterio.enums import ColorInterp
+
+    path = tmp_path / "a.tif"
+    hidden = np.zeros((HEIGHT, WIDTH), dtype=bool)
+    hidden[:, :9] = True
+    values = counts().clip(1)
+    opacity = np.where(hidden, 0, 2047).astype(values.dtype)[None]
+    bands = values if hides == "a mask within the file" else np.concatenate([values, opacity])
+    kind: dict[str, Any] = {"height": HEIGHT, "width": WIDTH, "count": len(bands), "dtype": values.dtype.name}
+    with (
+        rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True),
+        rasterio.open(path, "w", driver="GTiff", transform=rasterio.Affine.scale(2), **kind) as file,
+    ):
+        if len(bands) == 9:
+            file.colorinterp = [ColorInterp.gray] + [ColorInterp.undefined] * 7 + [ColorInterp.alpha]
+        file.write(bands)
+        if len(bands) == 8:
+            file.write_mask(~hidden)
+    tile = read_tile(path, Limits())
+    assert np.array_equal(~tile.bands.any(axis=0), hidden)
+    with open_scene(path) as scene:
+        assert np.array_equal(scene.read(0, 0, HEIGHT, WIDTH), tile.bands)
+        assert scene.no_data_share == pytest.approx(9 / WIDTH)
+
+
+def test_a_turned_scene_is_refused_where_it_cannot_be_turned(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", counts(), extratags=[(274, "H", 1, 6, True)])
+    assert read_tile(path, Limits()).bands.shape == (8, WIDTH, HEIGHT)
+    with pytest.raises(DataRejected, match="turned or mirrored"), open_scene(path):
+        pass
+
+
+def test_a_file_without_a_tag_compression_is_read_at_any_size(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.tif", counts())
+    data = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as file:
+        at = file.pages[0].tags[259].offset  # type: ignore[union-attr]
+    data[at : at + 2] = (65000).to_bytes(2, "little")  # a private tag takes its place
+    path.write_bytes(bytes(data))
+    tile = read_tile(path, Limits())
+    with open_scene(path) as scene:
+        assert np.array_equal(scene.read(0, 0, HEIGHT, WIDTH), tile.bands)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 
 import numpy as np
 import pytest
+import tifffile
 from shapely.geometry import shape
 
-from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected
+from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected, RequestError
 from sightline.segmentation.masks import mask_of
 from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.task import Limits
@@ -237,3 +239,85 @@ def test_a_graph_that_cannot_be_run_is_refused():
     model.files = {**model.files, GRAPH: b"no graph"}
     with pytest.raises(ModelRejected, match="ONNX"):
         answer(model, photograph(blobs(40, 40)))
+
+
+# ------------------------------------------------------------------------------------------- pixels without data
+
+
+def test_what_is_transparent_is_no_area_and_no_finding():
+    truth = blobs(90, 120)
+    pixels = np.concatenate([photograph(truth), np.full((90, 120, 1), 255, np.uint8)], axis=-1)
+    pixels[:, :40, 3] = 0
+    told = answer(tiny_model(), pixels)
+    seen = truth[:, 40:]
+    np.testing.assert_array_equal(told.rasters["mask"][:, 40:], seen)
+    assert not told.rasters["mask"][:, :40].any()
+    assert told.document["no_data"] == pytest.approx(1 / 3, abs=1e-6)
+    shares = [told.document["shares"][name] for name in PHOTOGRAPHS.classes]
+    assert shares == pytest.approx(np.bincount(seen.ravel(), minlength=6) / seen.size, abs=1e-6)
+    assert all(region["box"][0] >= 40 for region in told.document["regions"])
+
+
+def chip_file(counts, **tags):
+    buffer = io.BytesIO()
+    tifffile.imwrite(buffer, counts, photometric="minisblack", planarconfig="separate", **tags)
+    return buffer.getvalue()
+
+
+def farm_counts():
+    """(13, 64, 64) counts; half is so bright in the first band that `tiny_model` calls it a farm."""
+    counts = np.random.default_rng(0).integers(300, 1200, (13, 64, 64)).astype(np.uint16)
+    counts[0, :, 32:] = 9000
+    return counts
+
+
+def answered(data, **conditions):
+    model = tiny_model("solar_farms")
+    read = model.read(data, Limits())
+    return model.predict([model.under(read, conditions) if conditions else read])[0]
+
+
+def scaled_by_file(offset):
+    items = "".join(
+        f'<Item name="SCALE" sample="{band}" role="scale">0.0001</Item>'
+        f'<Item name="OFFSET" sample="{band}" role="offset">{offset}</Item>'
+        for band in range(13)
+    )
+    return {"extratags": [(42112, "s", 0, f"<GDALMetadata>{items}</GDALMetadata>", True)]}
+
+
+def test_scale_and_offset_of_a_chip_give_the_same_answer():
+    plain = answered(chip_file(farm_counts()))
+    tagged = answered(chip_file(farm_counts() + np.uint16(1000), **scaled_by_file(-0.1)))
+    told = answered(chip_file(farm_counts() + np.uint16(1000)), offset=-1000.0)
+    for one in (tagged, told):
+        np.testing.assert_array_equal(one.rasters["mask"], plain.rasters["mask"])
+        assert one.document["shares"] == plain.document["shares"]
+        assert one.row == pytest.approx(plain.row, abs=0.01)
+    assert plain.document["shares"]["solar_panel"] == pytest.approx(0.5)
+
+
+def test_a_hole_in_a_chip_is_no_farm_and_no_reflectance():
+    counts = farm_counts()
+    counts[:, :, 54:] = 65535
+    told = answered(chip_file(counts, extratags=[(42113, "s", 0, "65535", True)]))
+    assert not told.rasters["mask"][:, 54:].any()
+    assert told.document["no_data"] == pytest.approx(10 / 64, abs=1e-6)
+    assert told.document["shares"]["solar_panel"] == pytest.approx(22 / 54, abs=1e-6)
+
+
+def test_counts_that_are_a_thousand_too_high_are_pointed_out():
+    raised = chip_file(farm_counts() + np.uint16(1000))
+    assert "offset=-1000" in answered(raised).document["note"]
+    assert answered(raised, offset=-1000.0).document["note"] == ""
+    assert answered(chip_file(farm_counts())).document["note"] == ""
+    assert answered(chip_file(farm_counts() + np.uint16(1000), **scaled_by_file(0))).document["note"] == ""
+
+
+def test_an_offset_that_cannot_be_is_refused():
+    with pytest.raises(RequestError, match="negative"):
+        answered(chip_file(farm_counts()), offset=-1000.0)
+    with pytest.raises(RequestError, match="states its own"):
+        answered(chip_file(farm_counts() + np.uint16(1000), **scaled_by_file(-0.1)), offset=-1000.0)
+    assert "offset" in tiny_model("solar_farms").card.conditions
+    assert not tiny_model().card.conditions

@@ -13,6 +13,7 @@ from sightline.task import Limits
 from sightline.tasks.pv_hotspots.detector import decode, fit_frame, non_maximum_suppression
 from sightline.tasks.pv_hotspots.model import GRAPHS, restore_model
 from sightline.tasks.pv_hotspots.params import DetectionParams
+from tests.unit.bad_images import tiff
 from tests.unit.tasks.pv_hotspots.networks import INPUT, MODULES, picture, png, tiny_model
 
 
@@ -194,3 +195,20 @@ def test_frames_are_fitted_with_their_aspect():
     assert canvas.shape == (3, INPUT.height_px, INPUT.width_px)
     assert factor == pytest.approx(INPUT.width_px / 200)
     assert (canvas[0, 40:] == canvas[0, 40, 0]).all()
+
+
+def test_no_module_is_found_where_there_are_no_data():
+    """The graph finds eight everywhere: of the four on the left, two lie outside of what the file holds."""
+    level = picture(hot=[5])[..., 0].astype(np.float32)
+    level[:, :40] = -9999
+    data = tiff(level, extratags=[(42113, "s", 0, "-9999", True)])
+    document = answer_bytes(tiny_model(), data)
+    assert sorted(module["box"] for module in document["modules"]) == sorted(
+        box.tolist() for index, box in enumerate(MODULES) if index % 4
+    )
+    assert document["no_data"] == pytest.approx(40 / 128, abs=1e-6)
+    assert document["modules"][0]["box"] == MODULES[5].tolist()
+
+
+def test_an_answer_says_what_is_known_of_the_temperatures(radiometric):
+    assert answer_bytes(tiny_model(), radiometric)["note"] == ""

@@ -16,11 +16,12 @@ from scipy.ndimage import binary_erosion, gaussian_filter
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.images import jpeg_segments
+from sightline.images.orientation import as_stored
 from sightline.task import Input, Limits
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.radiometry import Planck, embed_radiometry
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram, write_thermogram
-from tests.unit.bad_images import BAD_IMAGES, encoded, noise, tiff
+from tests.unit.bad_images import BAD_IMAGES, encoded, noise, tiff, with_exif
 
 LIMITS = Limits()
 
@@ -371,3 +372,82 @@ def test_real_counts_tell_defective_modules(real_data: Path) -> None:
     assert len(defective) == 52
     assert len(healthy) > 1100
     assert above == pytest.approx(0.98, abs=0.01)
+
+
+# ----------------------------------------------------------------------- turned, packed, and with pixels without data
+
+
+def uneven_counts() -> np.ndarray[Any, np.dtype[np.uint16]]:
+    """Counts with a hot corner, which no turn leaves in its place."""
+    counts = counts_of()
+    counts[:12, :16] += 400
+    return counts
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("turned", ["with the picture", "upright already"])
+def test_counts_stand_as_the_picture_is_shown(orientation: int, turned: str) -> None:
+    shown = uneven_counts()
+    stored = np.ascontiguousarray(as_stored(shown, orientation))
+    buffer = io.BytesIO()
+    Image.fromarray(picture_of(stored)).save(buffer, "JPEG", quality=95)
+    beside = stored if turned == "with the picture" else shown
+    thermogram = read_thermogram(with_exif(embed_radiometry(buffer.getvalue(), beside, Planck()), orientation), LIMITS)
+    assert thermogram.radiometric
+    assert np.array_equal(thermogram.level, shown.astype(np.float32))
+    assert thermogram.picture.shape == (*shown.shape, 3)
+
+
+def celsius_of() -> np.ndarray[Any, np.dtype[np.float32]]:
+    return ((uneven_counts().astype(np.float32) - 8000) / 10).astype(np.float32)
+
+
+def test_declared_missing_pixels_are_neither_cold_nor_hot() -> None:
+    celsius = celsius_of()
+    full = read_thermogram(tiff(celsius), LIMITS)
+    celsius[:, -12:] = -9999
+    border = read_thermogram(tiff(celsius, extratags=[(42113, "s", 0, "-9999", True)]), LIMITS)
+    assert full.valid is None
+    assert border.valid is not None
+    assert np.array_equal(border.valid, celsius > -9999)
+    assert np.array_equal(border.level[:, :-12], full.level[:, :-12])
+    assert border.level.min() >= celsius[:, :-12].min()
+    assert border.statistics["level_spread"] == pytest.approx(full.statistics["level_spread"], rel=0.3)
+
+
+@pytest.mark.parametrize("value", [-9999, -32768, -3.4e5])
+def test_what_is_no_temperature_is_refused_unless_it_is_declared(value: float) -> None:
+    celsius = celsius_of()
+    celsius[:, :12] = value
+    with pytest.raises(DataRejected, match="no temperature and no count") as caught:
+        read_thermogram(tiff(celsius), LIMITS)
+    assert "gdal_edit.py -a_nodata" in caught.value.way_out
+
+
+def test_integers_with_a_scale_are_degrees() -> None:
+    scale = '<GDALMetadata><Item name="SCALE" sample="0" role="scale">0.1</Item></GDALMetadata>'
+    packed = np.rint(celsius_of() * 10).astype(np.int16)
+    level = read_thermogram(tiff(packed, extratags=[(42112, "s", 0, scale, True)]), LIMITS).level
+    assert np.abs(level - celsius_of()).max() < 0.06
+
+
+def dji_jpeg() -> bytes:
+    """A JPEG as DJI's thermal cameras write it: the detector's values in APP3, their parameters in APP4."""
+    maker = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x0f\x01\x02\0\x04\0\0\0DJI\0\0\0\0\0"
+    segments = [(0xE1, maker), (0xE3, bytes(40_000)), (0xE4, b"\xaa\x55\x12\x06" + bytes(60))]
+    packed = b"".join(b"\xff" + bytes([kind]) + struct.pack(">H", len(body) + 2) + body for kind, body in segments)
+    plain = encoded("JPEG")
+    return plain[:2] + packed + plain[2:]
+
+
+def test_a_thermal_jpeg_of_dji_says_that_its_temperatures_are_not_read() -> None:
+    thermogram = read_thermogram(dji_jpeg(), LIMITS)
+    assert not thermogram.radiometric
+    assert "DJI" in thermogram.note
+    assert "dji_irp" in thermogram.note
+    assert read_thermogram(encoded("JPEG"), LIMITS).note == ""
+
+
+def test_a_radiometric_file_of_dji_by_flir_needs_no_note() -> None:
+    counts = counts_of((64, 64))
+    assert read_thermogram(embed_radiometry(dji_jpeg(), counts, Planck()), LIMITS).note == ""
