@@ -16,11 +16,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from sightline.errors import SightlineError
 from sightline.ledger import Ledger
 from sightline.pipeline.serve import areas_in, champions, log_into
 from sightline.proxies import without_proxy
 from sightline.serving.app import build_app
 from sightline.serving.champion import Champions
+from sightline.serving.engine import Engine
 from sightline.serving.guard import Guard
 from sightline.settings import Settings, load_settings
 
@@ -56,15 +58,26 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
         settings,
         log_into(ledger, task),
         areas=areas_in(ledger, settings),
+        check_log=ledger.check,
     )
     description = next(r.endpoint for r in app.routes if isinstance(r, Route) and r.path == "/v1/openapi.json")
     app.router.routes += [Route("/bentoml", _bentoml_page), Route("/docs.json", description)]
     # BentoML's own /readyz follows ours.
-    service.inner.__is_ready__ = lambda _: app.state.engine.keeper.champion is not None
+    service.inner.__is_ready__ = lambda _: _is_ready(app.state.engine, ledger)
     service.mount_asgi_app(app, path="/")
     service.add_asgi_middleware(
         Guard, token=settings.token.get_secret_value(), max_bytes=settings.max_bytes, host=settings.host
     )
+
+
+def _is_ready(engine: Engine, ledger: Ledger) -> bool:
+    try:
+        engine.champion()
+        engine.check()
+        ledger.check()
+    except SightlineError:
+        return False
+    return True
 
 
 async def _bentoml_page(_: Request) -> Response:

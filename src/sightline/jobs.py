@@ -95,15 +95,12 @@ class Jobs:
     def __init__(self, ledger: Ledger, now_s: Callable[[], float] = time.time) -> None:
         self._ledger = ledger
         self._now_s = now_s
-        self._ready = False
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._ledger.transaction() as connection:
-            if not self._ready:
-                connection.execute(_SCHEMA)
-                connection.execute(_INDEX)
-                self._ready = True
+            connection.execute(_SCHEMA)  # each time: somebody may have removed the file
+            connection.execute(_INDEX)
             yield connection
 
     def add(self, task: str, order: Mapping[str, Json]) -> int:

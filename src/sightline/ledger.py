@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from sightline.disk import full_folder, tells_of_full_disk
 from sightline.errors import BackendError
 from sightline.task import Json
 
@@ -27,6 +28,7 @@ Kind = Literal["run", "promotion", "rollback", "drift", "request", "intake", "re
 """What an entry tells of; `request` is a retraining that drift asked for, `restore` a backup that was brought back."""
 
 _PATIENCE_S = 30.0  # how long a writer waits for others
+_CHECK_S = 1.0  # and one that only asks whether it could write
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS predictions (
@@ -43,6 +45,26 @@ CREATE TRIGGER IF NOT EXISTS entries_stay BEFORE UPDATE ON entries
 CREATE TRIGGER IF NOT EXISTS entries_remain BEFORE DELETE ON entries
     BEGIN SELECT RAISE(ABORT, 'the ledger is append-only'); END;
 """
+
+
+_DAMAGED = "Stop what uses it, and restore it from a backup; moved away, a new one is made."
+_RIGHTS = "Give this user the right to write the file and its folder."
+_TOLD = {
+    sqlite3.SQLITE_FULL: ("has no room: the disk is full", "Make room, then try again."),
+    sqlite3.SQLITE_BUSY: (
+        "is held by another program",
+        "Find who has it open (a backup, a viewer of databases), end that, then try again.",
+    ),
+    sqlite3.SQLITE_LOCKED: ("is held by another program", "End what has it open, then try again."),
+    sqlite3.SQLITE_CORRUPT: ("is damaged", _DAMAGED),
+    sqlite3.SQLITE_NOTADB: ("is no database", _DAMAGED),
+    sqlite3.SQLITE_READONLY: ("cannot be written", _RIGHTS),
+    sqlite3.SQLITE_PERM: ("cannot be written", _RIGHTS),
+    sqlite3.SQLITE_CANTOPEN: ("cannot be opened", _RIGHTS),
+    sqlite3.SQLITE_IOERR: ("cannot be read or written: the disk failed", "Check the disk and how it is mounted."),
+    sqlite3.SQLITE_ERROR: ("has other tables than this version wants", _DAMAGED),
+}
+"""sqlite's code -> what is wrong, and the way out."""
 
 
 @dataclass(frozen=True)
@@ -88,18 +110,18 @@ class Ledger:
         self._ready = False
 
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self, patience_s: float = _PATIENCE_S) -> Iterator[sqlite3.Connection]:
         """One connection and one transaction, also for the tables of others (`jobs`); see the class for what it raises.
 
         Connecting costs 0.1 ms and keeps threads and forks apart.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            connection = sqlite3.connect(self.path, timeout=_PATIENCE_S)
+            connection = sqlite3.connect(self.path, timeout=patience_s)
         except (OSError, sqlite3.Error) as error:
             raise self._failed(error) from error
         try:
-            if not self._ready:
+            if not self._ready or not _has_tables(connection):  # somebody may have removed the file meanwhile
                 self._prepare(connection)
             connection.execute("PRAGMA synchronous=FULL")  # an answered prediction survives a power cut
             with connection:
@@ -119,12 +141,29 @@ class Ledger:
             raise self._failed(error) from error
         self._ready = True
 
+    def check(self) -> None:
+        """Whether an answer could be written now.
+
+        Raises:
+            BackendError: says what is wrong.
+        """
+        if full_folder([self.path.parent]) is not None:
+            raise BackendError("the disk is full", where=self.path, way_out="Make room.")
+        with self.transaction(_CHECK_S) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.rollback()
+
     def _failed(self, error: Exception) -> BackendError:
-        return BackendError(
-            f"the ledger cannot be used ({error})",
-            where=self.path,
-            way_out="Check that the disk has room and the folder can be written.",
-        )
+        """What is wrong, by the code that sqlite gives (the extended codes keep the kind in the lowest byte)."""
+        kind = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        what, way_out = _TOLD.get(kind, ("cannot be used", "Look at the file and its folder."))
+        if isinstance(error, Timeout):
+            what, way_out = _TOLD[sqlite3.SQLITE_BUSY]
+        elif tells_of_full_disk(error):
+            what, way_out = _TOLD[sqlite3.SQLITE_FULL]
+        elif isinstance(error, OSError):
+            what, way_out = _TOLD[sqlite3.SQLITE_CANTOPEN]
+        return BackendError(f"the ledger {what} ({error})", where=self.path, way_out=way_out)
 
     def log(self, answers: Sequence[Answer]) -> list[int]:
         """Append answers in one transaction; when this returns they are on disk. Their numbers, never given twice."""
@@ -186,3 +225,7 @@ class Ledger:
         """The newest entry of a kind."""
         entries = self.entries(task, kind)
         return entries[-1] if entries else None
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'predictions'").fetchone() is not None

@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import shutil
 import sqlite3
 import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sightline.errors import BackendError
+from sightline.jobs import Jobs
 from sightline.ledger import Answer, Ledger
 
 
@@ -76,3 +80,61 @@ def test_a_file_that_is_no_database_is_told_by_name(tmp_path: Path) -> None:
     path.write_text("not a database at all, just text " * 50)
     with pytest.raises(BackendError, match=r"ledger\.sqlite"):
         Ledger(path).log([answer(1)])
+
+
+def test_a_ledger_that_was_removed_is_made_anew(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "state" / "ledger.sqlite")
+    jobs = Jobs(ledger)
+    for _ in range(2):
+        assert ledger.log([answer(1)]) == [1]
+        assert jobs.add("toy", {}) == 1
+        shutil.rmtree(ledger.path.parent)
+    ledger.check()
+    assert ledger.answers("toy") == []
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+
+
+def test_what_is_wrong_with_it_is_said_with_the_way_out(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.log([answer(1)])
+    ledger.check()
+    with held(ledger.path), pytest.raises(BackendError, match="held by another program"):
+        ledger.check()
+    with pytest.raises(BackendError, match="other tables"), ledger.transaction() as connection:
+        connection.execute("SELECT nothing FROM predictions")
+    content = ledger.path.read_bytes()
+    ledger.path.write_bytes(content[:100] + b"\xff" * (len(content) - 100))
+    with pytest.raises(BackendError, match=r"damaged.*backup"):
+        ledger.answers("toy")
+    for beside in tmp_path.glob("ledger.sqlite*"):
+        beside.unlink()
+    ledger.path.mkdir()
+    with pytest.raises(BackendError, match=r"cannot be opened.*right to write"):
+        ledger.check()
+    blocked = Ledger(tmp_path / "file" / "ledger.sqlite")
+    blocked.path.parent.write_text("in the way")
+    with pytest.raises(BackendError, match="cannot be opened"):
+        blocked.check()
+
+
+@pytest.mark.parametrize(
+    ("code", "what", "way_out"),
+    [
+        (sqlite3.SQLITE_FULL, "the disk is full", "room"),
+        (sqlite3.SQLITE_IOERR_WRITE, "the disk failed", "mounted"),
+        (sqlite3.SQLITE_READONLY_DBMOVED, "cannot be written", "right"),
+    ],
+)
+def test_each_failure_of_sqlite_has_its_own_words(tmp_path: Path, code: int, what: str, way_out: str) -> None:
+    error = sqlite3.OperationalError("as sqlite says")
+    error.sqlite_errorcode = code
+    with pytest.raises(BackendError) as raised, Ledger(tmp_path / "ledger.sqlite").transaction():
+        raise error
+    assert what in raised.value.what
+    assert way_out in raised.value.way_out

@@ -7,7 +7,7 @@ import base64
 import json
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -44,6 +44,7 @@ def build_app(
     settings: Settings,
     log_answers: Log,
     areas: Areas | None = None,
+    check_log: Callable[[], None] = lambda: None,
 ) -> Starlette:
     """The endpoint of one task. Its lifespan loads the champion and keeps it up to date.
 
@@ -54,6 +55,7 @@ def build_app(
         champions: who says which version answers.
         settings: limits, batching, polling.
         log_answers: writes the rows of a batch before their answers leave.
+        check_log: raises BackendError where `log_answers` would.
         areas: where areas of the map are queued, and what looks at them, for models that can; None: no such routes.
     """
     metrics = Metrics(task)
@@ -61,7 +63,7 @@ def build_app(
     tiles = MapTiles(settings)
     surveyor = Surveyor(task, lambda: engine.keeper.champion, areas, log_answers, settings) if areas else None
     on_maps = AreaRoutes(engine, areas, surveyor, tiles, settings).table() if areas and surveyor else {}
-    routes = _Routes(engine, settings, metrics, on_maps)
+    routes = _Routes(engine, settings, metrics, on_maps, check_log)
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -85,8 +87,14 @@ class _Routes:
     """The handlers, by path and method."""
 
     def __init__(
-        self, engine: Engine, settings: Settings, metrics: Metrics, on_maps: dict[str, dict[str, Handler]]
+        self,
+        engine: Engine,
+        settings: Settings,
+        metrics: Metrics,
+        on_maps: dict[str, dict[str, Handler]],
+        check_log: Callable[[], None],
     ) -> None:
+        self._check_log = check_log
         self._engine = engine
         self._settings = settings
         self._metrics = metrics
@@ -206,8 +214,13 @@ class _Routes:
         return JSONResponse({"live": True})
 
     async def _ready(self, _: Request) -> Response:
-        """503 while no version answers; 200 with a warning while a newer one cannot take over."""
+        """503 while no version answers, a call of it is stuck or its answers cannot be written.
+
+        200 with a warning while a newer version cannot take over.
+        """
         champion = self._engine.champion()
+        self._engine.check()
+        await asyncio.to_thread(self._check_log)
         warning = self._engine.keeper.problem
         told: dict[str, Json] = {"warning": warning.what} if warning else {}
         if self._looks_at_areas():

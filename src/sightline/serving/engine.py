@@ -170,13 +170,13 @@ class Engine:
             raise problem.with_traceback(None)  # raised many times, it would otherwise grow with each
         return champion
 
-    def check(self) -> None:
-        """Whether the model still answers.
+    def check(self, now_s: float | None = None) -> None:
+        """Whether the model still answers, now or at another time of the monotonic clock.
 
         Raises:
             BackendError: a call of it has not come back, long after anybody waited for it.
         """
-        since_s = time.monotonic() - min(self._calls, default=math.inf)
+        since_s = (time.monotonic() if now_s is None else now_s) - min(self._calls, default=math.inf)
         if since_s > self._settings.answer_s + _OVERDUE_S:
             raise BackendError(
                 f"the model has not come back from a call for {since_s:.0f} s", way_out="Restart the endpoint."

@@ -162,7 +162,14 @@ class Endpoint:
     ) -> None:
         self.settings = Settings(root=root, poll_s=0.01, **options)
         self.ledger = Ledger(self.settings.ledger)
-        self.app = build_app("toy", champions, self.settings, log or log_into(self.ledger, "toy"), areas=areas)
+        self.app = build_app(
+            "toy",
+            champions,
+            self.settings,
+            log or log_into(self.ledger, "toy"),
+            areas=areas,
+            check_log=self.ledger.check,
+        )
         self.guarded = Guard(self.app, max_bytes=self.settings.max_bytes)
 
     def run(self, *requests: dict[str, Any]) -> list[Answer]:

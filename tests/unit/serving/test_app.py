@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -383,6 +384,53 @@ def test_when_the_ledger_fails_there_is_no_answer(tmp_path: Path, model: Countin
     assert_problem(answer, 503, "the disk is full")
     assert answer.headers["retry-after"] == "1"
     assert "/srv" not in answer.body.decode()
+
+
+def test_it_is_ready_only_while_answers_can_be_written(tmp_path: Path, model: CountingModel) -> None:
+    endpoint = Endpoint(tmp_path, SetChampions(model))
+    ready = {"method": "GET", "path": "/v1/ready"}
+
+    async def story() -> list[Answer]:
+        def asked(**request: Any) -> Any:
+            return ask(endpoint.guarded, **request)
+
+        answers = [await asked(**ready), await asked(body=[png()], headers=PNG)]
+        endpoint.ledger.path.unlink()  # it is made anew
+        answers += [await asked(**ready), await asked(body=[png()], headers=PNG)]
+        endpoint.ledger.path.unlink()
+        endpoint.ledger.path.mkdir()
+        answers += [await asked(**ready), await asked(body=[png()], headers=PNG)]
+        endpoint.ledger.path.rmdir()
+        return [*answers, await asked(**ready)]
+
+    answers = endpoint.within(story)
+    assert [answer.status for answer in answers] == [200, 200, 200, 200, 503, 503, 200]
+    assert_problem(answers[4], 503, "cannot be opened")
+    assert str(tmp_path) not in answers[4].body.decode()
+
+
+def test_it_is_not_ready_while_a_call_of_the_model_is_stuck(tmp_path: Path, model: CountingModel) -> None:
+    endpoint = Endpoint(tmp_path, SetChampions(model))
+
+    async def story() -> None:
+        engine = endpoint.app.state.engine
+        model.gate.clear()
+        asked = asyncio.create_task(ask(endpoint.guarded, body=[png()], headers=PNG))
+        await asyncio.sleep(0.1)
+        engine.check(time.monotonic() + 60)
+        with pytest.raises(BackendError, match="has not come back"):
+            engine.check(time.monotonic() + 100)
+        model.gate.set()
+        await asked
+        engine.check(time.monotonic() + 100)
+
+    endpoint.within(story)
+
+
+def test_an_unknown_raster_is_refused_before_anything_is_answered(endpoint: Endpoint) -> None:
+    (answer,) = endpoint.run({"path": "/v1/raster/depth", "body": [png()], "headers": PNG})
+    assert_problem(answer, 404, "no such raster")
+    assert endpoint.ledger.answers("toy") == []
 
 
 def test_over_capacity_new_requests_are_told_to_come_back(tmp_path: Path, model: CountingModel) -> None:
