@@ -73,6 +73,8 @@ def _look(project: Project, settle_s: float) -> str:
     asked = project.ledger.last(project.name, "request")
     if _labels_are_waited_for(asked) and inbox_is_ready(project, settle_s):
         return _ask(project, "sightline.labels", {"state": "labels arrived"})
+    if not drift.known:
+        return f"Not known: {drift.reasons[0]}."
     if not drift.verdict:
         return f"No drift in {drift.rows} inputs ({drift.state})."
     if not should_ask_retraining(project, drift):

@@ -12,8 +12,19 @@ from numpy.typing import NDArray
 from sightline.pages import link, page, paragraph, table
 from sightline.task import Json
 
-State = Literal["drift", "changed", "same", "too few"]
-"""`changed`: the mix differs from the reference, but within what the model was judged on."""
+State = Literal["drift", "changed", "same", "cannot tell", "too few"]
+"""`changed`: the mix differs from the reference, but lies within it. `cannot tell`: the reference has too few
+independent groups to notice a shift of the size that matters. `too few`: the window has too few answers, or groups."""
+
+
+WORDS: Mapping[State, str] = {
+    "drift": "Drift",
+    "changed": "A changed mix",
+    "same": "No drift",
+    "cannot tell": "Cannot tell",
+    "too few": "Too few answers",
+}
+"""The states as titles."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +91,9 @@ class Change:
     Attributes:
         p_value: of the test, before any correction.
         differs: the test rejects at its share of the family-wise level.
-        outside: share of the answers outside of the reference.
-        moved: it differs, and enough lies outside.
+        outside: share of the independent answers outside of the reference.
+        by_chance: how often as many would lie outside of a reference of this size by chance; 1 where not tested.
+        moved: enough lies outside, and it differs or chance does not explain as many.
         before: the reference in words.
         after: the window in words.
     """
@@ -90,6 +102,7 @@ class Change:
     p_value: float
     differs: bool
     outside: float
+    by_chance: float
     moved: bool
     before: str
     after: str
@@ -99,7 +112,7 @@ class Change:
             what = "the embeddings (what the network sees) differ from the reference"
         else:
             what = f"{self.name} went from {self.before} to {self.after}"
-        return f"{what}; {self.outside:.0%} of the answers lie outside of what the model was judged on"
+        return f"{what}; {self.outside:.0%} of the answers lie outside of what the model knows"
 
 
 @dataclass(frozen=True)
@@ -116,7 +129,7 @@ class Comparison:
     """The verdict.
 
     Attributes:
-        state: drift, changed, same, or too few answers to tell.
+        state: drift, changed, same, cannot tell, or too few answers to tell.
         changes: all columns and the embeddings, what moved most first.
         most_drifted: the inputs that lie furthest from the reference, furthest first.
         rows: different inputs in the window.
@@ -124,6 +137,8 @@ class Comparison:
         reference_rows: different inputs in the reference.
         reference_groups: independent ones among them.
         needed: how many different inputs a verdict needs.
+        noticeable: the smallest share of the window that would be noticed, were it outside; None where none would.
+        wanted: the share that must be noticeable before "no drift" is said.
     """
 
     state: State
@@ -134,6 +149,8 @@ class Comparison:
     reference_rows: int
     reference_groups: int
     needed: int
+    noticeable: float | None
+    wanted: float
 
     @property
     def drifted(self) -> bool:
@@ -141,26 +158,43 @@ class Comparison:
         return self.state == "drift"
 
     @property
+    def is_known(self) -> bool:
+        """Whether it can be told if there is drift; else nobody may take it for "no drift"."""
+        return self.state not in ("cannot tell", "too few")
+
+    @property
     def reasons(self) -> tuple[str, ...]:
         """The verdict in sentences; never empty."""
+        sizes = (
+            f"{self.rows} different inputs ({self.needed} are needed) in {self.groups} groups, against "
+            f"{self.reference_rows} in {self.reference_groups} of the reference"
+        )
+        differing = tuple(str(change) for change in self.changes if change.differs)
         match self.state:
             case "too few":
-                return (
-                    f"too few answers to tell: {self.rows} different inputs ({self.needed} are needed) in "
-                    f"{self.groups} groups, against {self.reference_rows} in {self.reference_groups} of the reference",
-                )
+                return (f"too few answers to tell: {sizes}",)
+            case "cannot tell":
+                return (f"it cannot be told whether there is drift: {sizes}; {self._power()}", *differing)
             case "same":
-                return (f"no drift: {self.rows} different inputs look like the {self.reference_rows} of the reference",)
+                looks = f"{self.rows} different inputs look like the {self.reference_rows} of the reference"
+                return (f"no drift: {looks}; {self._power()}",)
             case "changed":
-                found = [change for change in self.changes if change.differs]
-                return ("the mix has changed, within what the model was judged on", *map(str, found))
+                return (f"the mix has changed, within what the model knows; {self._power()}", *differing)
             case "drift":
                 return tuple(str(change) for change in self.changes if change.moved)
+
+    def _power(self) -> str:
+        """What would have been noticed."""
+        wanted = f" (wanted: {self.wanted:.0%})" if not self.is_known else ""
+        if self.noticeable is None:
+            return f"with so few groups no shift would be noticed{wanted}"
+        return f"a shift of {self.noticeable:.0%} of the window or more would be noticed{wanted}"
 
     def metrics(self) -> dict[str, float]:
         """Figures to follow from report to report."""
         figures = {
             "drift": float(self.drifted),
+            "known": float(self.is_known),
             "rows": float(self.rows),
             "groups": float(self.groups),
             "columns_moved": float(sum(change.moved for change in self.changes)),
@@ -173,23 +207,26 @@ class Comparison:
 
     def page(self) -> str:
         """The first page of the report."""
-        kind = {"drift": "bad", "changed": "warn", "same": "good", "too few": "warn"}[self.state]
+        kind = {"drift": "bad", "same": "good"}.get(self.state, "warn")
         blocks = [paragraph(f"{reason}.", kind) for reason in self.reasons]
         blocks.append(
             paragraph(
                 f"Compared: {self.rows} different inputs ({self.groups} independent) with {self.reference_rows} "
-                f"({self.reference_groups}) that the model was judged on."
+                f"({self.reference_groups}) that the model was trained or judged on."
             )
         )
         if self.changes:
-            headers = ("", "moved", "outside", "p-value", "reference", "window")
+            headers = ("", "moved", "outside", "by chance", "p-value", "reference", "window")
             lines = [
-                (c.name, "yes" if c.moved else "", f"{c.outside:.0%}", f"{c.p_value:.2g}", c.before, c.after)
+                (c.name, "yes" if c.moved else "", f"{c.outside:.0%}", *_chances(c), c.before, c.after)
                 for c in self.changes
             ]
             blocks += [link("Evidently's report, column by column", "evidently.html"), table(headers, lines)]
         if self.most_drifted:
             far = [(item.name, item.sha256[:12], f"{item.distance:.1f}") for item in self.most_drifted]
             blocks += ["<h4>Furthest from the reference (1: usual)</h4>", table(("input", "SHA-256", "distance"), far)]
-        title = {"drift": "Drift", "changed": "A changed mix", "same": "No drift", "too few": "Too few answers"}
-        return page(title[self.state], blocks)
+        return page(WORDS[self.state], blocks)
+
+
+def _chances(change: Change) -> tuple[str, str]:
+    return f"{change.by_chance:.2g}", f"{change.p_value:.2g}"

@@ -1,21 +1,24 @@
-"""Has what a model is asked drifted away from what it was judged on? Evidently is known only here.
+"""Has what a model is asked drifted away from what it was trained and judged on? Evidently is known only here.
 
 Two questions, and both must be answered with yes:
 
-1. Does the window differ from the reference? A Kolmogorov-Smirnov test a column (chi-square by permutation for
-   categories), shown in Evidently's report, and a permutation test of the maximum mean discrepancy of the embeddings.
-   Half of `alpha` is shared among the columns (Bonferroni), half goes to the embeddings, so that unshifted traffic
-   raises a false alarm with a probability of `alpha` at most.
-2. Does it lie outside? A share of `outside_share` or more of the answers lies beyond the 1 .. 99 % range of the
-   reference (columns), or farther from it than 99 % of it lies from itself (embeddings). Traffic of one site or one
-   season differs from a mixed reference, and that is no reason to label anything: such a change is told, no drift.
+1. Does a share of `outside_share` or more of the window lie outside of the reference: beyond the range of a figure, or,
+   in the embeddings, where none of the reference lies (`exceedance`)? Traffic of one site or one season differs from a
+   mixed reference, and that is no reason to label anything: such a change is told, no drift.
+2. Is that more than chance? Either a reference of this size does not explain so many outside (a permutation test), or
+   the whole distribution differs: a Kolmogorov-Smirnov test a column (chi-square by permutation for categories), shown
+   in Evidently's report, and a permutation test of the maximum mean discrepancy of the embeddings. `alpha` is shared
+   among the four (Bonferroni), so that unshifted traffic raises a false alarm with a probability of `alpha` at most.
+
+"No drift" is said only where a shift of `notice_share` of the window would have been noticed with a probability of
+80 %; else the state is `cannot tell`. What goes in is compared with all labelled samples, what comes out with rows that
+were judged by a model that had not seen them.
 
 One row a group goes into the tests: frames of one flight are no independent evidence.
 """
 
 from __future__ import annotations
 
-import math
 import shutil
 import warnings
 from collections import Counter
@@ -30,6 +33,7 @@ from numpy.typing import NDArray
 from sightline.comparison import Change, Comparison, Observation, Side, State
 from sightline.distance import embedding_distances, most_distant
 from sightline.errors import BackendError, DataRejected
+from sightline.exceedance import Exceedance, columns_outside, embeddings_outside, noticeable_share, shuffles
 from sightline.files import write_json, write_text
 from sightline.params import WatchParams
 from sightline.twosample import categories_p_value, mmd_p_value
@@ -45,9 +49,8 @@ MOST_DRIFTED = 20
 """How many inputs the list for labelling names."""
 
 _MIN_VALUES = 3  # a column with fewer finite numbers on a side is left out
-_COLUMNS = 50  # more than a task has: what the level of one test is reckoned with before the columns are known
 _MAX_LEVELS = 50  # text with more values is no category
-_TAIL = 0.01  # of the reference lies outside of itself on either side
+_RARE = 0.01  # of the judged answers: a category that is as rare is outside
 
 
 def compare(
@@ -57,31 +60,33 @@ def compare(
     seed: int,
     folder: Path,
     column_tests: ColumnTests | None = None,
+    judged: Sequence[Observation] | None = None,
 ) -> Comparison:
     """Compare a window of answers with the reference; the report goes into `folder`, which is replaced.
 
     Args:
-        reference: what the model was judged on.
+        reference: labelled samples, also those that it was trained on; their `input_*` and embeddings are compared.
         current: what it was asked; the same input twice counts once.
         params: how much must differ.
         seed: draws the rows of each group and shuffles.
         folder: gets index.html and drift.json, and Evidently's report unless there are too few answers.
         column_tests: Evidently's, unless a test brings its own.
+        judged: rows by models that had not seen them; their `output_*` are compared. The reference where left out.
 
     Raises:
         DataRejected: the two sides have no figure in common.
         BackendError: the report cannot be written.
     """
     rng = np.random.default_rng(seed)
-    before, after = Side(_unique(reference), params.max_rows, rng), Side(_unique(current), params.max_rows, rng)
+    sides = _Sides(*(Side(_unique(side), params.max_rows, rng) for side in (reference, current, judged or reference)))
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         changes: list[Change] = []
-        if len(after.observations) >= params.min_rows and _can_tell(before, after, params.alpha):
-            changes = _changes(before, after, params, rng, column_tests or evidently_report, partial)
-        comparison = _conclude(before, after, changes, params)
+        if len(sides.after.observations) >= params.min_rows and len(sides.before.independent) >= 2:
+            changes = _changes(sides, params, rng, column_tests or evidently_report, partial)
+        comparison = _conclude(sides, changes, params)
         write_json(partial / "drift.json", comparison.document())
         write_text(partial / "index.html", comparison.page())
         shutil.rmtree(folder, ignore_errors=True)
@@ -103,29 +108,39 @@ def _unique(observations: Sequence[Observation]) -> list[Observation]:
     return [first[sha256] for sha256 in sorted(first)]
 
 
-def _can_tell(before: Side, after: Side, alpha: float) -> bool:
-    """Whether a complete separation would be significant: its p-value is two over the ways to choose one side."""
-    n, m = len(before.independent), len(after.independent)
-    return 2 / math.comb(n + m, n) <= alpha / _COLUMNS
+@dataclass(frozen=True)
+class _Sides:
+    """Labelled samples, the window, and what the model was judged on."""
+
+    before: Side
+    after: Side
+    judged: Side
 
 
-def _conclude(before: Side, after: Side, changes: Sequence[Change], params: WatchParams) -> Comparison:
+def _conclude(sides: _Sides, changes: Sequence[Change], params: WatchParams) -> Comparison:
+    before, after = sides.before, sides.after
+    groups, known = len(after.independent), len(before.independent)
+    noticeable = noticeable_share(known, groups, params.alpha / 4, params.outside_share)
     state: State
-    if not changes:
+    if len(after.observations) < params.min_rows:
         state = "too few"
     elif any(change.moved for change in changes):
         state = "drift"
+    elif not changes or noticeable > params.notice_share:
+        state = "too few" if groups < known else "cannot tell"
     else:
         state = "changed" if any(change.differs for change in changes) else "same"
     return Comparison(
         state=state,
         changes=tuple(sorted(changes, key=lambda c: (not c.moved, not c.differs, -c.outside, c.p_value))),
-        most_drifted=most_distant(before, after, _comparable(before, after).numbers, MOST_DRIFTED) if changes else (),
+        most_drifted=most_distant(before, after, _inputs(before, after).numbers, MOST_DRIFTED) if changes else (),
         rows=len(after.observations),
-        groups=len(after.independent),
+        groups=groups,
         reference_rows=len(before.observations),
-        reference_groups=len(before.independent),
+        reference_groups=known,
         needed=params.min_rows,
+        noticeable=min(noticeable, 1.0) if noticeable <= 1 else None,
+        wanted=params.notice_share,
     )
 
 
@@ -139,13 +154,20 @@ class _Columns:
     numbers: tuple[str, ...]
     categories: tuple[str, ...]
 
+    def __len__(self) -> int:
+        return len(self.numbers) + len(self.categories)
 
-def _comparable(before: Side, after: Side) -> _Columns:
+
+def _inputs(before: Side, after: Side) -> _Columns:
+    return _comparable(before, after, "input_")
+
+
+def _comparable(before: Side, after: Side, prefix: str) -> _Columns:
     """Columns that all answers of both sides have, with enough values to say something."""
     both = [*before.observations, *after.observations]
-    shared = set.intersection(*(set(observation.row) for observation in both))
+    shared = set.intersection(*(set(observation.row) for observation in both)) if both else set()
     numbers, categories = [], []
-    for name in sorted(name for name in shared if name.startswith(("input_", "output_"))):
+    for name in sorted(name for name in shared if name.startswith(prefix)):
         values = {observation.row[name] for observation in both}
         if any(isinstance(value, str) for value in values):
             categories += [name] if len(values) <= _MAX_LEVELS else []
@@ -154,90 +176,103 @@ def _comparable(before: Side, after: Side) -> _Columns:
     return _Columns(tuple(numbers), tuple(categories))
 
 
-def _frame(side: Side, columns: _Columns) -> pd.DataFrame:
-    """The independent rows as a table."""
+def _values(side: Side, columns: _Columns) -> dict[str, Floats | NDArray[np.str_]]:
+    """Column -> its values in the independent rows."""
+    numbers: dict[str, Floats | NDArray[np.str_]] = {n: side.figures(n)[side.independent] for n in columns.numbers}
+    return numbers | {name: np.array(side.words(name))[side.independent] for name in columns.categories}
+
+
+def _frame(values: Mapping[str, Floats | NDArray[np.str_]]) -> pd.DataFrame:
+    """As a table; columns may be of different lengths."""
     import pandas as pd
 
-    numbers = {name: side.figures(name)[side.independent] for name in columns.numbers}
-    words = {name: [side.words(name)[index] for index in side.independent] for name in columns.categories}
-    return pd.DataFrame({**numbers, **words})
+    return pd.DataFrame({n: pd.Series(v, dtype=object if v.dtype.kind == "U" else v.dtype) for n, v in values.items()})
 
 
 def _changes(
-    before: Side,
-    after: Side,
-    params: WatchParams,
-    rng: np.random.Generator,
-    column_tests: ColumnTests,
-    folder: Path,
+    sides: _Sides, params: WatchParams, rng: np.random.Generator, column_tests: ColumnTests, folder: Path
 ) -> list[Change]:
     """One change a column, and one for the embeddings where both sides have them."""
-    columns = _comparable(before, after)
-    count = len(columns.numbers) + len(columns.categories)
+    before, after, judged = sides.before, sides.after, sides.judged
+    inputs, outputs = _inputs(before, after), _comparable(judged, after, "output_")
+    count = len(inputs) + len(outputs)
     near = embedding_distances(before, after)
     if not count and near is None:
         raise DataRejected(
-            "the answers and the model's judged rows have no figure in common",
+            "the answers and the model's labelled samples have no figure in common",
             where="watch",
             way_out="Judge and register the model again.",
         )
-    level = params.alpha / 2 if count and near is not None else params.alpha
+    level = params.alpha / (4 if count and near is not None else 2)
+    labels = shuffles(len(before.independent), len(after.independent), _permutations(level), rng)
     changes = []
     if count:
-        frames = [_frame(side, columns) for side in (before, after)]
+        old, new = _values(before, inputs), _values(after, inputs)
+        outside = (
+            columns_outside([np.concatenate([old[n], new[n]]) for n in old], labels) if old else Exceedance((), ())
+        )
+        answered = _values(judged, outputs), _values(after, outputs)
+        frames = _frame(old | answered[0]), _frame(new | answered[1])
         if near is not None:  # for people to see; the test of the embeddings is another
             for frame, side, distances in zip(frames, (before, after), near, strict=True):
-                frame["embedding_distance"] = distances[side.independent]
-        p_values = column_tests(frames[0], frames[1], level / count, folder)
-        changes = _column_changes(before, after, columns, p_values, level / count, params)
+                frame["embedding_distance"] = _fill(distances[side.independent], len(frame))
+        p_values = column_tests(*frames, level / count, folder)
+        found = dict(zip(old, zip(outside.shares, outside.p_values, strict=True), strict=True))
+        found |= {n: (_outside(answered[0][n], answered[1][n]), 1.0) for n in answered[0]}
+        changes = [
+            _change(n, p_values[n] <= level / count, p_values[n], found[n], level, params, words)
+            for n, words in _words(sides, inputs, outputs).items()
+        ]
     if near is not None:
         seen, now = before.embeddings()[before.independent], after.embeddings()[after.independent]
-        p_value = mmd_p_value(seen, now, int(min(max(10 / level, 200), 9999)), rng)
-        share = float((near[1] > np.quantile(near[0], 1 - _TAIL)).mean())
+        p_value = mmd_p_value(seen, now, _permutations(level), rng)
+        exceeding = embeddings_outside(np.concatenate([seen, now]), labels)
         words = f"distance {_spread(near[0])}", f"distance {_spread(near[1])}"
-        changes.append(_change("embedding", p_value, level, share, params, words))
+        share = exceeding.shares[0], exceeding.p_values[0]
+        changes.append(_change("embedding", p_value <= level, p_value, share, level, params, words))
     return changes
 
 
-def _column_changes(
-    before: Side,
-    after: Side,
-    columns: _Columns,
-    p_values: Mapping[str, float],
-    level: float,
-    params: WatchParams,
-) -> list[Change]:
-    changes = []
-    for name in columns.numbers:
-        share = _outside_range(before.figures(name), after.figures(name))
-        words = _spread(before.figures(name)), _spread(after.figures(name))
-        changes.append(_change(name, p_values[name], level, share, params, words))
-    for name in columns.categories:
-        share = _outside_levels(before.words(name), after.words(name))
-        words = _shares(before.words(name)), _shares(after.words(name))
-        changes.append(_change(name, p_values[name], level, share, params, words))
-    return changes
+def _words(sides: _Sides, inputs: _Columns, outputs: _Columns) -> dict[str, tuple[str, str]]:
+    """Column -> the reference and the window in words; of all rows, not only of the independent ones."""
+    parts = [(sides.before, inputs), (sides.judged, outputs)]
+    numbers = {n: (_spread(s.figures(n)), _spread(sides.after.figures(n))) for s, c in parts for n in c.numbers}
+    return numbers | {n: (_shares(s.words(n)), _shares(sides.after.words(n))) for s, c in parts for n in c.categories}
+
+
+def _permutations(level: float) -> int:
+    return int(min(max(10 / level, 200), 9999))
+
+
+def _fill(values: Floats, length: int) -> Floats:
+    """To the length of a table in which other columns have more rows."""
+    return np.concatenate([values, np.full(max(length - len(values), 0), np.nan)])[:length]
 
 
 def _change(
-    name: str, p_value: float, level: float, outside: float, params: WatchParams, words: tuple[str, str]
+    name: str,
+    differs: bool,
+    p_value: float,
+    found: tuple[float, float],
+    level: float,
+    params: WatchParams,
+    words: tuple[str, str],
 ) -> Change:
-    differs = p_value <= level
-    moved = differs and outside >= params.outside_share
-    return Change(name, p_value, differs, outside, moved, before=words[0], after=words[1])
+    """`found` is the share outside, and how often chance makes as much."""
+    outside, by_chance = found
+    moved = outside >= params.outside_share and (differs or by_chance <= level)
+    return Change(name, p_value, differs, outside, by_chance, moved, before=words[0], after=words[1])
 
 
-def _outside_range(before: Floats, after: Floats) -> float:
-    """Share of the window beyond the reference's 1 .. 99 % range."""
-    low, high = np.nanquantile(before, (_TAIL, 1 - _TAIL))
-    after = after[np.isfinite(after)]
-    return float(((after < low) | (after > high)).mean())
-
-
-def _outside_levels(before: Sequence[str], after: Sequence[str]) -> float:
-    """Share of the window in categories that make up less than 1 % of the reference."""
-    counts = Counter(before)
-    return sum(counts[value] < _TAIL * len(before) for value in after) / len(after)
+def _outside(before: Floats | NDArray[np.str_], after: Floats | NDArray[np.str_]) -> float:
+    """Share of the answers beyond the 1 .. 99 % range of the judged ones, or in categories rarer among them."""
+    if before.dtype.kind == "U":
+        counts = Counter(before.tolist())
+        return sum(counts[value] < _RARE * len(before) for value in after.tolist()) / len(after)
+    low, high = np.nanquantile(before.astype(np.float64), (_RARE, 1 - _RARE))
+    values = after.astype(np.float64)
+    values = values[np.isfinite(values)]
+    return float(((values < low) | (values > high)).mean())
 
 
 def _spread(values: Floats) -> str:

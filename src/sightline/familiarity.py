@@ -2,8 +2,8 @@
 
 Two looks, at a few hundred rows that a version keeps of its labelled samples (`Reference`):
 
-- the distance of the embedding (what the network made of the input) to the nearest row, against the distances that
-  rows of different groups have among themselves;
+- the distance of the embedding (what the network made of the input) to the nearest row, in standard deviations of each
+  of its figures, against the distances that held-out groups of rows have to the others;
 - the input's figures (`input_*`: level, contrast, colour) against the range of the reference's.
 
 It is the distance that `sightline watch` knows, for a single answer. It says nothing of whether the answer is right: a
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from sightline.distance import nearest_distances
 from sightline.task import Json, Row
 
+Floats = NDArray[np.float64]
 Word = Literal["familiar", "unusual", "unlike anything it was trained on", "not known"]
 
 UNLIKE: Word = "unlike anything it was trained on"
@@ -30,8 +31,10 @@ MIN_GROUPS = 5
 """With fewer independent groups nobody can say how far apart usual inputs lie."""
 
 _USUAL = 0.95  # of the reference's own distances: what lies farther is unusual
-_FAR = 2.0  # times the reference's largest own distance: unlike
+_FAR = 1.5  # times the reference's largest own distance: unlike
 _EDGE = 0.1  # of its width a figure may lie beyond the reference's range: the range of so few rows is no hard border
+_FOLDS = 10  # in which the reference's own distances are found
+_CLIP = 5.0  # standard deviations; one odd figure of hundreds must not decide
 _WIDTHS = 1.0  # beyond the range by as much as its whole width: unlike
 
 
@@ -93,15 +96,13 @@ class Reference:
     """
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self._groups = np.array([f"{row.key.partition('/')[0]} {row.group}" for row in rows])
-        self.groups = len(set(self._groups.tolist()))
+        groups = np.array([f"{row.key.partition('/')[0]} {row.group}" for row in rows])
+        self.groups = len(set(groups.tolist()))
         self._ranges = _ranges(rows)
         lengths = {len(row.embedding) for row in rows}
         whole = len(lengths) == 1 and max(lengths) > 0
         self._embeddings = np.array([row.embedding for row in rows]) if whole else np.empty((len(rows), 0))
-        self._own = np.empty(0)
-        if whole and self.groups >= MIN_GROUPS:
-            self._own = np.sort(nearest_distances(self._embeddings, self._embeddings, self._groups))
+        self._own = _held_out(self._embeddings, groups) if whole and self.groups >= MIN_GROUPS else np.empty(0)
 
     def familiarity(self, row: Mapping[str, float | int | str], embedding: NDArray[np.float32]) -> Familiarity:
         """How familiar an answered input is; takes well under a millisecond.
@@ -139,7 +140,7 @@ class Reference:
         """To the nearest row; None where the embeddings cannot be compared."""
         if not len(self._own) or len(embedding) != self._embeddings.shape[1] or not np.isfinite(embedding).all():
             return None
-        return float(nearest_distances(np.asarray(embedding, dtype=np.float64)[None], self._embeddings)[0])
+        return float(_distances(np.asarray(embedding, dtype=np.float64)[None], self._embeddings)[0])
 
     def _outside(self, row: Mapping[str, float | int | str]) -> dict[str, Outside]:
         found = {}
@@ -160,6 +161,22 @@ class Reference:
         if (distance is not None and distance > np.quantile(self._own, _USUAL)) or outside:
             return "unusual"
         return "familiar"
+
+
+def _held_out(embeddings: Floats, groups: NDArray[np.str_]) -> Floats:
+    """Sorted (n,) distances of the rows of some groups to all others: scaled by the others, as a new one is."""
+    names, numbers = np.unique(groups, return_inverse=True)
+    fold = np.random.default_rng(0).permutation(len(names))[numbers] % _FOLDS
+    found = [_distances(embeddings[fold == k], embeddings[fold != k]) for k in np.unique(fold)]
+    return np.sort(np.concatenate(found))
+
+
+def _distances(rows: Floats, known: Floats) -> Floats:
+    """(n,) of each row to the nearest known one, in standard deviations of these, `_CLIP` at most in each figure."""
+    mean, spread = known.mean(axis=0), known.std(axis=0)
+    least = 0.05 * float(np.median(spread[spread > 0])) if (spread > 0).any() else 1.0
+    scaled = [np.clip((side - mean) / np.maximum(spread, least), -_CLIP, _CLIP) for side in (rows, known)]
+    return nearest_distances(*scaled)
 
 
 def _ranges(rows: Sequence[Row]) -> dict[str, tuple[float, float]]:

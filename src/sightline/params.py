@@ -70,6 +70,9 @@ class WatchParams(Frozen):
     outside_share: float = Field(
         default=0.25, gt=0, lt=1, description="share of the answers outside the reference that makes a change a drift"
     )
+    notice_share: float = Field(
+        default=0.5, gt=0, le=1, description="share of the answers outside that must be noticeable to say 'no drift'"
+    )
     cooldown_h: float = Field(default=24.0, ge=0, description="hours between two requests for retraining")
 
 

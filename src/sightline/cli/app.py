@@ -201,11 +201,17 @@ def rollback(task: TaskName) -> None:
 
 
 @app.command(epilog="Example: `sightline watch pv_hotspots`")
-def watch(task: TaskName, as_json: AsJson = False) -> None:
-    """Compare the prediction log with the training reference; writes and stores the drift report."""
+def watch(
+    task: TaskName,
+    as_json: AsJson = False,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit 8 on drift, 9 where it cannot be told, 0 without drift.")
+    ] = False,
+) -> None:
+    """Compare the prediction log with the labelled samples; writes and stores the drift report."""
     from sightline.cli.watch import watch_task
 
-    watch_task(open_task_project(task), as_json)
+    watch_task(open_task_project(task), as_json, exit_code)
 
 
 @app.command(epilog="Example: `sightline serve pv_hotspots`")

@@ -1,6 +1,7 @@
 """Watching: is a model still asked what it was judged on?
 
-The reference are the champion's judged rows, the window its answers of the last days in the prediction log.
+The window are the champion's answers of the last days in the prediction log. What came in is compared with all labelled
+samples of the sets that promotion looks at, what went out with its judged rows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sightline.background import reference_rows
 from sightline.comparison import Comparison, Observation
 from sightline.drift import ColumnTests, compare
 from sightline.errors import ModelRejected
@@ -31,7 +33,9 @@ class Drift:
 
     Attributes:
         verdict: whether the inputs have drifted, so that new labels are needed.
-        state: drift, changed (another mix of what is known), same, or too few answers to tell.
+        known: whether it can be told at all; where not, nobody may take it for "no drift".
+        state: drift, changed (another mix of what is known), same, cannot tell (too small a reference), or too few
+            answers to tell.
         reasons: in sentences, for any verdict.
         report: the report's first page.
         run_id: of the MLflow run that keeps the report.
@@ -41,6 +45,7 @@ class Drift:
     """
 
     verdict: bool
+    known: bool
     state: str
     reasons: tuple[str, ...]
     report: Path
@@ -79,12 +84,14 @@ def watch(
         if answer.version == champion.number and answer.time_s >= champion.created_s
     ]
     report = settings.build / "watch" / name / "report"
-    found = compare(_reference(tracking, champion), window, params.watch, params.seed, report, column_tests)
+    labelled, judged = _reference(tracking, champion)
+    found = compare(labelled, window, params.watch, params.seed, report, column_tests, judged)
     when = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="seconds")
     run_id = tracking.log_report(name, f"watch {when}", report, found.metrics())
     project.ledger.record("drift", name, _entry(found, champion, run_id))
     return Drift(
         verdict=found.drifted,
+        known=found.is_known,
         state=found.state,
         reasons=found.reasons,
         report=report / "index.html",
@@ -104,8 +111,11 @@ def should_ask_retraining(project: Project, drift: Drift, now_s: float | None = 
     return asked is None or now_s - asked.time_s >= project.params.watch.cooldown_h * 3600
 
 
-def _reference(tracking: Tracking, champion: Version) -> list[Observation]:
-    """The champion's judged rows of the sets that promotion looks at: each by a model that had not seen it."""
+def _reference(tracking: Tracking, champion: Version) -> tuple[list[Observation], list[Observation]]:
+    """Labelled samples, also those that it was trained on, and judged rows: each by a model that had not seen it.
+
+    Both of the sets that promotion looks at: what a model was only pre-trained on is no reason to call it known.
+    """
     folder = tracking.evaluation(champion)
     try:
         rows = load_rows(folder / "rows.jsonl")
@@ -116,7 +126,10 @@ def _reference(tracking: Tracking, champion: Version) -> list[Observation]:
             where=folder,
             way_out="Remove this folder, it is fetched again; or train and register the model anew.",
         ) from error
-    return [_judged(row) for row in rows if row.key.split("/", 1)[0] in main]
+    labelled, judged = (
+        [_judged(row) for row in part if row.key.split("/", 1)[0] in main] for part in (reference_rows(folder), rows)
+    )
+    return labelled, judged
 
 
 def _judged(row: Row) -> Observation:
@@ -134,6 +147,7 @@ def _entry(found: Comparison, champion: Version, run_id: str) -> dict[str, objec
     return {
         "version": champion.number,
         "drift": found.drifted,
+        "known": found.is_known,
         "state": found.state,
         "reasons": list(found.reasons),
         "rows": found.rows,

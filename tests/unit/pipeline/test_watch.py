@@ -9,11 +9,12 @@ import pyarrow.parquet as pq
 import pytest
 from scipy.stats import ks_2samp
 
+from sightline.cli.watch import DRIFT, UNKNOWN, code_of
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.ledger import Answer
 from sightline.pipeline.promote import promote_by_hand
 from sightline.pipeline.watch import Drift, should_ask_retraining, watch
-from sightline.task import Row, save_rows
+from sightline.task import Row, load_rows, save_rows
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project
 
@@ -23,7 +24,7 @@ DAY_S = 86400.0
 
 def column_tests(reference, current, threshold, folder):
     (folder / "evidently.html").write_text("the report")
-    return {name: float(ks_2samp(reference[name], current[name]).pvalue) for name in reference}
+    return {name: float(ks_2samp(reference[name].dropna(), current[name].dropna()).pvalue) for name in reference}
 
 
 def flat_row(rng: np.random.Generator, level: float) -> dict[str, float | int | str]:
@@ -57,6 +58,15 @@ class Watched:
                 rows.append(Row(key, f"sha {key}", f"g{key}", "a", {}, flat_row(self.rng, level), embedding))
         save_rows(rows, self.evaluation / "rows.jsonl")
         (self.evaluation / "metrics.json").write_text(json.dumps({"main": ["real"], "sets": {}}))
+
+    def label(self, count: int, level: float = 0.0, name: str = "real") -> None:
+        """Keep further labelled samples as the reference of inputs, each a group of its own."""
+        path = self.evaluation / "reference.jsonl"
+        rows = load_rows(path) if path.is_file() else []
+        for n in range(count):
+            key, embedding = f"{name}/labelled {level}-{n}", tuple(self.rng.normal(level, size=3))
+            rows.append(Row(key, f"sha {key}", f"g{key}", "a", {}, {"input_mean": self.rng.normal(level)}, embedding))
+        save_rows(rows, path)
 
     def answer(
         self, count: int, *, level: float = 0.0, version: int = 1, time_s: float = NOW_S - 100, group: str = ""
@@ -137,9 +147,9 @@ def test_only_the_sets_that_judge_are_the_reference(watched: Watched) -> None:
 
 def test_answers_of_one_group_are_one_piece_of_evidence(watched: Watched) -> None:
     for flight in range(2):
-        watched.answer(20, level=5.0, group=f"flight {flight}")
+        watched.answer(20, level=0.5, group=f"flight {flight}")
     drift = watched.watch()
-    assert drift.state == "too few"
+    assert (drift.state, drift.known, drift.verdict) == ("too few", False, False)
     assert "40 different inputs (20 are needed) in 2 groups" in drift.reasons[0]
 
 
@@ -196,3 +206,40 @@ def test_retraining_is_asked_for_once_a_cooldown(watched: Watched) -> None:
 def test_without_drift_nothing_is_asked_for(watched: Watched) -> None:
     watched.answer(40)
     assert not should_ask_retraining(watched.project, watched.watch())
+
+
+def test_no_answers_are_too_few(watched: Watched) -> None:
+    drift = watched.watch()
+    assert (drift.state, drift.known, drift.verdict, drift.rows) == ("too few", False, False, 0)
+    (entry,) = watched.project.ledger.entries("toy", "drift")
+    assert (entry.document["state"], entry.document["known"]) == ("too few", False)
+
+
+def test_three_judged_flights_cannot_tell_but_with_the_samples_trained_on_half_a_shift_is_drift(
+    watched: Watched,
+) -> None:
+    watched.judge(("real", 3, 0.0))
+    watched.answer(60)
+    watched.answer(60, level=8.0)
+    before = watched.watch()
+    assert (before.state, before.known, before.verdict) == ("cannot tell", False, False)
+    watched.label(30)
+    after = watched.watch()
+    assert (after.state, after.known, after.verdict) == ("drift", True, True)
+
+
+def test_samples_of_pre_training_are_no_reference(watched: Watched) -> None:
+    watched.answer(40, level=5.0)
+    watched.label(60, 0.0)
+    watched.label(60, 5.0, name="sample")
+    assert watched.watch().verdict
+
+
+@pytest.mark.parametrize(
+    ("level", "answers", "code"), [(0.0, 0, UNKNOWN), (0.0, 3, UNKNOWN), (0.0, 60, 0), (8.0, 60, DRIFT)]
+)
+def test_no_drift_and_drift_and_not_known_have_codes_of_their_own(
+    watched: Watched, level: float, answers: int, code: int
+) -> None:
+    watched.answer(answers, level=level)
+    assert code_of(watched.watch()) == code
