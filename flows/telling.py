@@ -10,6 +10,7 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
+from sightline.pipeline.choice import warn
 from sightline.servers import mlflow_address
 from sightline.settings import Settings
 from sightline.task import Json
@@ -44,6 +45,7 @@ def decision_page(document: Mapping[str, Json], settings: Settings, versions: Se
         f"# {document['task']}: {decision['outcome']}",
         "",
         *(f"- {reason}" for reason in decision["reasons"]),
+        *([f"- **{warning}**"] if (warning := warn(decision.get("choice") or {})) else []),
         "",
         f"Champion: {document['champion'] or 'none'}. Data version `{document['data_version']}`. "
         f"Took {document['duration_s']:.0f} s.",

@@ -119,7 +119,7 @@ def _chosen_by(chosen: dict[str, Json], candidate: str) -> str:
 def _warn_of_better(task: str, chosen: dict[str, Json]) -> None:
     from sightline.pipeline.choice import warn
 
-    warning = warn(chosen) if chosen else ""
+    warning = warn(chosen)
     if warning:
         number = chosen["versions"][chosen["better"]["candidate"]]
         echo(f"warning: {warning}. `sightline promote {task}@{number} --reason WHY` overrules the choice.", err=True)

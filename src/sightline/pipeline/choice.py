@@ -203,8 +203,8 @@ def explain(document: Mapping[str, Json]) -> list[str]:
 
 
 def warn(document: Mapping[str, Json]) -> str:
-    """What a person must know who expects the best of the test rows; empty where that one was chosen."""
-    better = document["better"]
+    """What a person must know who expects the best of the test rows; empty where that one was chosen, or none was."""
+    better = document.get("better")
     if better is None:
         return ""
     task_rows = f"the {better['n']} test samples of {' and '.join(document['sets'])}"

@@ -11,13 +11,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from numpy.typing import NDArray
 
 from sightline.pipeline.choice import Choice, Criterion, choose, explain, pick, pick_nested, pool, warn
+from sightline.pipeline.fit import make_plan
 from sightline.pipeline.project import Project
 from sightline.task import Row, Rows, save_rows
+from sightline.tasks import TASKS
 from tests.fake_tracking import FakeTracking
-from tests.toy import toy_project
+from tests.toy import PARAMS, toy_project
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 def accuracy(rows: Rows, weights: NDArray[np.float64]) -> float:
@@ -206,6 +211,30 @@ def test_without_validation_rows_the_first_named_is_chosen_and_it_is_said(tmp_pa
         "accuracy is undefined on the 0 validation samples of real, so threshold was chosen: it is the first named in "
         "params.yaml",
     )
+
+
+@pytest.mark.parametrize("sets", [("sample",), ("real",), ("sample", "real"), ("sample", "real", "own")])
+@pytest.mark.parametrize("protocol", ["folds", "holdout"])
+def test_the_rows_that_decide_are_of_the_main_sets(tmp_path: Path, protocol: str, sets: tuple[str, ...]) -> None:
+    data = PARAMS.data.model_copy(update={"protocol": protocol, "train": ("real", "own")})
+    plan = make_plan(toy_project(tmp_path, *sets, params=PARAMS.model_copy(update={"data": data})))
+    main = set(sets) & {"real", "own"} or {"sample"}
+    assert set(plan.main) == main
+    assert plan.protocol == (protocol if main != {"sample"} else "holdout")
+    if plan.protocol == "holdout":
+        assert {s.set for s in plan.validation.samples} == main
+    else:
+        judged = [s.key for part in plan.test.values() for s in part.samples if s.set in main]
+        assert len(judged) == len(set(judged)) == 24 * len(main)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_the_docs_say_which_rows_decide_for_each_task(task: str) -> None:
+    raw = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    lines = (ROOT / "docs" / "how-to" / "promote.md").read_text(encoding="utf-8").splitlines()
+    (line,) = [line for line in lines if line.startswith("|") and f"`{task}`" in line]
+    assert f"`{raw[task]['data']['protocol']}`" in line
+    assert raw[task]["data"]["train"] == ["real"]
 
 
 def test_noise_is_told_with_its_bound(tmp_path: Path) -> None:
