@@ -324,13 +324,47 @@ def test_a_path_that_leaves_the_folder_is_refused(write: Writer, tmp_path: Path,
     assert not (tmp_path / "in" / "out").exists()
 
 
-def test_a_name_twice_is_refused(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a", "w") as archive:
-        for _ in range(2):
-            archive.addfile(tarfile.TarInfo("same"))
-    with pytest.raises((DataRejected, BackendError)):
+def write_members(path: Path, *names: str) -> None:
+    with tarfile.open(path, "w") as archive:
+        for name in names:
+            archive.addfile(tarfile.TarInfo(name))
+
+
+@pytest.mark.parametrize(
+    ("names", "match"),
+    [
+        (("same", "same"), r"the name 'same' is in it twice"),
+        (("same", "./same"), r"the name './same' is in it twice"),
+        (("a", "a/b"), r"'a/b' is in it as a file and as a folder"),
+        (("a/b", "a"), r"'a' is in it (twice|as a file and as a folder)"),
+        (("x" * 300,), r"'x+\.\.\.' is longer than this disk takes"),
+        (("/".join(["y" * 200] * 30),), r"longer than this disk takes"),
+    ],
+)
+def test_a_name_that_cannot_be_written_is_said_to_be_wrong(tmp_path: Path, names: tuple[str, ...], match: str) -> None:
+    write_members(tmp_path / "a", *names)
+    with pytest.raises(DataRejected, match=match) as caught:
         unpack(tmp_path / "a", tmp_path / "out")
+    assert "room" not in str(caught.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_an_encrypted_zip_is_said_to_be_encrypted(tmp_path: Path) -> None:
+    content = bytearray(zip_of({"a": b"secret"}))
+    content[6] |= 1  # the flag in the file's own head, and in the directory at the end
+    content[content.index(b"PK\1\2") + 8] |= 1
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DataRejected, match=r"encrypted\. Unpack it with its own program"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
+
+
+def test_a_zip_packed_in_another_way_is_not_called_damaged(tmp_path: Path) -> None:
+    content = bytearray(zip_of({"a": b"content"}))
+    for at in (8, content.index(b"PK\1\2") + 10):
+        content[at] = 98  # PPMd
+    (tmp_path / "a.zip").write_bytes(content)
+    with pytest.raises(DataRejected, match="packed in a way that is not read here"):
+        unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
 @pytest.mark.parametrize("kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE])

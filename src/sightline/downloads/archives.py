@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import lzma
 import posixpath
@@ -23,8 +24,19 @@ _DEPTH = 2
 _SUFFIXES = (".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz")
 _DAMAGED = (
     *(zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, lzma.LZMAError),
-    *(EOFError, NotImplementedError, UnicodeError),
+    *(EOFError, UnicodeError),
 )
+_UNNAMEABLE = {
+    errno.EEXIST: "the name {name} is in it twice",
+    errno.ENOTDIR: "the name {name} is in it as a file and as a folder",
+    errno.EISDIR: "the name {name} is in it as a file and as a folder",
+    errno.ENAMETOOLONG: "the name {name} is longer than this disk takes",
+    errno.EINVAL: "this disk does not take the name {name}",
+    errno.EILSEQ: "this disk does not take the name {name}",
+}
+"""What writing a member may fail by that has nothing to do with room or rights."""
+
+_OWN_PROGRAM = "Unpack it with its own program, then use `sightline data add`."
 
 
 @dataclass(frozen=True)
@@ -59,8 +71,11 @@ def unpack(archive: Path, folder: Path, allowed: Allowed | None = None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise BackendError(
-            f"the archive cannot be unpacked ({error.strerror})", where=folder, way_out="Make room on the disk."
+            f"the archive cannot be unpacked ({error.strerror})",
+            where=folder,
+            way_out="Make room on the disk." if full else "Check the rights on this folder.",
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -101,7 +116,7 @@ def _archives_in(folder: Path) -> list[Path]:
             raise DataRejected(
                 "this kind of archive is not unpacked here",
                 where=path,
-                way_out="Unpack it with its own program, then use `sightline data add`.",
+                way_out=_OWN_PROGRAM,
             )
     return [path for path in files if path.name.lower().endswith(_SUFFIXES)]
 
@@ -119,6 +134,10 @@ def _opened(archive: Path) -> Iterator[Iterator[Member]]:
         else:
             with tarfile.open(archive) as tar:
                 yield _tar_members(tar, archive)
+    except NotImplementedError as error:  # of zipfile
+        raise DataRejected(
+            f"the archive is packed in a way that is not read here ({error})", where=archive, way_out=_OWN_PROGRAM
+        ) from error
     except _DAMAGED as error:
         raise DataRejected(f"the archive is damaged ({error})", where=archive, way_out="Fetch it again.") from error
 
@@ -128,7 +147,7 @@ def _zip_members(opened: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
         if stat.S_ISLNK(member.external_attr >> 16):
             raise _refused(archive, f"{member.filename} is a link")
         if member.flag_bits & 1:
-            raise _refused(archive, "it is encrypted")
+            raise DataRejected("the archive is encrypted", where=archive, way_out=_OWN_PROGRAM)
         if not member.is_dir():
             with opened.open(member) as content:
                 yield member.filename, content
@@ -161,14 +180,30 @@ def _write_members(members: Iterator[Member], folder: Path, archive: Path, allow
     for number, (name, content) in enumerate(members, start=1):
         if number > allowed.files:
             raise _refused(archive, f"it holds more than {allowed.files} files")
-        path = folder / _safe(name, archive)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("xb") as out:
+        with _created(folder / _safe(name, archive), name, archive) as out:
             while piece := content.read(_PIECE):  # the sizes that the archive states may be lies
                 left -= len(piece)
                 if left < 0:
                     raise _refused(archive, "it unpacks to far more than its size lets expect")
                 out.write(piece)
+
+
+@contextmanager
+def _created(path: Path, name: str, archive: Path) -> Iterator[IO[bytes]]:
+    """A new file for a member; what its name may be wrong by is said of the archive, not of the disk."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        out = path.open("xb")
+    except OSError as error:
+        meaning = _UNNAMEABLE.get(error.errno or 0)
+        if meaning is None:
+            raise
+        if error.errno == errno.EEXIST and not path.exists():  # what should be its folder is a file
+            meaning = _UNNAMEABLE[errno.ENOTDIR]
+        shown = repr(name if len(name) <= 80 else f"{name[:77]}...")
+        raise _refused(archive, meaning.format(name=shown)) from error
+    with out:
+        yield out
 
 
 def _safe(name: str, archive: Path) -> str:

@@ -151,7 +151,8 @@ def _told(project: Project, name: str, plan: Merge) -> str:
     version = data_version(project.settings, project.name)
     corrected = f", {len(plan.outdated)} of them with corrected labels," if plan.outdated else ""
     already = f"; {len(plan.known)} were there already" if plan.known else ""
-    added = f"Added {len(plan.fresh)} samples{corrected} to the set {name} of {project.name}"
+    plural = "" if len(plan.fresh) == 1 else "s"
+    added = f"Added {len(plan.fresh)} sample{plural}{corrected} to the set {name} of {project.name}"
     return f"{added}{already} (data version {version})."
 
 
@@ -164,7 +165,7 @@ def _notices(project: Project, given: Manifest, left: list[str], name: str) -> l
         said.append(f"Left out {len(left)} of {len(given)} samples (all in {path}): {some(left)}")
     bare = unlabelled(given, given.root / given.samples[0].set)
     if bare:
-        said.append(f"Notice: {len(bare)} pictures have no labels and were not taken: {some(bare)}.")
+        said.append(f"Notice: pictures without labels were not taken ({len(bare)}): {some(bare)}.")
     if name not in (*project.params.data.pretrain, *project.params.data.train):
         said.append(f"Notice: params.yaml does not use this set; name it under {project.name}.data.train.")
     return said

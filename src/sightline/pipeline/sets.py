@@ -223,7 +223,8 @@ def unlabelled(manifest: Manifest, root: Path) -> list[str]:
     """Pictures below the folder that belong to no listed sample: no labels of them were found."""
     listed = {manifest.path(sample, role) for sample in manifest.samples for role in sample.files}
     found = [path for folder in walk_folders(root, _DEPTH) for path in find_files(folder, PICTURES)]
-    return [printable(path.relative_to(root).as_posix()) for path in found if path not in listed]
+    names = [path.relative_to(root).as_posix() for path in found if path not in listed]
+    return [name for name in names if is_printable(name)]  # others are told of as samples
 
 
 def _outermost(task: Task, path: Path) -> tuple[Path, Manifest]:
