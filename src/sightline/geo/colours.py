@@ -16,9 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
+from sightline.images.orientation import UPRIGHT, shown_size, upright
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
+    from rasterio.windows import Window
 
 Pixels = NDArray[np.uint8]
 Hidden = NDArray[np.bool_]
@@ -26,6 +28,7 @@ Hidden = NDArray[np.bool_]
 _CONVERT = "Save it as RGB with 8 bits a colour: gdal_translate -ot Byte -scale LOW HIGH 0 255 IN OUT."
 _CACHE_MB = 64
 _NAMES = ("red", "green", "blue")
+_LOOKED_AT_PX = 1024
 _LEAST_BRIGHT = 1.5
 """Values that are all below are shares, as reflectances are, not grey levels of 0 to 255."""
 
@@ -46,6 +49,7 @@ class Colours:
         masked: whether anything declares pixels without data.
         mask: a file of its own that tells them.
         where: for messages.
+        orientation: how the stored pixels are turned to be shown, 1 .. 8; windows are those of what is shown.
     """
 
     dataset: DatasetReader
@@ -54,14 +58,21 @@ class Colours:
     masked: bool
     mask: DatasetReader | None
     where: str
+    orientation: int = UPRIGHT
 
     def __call__(self, top: int, left: int, height: int, width: int) -> Pixels:
         """(height, width, 3) of a window that lies within the raster; black where it is hidden."""
-        stored = self._read(self.dataset, self.bands, top, left, height, width)
-        pixels = np.moveaxis(self._grey_levels(stored), 0, -1)
+        window = self._stored(top, left, height, width)
+        pixels = np.moveaxis(self._grey_levels(self._read(self.dataset, self.bands, window)), 0, -1)
         if self.hides:
-            pixels = pixels * ~self.hidden(top, left, height, width)[..., None]
-        return np.ascontiguousarray(pixels)
+            pixels = pixels * ~self._hidden(window)[..., None]
+        return np.ascontiguousarray(upright(pixels, self.orientation))
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w) as shown."""
+        height, width = self.dataset.shape
+        return shown_size(width, height, self.orientation)[::-1]
 
     @property
     def hides(self) -> bool:
@@ -70,24 +81,36 @@ class Colours:
 
     def hidden(self, top: int, left: int, height: int, width: int) -> Hidden:
         """(height, width): where there is nothing to see."""
-        shown = np.ones((height, width), dtype=bool)
+        return upright(self._hidden(self._stored(top, left, height, width)), self.orientation)
+
+    def _hidden(self, window: Window) -> Hidden:
+        shown = np.ones((window.height, window.width), dtype=bool)
         if self.masked:  # nodata is nothing only where all colours have it
-            shown &= (self._read(self.dataset, self.bands, top, left, height, width, masks=True) != 0).any(axis=0)
+            shown &= (self._read(self.dataset, self.bands, window, masks=True) != 0).any(axis=0)
         if self.opacity is not None:
-            shown &= self._read(self.dataset, (self.opacity,), top, left, height, width)[0] != 0
+            shown &= self._read(self.dataset, (self.opacity,), window)[0] != 0
         if self.mask is not None:
-            bands = tuple(range(1, self.mask.count + 1))
-            shown &= (self._read(self.mask, bands, top, left, height, width) != 0).any(axis=0)
+            shown &= (self._read(self.mask, tuple(range(1, self.mask.count + 1)), window) != 0).any(axis=0)
         return ~shown
 
-    def _read(
-        self, dataset: DatasetReader, bands: tuple[int, ...], top: int, left: int, height: int, width: int,
-        masks: bool = False,
-    ) -> NDArray[np.generic]:  # fmt: skip
-        from rasterio.errors import RasterioError
+    def _stored(self, top: int, left: int, height: int, width: int) -> Window:
+        """The window of the stored pixels that is shown as this one; see `orientation.as_stored`."""
         from rasterio.windows import Window
 
-        window = Window(left, top, width, height)
+        if self.orientation in (5, 6, 7, 8):
+            top, left, height, width = left, top, width, height
+        rows, columns = self.dataset.shape
+        if self.orientation in (3, 4, 6, 7):
+            top = rows - top - height
+        if self.orientation in (2, 3, 7, 8):
+            left = columns - left - width
+        return Window(left, top, width, height)
+
+    def _read(
+        self, dataset: DatasetReader, bands: tuple[int, ...], window: Window, masks: bool = False
+    ) -> NDArray[np.generic]:
+        from rasterio.errors import RasterioError
+
         try:
             return np.asarray((dataset.read_masks if masks else dataset.read)(bands, window=window))
         except RasterioError as error:
@@ -106,13 +129,16 @@ class Colours:
         return np.asarray(np.clip(np.round(levels), 0, 255), dtype=np.uint8)
 
 
-def colours_of(dataset: DatasetReader, where: str, mask: DatasetReader | None = None) -> Colours:
+def colours_of(
+    dataset: DatasetReader, where: str, mask: DatasetReader | None = None, orientation: int = UPRIGHT
+) -> Colours:
     """What reads a dataset's colours.
 
     Args:
         dataset: of a TIFF.
         where: for messages.
         mask: the `.msk` beside it.
+        orientation: how its pixels are turned to be shown.
 
     Raises:
         DataRejected: it has no three colours, or its values are no grey levels and the file does not say how to make
@@ -127,7 +153,7 @@ def colours_of(dataset: DatasetReader, where: str, mask: DatasetReader | None = 
         raise DataRejected("the mask beside it has another size", where=where, way_out=f"Remove {mask.name}.")
     flags = [dataset.mask_flag_enums[band - 1] for band in bands]
     masked = any(MaskFlags.all_valid not in one and MaskFlags.alpha not in one for one in flags)
-    colours = Colours(dataset, bands, opacity, masked, mask, where)
+    colours = Colours(dataset, bands, opacity, masked, mask, where, orientation)
     _check_levels(colours)
     return colours
 
@@ -173,10 +199,10 @@ def _check_levels(colours: Colours) -> None:
         return
     if not scaled:
         raise DataRejected(f"it holds {kind} values, not 8 bits a colour", where=colours.where, way_out=_CONVERT)
-    height, width = dataset.shape
-    rows, columns = min(height, 1024), min(width, 1024)
-    stored = colours._read(dataset, colours.bands, (height - rows) // 2, (width - columns) // 2, rows, columns)
-    shown = ~colours.hidden((height - rows) // 2, (width - columns) // 2, rows, columns)
+    (height, width), side = colours.size, _LOOKED_AT_PX
+    rows, columns = min(height, side), min(width, side)
+    window = colours._stored((height - rows) // 2, (width - columns) // 2, rows, columns)
+    stored, shown = colours._read(dataset, colours.bands, window), ~colours._hidden(window)
     told = zip(stored, colours.bands, strict=True)
     values = np.stack([band[shown] * dataset.scales[at - 1] + dataset.offsets[at - 1] for band, at in told])
     values = values[np.isfinite(values)] * _gain_of(dataset, colours.bands)
@@ -190,23 +216,26 @@ def _check_levels(colours: Colours) -> None:
 
 
 @contextmanager
-def opened_colours(source: Path | bytes, where: str, mask: Path | None = None) -> Iterator[Colours]:
+def opened_colours(
+    source: Path | bytes, where: str, mask: Path | None = None, orientation: int = UPRIGHT
+) -> Iterator[Colours]:
     """Open a TIFF that `pictures.check_tiff` has passed.
 
     Args:
         source: a file, or its bytes.
         where: for messages.
         mask: the `.msk` beside it, which that function has passed too.
+        orientation: how its pixels are turned to be shown.
 
     Raises:
         DataRejected: it is broken, or see `colours_of`.
     """
     with opened_tiff(source, where) as dataset:
         if mask is None:
-            yield colours_of(dataset, where)
+            yield colours_of(dataset, where, None, orientation)
             return
         with opened_tiff(mask, str(mask)) as hiding:
-            yield colours_of(dataset, where, hiding)
+            yield colours_of(dataset, where, hiding, orientation)
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.geo.colours import broken, opened_colours
 from sightline.images import MAX_BANDS, decode_picture, read_bytes
+from sightline.images.orientation import UPRIGHT
+from sightline.images.tiff import orientation_of
 from sightline.task import Limits
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
@@ -36,6 +38,21 @@ _CONVERT = "Save it as RGB with 8 bits a colour."
 
 
 @dataclass(frozen=True)
+class TiffHead:
+    """What the headers of a TIFF say.
+
+    Attributes:
+        size: (h, w) of the pixels as they are stored.
+        bands: how many.
+        orientation: how they are turned to be shown, 1 .. 8.
+    """
+
+    size: tuple[int, int]
+    bands: int
+    orientation: int = UPRIGHT
+
+
+@dataclass(frozen=True)
 class Picture:
     """A decoded picture of the ground.
 
@@ -53,7 +70,9 @@ def read_scene_pixels(source: Path | bytes, limits: Limits, where: str = "") -> 
     return read_scene(source, limits, where).pixels
 
 
-def read_scene(source: Path | bytes, limits: Limits, where: str = "", mask: Path | None = None) -> Picture:
+def read_scene(
+    source: Path | bytes, limits: Limits, where: str = "", mask: Path | None = None, as_stored: bool = False
+) -> Picture:
     """A JPEG, PNG or TIFF; black where the picture hides what lies below.
 
     The format is told by the content: scenes come as JPEG under the name of a PNG.
@@ -63,6 +82,7 @@ def read_scene(source: Path | bytes, limits: Limits, where: str = "", mask: Path
         limits: most bytes and pixels (of a TIFF: values of all bands); both are checked before anything is decoded.
         where: what messages call the input; the path, or "image", where empty.
         mask: the `.msk` beside it, if it has one (`mask_beside`).
+        as_stored: a TIFF's pixels are not turned, though it says so: its place on Earth speaks of them as they are.
 
     Raises:
         DataMissing: the file is not there.
@@ -71,7 +91,7 @@ def read_scene(source: Path | bytes, limits: Limits, where: str = "", mask: Path
     where = where or (str(source) if isinstance(source, Path) else "image")
     data = read_bytes(source, limits, where)
     if data[:2] in (b"II", b"MM"):
-        return _from_tiff(data, limits, where, mask)
+        return _from_tiff(data, limits, where, mask, as_stored)
     _refuse_deep_png(data, where)
     decoded = decode_picture(data, limits, where)
     values = decoded.values
@@ -94,17 +114,19 @@ def check_sides(size: tuple[int, ...], where: str) -> None:
         )
 
 
-def _from_tiff(data: bytes, limits: Limits, where: str, mask: Path | None) -> Picture:
+def _from_tiff(data: bytes, limits: Limits, where: str, mask: Path | None, as_stored: bool) -> Picture:
     """Read as a large one is, window by window; here one window is all of it."""
     # A tile may be larger than the image that it covers.
-    (height, width), bands = check_tiff(data, where, most_piece_bytes=min(MAX_CHUNK_BYTES, limits.pixels))
-    if height * width * bands > limits.pixels:
+    head = check_tiff(data, where, most_piece_bytes=min(MAX_CHUNK_BYTES, limits.pixels))
+    height, width = head.size
+    if height * width * head.bands > limits.pixels:
         raise DataRejected(
-            f"{width:,} x {height:,} pixels x {bands} are more than {limits.pixels:,} values",
+            f"{width:,} x {height:,} pixels x {head.bands} are more than {limits.pixels:,} values",
             where=where,
             way_out="Give a smaller image or raise SIGHTLINE_MAX_PIXELS.",
         )
-    with opened_colours(data, where, mask) as colours:
+    with opened_colours(data, where, mask, UPRIGHT if as_stored else head.orientation) as colours:
+        height, width = colours.size
         pixels = colours(0, 0, height, width)
         hidden = colours.hidden(0, 0, height, width) if colours.hides else None
     return Picture(pixels, hidden if hidden is not None and hidden.any() else None)
@@ -144,8 +166,8 @@ def check_tiff(
     most_bands: int = MAX_BANDS,
     kinds: tuple[str, ...] = _KINDS,
     most_piece_bytes: int = MAX_CHUNK_BYTES,
-) -> tuple[tuple[int, int], int]:
-    """(h, w) and the number of bands of a TIFF that can be read window by window, by its headers alone.
+) -> TiffHead:
+    """Size, bands and orientation of a TIFF that can be read window by window, by its headers alone.
 
     Raises:
         DataMissing: the file is not there.
@@ -167,7 +189,8 @@ def check_tiff(
             for page in pages:
                 _check_pieces(page, size, most_piece_bytes, where)
             _check_page(pictures[0], where, range(least_bands, most_bands + 1), kinds)
-            return (pictures[0].imagelength, pictures[0].imagewidth), pictures[0].samplesperpixel
+            page = pictures[0]
+            return TiffHead((page.imagelength, page.imagewidth), page.samplesperpixel, orientation_of(page))
     except FileNotFoundError as error:
         raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
     except DataError:

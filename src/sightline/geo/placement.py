@@ -7,6 +7,7 @@ not understood gets an assumed pixel size, and lengths that are wrong by as much
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ _MOST_OFF_PX = 2.0
 _SQUARE = "Bring it to square pixels: gdalwarp -t_srs EPSG:3857 IN OUT."
 _OTHERS = (".tab", ".points", ".rpb", "_rpc.txt")
 """What else tells a place beside a raster, and is not read: MapInfo, QGIS, RPC."""
+_PLACING = (b"<SRS", b"<GeoTransform", b"<GCPList", b"GeodataXform")
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,9 @@ def _beside(path: Path) -> dict[str, Path]:
     """Name in lower case -> the small files whose names begin as the raster's does."""
     try:
         return {
-            one.name.lower(): one for one in path.parent.iterdir() if one.name.startswith(path.stem) and one != path
+            one.name.lower(): one
+            for one in path.parent.iterdir()
+            if one.name.lower().startswith(path.stem.lower()) and one != path
         }
     except OSError:  # a folder that may be passed but not listed
         return {}
@@ -190,6 +194,7 @@ def _take_described(found: _Found, path: Path, size: tuple[int, int]) -> None:
         return
     height, width = size
     folder = uuid4().hex
+    before = [*found.names], [*found.unused]
     profile = {"driver": "GTiff", "height": height, "width": width, "count": 1, "dtype": "uint8"}
     sparse = {"sparse_ok": True, "tiled": True, "blockxsize": 4096, "blockysize": 4096}
     try:
@@ -205,6 +210,9 @@ def _take_described(found: _Found, path: Path, size: tuple[int, int]) -> None:
                 _take_dataset(found, dataset, path.name)
     except RasterioError as error:
         found.unused.append(f"{path.name} cannot be read ({error})")
+        return
+    if any(word in text for word in _PLACING) and before == (found.names, found.unused):
+        found.unused.append(f"the place in {path.name} cannot be read")  # GDAL passes over what it does not understand
 
 
 def _take_world_file(found: _Found, path: Path, beside: dict[str, Path]) -> None:
@@ -284,21 +292,31 @@ def _placed(found: _Found, size: tuple[int, int], where: str) -> Placement:
 
 def _local(found: _Found, where: str) -> Placement:
     """A system of its own (a building site's, an engineer's): lengths are known, where on Earth it lies is not."""
-    from rasterio.errors import CRSError
-
     assert found.crs is not None
     assert found.transform is not None
     name = " and ".join(found.names)
     a, b, _, d, e, _ = tuple(found.transform)[:6]
-    try:
-        unit_m = float(found.crs.linear_units_factor[1])
-    except CRSError:
-        unit_m = math.nan
+    unit_m = _unit_m(found.crs)
     across, down = math.hypot(a, d) * unit_m, math.hypot(b, e) * unit_m
     if not math.isfinite(across * down):
         return Placement(unused=(*found.unused, f"the local coordinates of {name} are not used: they name no unit"))
     _check_square(across, down, where)
     return Placement(None, math.sqrt(across * down), f"{name} (local coordinates)", tuple(found.unused))
+
+
+def _unit_m(system: CRS) -> float:
+    """Metres a unit of a local system (PROJJSON); NaN where it names none."""
+    from rasterio.errors import CRSError
+
+    try:
+        axes = system.to_dict(projjson=True)["coordinate_system"]["axis"]
+        units = {json.dumps(axis.get("unit")) for axis in axes}
+    except (CRSError, KeyError):
+        return math.nan
+    unit = json.loads(units.pop()) if len(units) == 1 else None
+    if isinstance(unit, dict) and unit.get("type") == "LinearUnit":
+        return float(unit["conversion_factor"])
+    return 1.0 if unit == "metre" else math.nan
 
 
 def _check_square(across: float, down: float, where: str) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from sightline.geo.pictures import Picture, check_sides, check_tiff, mask_beside
 from sightline.geo.placement import Placement, placement_of
 from sightline.geo.position import Georeference
 from sightline.images import probe, read_bytes
+from sightline.images.orientation import UPRIGHT, shown_size
 from sightline.task import Limits
 from sightline.tasks.ships.cost import check_work, most_scanned_px
 from sightline.tasks.ships.data import GSD_M
@@ -71,6 +72,7 @@ class Raster:
         hidden: (h, w), True where nothing is shown; None where all is, or where they stay on disk.
         path: of the file, where they do.
         mask: of the `.msk` beside it.
+        orientation: how its pixels are turned to be shown, where they stay on disk.
     """
 
     size: tuple[int, int]
@@ -85,6 +87,7 @@ class Raster:
     hidden: Hidden | None = field(default=None, repr=False)
     path: Path | None = None
     mask: Path | None = None
+    orientation: int = UPRIGHT
 
     @property
     def place(self) -> Georeference | None:
@@ -102,8 +105,8 @@ class Raster:
             yield Opened(_part_of(self.pixels), None if self.hidden is None else _part_of(self.hidden))
             return
         assert self.path is not None
-        with opened_colours(self.path, str(self.path), self.mask) as colours:
-            if colours.dataset.shape != self.size:
+        with opened_colours(self.path, str(self.path), self.mask, self.orientation) as colours:
+            if colours.size != self.size:
                 raise DataRejected("the file was changed meanwhile", where=self.path, way_out="Read it again.")
             yield Opened(colours, colours.hidden if colours.hides else None)
 
@@ -134,13 +137,14 @@ def read_raster(source: Path | bytes, limits: Limits, wanted_gsd_m: float = GSD_
     head = read_head(source, limits)
     most_px = most_scanned_px(source, limits)
     check_work(head.size, head.gsd_m, wanted_gsd_m, most_px, head.name)
-    told: dict[str, Any] = {"most_scanned_px": most_px, "mask": head.mask}
+    told: dict[str, Any] = {"most_scanned_px": most_px, "mask": head.mask, "orientation": head.orientation}
     if head.stays_on_disk:
         assert isinstance(source, Path)
-        with opened_colours(source, head.name, head.mask) as colours:
+        with opened_colours(source, head.name, head.mask, head.orientation) as colours:
             return _made(head, sha256_file(source), colours, path=source, **told)
     data = read_bytes(source, limits, head.name)
-    picture: Picture = read_scene(data, limits, head.name, head.mask)
+    picture: Picture = read_scene(data, limits, head.name, head.mask, as_stored=bool(head.placement.source))
+    head = replace(head, size=(picture.pixels.shape[0], picture.pixels.shape[1]))
     sha256 = hashlib.sha256(data).hexdigest()
     return _made(head, sha256, _part_of(picture.pixels), pixels=picture.pixels, hidden=picture.hidden, **told)
 
@@ -196,6 +200,7 @@ class Head:
         name: for messages.
         stays_on_disk: whether it is beyond what is decoded at once.
         mask: the `.msk` beside it.
+        orientation: how a TIFF's pixels are turned to be shown.
         scans: how often decoding goes through the pixels.
     """
 
@@ -204,6 +209,7 @@ class Head:
     name: str
     stays_on_disk: bool = False
     mask: Path | None = None
+    orientation: int = UPRIGHT
     scans: int = 1
 
     @property
@@ -222,23 +228,32 @@ def read_head(source: Path | bytes, limits: Limits) -> Head:
     path = source if isinstance(source, Path) else None
     name = "image" if path is None else str(path)
     if not _is_tiff(source):
-        told = probe(read_bytes(source, limits, name), name)
-        size = (told.height, told.width)
-        check_sides(size, name)
-        placement = placement_of(size, name, path)
-        if told.orientation != 1 and placement.source:
-            # What lies beside it speaks of pixels as they are stored, and the answer of them upright.
-            why = f"{placement.source} is not used: the picture is stored turned (EXIF)"
-            placement = Placement(unused=(*placement.unused, why))
-        return Head(size, placement, name, scans=told.scans)
+        return _head_of_picture(source, limits, name)
     checked = source if isinstance(source, Path) else read_bytes(source, limits, name)
-    size, bands = check_tiff(checked, name)
+    told = check_tiff(checked, name)
+    height, width = told.size
     with opened_tiff(checked, name) as dataset:
-        placement = placement_of(size, name, path, dataset)
+        placement = placement_of(told.size, name, path, dataset)
+    # A place on Earth speaks of pixels as they are stored.
+    orientation = UPRIGHT if placement.source else told.orientation
+    size = shown_size(width, height, orientation)[::-1]
     if path is None:
-        return Head(size, placement, name)
-    large = path.stat().st_size > limits.bytes or size[0] * size[1] * bands > limits.pixels
-    return Head(size, placement, name, large, mask_beside(path))
+        return Head(size, placement, name, orientation=orientation)
+    large = path.stat().st_size > limits.bytes or height * width * told.bands > limits.pixels
+    return Head(size, placement, name, large, mask_beside(path), orientation)
+
+
+def _head_of_picture(source: Path | bytes, limits: Limits, name: str) -> Head:
+    """Of a JPEG or PNG."""
+    told = probe(read_bytes(source, limits, name), name)
+    size = (told.height, told.width)
+    check_sides(size, name)
+    placement = placement_of(size, name, source if isinstance(source, Path) else None)
+    if told.orientation != UPRIGHT and placement.source:
+        # What lies beside it speaks of pixels as they are stored, and the answer of them upright.
+        why = f"{placement.source} is not used: the picture is stored turned (EXIF)"
+        placement = Placement(unused=(*placement.unused, why))
+    return Head(size, placement, name, scans=told.scans)
 
 
 def _is_tiff(source: Path | bytes) -> bool:
