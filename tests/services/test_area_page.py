@@ -15,6 +15,8 @@ from tests.services.made_up_map import bbox, draw_tiles, save_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 TOKEN = "a-long-enough-secret"
+MIDDLE = "c => [...c.getContext('2d').getImageData(c.width / 2, c.height / 2, 1, 1).data]"
+"""The colour in the middle of the map: bright where there is only the graticule."""
 SIDES = ("west", "south", "east", "north")
 
 
@@ -46,12 +48,6 @@ def tab(browser: Any, server: Running) -> Tab:
 
 def box(page: Any) -> list[float]:
     return [float(page.input_value(f"#{side}")) for side in SIDES]
-
-
-def colour_of_the_middle(page: Any) -> list[int]:
-    script = "c => [...c.getContext('2d').getImageData(c.width / 2, c.height / 2, 1, 1).data]"
-    found: list[int] = page.eval_on_selector("#map", script)
-    return found
 
 
 def test_an_area_is_planned_looked_at_and_shown_again_after_a_reload(tab: Tab, tmp_path: Path) -> None:
@@ -88,12 +84,44 @@ def test_an_area_is_planned_looked_at_and_shown_again_after_a_reload(tab: Tab, t
     assert (tab.errors, tab.outside, tab.refused) == ([], [], [])
 
 
+def test_nobody_is_asked_for_tiles_before_the_user_chose_a_map(browser: Any, server: Running, tmp_path: Path) -> None:
+    """Who has the tiles learns what is looked at; the options name who that would be."""
+    tab = Tab(browser, server)
+    asked: list[str] = []
+    tab.page.on("request", lambda request: asked.append(request.url))
+    page = tab.open("")
+    page.wait_for_selector("#token")
+    page.fill("#token", TOKEN)
+    page.press("#token", "Tab")
+    page.wait_for_selector("#place:has-text('zoom 1')")
+    page.select_option("#provider", "esri")  # what is looked at later, and no map
+    page.click("#nearer")
+    page.locator("#map").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1000)
+    page.screenshot(path=str(tmp_path / "blank.png"), full_page=True)
+    assert not [url for url in asked if "/v1/tiles/" in url]
+    assert page.input_value("#shown") == ""
+    options = page.locator("#shown option").all_inner_texts()
+    assert options[0] == "nobody (degrees only)"
+    assert "esri (asks services.arcgisonline.com)" in options
+    assert "folder (this server's own)" in options
+    page.select_option("#shown", "folder")
+    page.wait_for_function(
+        "() => performance.getEntriesByType('resource').some((one) => one.name.includes('/v1/tiles/'))"
+    )
+    assert {url.split("/v1/tiles/")[1].split("/")[0] for url in asked if "/v1/tiles/" in url} == {"folder"}
+    page.screenshot(path=str(tmp_path / "map.png"), full_page=True)
+    assert (tab.errors, tab.outside, tab.refused) == ([], [], [])
+
+
 def test_the_map_is_moved_zoomed_and_drawn_on(tab: Tab) -> None:
     page = tab.page
     page.wait_for_selector("#place:has-text('zoom 1')")
-    page.wait_for_timeout(1000)  # tiles are drawn as they come
-    red, green, blue, _ = colour_of_the_middle(page)
-    assert max(red, green, blue) < 100  # dark water, not the empty map
+    page.select_option("#shown", "folder")
+    page.wait_for_function(
+        f"() => Math.max(...({MIDDLE})(document.getElementById('map')).slice(0, 3)) < 100"
+    )  # dark water
     page.click("#nearer")
     page.locator("#map").focus()
     before = page.inner_text("#place")

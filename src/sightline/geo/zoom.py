@@ -19,6 +19,9 @@ EARTH_RADIUS_M = 6_378_137.0
 WORLD_M = 2 * math.pi * EARTH_RADIUS_M
 """Side of the web-mercator square."""
 
+GSD_BOUNDS_M = (0.1, 30.0)
+"""Metres a pixel of pictures in which something of the size of a ship can be seen."""
+
 
 def gsd_m(latitude: float, zoom: float, tile_px: int = 256) -> float:
     """Metres on the ground that a pixel covers, at a latitude in degrees."""

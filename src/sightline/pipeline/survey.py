@@ -23,11 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sightline.errors import BackendError, DataRejected, ParamsError
+from sightline.errors import BackendError, DataRejected, ParamsError, RequestError
 from sightline.files import write_json
 from sightline.geo.area import Area
+from sightline.geo.pictures import MOST_PIXELS
 from sightline.geo.providers import Provider
 from sightline.geo.tiles import Plan, choose_zoom, describe_plan, make_plan, refuse
+from sightline.geo.zoom import GSD_BOUNDS_M
 from sightline.task import Json, Limits, Model, Prediction, Report, Surveying
 
 if TYPE_CHECKING:
@@ -38,6 +40,9 @@ RAW, ENLARGED = "raw", "enlarged"
 
 Answered = Callable[[Any, Prediction], None]
 """Told of an input that was looked at, and of the answer."""
+
+MOST_SCANNED_PX = 2**31
+"""Pixels of an area at the network's scale: what a file on this machine may have too."""
 
 _OVERLAY_PX = 2048
 
@@ -98,7 +103,38 @@ def plan_survey(order: Order, wanted_gsd_m: float, factor: int = 1) -> Plan:
     zoom = choose_zoom(order.area, order.provider, wanted) if order.zoom is None else order.zoom
     plan = make_plan(order.area, zoom, order.provider, wanted)
     refuse(plan, detecting=True)
+    _refuse_work(plan, factor)
     return plan
+
+
+def _refuse_work(plan: Plan, factor: int) -> None:
+    """The bounds that a file has too (`ships.cost`), before a tile is asked for.
+
+    Raises:
+        RequestError: pixels that show nothing, or a raster too large once it is enlarged or scanned.
+    """
+    low, high = GSD_BOUNDS_M
+    gsd_m = plan.gsd_m / factor
+    if not low <= gsd_m <= high:
+        raise RequestError(
+            f"at zoom {plan.zoom}{f', enlarged {factor} times,' if factor > 1 else ''} a pixel is {gsd_m:.3g} m",
+            where="zoom",
+            way_out=f"Choose a zoom that gives {low:g} to {high:g} m, or none: it is then chosen for you.",
+        )
+    pixels = plan.width_px * plan.height_px
+    if factor > 1 and pixels * factor**2 > MOST_PIXELS:
+        raise RequestError(
+            f"enlarged {factor} times the area has {pixels * factor**2:,} pixels; {MOST_PIXELS:,} are the most",
+            where="area",
+            way_out="Choose a smaller area or a lower zoom, or do not enlarge it.",
+        )
+    scanned_px = round(pixels * (plan.gsd_m / (plan.wanted_gsd_m / factor)) ** 2) if plan.wanted_gsd_m else 0
+    if scanned_px > MOST_SCANNED_PX:
+        raise RequestError(
+            f"at the network's scale the area has {scanned_px:,} pixels; {MOST_SCANNED_PX:,} are scanned at most",
+            where="area",
+            way_out="Choose a smaller area.",
+        )
 
 
 def survey(

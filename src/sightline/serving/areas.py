@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
@@ -277,5 +278,6 @@ def _provider(provider: Provider) -> dict[str, Json]:
         "max_zoom": provider.max_zoom,
         "tile_px": provider.tile_px,
         "detects": provider.detects,
+        "asks": urlsplit(provider.url).hostname or "",
         "ground": ground_of(provider),
     }

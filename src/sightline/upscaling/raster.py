@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
 from sightline.files import sha256_file
-from sightline.geo.pictures import check_large, read_scene_pixels
+from sightline.geo.pictures import MOST_PIXELS, check_large, read_scene_pixels
+from sightline.geo.placement import placement_of
 from sightline.images import decode
 from sightline.task import Limits, Report
 from sightline.upscaling.seams import Pixels, Place, Read, enlarge_pieces
@@ -58,6 +59,7 @@ def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Repor
     kept = None if work is None else _window_folder(work, source, upscaler)
     cache = Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR")
     with _plain_pixels(), cache, _opened(source, Limits()) as opened:
+        _check_enlarged(opened.size, upscaler.factor, source)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
@@ -121,7 +123,18 @@ def _opened(source: Path, limits: Limits) -> Iterator[_Source]:
     except RasterioError as error:
         raise DataRejected(f"the image is broken: {error}", where=source, way_out=_AGAIN) from error
     with dataset:
-        yield _source_of(dataset)
+        yield _source_of(dataset, _place_of(source, dataset))
+
+
+def _check_enlarged(size: tuple[int, int], factor: int, where: Path) -> None:
+    """What could not be read again is not made."""
+    height, width = (factor * side for side in size)
+    if height * width > MOST_PIXELS:
+        raise DataRejected(
+            f"enlarged it has {width:,} x {height:,} pixels; {MOST_PIXELS:,} are the most",
+            where=where,
+            way_out="Cut it into parts: gdal_translate -srcwin X Y WIDTH HEIGHT IN OUT.",
+        )
 
 
 def _is_tiff(source: Path) -> bool:
@@ -134,7 +147,15 @@ def _is_tiff(source: Path) -> bool:
         raise DataRejected(f"it cannot be read: {error.strerror}", where=source, way_out="Give a file.") from error
 
 
-def _source_of(dataset: DatasetReader) -> _Source:
+def _place_of(source: Path, dataset: DatasetReader) -> dict[str, Any]:
+    """Coordinate system and transform, by the file or by what lies beside it; empty where neither says."""
+    if dataset.crs is not None and not dataset.transform.is_identity:
+        return {"crs": dataset.crs, "transform": dataset.transform}
+    told = placement_of(dataset.shape, str(source), source, dataset)
+    return {} if told.place is None else {"crs": told.crs, "transform": told.transform}
+
+
+def _source_of(dataset: DatasetReader, place: Mapping[str, Any]) -> _Source:
     from rasterio.enums import MaskFlags
     from rasterio.errors import RasterioError
     from rasterio.windows import Window
@@ -153,7 +174,6 @@ def _source_of(dataset: DatasetReader) -> _Source:
                 f"the image is broken in the rows from {top}: {error}", where=dataset.name, way_out=_AGAIN
             ) from error
 
-    place = {} if dataset.crs is None else {"crs": dataset.crs, "transform": dataset.transform}
     return _Source(dataset.shape, read, opacity if masked else None, place)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import mercantile
 import numpy as np
@@ -12,7 +13,7 @@ from PIL import Image
 from sightline.errors import DataRejected, ParamsError, RequestError
 from sightline.files import sha256_file
 from sightline.geo.area import read_area
-from sightline.geo.providers import OSM, open_folder
+from sightline.geo.providers import ESRI, OSM, open_folder
 from sightline.pipeline.survey import Order, Place, plan_survey, survey, surveying
 from sightline.task import Limits
 from sightline.upscaling.upscale import open_upscaler
@@ -196,3 +197,18 @@ def test_a_threshold_or_step_that_cannot_be_is_refused(threshold, stride):
 def test_a_threshold_is_taken(tiles, place):
     summary = survey(planned(tiles), None, network_model().tuned(1.0, None), place, Silent())
     assert summary["found"]["raw"]["count"] == 0
+
+
+@pytest.mark.parametrize(
+    ("zoom", "factor", "degrees", "said"),
+    [
+        (10, 1, 0.1, r"zoom: at zoom 10 a pixel is 111 m.*0\.1 to 30 m"),
+        (19, 4, 0.001, r"zoom: at zoom 19, enlarged 4 times, a pixel is 0\.05"),
+        (13, 1, 2.4, r"area: at the network's scale the area has .* pixels; 2,147,483,648 are scanned"),
+        (17, 4, 0.1, r"area: enlarged 4 times the area has .* pixels; 1,073,741,824 are the most"),
+    ],
+)
+def test_what_would_never_end_is_refused_before_a_tile_is_asked_for(zoom, factor, degrees, said):
+    where = area(WEST, NORTH - degrees, WEST + degrees, NORTH)
+    with pytest.raises(RequestError, match=said):
+        plan_survey(Order(where, replace(ESRI, most_tiles=10**6), zoom), 3.0, factor)

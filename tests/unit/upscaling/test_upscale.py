@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import rasterio
+import tifffile
 import torch
 from PIL import Image
 from rasterio.enums import ColorInterp
@@ -232,6 +233,27 @@ def test_pictures_without_a_place_are_enlarged_too(tmp_path, suffix):
         values, _, crs = read(tmp_path / "fine.tif")
     assert crs is None
     np.testing.assert_array_equal(np.moveaxis(values, 0, 2), open_upscaler("lanczos")(decoded))
+
+
+def test_a_place_beside_the_raster_is_kept(tmp_path):
+    source = tmp_path / "in.tif"
+    tifffile.imwrite(source, picture_of(40, 50), photometric="rgb")
+    (tmp_path / "in.tfw").write_text("3\n0\n0\n-3\n500001.5\n5499998.5\n")
+    (tmp_path / "in.prj").write_text(rasterio.crs.CRS.from_epsg(32633).to_wkt())
+    upscale_raster(source, tmp_path / "fine.tif", open_upscaler("bicubic"), Silent())
+    with rasterio.open(tmp_path / "fine.tif") as fine:
+        assert fine.crs.to_epsg() == 32633
+        assert tuple(fine.transform)[:6] == pytest.approx((0.75, 0, 500_000, 0, -0.75, 5_500_000))
+
+
+def test_what_could_not_be_read_again_is_not_made(tmp_path):
+    sparse = {"tiled": True, "sparse_ok": True, "crs": "EPSG:32633", "transform": rasterio.Affine(3, 0, 0, 0, -3, 0)}
+    profile = {"driver": "GTiff", "count": 3, "height": 10_000, "width": 10_000, "dtype": "uint8"}
+    with rasterio.open(tmp_path / "in.tif", "w", **profile, **sparse):
+        pass
+    with pytest.raises(DataRejected, match="40,000 x 40,000 pixels"):
+        upscale_raster(tmp_path / "in.tif", tmp_path / "fine.tif", open_upscaler("bicubic"), Silent())
+    assert [one.name for one in tmp_path.iterdir()] == ["in.tif"]
 
 
 def test_a_killed_run_goes_on_where_it_was(tmp_path):

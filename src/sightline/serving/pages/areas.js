@@ -183,13 +183,24 @@ function jobItem(job) {
 
 // -------------------------------------------------------------------------------------------------- the beginning
 
+const named = (name) => providers.find((one) => one.name === name);
+
 function chooseProvider() {
-  map.provider = providers.find((one) => one.name === at("provider").value);
-  const { attribution, terms_url: terms, ground } = map.provider;
+  const { ground } = named(at("provider").value);
+  if (ground) map.fit(ground);
+  map.draw();
+}
+
+// Who has the tiles learns what is looked at: nobody is asked before somebody chose so.
+function chooseTiles() {
+  map.provider = named(at("shown").value) ?? null;
+  const { attribution = "", terms_url: terms, ground } = map.provider ?? {};
   at("credit").replaceChildren(attribution, " ", ...(terms ? [element("a", "Terms", { href: terms })] : []));
   if (ground) map.fit(ground);
   map.draw();
 }
+
+const tilesOf = ({ name, asks }) => element("option", asks ? `${name} (asks ${asks})` : `${name} (this server's own)`, { value: name });
 
 function begin(answer) {
   if (providers.length) return;
@@ -197,10 +208,12 @@ function begin(answer) {
   providers = answer.providers;
   at("find").textContent = `Find ${task}`;
   at("provider").replaceChildren(...providers.map(({ name }) => element("option", name)));
+  at("shown").replaceChildren(element("option", "nobody (degrees only)", { value: "" }), ...providers.map(tilesOf));
   at("upscale").replaceChildren(...answer.upscale.map((name) => element("option", name)));
   at("areas").hidden = false;
   map.moveTo(-5.43, 36.13, 12);  // the Strait of Gibraltar: there are always ships
   chooseProvider();
+  chooseTiles();
   const last = answer.jobs.find((job) => job.state !== "cancelled");
   if (last) follow(last.id);
 }
@@ -222,6 +235,7 @@ at("map").addEventListener("moved", () => {
   at("place").textContent = `${map.lat.toFixed(3)}, ${map.lon.toFixed(3)}, zoom ${map.zoom}`;
 });
 at("provider").addEventListener("change", chooseProvider);
+at("shown").addEventListener("change", chooseTiles);
 at("plan").addEventListener("click", plan);
 at("order").addEventListener("submit", find);
 at("token").addEventListener("change", showAreas);

@@ -9,10 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightline.errors import DataRejected
+from sightline.geo.zoom import GSD_BOUNDS_M
 from sightline.task import Limits
-
-GSD_BOUNDS_M = (0.1, 30.0)
-"""Metres a pixel of a picture in which ships can be seen."""
 
 _SLACK = 1.02
 """A grid's 30 m are not quite that on the ground."""

@@ -230,7 +230,6 @@ def test_a_photograph_stored_turned_is_not_placed(tmp_path):
 @pytest.mark.parametrize("orientation", range(2, 9))
 def test_a_tiff_stored_turned_is_answered_upright_at_any_size(tmp_path, orientation):
 
-
     pixels = scene()[0]
     stored = np.ascontiguousarray(as_stored(pixels, orientation))
     tags = [(274, "H", 1, orientation, True)]
