@@ -16,7 +16,7 @@ from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.geo.colours import broken, opened_colours
 from sightline.images import MAX_BANDS, decode_picture, read_bytes
 from sightline.images.orientation import UPRIGHT
-from sightline.images.tiff import orientation_of
+from sightline.images.tiff_tags import orientation_of
 from sightline.task import Limits
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
