@@ -17,6 +17,15 @@ Each says what is wrong, where, and the way out. `BackendError` is the only one 
 from __future__ import annotations
 
 
+def printable(text: str) -> str:
+    """The text with what is not UTF-8 shown as `\\udcff`.
+
+    Linux takes any bytes as a file's name, and Python hands on what is no UTF-8 as lone surrogates, which no terminal,
+    log or database takes.
+    """
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class SightlineError(Exception):
     """Base of the tree.
 
@@ -29,9 +38,10 @@ class SightlineError(Exception):
     exit_code = 1
 
     def __init__(self, what: str, *, where: object = "", way_out: str = "") -> None:
-        super().__init__(what, str(where), way_out)
+        what, place, way_out = printable(what), printable(str(where)), printable(way_out)
+        super().__init__(what, place, way_out)
         self.what = what
-        self.where = str(where)
+        self.where = place
         self.way_out = way_out
 
     def __str__(self) -> str:

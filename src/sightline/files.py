@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
+import os
+import stat
 from collections.abc import Iterable
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.errors import BackendError
+from sightline.errors import BackendError, DataMissing, DataRejected
 
 if TYPE_CHECKING:
     from sightline.task import Json
@@ -57,9 +61,45 @@ def finite(document: Json) -> Json:
     return document
 
 
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def open_file(path: Path, where: str = "") -> BufferedReader:
+    """A file opened for reading. A pipe that nobody writes to, or a device without an end, is refused at once.
+
+    Raises:
+        DataMissing: there is no such file, or it is a link to nothing.
+        DataRejected: it is no file but a folder, a pipe, a socket or a device, or may not be read.
+    """
+    where = where or str(path)
+    try:
+        # Without O_NONBLOCK the opening of a pipe waits for a writer, for ever where there is none.
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        if path.is_symlink():
+            raise DataMissing("it is a link to nothing", where=where, way_out="Give the file itself.") from error
+        raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == errno.ENXIO:
+            raise DataRejected("it is not a file but a socket", where=where, way_out="Give a file.") from error
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DataRejected(f"the file cannot be read: {reason}", where=where, way_out="Give a file.") from error
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = next((name for fits, name in _KINDS if fits(mode)), "something else")
+        raise DataRejected(f"it is not a file but {kind}", where=where, way_out="Give the path of one file.")
+    return os.fdopen(descriptor, "rb")
+
+
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces."""
-    with path.open("rb") as file:
+    """SHA-256 of a file's bytes, read in pieces. Raises as `open_file` does."""
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

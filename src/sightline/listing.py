@@ -117,11 +117,6 @@ def is_printable(name: str) -> bool:
     return True
 
 
-def printable(name: str) -> str:
-    """The name with what is not UTF-8 shown as `\\\\udcff`."""
-    return name.encode("utf-8", "backslashreplace").decode()
-
-
 class Names:
     """Finds files below a folder by their `plain_name`, whichever way their letters are composed on the disk."""
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.errors import DataError, DataRejected
+from sightline.files import open_file
 from sightline.geo.colours import broken, opened_colours
 from sightline.images import MAX_BANDS, decode_picture, read_bytes
 from sightline.images.orientation import UPRIGHT
@@ -176,8 +177,9 @@ def check_tiff(
     import tifffile
 
     try:
-        size = len(source) if isinstance(source, bytes) else source.stat().st_size
-        with tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source) as tiff:
+        opened = io.BytesIO(source) if isinstance(source, bytes) else open_file(source, where)
+        with opened, tifffile.TiffFile(opened, name=where) as tiff:
+            size = opened.seek(0, io.SEEK_END)
             pages = list(islice(tiff.pages, _MOST_PAGES + 1))
             if len(pages) > _MOST_PAGES:
                 raise DataRejected(f"it has more than {_MOST_PAGES} pages", where=where, way_out=_REWRITE)
@@ -191,8 +193,6 @@ def check_tiff(
             _check_page(pictures[0], where, range(least_bands, most_bands + 1), kinds)
             page = pictures[0]
             return TiffHead((page.imagelength, page.imagewidth), page.samplesperpixel, orientation_of(page))
-    except FileNotFoundError as error:
-        raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
     except DataError:
         raise
     except Exception as error:  # whatever the library raises on bytes it does not like: the file is broken

@@ -17,8 +17,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sightline import versions
-from sightline.errors import BackendError, DataError, DataMissing, DataRejected
-from sightline.listing import find_files, is_printable, printable, walk_folders
+from sightline.errors import BackendError, DataError, DataMissing, DataRejected, printable
+from sightline.listing import find_files, is_printable, walk_folders
 from sightline.pipeline.project import Project
 from sightline.splits import SPLITS, Assignment, assign, read_splits, write_splits
 from sightline.task import Manifest, Sample, Task

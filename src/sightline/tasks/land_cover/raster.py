@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataMissing, DataRejected
+from sightline.errors import DataError, DataRejected
+from sightline.files import open_file
 from sightline.images.orientation import UPRIGHT
 from sightline.images.tiff import mask_pages, picture_pages
 from sightline.images.tiff_pixels import Declared, declared_by, in_unit
@@ -149,7 +150,7 @@ def _look(path: Path, where: str) -> _Layout:
     import tifffile
 
     try:
-        with tifffile.TiffFile(path) as tiff:
+        with open_file(path, where) as file, tifffile.TiffFile(file, name=path.name) as tiff:
             numbers = {page.index: number for number, page in enumerate(tiff.pages, start=1)}
             pages, masks = picture_pages(tiff), mask_pages(tiff)
             if not pages:
@@ -170,9 +171,7 @@ def _look(path: Path, where: str) -> _Layout:
                 size=(first.imagelength, first.imagewidth),
                 declared=declared,
             )
-    except FileNotFoundError as error:
-        raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
-    except DataRejected:
+    except DataError:
         raise
     except Exception as error:  # whatever the library raises on bytes it does not like: the file is broken
         raise _broken(str(error).splitlines()[0] if str(error) else type(error).__name__, where) from error

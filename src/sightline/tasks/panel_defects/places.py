@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
+from sightline.listing import read_text
 from sightline.tasks.panel_defects.duplicates import connected
 
 Coordinates = NDArray[np.float64]
@@ -55,6 +56,9 @@ def farm_outlines(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     return np.array(rows, dtype=np.float64).reshape(-1, 4)
 
 
+_MOST_BYTES = 64 * 2**20
+
+
 def read_coordinates(path: Path) -> Coordinates:
     """A JSON list of [longitude, latitude].
 
@@ -62,8 +66,8 @@ def read_coordinates(path: Path) -> Coordinates:
         DataRejected: it is something else; names the file and the entry.
     """
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
+        values = json.loads(read_text(path, _MOST_BYTES))
+    except (ValueError, RecursionError) as error:
         raise DataRejected("this is not JSON", where=path, way_out="Give a list of [longitude, latitude].") from error
     if not isinstance(values, list):
         raise DataRejected("this is no list", where=path, way_out="Give a list of [longitude, latitude].")

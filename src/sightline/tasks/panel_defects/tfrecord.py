@@ -13,6 +13,7 @@ import io
 import struct
 import zlib
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import IO, BinaryIO, cast
@@ -21,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
+from sightline.files import open_file
 
 MAX_RECORD_BYTES = 64 * 2**20
 """No more is read at once: 14 float lists of 1024 x 1024."""
@@ -51,12 +53,7 @@ def read_records(source: Path | bytes, where: str) -> Generator[bytes, None, Non
 
 
 def _opened(source: Path | bytes, where: str) -> IO[bytes]:
-    try:
-        file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-    except OSError as error:
-        raise DataRejected(
-            f"the file cannot be read: {error.strerror}", where=where, way_out="Check the path."
-        ) from error
+    file: BinaryIO = io.BytesIO(source) if isinstance(source, bytes) else open_file(source, where)
     magic = file.read(2)
     file.seek(0)
     return cast(IO[bytes], _Gzip(file)) if magic == GZIP_MAGIC else file
@@ -191,6 +188,26 @@ def _apply(matrix: NDArray[np.uint32], values: NDArray[np.uint32]) -> NDArray[np
 # ----------------------------------------------------------------------------------------------------- protobuf
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+_MOST_FIELDS = 100_000
+
+
+@dataclass
+class _Budget:
+    """How many more fields of a record are looked at: a chip has some 60, and its values need no field each.
+
+    A few kilobytes of gzip may inflate to millions of empty fields, each of which costs as much as a million values.
+    """
+
+    where: str
+    left: int = _MOST_FIELDS
+
+    def spend(self) -> None:
+        """Raise DataRejected where they are used up."""
+        self.left -= 1
+        if self.left < 0:
+            raise DataRejected(
+                f"it has more than {_MOST_FIELDS:,} fields", where=self.where, way_out="Export the samples again."
+            )
 
 
 def read_example(record: bytes, where: str) -> dict[str, NDArray[np.float32]]:
@@ -200,38 +217,39 @@ def read_example(record: bytes, where: str) -> dict[str, NDArray[np.float32]]:
         DataRejected: the record is no such message; names the file, the record and the feature.
     """
     floats: dict[str, NDArray[np.float32]] = {}
-    for key, features in _fields(memoryview(record), where):
+    budget = _Budget(where)
+    for key, features in _fields(memoryview(record), where, budget):
         if key != 1 or isinstance(features, int):
             continue
-        for inner, entry in _fields(features, where):
+        for inner, entry in _fields(features, where, budget):
             if inner == 1 and not isinstance(entry, int):
-                name, values = _read_feature(entry, where)
+                name, values = _read_feature(entry, where, budget)
                 if values is not None:
                     floats[name] = values
     return floats
 
 
-def _read_feature(entry: memoryview, where: str) -> tuple[str, NDArray[np.float32] | None]:
+def _read_feature(entry: memoryview, where: str, budget: _Budget) -> tuple[str, NDArray[np.float32] | None]:
     name, values = "", None
-    for key, part in _fields(entry, where):
+    for key, part in _fields(entry, where, budget):
         if isinstance(part, int):
             continue
         if key == 1:
             name = bytes(part).decode("utf-8", errors="replace")
         if key == 2:
-            for kind, content in _fields(part, f"{where}: feature {name!r}"):
+            for kind, content in _fields(part, f"{where}: feature {name!r}", budget):
                 if kind == 2 and not isinstance(content, int):
-                    values = _read_floats(content, f"{where}: feature {name!r}")
+                    values = _read_floats(content, f"{where}: feature {name!r}", budget)
     return name, values
 
 
-def _read_floats(content: memoryview, where: str) -> NDArray[np.float32]:
+def _read_floats(content: memoryview, where: str, budget: _Budget) -> NDArray[np.float32]:
     """A FloatList, packed (one field) or not (a field for each value)."""
     data = np.frombuffer(content, dtype=np.uint8)
     if len(data) and len(data) % 5 == 0 and (data[::5] == (1 << 3 | _FIXED32)).all():
         return data.reshape(-1, 5)[:, 1:].copy().view("<f4").ravel()
     pieces = []
-    for key, part in _fields(content, where):
+    for key, part in _fields(content, where, budget):
         if key != 1 or isinstance(part, int):
             continue
         if len(part) % 4:
@@ -240,10 +258,11 @@ def _read_floats(content: memoryview, where: str) -> NDArray[np.float32]:
     return np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
 
 
-def _fields(message: memoryview, where: str) -> Iterator[tuple[int, memoryview | int]]:
+def _fields(message: memoryview, where: str, budget: _Budget) -> Iterator[tuple[int, memoryview | int]]:
     """(number, content) of each field: bytes, or the value of a varint."""
     at = 0
     while at < len(message):
+        budget.spend()
         tag, at = _varint(message, at, where)
         kind = tag & 7
         if kind == _VARINT:

@@ -8,7 +8,6 @@ absent, and nothing is allocated that the file itself does not hold.
 
 from __future__ import annotations
 
-import io
 import math
 import struct
 from collections.abc import Iterator
@@ -16,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import PngImagePlugin
 
 from sightline.images import jpeg_segments
+from sightline.images.png import open_png, png_layout
 
 Counts = NDArray[np.uint16]
 
@@ -137,11 +136,11 @@ def _raw_counts(record: bytes, max_pixels: int) -> Counts | None:
 
 def _png_counts(body: bytes, max_pixels: int) -> Counts | None:
     """Counts of a 16-bit PNG. Many cameras store them with the bytes swapped: the smoother reading is the right one."""
-    width, height = struct.unpack(">II", body[16:24]) if len(body) >= 24 else (0, 0)
-    if not 0 < width * height <= max_pixels:
-        return None
     try:
-        with PngImagePlugin.PngImageFile(io.BytesIO(body)) as image:
+        layout = png_layout(body, "raw counts")
+        if not 0 < layout.width * layout.height <= max_pixels:
+            return None
+        with open_png(body, layout) as image:
             if not image.mode.startswith("I"):
                 return None
             counts = np.asarray(image).astype(np.uint16)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import struct
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -366,3 +367,42 @@ def test_a_record_of_more_values_than_allowed_is_refused_before_it_is_decoded():
     assert read_chip(frame(record), Limits()).bands.shape == (13, SIDE, SIDE)
     with pytest.raises(DataRejected, match="more than 1,000"):
         read_chip(frame(record), Limits(pixels=1000))
+
+
+# ---------------------------------------------------------------------------------------------------------- bombs
+
+
+def field(number, content):
+    length, size = bytearray(), len(content)
+    while size >= 128:
+        length.append(size & 127 | 128)
+        size >>= 7
+    return bytes([number << 3 | 2, *length, size]) + content
+
+
+@pytest.mark.parametrize(
+    "record_",
+    [
+        field(1, b"\x0a\0" * 300_000),  # empty features
+        field(1, field(1, field(1, b"B1") + field(2, field(2, b"\x0a\0" * 300_000)))),  # empty lists of floats
+        b"\x08\0" * 300_000,  # numbers that mean nothing
+    ],
+    ids=["features", "floats", "numbers"],
+)
+def test_a_record_of_millions_of_empty_fields_is_refused_before_it_costs_anything(record_):
+    packed = gzip.compress(frame(record_), 1)
+    assert len(packed) < 100_000
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataRejected, match="more than 100,000 fields"):
+            read_chip(packed, Limits())
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 12 * len(record_)  # the record, and its checksum
+
+
+def test_a_record_that_inflates_beyond_the_limit_is_refused():
+    packed = gzip.compress(frame(bytes(70 * 2**20)), 1)
+    with pytest.raises(DataRejected, match="bytes are more than"):
+        read_chip(packed, Limits())
