@@ -6,6 +6,9 @@
 
 Whoever claims a job holds it by a lease that must be renewed. A process that is killed renews nothing: its lease runs
 out and the job is claimed again, by whoever comes. After `MOST_ATTEMPTS` claims without an end it has failed.
+
+Whether a lease has run out is not told by the time in the file, for clocks are set forward and back: whoever wants the
+job watches it, and takes it once it has not changed for as long as the lease by the watcher's own monotonic clock.
 """
 
 from __future__ import annotations
@@ -31,11 +34,13 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
     id INTEGER PRIMARY KEY AUTOINCREMENT, task TEXT NOT NULL, time_s REAL NOT NULL, "order" TEXT NOT NULL,
     state TEXT NOT NULL DEFAULT 'queued', attempts INTEGER NOT NULL DEFAULT 0, worker TEXT NOT NULL DEFAULT '',
-    lease_until_s REAL NOT NULL DEFAULT 0, progress TEXT NOT NULL DEFAULT '{}', outcome TEXT NOT NULL DEFAULT '{}',
+    hold_s REAL NOT NULL DEFAULT 0, progress TEXT NOT NULL DEFAULT '{}', outcome TEXT NOT NULL DEFAULT '{}',
     changed_s REAL NOT NULL)
 """
 _INDEX = "CREATE INDEX IF NOT EXISTS jobs_by_state ON jobs (task, state, id)"
-_COLUMNS = 'id, task, time_s, "order", state, attempts, worker, lease_until_s, progress, outcome, changed_s'
+_COLUMNS = 'id, task, time_s, "order", state, attempts, worker, hold_s, progress, outcome, changed_s'
+_HAS_HOLD = "SELECT COUNT(*) FROM pragma_table_info('jobs') WHERE name = 'hold_s'"
+_ADD_HOLD = "ALTER TABLE jobs ADD COLUMN hold_s REAL NOT NULL DEFAULT 0"  # files of before had a Unix time instead
 
 _GIVEN_UP = {
     "error": f"it was begun {MOST_ATTEMPTS} times and never came to an end",
@@ -57,7 +62,7 @@ class Job:
         state: queued, running, done, failed or cancelled.
         attempts: how often it was claimed.
         worker: who claimed it last.
-        lease_until_s: running: until when it is that worker's; queued: before then nobody claims it (Unix time).
+        hold_s: nobody claims it before it has stayed as it is for so long.
         progress: `done`, `total` and `what`; empty before there is any.
         outcome: what it came to; of a queued job, why the last attempt failed.
         changed_s: when any of this changed last (Unix time).
@@ -70,7 +75,7 @@ class Job:
     state: State
     attempts: int
     worker: str
-    lease_until_s: float
+    hold_s: float
     progress: Mapping[str, Json]
     outcome: Mapping[str, Json]
     changed_s: float
@@ -86,21 +91,28 @@ class Jobs:
 
     Args:
         ledger: whose file.
-        now_s: the clock, Unix time; all processes that share the file must go by the same.
+        now_s: the clock, Unix time; for people, nothing is decided by it.
+        monotonic_s: a clock that is never set.
 
     Raises:
         BackendError: from any method: the file cannot be used.
     """
 
-    def __init__(self, ledger: Ledger, now_s: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, ledger: Ledger, now_s: Callable[[], float] = time.time, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._ledger = ledger
         self._now_s = now_s
+        self._monotonic_s = monotonic_s
+        self._seen: dict[int, tuple[tuple[object, ...], float]] = {}  # as which a job was seen first, and when
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._ledger.transaction() as connection:
             connection.execute(_SCHEMA)  # each time: somebody may have removed the file
             connection.execute(_INDEX)
+            if not connection.execute(_HAS_HOLD).fetchone()[0]:
+                connection.execute(_ADD_HOLD)
             yield connection
 
     def add(self, task: str, order: Mapping[str, Json]) -> int:
@@ -123,26 +135,39 @@ class Jobs:
             worker: who claims; no two processes may use the same word.
             lease_s: how long it is the worker's, unless renewed.
         """
-        now_s = self._now_s()
-        free = "task = :task AND state IN ('queued', 'running') AND lease_until_s <= :now"
-        given_up = (
-            f"UPDATE jobs SET state = 'failed', outcome = :why, changed_s = :now WHERE {free} AND attempts >= :most"  # noqa: S608 (constants)
-        )
-        taken = (
-            "UPDATE jobs SET state = 'running', attempts = attempts + 1, worker = :worker, lease_until_s = :until,"  # noqa: S608 (constants)
-            f" changed_s = :now WHERE id = (SELECT MIN(id) FROM jobs WHERE {free}) RETURNING {_COLUMNS}"
-        )
-        values = {"task": task, "worker": worker, "now": now_s, "until": now_s + lease_s}
-        values |= {"most": MOST_ATTEMPTS, "why": json.dumps(_GIVEN_UP)}
         with self._transaction() as connection:
-            connection.execute(given_up, values)
-            found = connection.execute(taken, values).fetchall()
-        return _job(found[0]) if found else None
+            connection.execute("BEGIN IMMEDIATE")  # between reading and writing nobody else claims
+            query = f"SELECT {_COLUMNS} FROM jobs WHERE task = ? AND state IN ('queued', 'running') ORDER BY id"  # noqa: S608 (constants)
+            free = self._free([_job(row) for row in connection.execute(query, (task,)).fetchall()])
+            for job in free:
+                if job.attempts < MOST_ATTEMPTS:
+                    return self._taken(connection, job, worker, lease_s)
+                given_up = "UPDATE jobs SET state = 'failed', outcome = ?, changed_s = ? WHERE id = ?"
+                connection.execute(given_up, (json.dumps(_GIVEN_UP), self._now_s(), job.id))
+        return None
+
+    def _free(self, jobs: list[Job]) -> list[Job]:
+        """Those that have stayed as they are for as long as they are held."""
+        now_s, seen = self._monotonic_s(), {}
+        for job in jobs:
+            first, since_s = self._seen.get(job.id, ((), now_s))
+            seen[job.id] = (first, since_s) if first == _looks(job) else (_looks(job), now_s)
+        self._seen = seen
+        return [job for job in jobs if now_s - seen[job.id][1] >= job.hold_s]
+
+    def _taken(self, connection: sqlite3.Connection, job: Job, worker: str, lease_s: float) -> Job:
+        statement = (
+            "UPDATE jobs SET state = 'running', attempts = attempts + 1, worker = ?, hold_s = ?, changed_s = ?"  # noqa: S608 (constants)
+            f" WHERE id = ? RETURNING {_COLUMNS}"
+        )
+        rows = connection.execute(statement, (worker, lease_s, self._now_s(), job.id)).fetchall()
+        taken = _job(rows[0])
+        self._seen[job.id] = _looks(taken), self._monotonic_s()
+        return taken
 
     def renew(self, job: Job, progress: Mapping[str, Json], lease_s: float) -> bool:
         """Tell how far a claimed job is and hold it on; False where it is no longer this worker's."""
-        now_s = self._now_s()
-        return self._change(job, "progress = ?, lease_until_s = ?", json.dumps(dict(progress)), now_s + lease_s)
+        return self._change(job, "progress = ?, hold_s = ?", json.dumps(dict(progress)), lease_s)
 
     def finish(self, job: Job, state: Literal["done", "failed"], outcome: Mapping[str, Json]) -> bool:
         """End a claimed job; False where it is no longer this worker's: it then stays as it is."""
@@ -155,12 +180,11 @@ class Jobs:
         """
         if job.attempts >= MOST_ATTEMPTS:
             return self.finish(job, "failed", outcome)
-        until_s = self._now_s() + pause_s
-        return self._change(job, "state = 'queued', outcome = ?, lease_until_s = ?", json.dumps(dict(outcome)), until_s)
+        return self._change(job, "state = 'queued', outcome = ?, hold_s = ?", json.dumps(dict(outcome)), pause_s)
 
     def let_go(self, job: Job) -> bool:
         """Queue a claimed job again as if it had never been claimed; False as in `finish`."""
-        return self._change(job, "state = 'queued', lease_until_s = 0, attempts = attempts - 1")
+        return self._change(job, "state = 'queued', hold_s = 0, attempts = attempts - 1")
 
     def _change(self, job: Job, assignments: str, *values: object) -> bool:
         """Change a job that is running and still this worker's."""
@@ -195,12 +219,17 @@ class Jobs:
             return int(connection.execute(query, (task,)).fetchone()[0])
 
 
+def _looks(job: Job) -> tuple[object, ...]:
+    """What every renewal, claim and return changes."""
+    return job.state, job.worker, job.attempts, job.hold_s, job.changed_s, tuple(job.progress.items())
+
+
 def _one(connection: sqlite3.Connection, number: int) -> Job | None:
     row = connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (number,)).fetchone()  # noqa: S608 (constants)
     return _job(row) if row else None
 
 
 def _job(row: tuple[Any, ...]) -> Job:
-    number, task, time_s, order, state, attempts, worker, lease_until_s, progress, outcome, changed_s = row
-    told = json.loads(order), state, attempts, worker, lease_until_s, json.loads(progress), json.loads(outcome)
+    number, task, time_s, order, state, attempts, worker, hold_s, progress, outcome, changed_s = row
+    told = json.loads(order), state, attempts, worker, hold_s, json.loads(progress), json.loads(outcome)
     return Job(number, task, time_s, *told, changed_s)

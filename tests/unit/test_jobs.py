@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import BackendError
-from sightline.jobs import MOST_ATTEMPTS, Job, Jobs
+from sightline.jobs import _SCHEMA, MOST_ATTEMPTS, Job, Jobs
 from sightline.ledger import Answer, Ledger
 
 LEASE_S = 10.0
@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def jobs(tmp_path: Path, clock: Clock) -> Jobs:
-    return Jobs(Ledger(tmp_path / "state" / "ledger.sqlite"), clock)
+    return Jobs(Ledger(tmp_path / "state" / "ledger.sqlite"), clock, clock)
 
 
 def claimed(jobs: Jobs, worker: str = "one") -> Job:
@@ -48,7 +48,7 @@ def found(jobs: Jobs, number: int) -> Job:
 def test_jobs_are_worked_on_in_the_order_they_came(jobs: Jobs, tmp_path: Path, clock: Clock) -> None:
     numbers = [jobs.add("toy", {"n": n}) for n in range(3)]
     jobs.add("other", {})
-    again = Jobs(Ledger(tmp_path / "state" / "ledger.sqlite"), clock)  # they lie in the file
+    again = Jobs(Ledger(tmp_path / "state" / "ledger.sqlite"), clock, clock)  # they lie in the file
     assert again.waiting("toy") == 3
     order = []
     while job := again.claim("toy", "one", LEASE_S):
@@ -85,6 +85,41 @@ def test_when_its_process_is_killed_the_lease_runs_out_and_another_goes_on(jobs:
     assert not jobs.let_go(lost)
     assert found(jobs, lost.id).worker == "two"
     assert jobs.finish(taken, "done", {})
+
+
+@pytest.mark.parametrize("set_by_s", [-3600.0, 3600.0, 0.0])
+def test_setting_the_clock_neither_keeps_a_dead_job_nor_gives_a_live_one_away(tmp_path: Path, set_by_s: float) -> None:
+    wall, steady = Clock(), Clock()
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    mine, other = (Jobs(ledger, wall, steady) for _ in range(2))
+    mine.add("toy", {})
+    job = claimed(mine)
+    assert other.claim("toy", "two", LEASE_S) is None
+    wall.now_s += set_by_s
+    for _ in range(4):  # it lives
+        steady.now_s += LEASE_S - 1
+        wall.now_s += LEASE_S - 1
+        assert mine.renew(job, {}, LEASE_S)
+        assert other.claim("toy", "two", LEASE_S) is None
+    wall.now_s -= set_by_s
+    steady.now_s += LEASE_S  # it was killed
+    taken = claimed(other, "two")
+    assert (taken.id, taken.attempts) == (job.id, 2)
+    wall.now_s += set_by_s
+    assert other.put_back(taken, {"error": "again"}, pause_s=20)
+    assert other.claim("toy", "two", LEASE_S) is None
+    steady.now_s += 20
+    assert claimed(other, "two").attempts == 3
+
+
+def test_jobs_of_a_file_of_before_are_gone_on_with(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    with ledger.transaction() as connection:
+        connection.executescript(_SCHEMA.replace("hold_s REAL", "lease_until_s REAL"))
+        row = "('toy', 1, '{}', 'running', 1, 'one', 4e9, 1)"
+        columns = '(task, time_s, "order", state, attempts, worker, lease_until_s, changed_s)'
+        connection.execute(f"INSERT INTO jobs {columns} VALUES {row}")
+    assert claimed(Jobs(ledger), "two").attempts == 2
 
 
 def test_one_that_never_ends_fails_with_a_reason(jobs: Jobs, clock: Clock) -> None:
