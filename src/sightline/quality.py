@@ -6,6 +6,7 @@ with a verdict that names the files. Data Docs tell the same to people; they are
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -151,10 +152,15 @@ def _elsewhere(samples: Sequence[Sample], parts: Sequence[str], key: Callable[[S
 # -------------------------------------------------------------------------------------------- great-expectations
 
 
+_ROOM = "Check room and rights on the disk."
+
+
 @contextmanager
 def _translated(folder: Path) -> Iterator[None]:
     """Import great-expectations quietly and turn its errors, and those of the disk, into ours."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
+    # It swallows errors of writing and logs tracebacks; what lacks then is seen by us.
+    logging.getLogger("great_expectations.render.renderer.site_builder").setLevel(logging.CRITICAL)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its dependencies are behind the times
         from great_expectations.exceptions import GreatExpectationsError
@@ -162,9 +168,7 @@ def _translated(folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise BackendError(
-            f"the gate's files cannot be written ({error.strerror})",
-            where=folder,
-            way_out="Check room and rights on the disk.",
+            f"the gate's files cannot be written ({error.strerror})", where=folder, way_out=_ROOM
         ) from error
     except GreatExpectationsError as error:
         raise BackendError(f"great-expectations failed ({error})", where=folder, way_out="Try again.") from error
@@ -292,5 +296,7 @@ def _finish_docs(verdict: Verdict, site: Path, links: Sequence[str]) -> None:
         write_text(path, text.replace("</head>", head, 1))
     shutil.rmtree(site / "static", ignore_errors=True)
     details = sorted(path.relative_to(site).as_posix() for path in site.glob("validations/**/*.html"))
+    if not details:  # it only logs why, as a traceback
+        raise BackendError("great-expectations did not write its results", where=site, way_out=_ROOM)
     own = tuple(link("Each expectation with its figures", href) for href in details)
     write_text(site / "index.html", verdict.page((*own, *links)))
