@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sightline.errors import BackendError
 from sightline.files import write_json, write_text
-from sightline.pages import NO_NETWORK, STYLE, VIEWPORT, link
+from sightline.pages import NO_NETWORK, STYLE, link
 from sightline.task import Expectation, Manifest, Sample
 from sightline.verdict import NAMED_FILES, Failure, Verdict
 
@@ -292,7 +292,7 @@ def _finish_docs(verdict: Verdict, site: Path, links: Sequence[str]) -> None:
     """Free the vendor's pages of the network and write a first page that needs no script."""
     for path in site.rglob("*.html"):
         text = _FOREIGN.sub("", path.read_text(encoding="utf-8"))
-        head = f"{VIEWPORT}{NO_NETWORK}<style>{STYLE}{_LOOKS}</style></head>"
+        head = f"{NO_NETWORK}<style>{STYLE}{_LOOKS}</style></head>"  # it brings a viewport
         write_text(path, text.replace("</head>", head, 1))
     shutil.rmtree(site / "static", ignore_errors=True)
     details = sorted(path.relative_to(site).as_posix() for path in site.glob("validations/**/*.html"))
