@@ -8,11 +8,13 @@ from typing import Annotated
 
 import typer
 
+from sightline import __version__
 from sightline.cli.aoi import aoi
 from sightline.cli.data import data
 from sightline.cli.open import open_task_project, open_version
 from sightline.cli.show import echo, print_json, table, tree
 from sightline.errors import DataRejected, ParamsError
+from sightline.tasks import TASKS
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,9 +22,26 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
     help="Trains, judges, serves and watches vision models. Begin with `sightline run TASK --help`.",
+    epilog=f"Tasks: {', '.join(TASKS)}.",
 )
 app.add_typer(data, name="data")
 app.add_typer(aoi, name="aoi")
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        echo(f"sightline {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Trains, judges, serves and watches vision models. Begin with `sightline run TASK --help`."""
+
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task, such as pv_hotspots.")]
 TaskRef = Annotated[

@@ -12,6 +12,8 @@ from sightline.files import finite
 if TYPE_CHECKING:
     from sightline.task import Json
 
+_WIDEST = 1000
+
 
 def echo(text: str, err: bool = False) -> None:
     """One line of text, at once: a reader behind a pipe waits for it too."""
@@ -35,8 +37,9 @@ def cell(value: Json) -> str:
 
 
 def table(title: str, rows: Sequence[Mapping[str, Json]]) -> None:
-    """Rows of the same keys."""
+    """Rows of the same keys; a block a row where the terminal is too narrow for a line without breaking words."""
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     drawn = Table(title=title, title_justify="left")
@@ -44,7 +47,19 @@ def table(title: str, rows: Sequence[Mapping[str, Json]]) -> None:
         drawn.add_column(name, overflow="fold")
     for row in rows:
         drawn.add_row(*(cell(value) for value in row.values()))
-    Console().print(drawn, markup=False)
+    console = Console()
+    wanted = Measurement.get(console, console.options.update(max_width=_WIDEST), drawn)
+    if not console.is_terminal:
+        Console(width=wanted.maximum).print(drawn, markup=False)  # a file or a pipe has no edge to break words at
+    elif wanted.minimum <= console.width:
+        console.print(drawn, markup=False)
+    else:
+        echo(title)
+        for row in rows:
+            echo(
+                "\n".join(f"  {name + ':':<{max(map(len, row)) + 1}} {cell(value)}" for name, value in row.items())
+                + "\n"
+            )
 
 
 def figure_rows(metrics: Mapping[str, Json]) -> list[dict[str, Json]]:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ParamsError
-from sightline.params import TaskParams
-from sightline.task import Model, Task
+
+if TYPE_CHECKING:  # the list of tasks stands in `--help`, which imports nothing heavy
+    from sightline.params import TaskParams
+    from sightline.task import Model, Task
 
 TASKS = ("pv_hotspots", "panel_defects", "ships", "solar_farms", "land_cover")
 """Those whose training takes longest come first: side by side they then end together."""
