@@ -52,6 +52,28 @@ def test_the_version_of_a_task_is_the_hash_that_dvc_lock_records(settings: Setti
     assert versions.data_version(settings, "pv") == "5b76eec1aaae442eae7bc06a3c758a40.dir"
 
 
+def test_whether_the_disk_holds_what_is_pinned(settings: Settings) -> None:
+    files = {"pv/real/a": "1", "pv/splits.csv": "s", "ships/x": "3"}
+    assert versions.pin_state(settings, "pv") == "not pinned"
+    pin(settings.root, files)
+    for name, text in files.items():
+        (settings.data / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings.data / name).write_text(text)
+    (settings.root / ".dvcignore").write_text("# a remark\n*.partial\n.DS_Store\n/src/**/*.md\n")
+    for name in ("pv/real/.DS_Store", "pv/.incoming.partial/half"):
+        (settings.data / name).parent.mkdir(exist_ok=True)
+        (settings.data / name).write_text("not ours")
+    assert versions.pin_state(settings, "pv") == "pinned"
+    assert versions.pin_state(settings, "pd") == "not pinned"
+    (settings.data / "ships/x").write_text("another task's")
+    assert versions.pin_state(settings, "pv") == "pinned"
+    (settings.data / "pv/real/a").write_text("2")
+    assert versions.pin_state(settings, "pv") == "modified"
+    (settings.data / "pv/real/a").write_text("1")
+    (settings.data / "pv/real/b").write_text("put there by hand")
+    assert versions.pin_state(settings, "pv") == "modified"
+
+
 def test_another_tasks_data_do_not_change_the_version(settings: Settings) -> None:
     pin(settings.root, {"pv/real/a": "1", "pv_more/real/a": "1"})
     before = versions.data_version(settings, "pv")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -71,14 +71,42 @@ def pull(task: TaskName) -> None:
 
 @data.command(epilog="Example: `sightline data status pv_hotspots`")
 def status(task: TaskName, as_json: AsJson = False) -> None:
-    """Which sets are there, how large, and whether they are what is pinned."""
+    """Which sets are there, how large, whether they are what is pinned, and what waits in the inbox."""
     from sightline.pipeline.data import status as look
 
     document = look(open_task_project(task))
     if as_json:
         print_json(document)
     else:
-        table(f"{task}: {document['data_version'] or 'not pinned'}", document["sets"])
+        print_status(task, document)
+
+
+_STATES = {
+    "pinned": "data.dvc pins what is on the disk (data version {version}).",
+    "modified": "What is on the disk is not what data.dvc pins (data version {version}): `.venv/bin/dvc add data`"
+    " keeps it as a version, `.venv/bin/dvc checkout --force data.dvc` gives it up.",
+    "not pinned": "Nothing is pinned yet: use `sightline data sample {task}` or `sightline data add {task} FOLDER`.",
+}
+_NAMED = 10
+
+
+def print_status(task: str, document: dict[str, Any]) -> None:
+    """What `pipeline.data.status` found, as a person reads it."""
+    table(f"{task}: sets", document["sets"])
+    echo(_STATES[document["state"]].format(task=task, version=document["data_version"]))
+    inbox = document["inbox"]
+    ready, waiting, refused = inbox["ready"], inbox["waiting"], inbox["refused"]
+    if not (ready or waiting or refused):
+        echo(f"inbox/{task}: empty.")
+        return
+    echo(
+        f"inbox/{task}: {ready} ready for the next run, {len(waiting)} still being written or held back,"
+        f" {len(refused)} refused."
+    )
+    for file, why in list(refused.items())[:_NAMED]:
+        echo(f"  refused: {file}: {why}")
+    if len(refused) > _NAMED:
+        echo(f"  and {len(refused) - _NAMED} more (`--json` has all).")
 
 
 @data.command(epilog="Example: `sightline data versions pv_hotspots`")

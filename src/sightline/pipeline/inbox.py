@@ -77,7 +77,7 @@ class Inbox:
                 replace_bytes(path, rest)
             else:
                 path.unlink(missing_ok=True)
-        for folder in sorted((path for path in self.root.rglob("*") if path.is_dir()), reverse=True):
+        for folder in sorted((path for path in self.root.rglob("*") if _is_folder(path)), reverse=True):
             if not any(folder.iterdir()):
                 folder.rmdir()
 
@@ -85,6 +85,10 @@ class Inbox:
         assert self.files is not None
         mine = [sample for sample in self.files.users[file] if sample.key in going]
         return self.files.excerpt(file, mine, rest=True) if self.files.staying(file, going) else None
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() and not path.is_symlink()
 
 
 def _stamp(path: Path) -> Stamp | None:

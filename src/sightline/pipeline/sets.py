@@ -35,8 +35,10 @@ def changing(project: Project, patience_s: float = 10.0) -> Iterator[None]:
     """While data change: nobody else changes them, and no stage reads them.
 
     Raises:
+        DataRejected: data/, or a part of it, is a symbolic link.
         BackendError: somebody does.
     """
+    _refuse_links(project)
     path = project.settings.state / "data.lock"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -55,6 +57,18 @@ def changing(project: Project, patience_s: float = 10.0) -> Iterator[None]:
             where=error.filename or project.data,
             way_out="Make room on the disk and try again." if full else "Check the rights on this folder.",
         ) from error
+
+
+def _refuse_links(project: Project) -> None:
+    """DVC pins nothing that lies behind a symbolic link, and would say so only once all is copied."""
+    sets = project.data.iterdir() if project.data.is_dir() else ()
+    for path in (project.settings.data, project.data, *sets):
+        if path.is_symlink():
+            raise DataRejected(
+                "this is a symbolic link, and DVC does not version what lies behind one",
+                where=path,
+                way_out="Put the whole project folder on that disk, or mount its folder here (`mount --bind`).",
+            )
 
 
 def _incoming(project: Project) -> Path:

@@ -8,6 +8,7 @@ import json
 import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -176,14 +177,39 @@ def absent_sets(settings: Settings, task: str) -> tuple[str, ...]:
 
 
 def pin_state(settings: Settings, task: str) -> PinState:
-    """Whether `data/<task>` is what data.dvc pins. Takes a second or two."""
+    """Whether `data/<task>` is what data.dvc pins, by names and contents of its files (DVC would take long)."""
     listing = _pinned_listing(settings)
-    if listing is None or not _files_of(listing, task):
+    pinned = _files_of(listing, task) if listing is not None else {}
+    if not pinned:
         return "not pinned"
-    changes = json.loads(call(settings.root, "data", "status", "--json", "--granular") or "{}").get("uncommitted", {})
-    names = [name for group in changes.values() for name in group]
-    mine = [name for name in names if name.startswith(f"data/{task}/") and not name.endswith("/")]
-    return "modified" if mine else "pinned"
+    found = _files_on_disk(settings, task)
+    if found.keys() != pinned.keys():
+        return "modified"
+    same = all(_md5(path) == pinned[name] for name, path in found.items())
+    return "pinned" if same else "modified"
+
+
+def _files_on_disk(settings: Settings, task: str) -> dict[str, Path]:
+    """Path below `data/<task>` -> file, without what .dvcignore names."""
+    folder, ignored = settings.data / task, _ignored(settings)
+    found = {}
+    for path in folder.rglob("*"):
+        parts = path.relative_to(folder).parts
+        if path.is_file() and not any(fnmatch(part, pattern) for part in parts for pattern in ignored):
+            found["/".join(parts)] = path
+    return found
+
+
+def _ignored(settings: Settings) -> list[str]:
+    """Patterns of .dvcignore that a name anywhere may have; those of a place (`/src/...`) are not below data/."""
+    path = settings.root / ".dvcignore"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [line.rstrip("/") for line in lines if "/" not in line.rstrip("/") and not line.startswith("#")]
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def checkout(settings: Settings, folder: Path, task: str) -> None:

@@ -69,3 +69,20 @@ def test_where_nothing_is_published_fetch_says_so(project: Project) -> None:
 
 def test_an_empty_inbox_takes_nothing(project: Project) -> None:
     assert data.take_in(project) == 0
+
+
+def test_the_status_tells_of_the_inbox_and_of_the_pin(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
+    from sightline.cli.data import print_status
+
+    print_status("toy", data.status(project))
+    said = capsys.readouterr().out
+    assert "Nothing is pinned yet" in said
+    assert "inbox/toy: empty." in said
+    document = {**data.status(project), "state": "modified", "data_version": "abc.dir"}
+    document["inbox"] = {"ready": 1, "waiting": [], "refused": {f"{n}.png": "no labels" for n in range(12)}}
+    print_status("toy", document)
+    said = capsys.readouterr().out
+    assert "not what data.dvc pins (data version abc.dir)" in said
+    assert "1 ready for the next run" in said
+    assert "refused: 0.png: no labels" in said
+    assert "and 2 more" in said

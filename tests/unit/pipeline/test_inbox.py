@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -103,6 +104,17 @@ def test_clearing_leaves_what_was_not_taken_or_changed_since(project: Project, i
     box.clear()
     left = sorted(path.name for path in inbox.iterdir())
     assert left == ["g9x0-1.png", "g9x1-0.txt", "notes.md"]
+
+
+def test_an_inbox_may_be_a_link_and_hold_pipes(project: Project, inbox: Path, tmp_path: Path) -> None:
+    inbox.rename(tmp_path / "elsewhere")
+    inbox.symlink_to(tmp_path / "elsewhere")
+    os.mkfifo(inbox / "pipe")
+    (inbox / "link").symlink_to(tmp_path / "elsewhere")
+    box = look(project, "real", 0)
+    assert len(box.ready) == 4
+    box.clear()
+    assert sorted(path.name for path in inbox.iterdir()) == ["link", "pipe"]
 
 
 class CommonLabels(ToyTask):

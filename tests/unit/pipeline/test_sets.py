@@ -146,6 +146,27 @@ def test_nothing_changes_while_a_stage_reads(project: Project) -> None:
         raise AssertionError("it must not come here")
 
 
+@pytest.mark.parametrize("place", ["data", "data/toy", "data/toy/real"])
+def test_data_behind_a_link_are_refused_before_anything_is_copied(project: Project, tmp_path: Path, place: str) -> None:
+    path = project.settings.root / place
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    before = contents(tmp_path / "elsewhere")
+    with pytest.raises(DataRejected, match=r"symbolic link.*mount"):
+        merge_all(project, given(project, tmp_path / "mine"))
+    assert contents(tmp_path / "elsewhere") == before
+
+
+def test_a_name_that_is_not_utf_8_is_listed(project: Project, tmp_path: Path) -> None:
+    write_set(tmp_path / "mine", groups=1, frames=2, seed=3)
+    for suffix in (".png", ".txt"):
+        (tmp_path / "mine" / f"g3x0-0{suffix}").rename(tmp_path / "mine" / os.fsdecode(b"\xff" + suffix.encode()))
+    bad, good = sorted(load_given(project.task, tmp_path / "mine").samples, key=lambda sample: not sample.problem)
+    assert (good.id, good.problem) == ("g3x0-1", "")
+    assert bad.problem == "\\udcff.png: the name is not UTF-8. Rename the file."
+    assert bad.id.isascii()
+
+
 # ------------------------------------------------------------------------------------------------------- merging
 
 

@@ -135,6 +135,13 @@ def _place(stated: str, names: Names) -> str | None:
 def _paint(photograph: Photograph, width: int, height: int) -> Mask:
     if photograph.problem:
         raise DataRejected(photograph.problem)
+    if (photograph.height, photograph.width) == (width, height) and width != height:
+        raise DataRejected(
+            f"stated are {photograph.width} x {photograph.height} pixels, but its EXIF orientation turns it to"
+            f" {width} x {height}: nobody can tell whether the labels were drawn on the turned picture",
+            where=photograph.name,
+            way_out="Export again with the sides as the picture is shown, or save it upright and label that.",
+        )
     if (photograph.width, photograph.height) != (width, height):
         raise DataRejected(
             f"it is {width} x {height} pixels, stated are {photograph.width} x {photograph.height}",

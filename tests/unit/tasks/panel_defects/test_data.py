@@ -357,6 +357,25 @@ def test_a_document_may_begin_with_a_byte_order_mark(tmp_path, encoding):
     assert (mask_of(tmp_path) == 1).sum() == 81
 
 
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_labels_belong_to_the_picture_as_it_is_shown(tmp_path, orientation):
+    shown = np.full((HEIGHT, WIDTH, 3), 200, np.uint8)
+    shown[4:20, 4:20] = 10
+    stored = {3: shown[::-1, ::-1], 6: np.rot90(shown, 1), 8: np.rot90(shown, -1)}[orientation]
+    root = write_set(tmp_path, annotations=[note(0, 1, square(4, 4, 20, 20))])
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    Image.fromarray(np.ascontiguousarray(stored)).save(root / "images/Dust-1.jpg", quality=95, exif=exif)
+    manifest = load_manifest(root)
+    pixels = read_photograph(root / "images/Dust-1.jpg", Limits())
+    assert pixels[read_labels(manifest, manifest.samples[0]) == 1].mean() < 20
+    if orientation != 3:
+        image = {"id": 0, "file_name": "Dust-1.jpg", "width": HEIGHT, "height": WIDTH}
+        document = {"categories": CATEGORIES, "images": [image], "annotations": []}
+        (root / "_annotations.coco.json").write_text(json.dumps(document))
+        assert "EXIF orientation turns it to 64 x 48" in only(root).problem
+
+
 def test_ids_may_be_text_or_numbers(tmp_path):
     categories = [{"id": "3", "name": "dusty"}]
     image = {"id": "7", "file_name": "Dust-1.jpg", "width": WIDTH, "height": HEIGHT}
