@@ -169,3 +169,16 @@ def test_a_window_in_which_two_thirds_are_blurred_is_found_and_those_are_listed(
     assert found.drifted
     named = [item.name.split()[0] for item in found.most_drifted]
     assert named == ["blur"] * 20
+
+
+def half_blurred(traffic: dict[str, Flights], flights: range) -> list[Observation]:
+    return [frame for flight in flights for frame in traffic["blur" if flight % 2 else "unshifted"][flight]]
+
+
+def test_three_flights_cannot_tell_whether_half_of_the_window_is_blurred_but_thirty_can(traffic, tmp_path) -> None:
+    flights = traffic["unshifted"]
+    few = [frame for flight in flights[:3] for frame in flight]
+    found = compare(few, half_blurred(traffic, range(3, 60)), PARAMS, 1, tmp_path / "report", column_tests)
+    assert (found.state, found.is_known) == ("cannot tell", False)
+    many = [frame for flight in flights[:30] for frame in flight]
+    assert compare(many, half_blurred(traffic, range(30, 60)), PARAMS, 1, tmp_path / "report", column_tests).drifted

@@ -17,6 +17,7 @@ from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, Labels, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
+from sightline.tasks.pv_hotspots.explanation import alone_probability, explain
 from sightline.tasks.pv_hotspots.feature import (
     Floats,
     Measured,
@@ -122,6 +123,8 @@ class Modules:
     found: Boxes
     defect: Floats  # probability of being defected
     rise: Floats  # hottest pixel over the neighbours' median: kelvin, or levels without radiometry
+    rise_within: Floats  # hottest pixel over the module's own median, likewise
+    alone: Mapping[str, Floats]  # "network", "physics" -> probability of defected, were the other as in most modules
 
     @property
     def detections(self) -> Detections:
@@ -182,14 +185,15 @@ class HotspotModel:
     def modules(self, thermogram: Thermogram) -> Modules:
         """Find and measure the modules of one frame; those most likely defected first."""
         recipe = self.recipe
-        found = _with_data(self.detector(thermogram.level), thermogram.valid)
+        found = _with_data(self.detector(thermogram.level), _readable(thermogram))
         signals = [thermogram.level] if thermogram.celsius is None else [thermogram.level, thermogram.celsius]
         measured = measure_modules(signals, found.boxes, recipe.region)
         features = module_features(thermogram, found, measured[0], recipe.shrink)
         defect = recipe.scorer.probability(features)
         order = np.argsort(-defect, kind="stable")
         ranked = Boxes(found.boxes[order], found.classes[order], found.embedding)
-        return Modules(ranked, defect[order], measured[-1].over_neighbours[order])
+        alone = {name: part[order] for name, part in alone_probability(recipe.scorer, features).items()}
+        return Modules(ranked, defect[order], measured[-1].over_neighbours[order], measured[-1].rise[order], alone)
 
     def predict(self, batch: Sequence[Thermogram]) -> list[Prediction]:
         """Answer frames, each by itself: one at a time is fastest on a CPU, and no answer depends on another."""
@@ -203,6 +207,7 @@ class HotspotModel:
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": thermogram.sha256},
             "radiometric": thermogram.radiometric,
+            "thermogram": thermogram.thermal,
             "no_data": 0.0 if thermogram.valid is None else round(float(1 - thermogram.valid.mean()), 6),
             "note": thermogram.note,
             "modules": [self._module(thermogram, modules, index, defected, scores) for index in range(len(defected))],
@@ -216,7 +221,7 @@ class HotspotModel:
                     Path(thermogram.name).name, (width, height), modules.found.boxes, defected.tolist(), scores.tolist()
                 )
             },
-            **_said(document["modules"]),
+            **(_said(document["modules"]) if thermogram.thermal else {"found": "no thermogram: nothing was measured"}),
         )
 
     def thresholded(self, threshold: float) -> HotspotModel:
@@ -236,36 +241,55 @@ class HotspotModel:
         in_kelvin = thermogram.celsius is not None
         rise = float(modules.rise[index])
         conditions = thermogram.conditions if in_kelvin else None
+        unit = "K" if in_kelvin else "level"
+        said = self._why(modules, index, unit) if defected[index] else ("", "")
         return {
             "box": [round(float(value), 2) for value in modules.found.boxes[index]],
             "class": CLASSES[defected[index]],
             "score": round(float(scores[index]), 6),
             "defect_probability": round(float(modules.defect[index]), 6),
+            "network_probability": round(float(modules.found.classes[index, 1]), 6),
             "objectness": round(float(modules.found.objectness[index]), 6),
             "rise": round(rise, 2),
-            "rise_unit": "K" if in_kelvin else "level",
+            "rise_within": round(float(modules.rise_within[index]), 2),
+            "rise_unit": unit,
+            "flagged_by": said[0],
+            "reason": said[1],
             "rise_calibrated": conditions is not None and conditions.calibrated,
             "severity": severity(rise, conditions if defected[index] else None),
         }
+
+    def _why(self, modules: Modules, index: int, unit: str) -> tuple[str, str]:
+        rises = float(modules.rise[index]), float(modules.rise_within[index])
+        alone = {name: float(share[index]) for name, share in modules.alone.items()}
+        return explain(alone, self.card.thresholds["defected"], float(modules.found.classes[index, 1]), rises, unit)
 
     def draw(self, source: Thermogram, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture with the modules' boxes: defected ones bold, with their rise."""
         import cv2
 
         picture = np.ascontiguousarray(source.picture).copy()
+        if not source.thermal:
+            _write(picture, "no thermogram: nothing was measured", (8, 20))
         for module in reversed(prediction.document["modules"]):
             x0, y0, x1, y1 = (round(value) for value in module["box"])
             is_defected = module["class"] == CLASSES[1]
             cv2.rectangle(picture, (x0, y0), (x1, y1), *(((255, 0, 0), 2) if is_defected else ((0, 255, 0), 1)))
             if is_defected:
                 text = f"{module['rise']:+.0f} {module['rise_unit']}"
-                for colour, weight in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-                    cv2.putText(picture, text, (x0, max(y0 - 4, 12)), cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, weight)
+                if "physics" not in module["flagged_by"]:  # the rise alone would not say why it is marked
+                    text += f", network {module['network_probability']:.0%}"
+                _write(picture, text, (x0, max(y0 - 4, 12)))
         return np.asarray(picture, dtype=np.uint8)
 
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
         write_saved(directory, self.card, self.files)
+
+
+def _readable(thermogram: Thermogram) -> NDArray[np.bool_] | None:
+    """Where a level can be trusted: nowhere in what is no thermogram."""
+    return thermogram.valid if thermogram.thermal else np.zeros(thermogram.level.shape, dtype=np.bool_)
 
 
 def _with_data(found: Boxes, valid: NDArray[np.bool_] | None) -> Boxes:
@@ -296,6 +320,14 @@ def _said(modules: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
         found += f", largest rise {hot[0]['rise']:.1f} {hot[0]['rise_unit']}"
         summary[f"largest_rise_{hot[0]['rise_unit'].lower()}"] = hot[0]["rise"]
     return {"found": found, "summary": summary, "findings": findings}
+
+
+def _write(picture: NDArray[np.uint8], text: str, at: tuple[int, int]) -> None:
+    """White with a black edge, to be read on any colour."""
+    import cv2
+
+    for colour, weight in (((0, 0, 0), 3), ((255, 255, 255), 1)):
+        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, weight)
 
 
 def draw_labels(picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:

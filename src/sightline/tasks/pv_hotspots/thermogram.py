@@ -19,7 +19,7 @@ from PIL import Image
 from sightline.errors import DataRejected
 from sightline.images import UPRIGHT, decode_picture, jpeg_segments, read_bytes, upright
 from sightline.task import Limits
-from sightline.tasks.pv_hotspots.palette import find_palette, invert_palette
+from sightline.tasks.pv_hotspots.palette import find_palette, follows_palette, invert_palette
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.severity import Conditions
 
@@ -33,6 +33,13 @@ _DJI = (
     "This is a thermal JPEG of DJI: its temperatures are in DJI's own format, which is not read here. The answer is "
     "from the picture's colours, and rises are in levels, not in kelvin. Export degrees Celsius with DJI's Thermal "
     "SDK: dji_irp -a measure --measurefmt float32, and save them as a TIFF of float32."
+)
+
+
+_NO_THERMOGRAM = (
+    "this is no thermogram that can be read: it has no temperatures, and its colours follow none of the palettes iron, "
+    "rainbow and grey, so nothing was measured. Give the thermal picture: as radiometric JPEG, as grey TIFF or PNG, or "
+    "exported in one of these palettes."
 )
 
 
@@ -53,6 +60,7 @@ class Thermogram:
         conditions: what the user knows of the picture; without, no severity is given.
         valid: (h, w), False where the file has no data, and `level` holds the median; None where it has everywhere.
         note: what a person should know of the file's temperatures; empty where there is nothing to say.
+        thermal: False where `level` says nothing of temperature: neither counts nor the colours of a known palette.
     """
 
     picture: NDArray[np.uint8]
@@ -66,6 +74,7 @@ class Thermogram:
     conditions: Conditions | None = None
     valid: NDArray[np.bool_] | None = field(default=None, repr=False)
     note: str = ""
+    thermal: bool = True
 
 
 # ------------------------------------------------------------------------------------------------------ reading
@@ -99,6 +108,7 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
     palette = find_palette(picture[::4, ::4])
     level, celsius = _radiometric_level(data, picture, decoded.orientation, limits)
     radiometric = level is not None
+    thermal = radiometric or values.ndim == 2 or follows_palette(picture[::4, ::4], palette)
     if level is None:
         level = values.astype(np.float32) if values.ndim == 2 else invert_palette(picture, palette)
     return Thermogram(
@@ -111,7 +121,8 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
         statistics=input_statistics(picture, level),
         name=where,
         valid=decoded.valid,
-        note="" if radiometric else temperature_note(data),
+        note="" if radiometric else " ".join(filter(None, ("" if thermal else _NO_THERMOGRAM, temperature_note(data)))),
+        thermal=thermal,
     )
 
 

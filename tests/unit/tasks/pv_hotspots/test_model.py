@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,9 +13,12 @@ from sightline.graphs import THREADS_VARIABLE
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.detector import decode, fit_frame, non_maximum_suppression
 from sightline.tasks.pv_hotspots.model import GRAPHS, restore_model
+from sightline.tasks.pv_hotspots.palette import colourise, follows_palette
 from sightline.tasks.pv_hotspots.params import DetectionParams
+from sightline.tasks.pv_hotspots.scoring import Scorer
+from sightline.tasks.pv_hotspots.thermogram import read_thermogram
 from tests.unit.bad_images import tiff
-from tests.unit.tasks.pv_hotspots.networks import INPUT, MODULES, picture, png, tiny_model
+from tests.unit.tasks.pv_hotspots.networks import HEIGHT, INPUT, MODULES, WIDTH, picture, png, tiny_model
 
 
 def answer(model, pixels):
@@ -212,3 +216,70 @@ def test_no_module_is_found_where_there_are_no_data():
 
 def test_an_answer_says_what_is_known_of_the_temperatures(radiometric):
     assert answer_bytes(tiny_model(), radiometric)["note"] == ""
+
+
+# ----------------------------------------------------------------------------- what is no thermogram, and why
+
+
+def photograph(side=(HEIGHT, WIDTH)):
+    """(h, w, 3) RGB: a blue sky over green grass and a brown wall, as no palette of a thermal camera has them."""
+    rng = np.random.default_rng(5)
+    pixels = np.empty((*side, 3))
+    pixels[: side[0] // 2] = (110, 160, 235)
+    pixels[side[0] // 2 :] = (70, 130, 45)
+    pixels[side[0] // 3 :, : side[1] // 3] = (150, 110, 80)
+    return np.clip(pixels + 12 * rng.normal(size=pixels.shape), 0, 255).astype(np.uint8)
+
+
+def test_a_photograph_gets_no_hot_spots_but_is_told_to_be_no_thermogram():
+    model = tiny_model()
+    source = model.read(png(photograph()), Limits())
+    (answer,) = model.predict([source])
+    assert (answer.document["thermogram"], answer.document["modules"]) == (False, [])
+    assert "this is no thermogram that can be read" in answer.document["note"]
+    assert answer.found == "no thermogram: nothing was measured"
+    assert answer.findings == ()
+    assert (model.draw(source, answer) != source.picture).any()  # it says so on the picture
+
+
+@pytest.mark.parametrize("palette", ["iron", "rainbow", "grey"])
+def test_thermograms_of_each_palette_are_measured(palette):
+    shown = colourise(picture(hot=(2,))[..., 0].astype(np.float64), palette)
+    model = tiny_model()
+    (answer,) = model.predict([model.read(png(shown), Limits())])
+    assert answer.document["thermogram"] is True
+    assert len(answer.document["modules"]) == len(MODULES)
+
+
+def test_a_hot_module_is_flagged_by_physics_and_says_so():
+    model = tiny_model()
+    (answer,) = model.predict([model.read(png(picture(hot=(2,))), Limits())])
+    hot = [module for module in answer.document["modules"] if module["class"] == "defected"]
+    assert [module["flagged_by"] for module in hot] == ["physics"]
+    assert hot[0]["reason"].startswith("flagged by physics, not by the network: the network gives 5% for defected")
+    healthy = [module for module in answer.document["modules"] if module["class"] != "defected"]
+    assert {(module["flagged_by"], module["reason"]) for module in healthy} == {("", "")}
+
+
+def test_a_module_without_a_rise_says_that_the_network_flagged_it():
+    classes = [[0.03, 0.97] if index == 3 else [0.95, 0.05] for index in range(len(MODULES))]
+    scorer = Scorer(intercept=3.0, coefficients={"network": 1.0, "neighbours": 1.0})
+    model = tiny_model(classes)
+    preprocessing = {**model.card.preprocessing, "scorer": scorer.document()}
+    model = replace(model, card=model.card.model_copy(update={"preprocessing": preprocessing}))
+    source = model.read(png(picture()), Limits())
+    (answer,) = model.predict([source])
+    (module,) = [module for module in answer.document["modules"] if module["class"] == "defected"]
+    assert abs(module["rise"]) <= 1
+    assert module["flagged_by"] == "network"
+    assert module["network_probability"] == pytest.approx(0.97, abs=0.01)
+    assert "the network gives 97% for defected; the hottest spot is +" in module["reason"]
+
+
+def test_real_photographs_are_no_thermograms_and_real_thermograms_are(real_data):
+    for file in sorted((real_data / "pv_hotspots").glob("**/images/*.jpg")):
+        thermogram = read_thermogram(file, Limits())
+        assert follows_palette(thermogram.picture, thermogram.palette), file  # also without its counts
+    photographs = sorted((real_data / "panel_defects" / "images").iterdir())[:60]
+    told = [read_thermogram(file, Limits()).thermal for file in photographs]
+    assert sum(told) <= 0.1 * len(told)  # grey ones cannot be told by their colours
