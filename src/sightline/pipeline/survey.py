@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.errors import BackendError, DataRejected, ParamsError, RequestError
-from sightline.files import write_json
+from sightline.files import sha256_file, sha256_files, write_json
 from sightline.geo.area import Area
 from sightline.geo.pictures import MOST_PIXELS
 from sightline.geo.providers import Provider
@@ -223,22 +223,32 @@ def _mosaic(plan: Plan, place: Place, report: Report) -> list[Any]:
     from sightline.geo.mosaic import write_mosaic
 
     target, done = place.out / f"{RAW}.tif", place.out / ".raw.whole"
-    if target.exists() and done.exists():
+    made_of = _source_of(plan)
+    if target.exists() and done.exists() and done.read_text(encoding="utf-8") == made_of:
         return []
     fetched: Fetched = fetch(plan, place.cache, report)
     mosaic = write_mosaic(plan, place.cache, target, report, fetched)
     if not mosaic.missing:
-        done.touch()
+        done.write_text(made_of, encoding="utf-8")
     return list(mosaic.missing)
+
+
+def _source_of(plan: Plan) -> str:
+    """What a raster was stitched of: the server's address, or the SHA-256 of the tiles in somebody's folder."""
+    folder = plan.provider.folder
+    if folder is None:
+        return plan.provider.url
+    store = plan.provider.store(folder)
+    paths = [store.path(tile) for tile in plan.tiles()]
+    return sha256_files([path for path in paths if path.is_file()], folder)
 
 
 def _enlarge(upscaler: Upscaler, raw: Path, out: Path, report: Report) -> Path:
     """The enlarged raster; one that was made of the same raster by the same upscaler is kept."""
     from sightline.upscaling.raster import upscale_raster
 
-    status = raw.stat()
     target, made = out / f"{ENLARGED}.tif", out / ".enlarged.of"
-    said = f"{upscaler.choice} {upscaler.digest} {status.st_size} {status.st_mtime_ns}"
+    said = f"{upscaler.choice} {upscaler.digest} {sha256_file(raw)}"
     if not (target.exists() and made.exists() and made.read_text(encoding="utf-8") == said):
         upscale_raster(raw, target, upscaler, report, out / ".enlarging")
         made.write_text(said, encoding="utf-8")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import mercantile
@@ -108,6 +109,17 @@ def test_a_second_run_goes_on_with_what_is_there(tiles, place):
     made = {name: (place.out / name).stat().st_mtime_ns for name in ("raw.tif", "enlarged.tif")}
     survey(plan, upscaler, model, place, Silent())
     assert {name: (place.out / name).stat().st_mtime_ns for name in made} == made
+
+
+def test_tiles_of_a_folder_that_have_changed_are_stitched_anew(tiles, place, tmp_path):
+    """The folder's name says nothing of what lies in it."""
+    changing = tmp_path / "tiles"
+    shutil.copytree(tiles, changing)
+    model, plan = network_model(), planned(changing)
+    assert survey(plan, None, model, place, Silent())["found"]["raw"]["count"] == 3
+    for path in changing.rglob("*.png"):
+        Image.fromarray(sea(256, 256)).save(path)
+    assert survey(plan, None, model, place, Silent())["found"]["raw"]["count"] == 0
 
 
 def test_each_answer_is_told_with_what_it_is_an_answer_to(tiles, place):

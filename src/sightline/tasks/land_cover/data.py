@@ -124,7 +124,7 @@ def read_mask(manifest: Manifest, sample: Sample, size: tuple[int, int]) -> NDAr
 def _stamp(path: Path) -> tuple[int, int]:
     check_file(path)
     found = path.stat()
-    return found.st_size, found.st_mtime_ns
+    return found.st_size, found.st_ctime_ns
 
 
 @lru_cache(maxsize=32)  # one table has the labels of all samples: it is not read anew for each

@@ -115,12 +115,12 @@ def read_document(path: Path, classes: Sequence[str]) -> Document:
     """
     check_file(path)
     status = path.stat()
-    return _read(path, tuple(classes), status.st_mtime_ns, status.st_size)
+    return _read(path, tuple(classes), status.st_ctime_ns, status.st_size)
 
 
 @lru_cache(maxsize=32)
-def _read(path: Path, classes: tuple[str, ...], _mtime_ns: int, _size: int) -> Document:
-    """The time and size are there for the cache: a changed file is parsed anew."""
+def _read(path: Path, classes: tuple[str, ...], _ctime_ns: int, _size: int) -> Document:
+    """Time and size are there for the cache. The time is the inode's: a copied file brings its own time of writing."""
     lists = _lists(path)
     kinds = _kinds(lists["categories"], classes)
     images, strays = _objects(lists["images"], f"{path}: images")

@@ -378,7 +378,7 @@ def _look(item: _Item, root: Path) -> _Look:
         return _Look(problem=str(error))
     status = path.stat()
     try:
-        sha256, width, height, bits = _fingerprint(path, status.st_mtime_ns, status.st_size)
+        sha256, width, height, bits = _fingerprint(path, status.st_ctime_ns, status.st_size)
     except DataError as error:
         return _Look(sha256_file(path), item.problem or str(error))
     figures = {"width": float(width), "height": float(height), "polygons": float(item.polygons)}
@@ -392,7 +392,7 @@ def _look(item: _Item, root: Path) -> _Look:
 
 
 @lru_cache(maxsize=2**15)
-def _fingerprint(path: Path, _mtime_ns: int, _size: int) -> tuple[str, int, int, NDArray[np.bool_]]:
+def _fingerprint(path: Path, _ctime_ns: int, _size: int) -> tuple[str, int, int, NDArray[np.bool_]]:
     """SHA-256, width, height and difference hash of a photograph.
 
     Kept for as long as the process lives: a set is listed many times, and decoding is what it costs. The time and

@@ -287,7 +287,7 @@ def _numbered(stem: str) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=4096)
-def _look_into(path: Path, _mtime_ns: int, _size: int) -> tuple[_Look, ...]:
+def _look_into(path: Path, _ctime_ns: int, _size: int) -> tuple[_Look, ...]:
     """One look a record; where the file breaks off, the last one says so. Time and size are there for the cache."""
     looks: list[_Look] = []
     try:
@@ -359,12 +359,12 @@ def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path]) -> 
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    """When it was written and its size; zeros of what is no file."""
+    """When its inode changed (a copied file brings its own time of writing) and its size; zeros of what is no file."""
     try:
         status = path.stat()
     except OSError:
         return 0, 0
-    return status.st_mtime_ns, status.st_size
+    return status.st_ctime_ns, status.st_size
 
 
 @lru_cache(maxsize=2**15)

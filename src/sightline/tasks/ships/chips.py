@@ -148,11 +148,11 @@ def read_document(path: Path) -> Document:
         found = path.stat()
     except OSError as error:
         raise DataMissing("there is no such file", where=path, way_out=_COPY_AGAIN) from error
-    return _read(path, found.st_size, found.st_mtime_ns)
+    return _read(path, found.st_size, found.st_ctime_ns)
 
 
 @lru_cache(maxsize=4)  # a set is listed many times, and reading is what it costs
-def _read(path: Path, _size: int, _mtime_ns: int) -> Document:
+def _read(path: Path, _size: int, _ctime_ns: int) -> Document:
     try:
         text = read_bytes(path, Limits(bytes=MAX_BYTES), str(path)).decode("utf-8-sig")
         members = _members(text, str(path))

@@ -330,11 +330,11 @@ def _chip_item(name: str, said: ChipName, files: Mapping[str, str], sha256: str,
 
 def _stamp(path: Path) -> tuple[int, int]:
     status = path.stat()
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_ctime_ns
 
 
 @lru_cache(maxsize=2**15)
-def _looked_at_chip(path: Path, _size: int, _mtime_ns: int) -> tuple[str, str, str]:
+def _looked_at_chip(path: Path, _size: int, _ctime_ns: int) -> tuple[str, str, str]:
     """SHA-256 of a chip's file and of its pixels, and why it cannot be used. Kept: a set is listed many times."""
     try:
         pixels = _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
@@ -446,7 +446,7 @@ def _only(paths: Sequence[Path], what: str, where: Path) -> Path:
 
 
 @lru_cache(maxsize=2**10)
-def _scene_size(path: Path, _size: int, _mtime_ns: int) -> tuple[int, int]:
+def _scene_size(path: Path, _size: int, _ctime_ns: int) -> tuple[int, int]:
     """(width, height) of a scene that could be read whole. Kept: a set is listed many times."""
     height, width = read_scene_pixels(path, Limits()).shape[:2]
     return width, height

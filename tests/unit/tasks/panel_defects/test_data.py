@@ -113,6 +113,16 @@ def test_one_document_is_parsed_once_and_again_when_it_has_changed(tmp_path):
     assert len(read_document(path, CLASSES).photographs[0].shapes) == 1
 
 
+def test_a_document_of_the_same_size_and_time_is_not_taken_for_the_old_one(tmp_path):
+    """Copying and unpacking bring a file's own time of writing along."""
+    path = write_set(tmp_path, annotations=[note(0, 1, square(0, 0, 9, 9))]) / "_annotations.coco.json"
+    before, first = path.stat(), read_document(path, CLASSES)
+    write_set(tmp_path, annotations=[note(0, 1, square(0, 0, 8, 8))])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == before.st_size
+    assert read_document(path, CLASSES) is not first
+
+
 # ----------------------------------------------------------------------------------------------------- manifest
 
 
