@@ -26,19 +26,21 @@ CREATE TABLE model_version_tags (name TEXT, version INTEGER, key TEXT, value TEX
 """
 
 
-def make(mlruns: Path, *, schema: str = next(iter(registry.SCHEMAS)), default: str = "/somewhere/mlruns/0") -> Path:
-    """A registry with two versions of `toy`, the second one deleted; the artifacts of its runs."""
+def make(
+    mlruns: Path, *, task: str = "toy", schema: str = next(iter(registry.SCHEMAS)), default: str = "/somewhere/mlruns/0"
+) -> Path:
+    """A registry with two versions of a task, the second one deleted; a folder for the artifacts of the first one."""
     mlruns.mkdir(parents=True)
-    place = (mlruns / "artifacts" / "toy").as_uri()
-    watched = (mlruns / "artifacts" / "toy-watch").as_uri()
+    place = (mlruns / "artifacts" / task).as_uri()
+    watched = (mlruns / "artifacts" / f"{task}-watch").as_uri()
     with closing(sqlite3.connect(mlruns / "mlflow.db")) as tables, tables:
         tables.executescript(TABLES)
         for table, rows in {
             "alembic_version": [(schema,)],
             "experiments": [
                 (0, "Default", default),
-                (1, "toy", place),
-                (2, "toy/watch", watched),
+                (1, task, place),
+                (2, f"{task}/watch", watched),
                 (3, "theirs", "s3://bucket/x"),
             ],
             "runs": [
@@ -48,16 +50,16 @@ def make(mlruns: Path, *, schema: str = next(iter(registry.SCHEMAS)), default: s
                 ("s1", "s3://bucket/x/s1/artifacts", 3),
             ],
             "logged_models": [("m-1", 1, f"{place}/models/m-1/artifacts", "r1")],
-            "registered_models": [("toy", "default")],
-            "registered_model_aliases": [("champion", 1, "toy"), ("threshold", 1, "toy")],
+            "registered_models": [(task, "default")],
+            "registered_model_aliases": [("champion", 1, task), ("threshold", 1, task)],
             "model_versions": [
-                ("toy", 1, 5000, "None", "models:/m-1", "r1", f"{place}/models/m-1/artifacts"),
-                ("toy", 2, 6000, "Deleted_Internal", "REDACTED", "r2", None),
+                (task, 1, 5000, "None", "models:/m-1", "r1", f"{place}/models/m-1/artifacts"),
+                (task, 2, 6000, "Deleted_Internal", "REDACTED", "r2", None),
             ],
-            "model_version_tags": [("toy", 1, "candidate", "threshold"), ("toy", 2, "candidate", "gone")],
+            "model_version_tags": [(task, 1, "candidate", "threshold"), (task, 2, "candidate", "gone")],
         }.items():
             tables.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(rows[0]))})", rows)
-    (mlruns / "artifacts" / "toy" / "r1" / "artifacts").mkdir(parents=True)
+    (mlruns / "artifacts" / task / "r1" / "artifacts").mkdir(parents=True)
     return mlruns
 
 
