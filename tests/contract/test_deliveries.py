@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -33,6 +34,31 @@ def project(given: tuple[str, Path], tmp_path: Path) -> Project:
 
 def contents(manifest: Manifest) -> list[tuple[str, str, str]]:
     return sorted((s.sha256, s.labels_sha256, s.problem) for s in manifest.samples)
+
+
+JUNK = ("._{}", "{}.aux.xml", "{}.ovr", ".DS_Store", "Thumbs.db", "desktop.ini", "...png", "...tif")
+
+
+def test_what_other_programs_leave_is_no_sample(given: tuple[str, Path], project: Project, tmp_path: Path) -> None:
+    folder = shutil.copytree(given[1], tmp_path / "real")
+    before = project.task.load(folder)
+    for path in [path for path in folder.rglob("*") if path.is_file()]:
+        for name in JUNK:
+            path.with_name(name.format(path.name)).write_bytes(b"\0\5\x16\7")
+    assert project.task.load(folder) == before
+
+
+@pytest.mark.parametrize("role", ["image", "labels"])
+def test_a_pipe_is_listed_at_once(given: tuple[str, Path], project: Project, tmp_path: Path, role: str) -> None:
+    if given[0] == "bright_spots":
+        pytest.skip("the tutorial's task is for its own synthetic set")
+    folder = shutil.copytree(given[1], tmp_path / "real")
+    samples = project.task.load(folder).samples
+    path = folder / next(sample.files[role] for sample in samples if role in sample.files)
+    path.unlink()
+    os.mkfifo(path)
+    problems = [sample.problem for sample in project.task.load(folder).samples if sample.problem]
+    assert any("named pipe" in problem and str(folder) not in problem for problem in problems)
 
 
 def test_two_deliveries_under_the_same_names_are_one_set(given: tuple[str, Path], project: Project) -> None:
