@@ -63,9 +63,14 @@ class Server:
 
 
 def running(state: Path) -> dict[str, str]:
-    """The servers, name -> address, that run now with their notes in this folder; empty where none does."""
+    """The servers, name -> address, that run now with their notes in this folder; empty where none does.
+
+    The notes of a folder that was copied are those of the original's servers, which are not the copy's.
+    """
     try:
         notes = json.loads(_notes(state).read_text(encoding="utf-8"))
+        if notes.get("state", str(state.resolve())) != str(state.resolve()):
+            return {}
         return {name: note["address"] for name, note in notes["servers"].items() if is_alive(int(note["process"]))}
     except (OSError, ValueError, KeyError, TypeError):
         return {}
@@ -215,7 +220,8 @@ class Group:
             name: {"process": process.pid, "address": self._servers[name].address}
             for name, process in self._processes.items()
         }
-        write_json(_notes(self._state), {"supervisor": os.getpid(), "servers": servers})
+        notes = {"supervisor": os.getpid(), "state": str(self._state.resolve()), "servers": servers}
+        write_json(_notes(self._state), notes)
         self._noted = True
 
     def wait(self, every_s: float = 0.5, pauses_s: Sequence[float] = _PAUSES_S) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -208,6 +209,18 @@ def test_a_second_start_in_one_folder_names_the_first(tmp_path: Path) -> None:
             check_ports(tmp_path, [server])
     finally:
         group.stop()
+
+
+def test_servers_of_the_original_are_not_those_of_a_copied_project(tmp_path: Path) -> None:
+    """Their process lives: a run of the copy would go into the original's Prefect."""
+    original, copy = tmp_path / "original", tmp_path / "copy"
+    original.mkdir()
+    server = {"prefect": {"process": os.getpid(), "address": "http://127.0.0.1:9"}}
+    note = {"supervisor": os.getpid(), "state": str(original.resolve()), "servers": server}
+    (original / "servers.json").write_text(json.dumps(note))
+    shutil.copytree(original, copy)
+    assert running(original) == {"prefect": "http://127.0.0.1:9"}
+    assert running(copy) == {}
 
 
 def test_notes_of_dead_servers_are_not_believed(tmp_path: Path) -> None:
