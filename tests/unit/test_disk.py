@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from flows.retrying import is_worth_retrying
 from sightline.disk import explain, full_folder, require_room, tells_of_full_disk
 from sightline.errors import BackendError
 
@@ -90,3 +91,23 @@ def test_a_program_tells_one_line_and_no_traceback() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 7
     assert done.stderr == "sightline: /srv/x: the disk is full. Make room and run it again: it goes on where it was.\n"
+
+
+class State:
+    """The state of a step that raised."""
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def result(self, raise_on_failure: bool) -> Exception:
+        return self._error
+
+
+class Step:
+    name = "train"
+
+
+def test_a_step_that_found_the_disk_full_is_not_tried_again() -> None:
+    full = BackendError("the models cannot be written (No space left on device)")
+    assert not is_worth_retrying(Step(), None, State(full))
+    assert is_worth_retrying(Step(), None, State(BackendError("MLflow failed (no answer)")))
