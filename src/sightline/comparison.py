@@ -205,8 +205,8 @@ class Comparison:
         """All of it as JSON."""
         return {**asdict(self), "drifted": self.drifted, "reasons": list(self.reasons)}
 
-    def page(self) -> str:
-        """The first page of the report."""
+    def page(self, links: Sequence[str] = ()) -> str:
+        """The first page of the report; `links` are blocks of HTML put at its end."""
         kind = {"drift": "bad", "same": "good"}.get(self.state, "warn")
         blocks = [paragraph(f"{reason}.", kind) for reason in self.reasons]
         blocks.append(
@@ -225,7 +225,7 @@ class Comparison:
         if self.most_drifted:
             far = [(item.name, item.sha256[:12], f"{item.distance:.1f}") for item in self.most_drifted]
             blocks += ["<h4>Furthest from the reference (1: usual)</h4>", table(("input", "SHA-256", "distance"), far)]
-        return page(WORDS[self.state], blocks)
+        return page(WORDS[self.state], [*blocks, *links])
 
 
 def _chances(change: Change) -> tuple[str, str]:

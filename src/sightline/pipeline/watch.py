@@ -16,10 +16,13 @@ from sightline.background import reference_rows
 from sightline.comparison import Comparison, Observation
 from sightline.drift import ColumnTests, compare
 from sightline.errors import ModelRejected
+from sightline.files import write_text
 from sightline.ledger import Answer
+from sightline.pages import link
 from sightline.pipeline.answers import export_closed_days
 from sightline.pipeline.project import Project
 from sightline.pipeline.standing import champion_version
+from sightline.servers import mlflow_address
 from sightline.task import Row, load_rows
 from sightline.tracking import Tracking, Version
 
@@ -86,6 +89,9 @@ def watch(
     report = settings.build / "watch" / name / "report"
     labelled, judged = _reference(tracking, champion)
     found = compare(labelled, window, params.watch, params.seed, report, column_tests, judged)
+    registry = f"{mlflow_address(settings)}/#/models/{name}"
+    back = link("The versions of this task in MLflow (while `sightline up` runs)", registry)
+    write_text(report / "index.html", found.page((back,)))
     when = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="seconds")
     run_id = tracking.log_report(name, f"watch {when}", report, found.metrics())
     project.ledger.record("drift", name, _entry(found, champion, run_id))

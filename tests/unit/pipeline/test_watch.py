@@ -101,6 +101,7 @@ def test_unshifted_traffic_is_reported_and_is_no_drift(watched: Watched, tmp_pat
     drift = watched.watch()
     assert (drift.verdict, drift.state, drift.rows, drift.version) == (False, "same", 40, 1)
     assert drift.report == tmp_path / "build/watch/toy/report/index.html"
+    assert "http://127.0.0.1:5000/#/models/toy" in drift.report.read_text()
     assert "No drift" in drift.report.read_text()
 
 
