@@ -125,9 +125,6 @@ def bad_images() -> dict[str, tuple[bytes, str]]:
     }
 
 
-BAD_IMAGES = bad_images()
-
-
 # ------------------------------------------------------------------------------- odd files that must still be read
 
 
@@ -186,3 +183,26 @@ def plain_tiff(values: np.ndarray[Any, Any], left_out: tuple[int, ...] = (259,))
     )
     directory = struct.pack("<H", len(tags)) + entries + bytes(4) + struct.pack("<HHH", bits, bits, bits)
     return b"II*\0" + struct.pack("<I", at) + data + directory
+
+
+def costly_images() -> dict[str, tuple[bytes, str]]:
+    """Small files that would take a decoder minutes, gigabytes, or where they should not go."""
+    png = encoded("PNG")
+    wider = png_chunk(b"IHDR", struct.pack(">IIBBBBB", 30_000, 30_000, 8, 2, 0, 0, 0))
+    return {
+        "jpeg_many_scans": (many_scans(2_000), "more than 100 scans"),
+        "jpeg_many_segments": (b"\xff\xd8" + b"\xff\xfe\0\2" * 20_000, "segments"),
+        "jpeg_without_end_but_another": (encoded("JPEG")[:-2] + encoded("JPEG"), "truncated"),
+        "png_two_headers": (png[:33] + wider + png[33:], "two headers"),
+        "png_transparent": (_transparent(), "no pixel has data"),
+        "tiff_without_data": (tiff(floats(0) * 0 - 9999, extratags=[(42113, "s", 0, "-9999", True)]), "no pixel"),
+    }
+
+
+def _transparent() -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.zeros((SIDE_PX, SIDE_PX, 4), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+BAD_IMAGES = {**bad_images(), **costly_images()}
