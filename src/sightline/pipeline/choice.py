@@ -145,40 +145,42 @@ def choose(project: Project, tracking: Tracking, versions: Sequence[Version]) ->
     if not versions:
         raise ModelMissing("there is no version to promote", where=project.name, way_out="Run `sightline run` first.")
     named = _in_named_order(project, versions)
-    metrics = {name: read_metrics(tracking.evaluation(version)) for name, version in named.items()}
-    first = next(iter(metrics.values()))
-    main, protocol = tuple(first["main"]), str(first["protocol"])
-    tested = _common_rows({n: main_rows(_rows(tracking, v, "rows"), main) for n, v in named.items()})
+    metrics = read_metrics(tracking.evaluation(next(iter(named.values()))))
+    main, folded = tuple(metrics["main"]), metrics["protocol"] == "folds"
     criterion = _criterion(project)
-    if protocol == "folds":
-        fold_of = {sample.key: sample.fold for sample in project.load().samples}
-        picks, final = pick_nested(tested, fold_of, criterion), pick(tested, criterion)
-        rows = pool(tested, fold_of, picks) if picks else list(tested[final.candidate])
-        by, n = "out-of-fold", len(tested[final.candidate])
-    else:
-        validated = _common_rows({n: main_rows(_rows(tracking, v, "validation"), main) for n, v in named.items()})
-        picks, final = {}, pick(validated, criterion)
-        rows = list(tested[final.candidate])
-        by, n = "validation", len(validated[final.candidate])
+    tested = _common_rows({name: _rows(tracking, version, "rows", main) for name, version in named.items()})
+    deciding = tested
+    if not folded:
+        deciding = _common_rows({name: _rows(tracking, version, "validation", main) for name, version in named.items()})
+    final = pick(deciding, criterion)
+    fold_of = {sample.key: sample.fold for sample in project.load().samples} if folded else {}
+    picks = pick_nested(tested, fold_of, criterion)
+    rows = pool(tested, fold_of, picks) if picks else tested[final.candidate]
     figure = _figure(project, rows)
     document: dict[str, Json] = {
         "rule": RULE,
         "metric": project.params.promotion.metric,
-        "protocol": protocol,
-        "rows": by,
+        "protocol": metrics["protocol"],
+        "rows": "out-of-fold" if folded else "validation",
         "sets": list(main),
-        "n": n,
-        "figures": dict(final.figures),
-        "chosen": final.candidate,
-        "best": final.best,
-        "difference": asdict(final.difference) if final.difference else None,
-        "folds": {str(fold): one.candidate for fold, one in picks.items()},
+        "n": len(deciding[final.candidate]),
+        **_describe(final, picks),
         "figure": {**asdict(figure), "unit": resampling_unit(rows) if rows else "sample"},
         "better": _better_on_test(tested, final.candidate, criterion),
         "versions": {name: version.number for name, version in named.items()},
     }
     document = finite(document)
     return Choice(named[final.candidate], tuple(rows), figure, tuple(explain(document)), document)
+
+
+def _describe(final: Pick, picks: Mapping[int, Pick]) -> dict[str, Json]:
+    return {
+        "figures": dict(final.figures),
+        "chosen": final.candidate,
+        "best": final.best,
+        "difference": asdict(final.difference) if final.difference else None,
+        "folds": {str(fold): one.candidate for fold, one in picks.items()},
+    }
 
 
 def explain(document: Mapping[str, Json]) -> list[str]:
@@ -207,12 +209,12 @@ def warn(document: Mapping[str, Json]) -> str:
     better = document.get("better")
     if better is None:
         return ""
-    task_rows = f"the {better['n']} test samples of {' and '.join(document['sets'])}"
+    place = f"the {better['n']} test samples of {' and '.join(document['sets'])}"
     bound = better["lower_bound"]
     told = "which is beyond noise" if bound is not None and bound > 0 else "which is within noise"
     return (
         f"{better['candidate']} (version {document['versions'][better['candidate']]}) is better than "
-        f"{document['chosen']} on {task_rows}: {document['metric']} {_shown(better['figure'])} against "
+        f"{document['chosen']} on {place}: {document['metric']} {_shown(better['figure'])} against "
         f"{_shown(better['chosen_figure'])}, {told} (one-sided bound of the difference {_shown(bound)})"
     )
 
@@ -224,8 +226,8 @@ def _in_named_order(project: Project, versions: Sequence[Version]) -> dict[str, 
     return dict(sorted(named.items(), key=lambda item: order.get(item[0], len(order))))
 
 
-def _rows(tracking: Tracking, version: Version, name: str) -> list[Row]:
-    return load_rows(tracking.evaluation(version) / f"{name}.jsonl")
+def _rows(tracking: Tracking, version: Version, name: str, main: tuple[str, ...]) -> list[Row]:
+    return main_rows(load_rows(tracking.evaluation(version) / f"{name}.jsonl"), main)
 
 
 def _common_rows(candidates: Mapping[str, Rows]) -> dict[str, list[Row]]:
