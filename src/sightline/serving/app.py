@@ -271,8 +271,9 @@ def _wants_picture(request: Request) -> bool:
 async def _file(name: str) -> Response:
     """One file of pages/."""
     path = _PAGES / name
-    if path.parent != _PAGES or path.suffix not in _MEDIA_TYPES or not path.is_file():
-        raise RequestError("there is nothing here", where=name, way_out="See /v1/docs.", status=404)
+    known = len(name) < 100 and path.parent == _PAGES and path.suffix in _MEDIA_TYPES
+    if not known or not path.is_file():
+        raise RequestError("there is nothing here", where=name[:100], way_out="See /v1/docs.", status=404)
     content = await asyncio.to_thread(path.read_bytes)
     return Response(content, media_type=f"{_MEDIA_TYPES[path.suffix]}; charset=utf-8")
 

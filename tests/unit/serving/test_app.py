@@ -353,7 +353,10 @@ def test_wrong_methods_are_told_the_right_one(endpoint: Endpoint, method: str) -
     assert answer.headers["allow"] == "POST"
 
 
-@pytest.mark.parametrize("path", ["/v1/nothing", "/v1/static/../app.py", "/v1/static/nothing.js", "/v1/static/%2e%2e"])
+@pytest.mark.parametrize(
+    "path",
+    ["/v1/nothing", "/v1/static/../app.py", "/v1/static/nothing.js", "/v1/static/%2e%2e", f"/v1/static/{'a' * 300}.js"],
+)
 def test_what_is_not_there_is_404(endpoint: Endpoint, path: str) -> None:
     (answer,) = endpoint.run({"method": "GET", "path": path})
     assert_problem(answer, 404)

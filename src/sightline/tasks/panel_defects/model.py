@@ -41,7 +41,7 @@ _STRIP_PX = 1 << 21
 _SHOWN_PX = 2048
 """Most pixels of a side in pictures."""
 
-_FIXED_BYTES, _SEEN_BYTES = 64 * 2**20, 150
+_FIXED_BYTES, _SEEN_BYTES = 64 * 2**20, 80
 """Held while a picture is answered: whatever its size, and for each pixel at the network's scale."""
 
 

@@ -12,6 +12,7 @@ from shapely.geometry import shape
 
 from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected, RequestError
 from sightline.segmentation.masks import mask_of
+from sightline.segmentation.scaling import enlarged_rows, scaled
 from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.task import Limits
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
@@ -41,6 +42,25 @@ def test_at_another_scale_the_mask_has_the_pictures_size_still(scale):
     mask = answer(model, photograph(truth)).rasters["mask"]
     assert mask.shape == truth.shape
     assert (mask == truth).mean() > 0.8  # between two levels lie those of other classes
+
+
+def test_a_large_photograph_is_looked_at_made_smaller_and_answered_at_its_size():
+    truth = blobs(1100, 2100, size_px=150)
+    model = tiny_model(taken=INPUT.model_copy(update={"longest_px": 256}))
+    source = model.read(png(photograph(truth)), Limits())
+    answer = model.predict([source])[0]
+    assert answer.rasters["mask"].shape == truth.shape
+    assert (answer.rasters["mask"] == truth).mean() > 0.8
+    cost = model.weigh(png(photograph(truth)), Limits(), {})
+    assert (cost.size, cost.decoded_px) == (truth.shape, truth.size)
+    assert cost.seen_px < 4 * 256 * 134
+    assert model.draw(source, answer).shape == (550, 2 * 1050, 3)  # for people, who need no 2,100 px
+
+
+def test_rows_of_an_enlarged_plane_are_those_of_the_whole():
+    plane = np.random.default_rng(0).random((37, 53), dtype=np.float32)
+    parts = [enlarged_rows(plane, 300, 211, slice(top, min(top + 64, 300))) for top in range(0, 300, 64)]
+    np.testing.assert_allclose(np.concatenate(parts), scaled(plane, 300, 211), atol=1e-5)
 
 
 def test_windows_give_what_the_whole_picture_gives():
