@@ -400,9 +400,7 @@ class Engine:
     def _warm(self, model: Model) -> Warmed:
         """Predict, so that the first request finds everything in place; the first model is also measured."""
         content = model.example()
-        pace = measure_pace(model, content)
-        example = model.read(content, Limits())
-        (first,) = model.predict([example])
+        pace, example, first = measure_pace(model, content)
         if self._plan is None:
             self._plan = measure_plan(lambda batch: _call(model, example, batch), self._settings.max_batch, _CORES)
         example_s = pace.usual_s(model.weigh(content, Limits(), {}))

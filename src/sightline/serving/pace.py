@@ -8,10 +8,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sightline.task import Cost, Limits, Model
+from sightline.task import Cost, Limits, Model, Prediction
 
 _REMEMBERED = 15
-_ROUNDS = 3
 
 _READING_PX, _SEEING_PX = 2**16, 2**12
 """What a call costs besides its pixels, in pixels: without it, many tiny images would make a large one look endless."""
@@ -60,14 +59,14 @@ class Pace:
         return self.reading.best_s(cost.decoded_px) + self.seeing.best_s(cost.seen_px)
 
 
-def measure_pace(model: Model, content: bytes) -> Pace:
-    """The pace by one input, which is read and answered some times."""
+def measure_pace(model: Model, content: bytes) -> tuple[Pace, Any, Prediction]:
+    """The pace by an input that is answered twice, as the first time opens sessions; the input and its answer too."""
     pace = Pace()
     cost = model.weigh(content, Limits(), {})
-    for _ in range(_ROUNDS):
-        example: Any = _timed(lambda: model.read(content, Limits()), pace.reading, cost.decoded_px)
-        _timed(lambda read=example: model.predict([read]), pace.seeing, cost.seen_px)  # type: ignore[misc]
-    return pace
+    (first,) = model.predict([model.read(content, Limits())])
+    example: Any = _timed(lambda: model.read(content, Limits()), pace.reading, cost.decoded_px)
+    _timed(lambda: model.predict([example]), pace.seeing, cost.seen_px)
+    return pace, example, first
 
 
 def _timed(work: Callable[[], Any], rate: Rate, pixels: int) -> Any:

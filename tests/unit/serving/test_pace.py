@@ -35,7 +35,8 @@ def test_nothing_is_expected_before_anything_was_measured() -> None:
 
 def test_a_model_is_measured_by_its_own_example() -> None:
     model = CountingModel()
-    pace = measure_pace(model, model.example())
+    pace, example, first = measure_pace(model, model.example())
+    assert (example.pixels.shape, first.row["output_spot"]) == ((8, 8), 1)
     small, large = (Cost((1, 1), pixels, pixels, 0) for pixels in (10**4, 10**8))
     assert 0 < pace.usual_s(small) < pace.usual_s(large)
     assert pace.best_s(large) <= pace.usual_s(large)
