@@ -1,0 +1,42 @@
+"""Real photographs before a model that knows synthetic ones alone: usual figures, and yet of another kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from scipy.stats import ks_2samp
+
+from sightline.comparison import Observation
+from sightline.drift import compare
+from sightline.params import WatchParams
+from sightline.pipeline.project import Project
+from sightline.pipeline.reference import refer
+from sightline.settings import Settings
+from sightline.task import Limits, TrainingData
+from tests.contract.subjects import Silent, tiny_params, tiny_task
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def column_tests(reference, current, threshold, folder):
+    return {name: float(ks_2samp(reference[name].dropna(), current[name].dropna()).pvalue) for name in reference}
+
+
+def test_real_photographs_are_drift_to_a_model_of_synthetic_ones(real_data: Path, tmp_path: Path) -> None:
+    task = tiny_task("panel_defects")
+    project = Project(Settings(root=tmp_path), tiny_params("panel_defects", 7), task)
+    task.sample(project.data / "sample", Silent())
+    manifest = task.load(project.data / "sample")
+    work = tmp_path / "work"
+    work.mkdir()
+    model = task.train("pixels", TrainingData(manifest, manifest.where(lambda _: False)), work, Silent())
+    rows = refer(project, model, manifest, ("sample",), Silent())
+    reference = [Observation(row.key, row.sha256, row.group, row.row, row.embedding) for row in rows]
+    window = []
+    for file in sorted((real_data / "panel_defects" / "images").iterdir())[:41]:
+        source = model.read(file, Limits())
+        (prediction,) = model.predict([source])
+        window.append(Observation(file.name, source.sha256, source.sha256, prediction.row, prediction.embedding))
+    found = compare(reference, window, WatchParams(), 1, tmp_path / "report", column_tests)
+    assert found.state == "drift", found.reasons
