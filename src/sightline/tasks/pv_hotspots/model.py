@@ -34,7 +34,7 @@ NAME = "pv_hotspots"
 WEIGHTS = "detector.safetensors"
 GRAPHS = {"float32": "detector.onnx", "int8": "detector.int8.onnx"}
 
-_FIXED_BYTES, _PIXEL_BYTES = 32 * 2**20, 32
+_FIXED_BYTES, _PIXEL_BYTES = 32 * 2**20, 20
 """Held while a thermogram is answered: whatever its size, and for each pixel."""
 
 _MEASURED_SHARE = 16
