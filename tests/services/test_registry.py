@@ -20,7 +20,7 @@ def register(settings: Settings, folder: Path) -> int:
     import mlflow
 
     tracking = Tracking(settings)
-    tracking.versions("toy")  # connects, with the project's own settings
+    tracking.prepare()  # connects, with the project's own settings
     client = mlflow.MlflowClient()
     with mlflow.start_run() as run:
         mlflow.log_artifacts(str(folder), "saved_model")
