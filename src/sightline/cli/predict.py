@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from sightline.task import Card, Json
 
 _SHOWN = 40  # rows of the table on the terminal
+_NOTES = 5  # different ones below it
 
 
 @dataclass(frozen=True)
@@ -187,6 +189,8 @@ def _show(pictures: Sequence[Picture], written: Sequence[Path], out: Path | None
     table("answers", rows)
     if len(pictures) > _SHOWN:
         echo(f"... and {len(pictures) - _SHOWN} more.")
+    for note, count in Counter(picture.note for picture in pictures if picture.note).most_common(_NOTES):
+        echo(f"note, {count} of {len(pictures)}: {note}")
     reused = sum(picture.reused for picture in pictures)
     if reused:
         echo(f"{reused} of {len(pictures)} had been answered before, by the same version under the same conditions.")

@@ -45,6 +45,7 @@ class Picture:
         shot: how it was taken.
         size: width and height, where the answer tells.
         familiarity: of the input, in a word.
+        note: what the model has to say of the input besides (no temperatures, an offset that the file does not tell).
         reused: whether an earlier call had answered it.
     """
 
@@ -57,6 +58,7 @@ class Picture:
     shot: Shot
     size: tuple[int, int] | None
     familiarity: str = "not known"
+    note: str = ""
     reused: bool = False
 
     @property
@@ -80,6 +82,7 @@ def picture_of(answered: Answered) -> Picture:
         answered.shot,
         size,
         document["familiarity"]["word"],
+        str(document.get("note") or ""),
         answered.reused,
     )
 
@@ -170,7 +173,7 @@ def picture_rows(delivery: Delivery) -> list[dict[str, Json]]:
     names = list(dict.fromkeys(name for picture in delivery.pictures for name in picture.summary))
     rows: list[dict[str, Json]] = []
     for picture in delivery.pictures:
-        row = _taken(picture) | {"familiarity": picture.familiarity, "found": picture.found}
+        row = _taken(picture) | {"familiarity": picture.familiarity, "note": picture.note, "found": picture.found}
         rows.append(row | {name: picture.summary.get(name) for name in names} | {"problem": ""})
     empty = dict.fromkeys(rows[0] if rows else ("file", "problem"))
     return rows + [{**empty, "file": file, "problem": why} for file, why in delivery.refused.items()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from html import escape
@@ -20,6 +21,7 @@ from sightline.task import Json
 SHOWN = 120
 """Findings that get a picture; the others are in findings.csv."""
 
+_NOTES = 5  # different ones that are told
 _LISTED = 500  # pictures and refused files that are named
 _CROP_PX = 220  # side of a finding's picture
 _AROUND = 3.0  # times the finding's box
@@ -94,6 +96,8 @@ def warnings_of(delivery: Delivery) -> list[str]:
     unlike = sum(picture.familiarity == UNLIKE for picture in delivery.pictures)
     if unlike:
         warnings.append(f"{unlike} pictures are unlike anything that the model was trained on; they are marked below.")
+    notes = Counter(picture.note for picture in delivery.pictures if picture.note)
+    warnings += [f"{note} ({count} pictures)" for note, count in notes.most_common(_NOTES)]
     if "unknown" in severities:
         warnings.append("Severities are not known: the conditions that they need were not given.")
     return warnings

@@ -145,6 +145,14 @@ def test_a_name_is_no_formula_and_no_markup(tmp_path: Path) -> None:
     assert "<script>" not in (tmp_path / "report.html").read_text()
 
 
+def test_what_the_model_says_of_an_input_reaches_the_reader(tmp_path: Path) -> None:
+    noted = [replace(picture(name), note="Temperatures cannot be read from this file.") for name in "ab"]
+    drawn = replace(delivery(tmp_path, *noted, picture("c")), drawn=False)
+    deliver(drawn)
+    assert "cannot be read from this file. (2 pictures)" in (tmp_path / "report.html").read_text()
+    assert [row["note"] != "" for row in picture_rows(drawn)] == [True, True, False]
+
+
 def test_all_rows_have_the_same_columns_whatever_was_found(tmp_path: Path) -> None:
     levels = replace(picture("b"), summary={"modules": 3, "largest_rise_level": 4.0})
     rows = picture_rows(delivery(tmp_path, picture("a"), levels, refused={"c": "why"}))
