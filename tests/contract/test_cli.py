@@ -119,8 +119,10 @@ def test_promotion_by_hand_and_back(checkout: Checkout, task: str) -> None:
     checkout.type("rollback", task, code=5)  # there is no one before
 
 
-def test_watching_few_answers_finds_no_drift(checkout: Checkout, task: str) -> None:
-    assert checkout.ask("watch", task)["drift"] is False
+def test_of_few_answers_nobody_can_tell_whether_they_have_drifted(checkout: Checkout, task: str) -> None:
+    found = checkout.ask("watch", task)
+    assert (found["state"], found["drift"]) == ("too few", None)
+    checkout.type("watch", task, "--exit-code", code=9)
 
 
 def test_fetching_without_a_network_is_told_in_one_line(checkout: Checkout, task: str) -> None:
