@@ -311,7 +311,7 @@ def _said(modules: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
             score=module["score"],
             box=tuple(module["box"]),
             severity=module["severity"],
-            figures={f"rise_{module['rise_unit'].lower()}": module["rise"]},
+            figures={f"rise_{module['rise_unit'].lower()}": module["rise"], "reason": module["reason"]},
         )
         for module in hot
     )
