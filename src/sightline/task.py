@@ -36,6 +36,11 @@ Json = Any
 # ---------------------------------------------------------------------------------------------------- samples
 
 
+CONTEXT = "context"
+"""The role, in `Sample.files`, of a document that tells of inputs what they do not hold themselves and what is no label
+either: where they lie. It goes into a set by excerpts alone, and stays when labels are corrected."""
+
+
 @dataclass(frozen=True)
 class Sample:
     """One labelled sample, as the manifest lists it. Nothing of it is decoded yet.

@@ -36,6 +36,14 @@ def contents(manifest: Manifest) -> list[tuple[str, str, str]]:
     return sorted((s.sha256, s.labels_sha256, s.problem) for s in manifest.samples)
 
 
+def together(manifest: Manifest) -> list[list[str]]:
+    """Contents of the samples that no split may separate, a list for each group."""
+    groups: dict[str, list[str]] = {}
+    for sample in manifest.samples:
+        groups.setdefault(sample.group, []).append(sample.sha256)
+    return sorted(sorted(group) for group in groups.values())
+
+
 JUNK = ("._{}", "{}.aux.xml", "{}.ovr", ".DS_Store", "Thumbs.db", "desktop.ini", "...png", "...tif")
 
 
@@ -79,6 +87,7 @@ def test_two_deliveries_under_the_same_names_are_one_set(given: tuple[str, Path]
         merge(project, mine, plan, "real")
     both = project.task.load(project.data / "real")
     assert contents(both) == contents(mine)
+    assert together(both) == together(mine), "what belongs together still does"
     after = read_splits(project.data / "splits.csv")
     old = {sample.sha256: places["real", sample.group] for sample in first.samples}
     now = {sample.sha256: after["real", sample.group] for sample in both.samples}
@@ -110,3 +119,8 @@ def test_what_stays_in_the_inbox_is_still_whole(given: tuple[str, Path], project
     assert contents(left) == [(staying.sha256, staying.labels_sha256, "")]
     rest = [(s.sha256, s.labels_sha256, "") for s in before.samples if s.sha256 != staying.sha256]
     assert contents(project.task.load(project.data / "real")) == sorted(rest)
+
+    with changing(project):
+        box = look(project, "real", 0)
+        merge(project, box.given, box.plan, "real")
+    assert together(project.task.load(project.data / "real")) == together(before), "also what comes later"

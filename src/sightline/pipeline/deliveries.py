@@ -20,7 +20,7 @@ from sightline.errors import BackendError
 from sightline.files import sha256_file
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import name_of, replace
-from sightline.task import Excerpting, Manifest, Sample, Task
+from sightline.task import CONTEXT, Excerpting, Manifest, Sample, Task
 
 
 @dataclass(frozen=True)
@@ -197,11 +197,20 @@ def files_of(samples: Iterable[Sample]) -> list[str]:
     return list(dict.fromkeys(file for sample in samples for file in sample.files.values()))
 
 
+def _contexts(samples: Iterable[Sample]) -> set[str]:
+    return {sample.files[CONTEXT] for sample in samples if CONTEXT in sample.files}
+
+
 def _remove(old: Files, outdated: Sequence[Sample], folder: Path) -> None:
     """Take the outdated samples out of the copy of the set; a common document keeps the others."""
     leaving = {sample.key for sample in outdated}
+    context = _contexts(outdated)
     for file in files_of(outdated):
-        rest = old.excerpt(file, outdated, rest=True) if old.staying(file, leaving) else b""
+        rest: bytes | None = b""
+        if file in context:  # no label, so still right: all of it stays
+            rest = old.excerpt(file, old.users[file])
+        elif old.staying(file, leaving):
+            rest = old.excerpt(file, outdated, rest=True)
         (folder / file).unlink()  # a link to the set's own file: never written into
         if rest:
             (folder / file).write_bytes(rest)
@@ -209,13 +218,14 @@ def _remove(old: Files, outdated: Sequence[Sample], folder: Path) -> None:
 
 def _copy(files: Files, fresh: Sequence[Sample], folder: Path) -> None:
     going = {sample.key for sample in fresh}
+    context = _contexts(fresh)
     for file in files_of(fresh):
         path, target = files.path(file), folder / file
         target.parent.mkdir(parents=True, exist_ok=True)
         if _same(target, path):
             continue
         part = None
-        if files.staying(file, going) or target.exists():
+        if file in context or files.staying(file, going) or target.exists():
             part = files.excerpt(file, [sample for sample in files.users[file] if sample.key in going])
         if part is None:
             shutil.copyfile(path, target)

@@ -5,7 +5,7 @@ Records, as published, and what its own converter makes of them:
     2023_us.tfrecord.gz                          one or many records; B1 ... B12 and solar_panel, 65,536 floats each
     input/NAME_00000.tif  label/NAME_00000.png   (256, 256, 13) float32; palette index 0 or 1
 
-Beside either, `data_coordinates/NAME.json` may list [longitude, latitude] of each chip.
+Beside either, `data_coordinates/NAME.json` may list [longitude, latitude] of each chip (see `coordinates`).
 
 A record compressed by gzip cannot be reached without unpacking all before it: `read_farms` goes through each file
 once, in the manifest's order, and a fit that wants chips in random order keeps what it needs in its work folder.
@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.listing import check_file, find_files, walk_folders
-from sightline.task import Limits, Manifest, Sample, Upstream
+from sightline.task import CONTEXT, Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects.chip import (
     BANDS,
     CLASSES,
@@ -41,7 +41,16 @@ from sightline.tasks.panel_defects.chip import (
     read_chip,
     read_mask,
 )
-from sightline.tasks.panel_defects.places import farm_outlines, places, read_coordinates
+from sightline.tasks.panel_defects.coordinates import (
+    Centre,
+    ChipKey,
+    find_lists,
+    is_list,
+    locate,
+    points_besides,
+    points_of,
+)
+from sightline.tasks.panel_defects.places import farm_outlines, places
 from sightline.tasks.panel_defects.tfrecord import frame, read_records
 
 __all__ = [
@@ -131,16 +140,25 @@ def _numbered_records(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[S
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
     """See `sightline.task.Excerpting`: the records of these samples, or the others, in a file of the same kind.
 
-    A file that breaks off cannot be divided: nobody knows what is missing.
+    A file that breaks off cannot be divided: nobody knows what is missing. Of a list of coordinates, what it says of
+    these samples, or of the others.
     """
+    if is_list(document):
+        keys = [_key(sample) for sample in samples]
+        if not rest:
+            return points_of(document, keys)
+        return points_besides(document, keys, renumbered=_is_among_others(samples[0]))
     if not _is_records(document):
         return None
     mine = {_record_number(sample) for sample in samples}
     try:
         records = enumerate(read_records(document, str(document)))
-        kept = [frame(record) for number, record in records if (number in mine) != rest]
+        among = [(frame(record), (number in mine) != rest) for number, record in records]
     except DataRejected:
         return None
+    kept = [record for record, is_kept in among if is_kept]
+    if len(kept) == len(among):
+        return document.read_bytes()  # a file of one record is told by its own digest
     content = b"".join(kept)
     # A record alone is told by its file's digest, which must be that of the record among others.
     packed = len(kept) > 1 and document.name.lower().endswith(".gz")
@@ -149,6 +167,20 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
 
 def _record_number(sample: Sample) -> int:
     return int(sample.id.removeprefix(_name(sample.input_file))[1:] or 0)
+
+
+def _is_among_others(sample: Sample) -> bool:
+    """Whether its file holds several records."""
+    return _is_records(Path(sample.input_file)) and sample.id != _name(sample.input_file)
+
+
+def _key(sample: Sample) -> ChipKey:
+    """What a list of coordinates knows a listed sample by."""
+    if _is_among_others(sample):
+        return ChipKey(_stem(sample.input_file).rpartition("/")[2], _record_number(sample), sample.sha256)
+    path = Path(sample.input_file)
+    stem = _stem(path.name) if _is_records(path) else path.stem
+    return ChipKey(*_numbered(stem), sample.sha256)
 
 
 # ----------------------------------------------------------------------------------------------------- manifest
@@ -183,9 +215,11 @@ def load_manifest(root: Path) -> Manifest:
     what `source_of` gives and of the label where a file holds several records. What was found is kept
     for as long as the process lives.
 
+    What a list of coordinates says wrongly is the problem of the chip it is about; a list that cannot be read is that
+    of all chips of its name, or, where there are none, is listed itself.
+
     Raises:
         DataMissing: neither layout is found below `root`.
-        DataRejected: a list of coordinates is none.
     """
     chips = [chip for path in _record_files(root) for chip in _record_chips(path, root)]
     chips += [chip for folder in _pair_folders(root) for chip in _pair_chips(folder, root)]
@@ -196,42 +230,38 @@ def load_manifest(root: Path) -> Manifest:
             way_out="Give the folder that holds the records, or input/ and label/.",
         )
     sides = [chip.look.figures.get("width", 0.0) for chip in chips]
+    keys = [ChipKey(chip.list_name, chip.number, chip.look.sha256) for chip in chips]
+    centres, odd = locate(keys, find_lists(root, _DEPTH))
     groups = places(
         [chip.id for chip in chips],
-        _coordinates(chips, root),
+        np.array([centre.point for centre in centres]),
         [chip.look.outlines for chip in chips],
         [chip.look.sha256 for chip in chips],
         reach_m=max(sides) * GSD_M * 2**0.5,  # chips overlap
     )
-    samples = [_sample(chip, group, root) for chip, group in zip(chips, groups, strict=True)]
+    samples = [_sample(*one, root) for one in zip(chips, groups, centres, strict=True)]
+    samples += [_odd_list(path, problem, root) for path, problem in odd.items()]
     return Manifest(root.parent, tuple(samples))
 
 
-def _sample(chip: _Listed, group: str, root: Path) -> Sample:
+def _sample(chip: _Listed, group: str, centre: Centre, root: Path) -> Sample:
+    lists = {} if centre.source is None else {CONTEXT: centre.source.relative_to(root).as_posix()}
     return Sample(
         id=chip.id,
         set=root.name,
-        files=chip.files,
+        files={**chip.files, **lists},
         sha256=chip.look.sha256,
         labels_sha256=chip.look.labels_sha256,
         group=group,
         stratum="farm" if chip.look.figures.get("share_solar_panel") else "empty",
-        problem=chip.look.problem.replace(f"{root}/", ""),
+        problem=(chip.look.problem or centre.problem).replace(f"{root}/", ""),
         figures=chip.look.figures,
     )
 
 
-def _coordinates(chips: Sequence[_Listed], root: Path) -> NDArray[np.float64]:
-    """(n, 2) of each chip; NaN where no list has one entry for each of its file's chips."""
-    lists = {path.stem: path for path in sorted(root.rglob("data_coordinates/*.json"))}
-    found = np.full((len(chips), 2), np.nan)
-    for name in sorted({chip.list_name for chip in chips} & lists.keys()):
-        mine = [place for place, chip in enumerate(chips) if chip.list_name == name]
-        points = read_coordinates(lists[name])
-        numbers = [chips[place].number for place in mine]
-        if sorted(numbers) == list(range(len(points))):
-            found[mine] = points[numbers]
-    return found
+def _odd_list(path: Path, problem: str, root: Path) -> Sample:
+    file, said = path.relative_to(root).as_posix(), problem.replace(f"{root}/", "")
+    return Sample(file.replace("/", "-"), root.name, {CONTEXT: file}, "", "", file, "empty", said)
 
 
 def _figures(chip: Chip, mask: Mask) -> dict[str, float]:

@@ -14,15 +14,11 @@ What this cannot find: the same empty land without coordinates, and farms that e
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataRejected
-from sightline.listing import read_text
 from sightline.tasks.panel_defects.duplicates import connected
 
 Coordinates = NDArray[np.float64]
@@ -54,29 +50,6 @@ def farm_outlines(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
         direction = np.arctan2(2 * xy, xx - yy) / 2 * (1 - minor / major)
         rows.append([np.log(len(x)), np.log(major), np.log(max(minor, 0.1)), direction])
     return np.array(rows, dtype=np.float64).reshape(-1, 4)
-
-
-_MOST_BYTES = 64 * 2**20
-
-
-def read_coordinates(path: Path) -> Coordinates:
-    """A JSON list of [longitude, latitude].
-
-    Raises:
-        DataRejected: it is something else; names the file and the entry.
-    """
-    try:
-        values = json.loads(read_text(path, _MOST_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise DataRejected("this is not JSON", where=path, way_out="Give a list of [longitude, latitude].") from error
-    if not isinstance(values, list):
-        raise DataRejected("this is no list", where=path, way_out="Give a list of [longitude, latitude].")
-    for number, pair in enumerate(values):
-        fits = isinstance(pair, list) and len(pair) == 2 and all(isinstance(v, int | float) for v in pair)
-        if not fits or not (abs(pair[0]) <= 180 and abs(pair[1]) <= 90):
-            raise DataRejected("this is no longitude and latitude", where=f"{path}: [{number}]",
-                               way_out="Give two numbers of degrees.")  # fmt: skip
-    return np.array(values, dtype=np.float64).reshape(-1, 2)
 
 
 def places(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 import struct
 
@@ -16,6 +17,7 @@ from sightline.images import Pixels
 from sightline.task import Limits
 from sightline.tasks.panel_defects.chip import BANDS, CLEAR_CIRRUS, chip_of, read_chip
 from sightline.tasks.panel_defects.farms import (
+    excerpt,
     load_manifest,
     read_farms,
     read_labels,
@@ -325,13 +327,44 @@ def test_coordinates_of_more_places_than_there_are_chips_are_not_guessed_at(tmp_
     assert len({s.group for s in load_manifest(tmp_path).samples}) == 2
 
 
-@pytest.mark.parametrize("text", ["{}", "[", "[[1, 2, 3]]", '[["a", 2]]', "[[200, 2]]", "[[NaN, 2]]"])
-def test_a_list_of_coordinates_that_is_none_is_refused(tmp_path, text):
+def write_coordinates(root, name, content):
+    (root / "data_coordinates").mkdir(parents=True, exist_ok=True)
+    text = content if isinstance(content, str) else json.dumps(content)
+    (root / "data_coordinates" / name).write_text(text)
+
+
+@pytest.mark.parametrize("text", ["", "[", "7", "[" * 100_000, "[[1, 2, 3]]", '[["a", 2]]', "[[200, 2]]", "[[NaN, 2]]"])
+def test_a_list_of_coordinates_that_is_none_is_the_problem_of_its_chips(tmp_path, text):
+    (tmp_path / "real").mkdir()
+    for name in ("a", "b"):
+        write_records(tmp_path / "real" / f"{name}.tfrecord", [record()])
+    write_coordinates(tmp_path / "real", "a.json", text)
+    bad, good = problem(tmp_path / "real")
+    assert bad.startswith("data_coordinates/a.json: ")
+    assert good == ""
+
+
+def test_a_wrong_entry_is_the_problem_of_its_own_chip(tmp_path):
+    write_records(tmp_path / "a.tfrecord", [record(n) for n in range(3)])
+    write_coordinates(tmp_path, "a.json", [[0, 0], [0, 91], [0, 0]])
+    first, second, third = problem(tmp_path)
+    assert (first, third) == ("", "")
+    assert second.startswith("data_coordinates/a.json: [1]: this is no longitude and latitude.")
+
+
+def test_a_list_of_coordinates_of_no_chip_is_listed_by_itself(tmp_path):
     write_records(tmp_path / "a.tfrecord", [record()])
-    (tmp_path / "data_coordinates").mkdir()
-    (tmp_path / "data_coordinates/a.json").write_text(text)
-    with pytest.raises(DataRejected, match=r"a\.json"):
-        load_manifest(tmp_path)
+    write_coordinates(tmp_path, "b.JSON", "[")
+    good, odd = load_manifest(tmp_path).samples
+    assert (good.problem, odd.input_file) == ("", "data_coordinates/b.JSON")
+    assert odd.problem.startswith("data_coordinates/b.JSON: this is not JSON.")
+
+
+def test_a_file_of_one_record_is_taken_whole(tmp_path):
+    write_records(tmp_path / "a.tfrecord.gz", [record()])
+    sample = load_manifest(tmp_path).samples[0]
+    content = excerpt(tmp_path / "a.tfrecord.gz", [sample])
+    assert hashlib.sha256(content).hexdigest() == sample.sha256, "it is told by its own digest"
 
 
 def farm(shape, centre, length, width, angle):

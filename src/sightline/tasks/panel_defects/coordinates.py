@@ -1,0 +1,158 @@
+"""Where chips lie: `data_coordinates/NAME.json`, as published, or parts of it as a set keeps them. Untrusted.
+
+    [[longitude, latitude], null, ...]             of the chips of NAME, in the order of their numbers; null: unknown
+    {"<SHA-256>": [longitude, latitude], ...}      of chips by their content, whatever they and the list are called
+
+A set keeps the second form: numbers begin anew in each delivery, and files that are divided get other names.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sightline.errors import DataRejected
+from sightline.listing import find_files, read_text, walk_folders
+from sightline.task import Json
+
+FOLDER = "data_coordinates"
+
+_MOST_BYTES = 64 * 2**20
+_WAY_OUT = "Give a list of [longitude, latitude] in degrees, one for each chip, or remove the file."
+
+Entries = Mapping[int | str, Json]
+"""Number in the list, or SHA-256 of the chip -> what is said of it; nulls are left out."""
+
+
+@dataclass(frozen=True)
+class ChipKey:
+    """What a list may know a chip by: the list's name and its number there, or its content."""
+
+    list_name: str
+    number: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Centre:
+    """Where a chip lies.
+
+    Attributes:
+        point: longitude and latitude in degrees; NaN where unknown.
+        source: the list that says so; None where none does.
+        problem: why what the list says cannot be used; empty when it can, or when it says nothing.
+    """
+
+    point: tuple[float, float] = (math.nan, math.nan)
+    source: Path | None = None
+    problem: str = ""
+
+
+def find_lists(root: Path, depth: int) -> list[Path]:
+    """All lists of coordinates below a set's folder, at most so many folders deep."""
+    folders = [folder for folder in walk_folders(root, depth) if folder.name.lower() == FOLDER]
+    return sorted(path for folder in folders for path in find_files(folder, (".json",)))
+
+
+def is_list(document: Path) -> bool:
+    """Whether a file is by its name and folder a list of coordinates."""
+    return document.parent.name.lower() == FOLDER and document.name.lower().endswith(".json")
+
+
+def read_entries(path: Path) -> Entries:
+    """What a list says, an entry a chip; whether an entry is a place is not looked at.
+
+    Raises:
+        DataRejected: it is neither a list nor an object of JSON.
+    """
+    try:
+        values = json.loads(read_text(path, _MOST_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise DataRejected("this is not JSON", where=path, way_out=_WAY_OUT) from error
+    if not isinstance(values, list | dict):
+        raise DataRejected("this is no list", where=path, way_out=_WAY_OUT)
+    pairs = enumerate(values) if isinstance(values, list) else values.items()
+    return {key: value for key, value in pairs if value is not None}
+
+
+def read_point(entry: Json, where: str) -> tuple[float, float]:
+    """Longitude and latitude in degrees of an entry. Raises DataRejected where it is something else."""
+    fits = isinstance(entry, list) and len(entry) == 2 and all(type(value) in (int, float) for value in entry)
+    if not fits or not (abs(entry[0]) <= 180 and abs(entry[1]) <= 90):
+        raise DataRejected("this is no longitude and latitude", where=where, way_out="Give two numbers of degrees.")
+    return float(entry[0]), float(entry[1])
+
+
+def locate(chips: Sequence[ChipKey], lists: Sequence[Path]) -> tuple[list[Centre], dict[Path, str]]:
+    """The centre of each chip, and the lists that cannot be read and are of no chip: list -> why.
+
+    A list by numbers counts where it has one entry for each chip of its name: the lists that were published beside
+    the records have more, and so do not tell which is which.
+    """
+    centres = [Centre()] * len(chips)
+    odd: dict[Path, str] = {}
+    for path in lists:
+        named = [place for place, chip in enumerate(chips) if chip.list_name == path.stem]
+        try:
+            entries = read_entries(path)
+        except DataRejected as error:
+            odd |= {path: str(error)} if not named else {}
+            centres = [Centre((math.nan, math.nan), path, str(error)) if place in set(named) else centre
+                       for place, centre in enumerate(centres)]  # fmt: skip
+            continue
+        for place, key in _keys(entries, chips, named).items():
+            if centres[place].source is None:
+                centres[place] = _centre(entries[key], key, path)
+    return centres, odd
+
+
+def _keys(entries: Entries, chips: Sequence[ChipKey], named: Sequence[int]) -> dict[int, int | str]:
+    """Place of a chip -> the key of its entry."""
+    found: dict[int, int | str] = {place: chip.sha256 for place, chip in enumerate(chips) if chip.sha256 in entries}
+    if sorted(chips[place].number for place in named) == [key for key in entries if isinstance(key, int)]:
+        found |= {place: chips[place].number for place in named}
+    return found
+
+
+def _centre(entry: Json, key: int | str, path: Path) -> Centre:
+    try:
+        return Centre(read_point(entry, f"{path}: [{key}]"), path)
+    except DataRejected as error:
+        return Centre(source=path, problem=str(error))
+
+
+def points_of(document: Path, chips: Sequence[ChipKey]) -> bytes | None:
+    """What a list says of these chips, by their content; None where it cannot be read."""
+    try:
+        entries = read_entries(document)
+    except DataRejected:
+        return None
+    said = {chip.sha256: entries.get(chip.sha256, entries.get(chip.number)) for chip in chips if chip.sha256}
+    return _written({key: value for key, value in sorted(said.items()) if value is not None})
+
+
+def points_besides(document: Path, chips: Sequence[ChipKey], renumbered: bool) -> bytes | None:
+    """What a list says of all but these chips, in its own form; None where it cannot be read.
+
+    Args:
+        document: the list.
+        chips: those that leave.
+        renumbered: whether the chips that stay get new numbers, without gaps, as records do; files keep theirs.
+    """
+    try:
+        entries = read_entries(document)
+    except DataRejected:
+        return None
+    leaving = {key for chip in chips for key in (chip.sha256, chip.number)}
+    kept = {key: value for key, value in entries.items() if key not in leaving}
+    numbers = [key for key in kept if isinstance(key, int)]
+    if not numbers:
+        return _written(kept)
+    return _written([kept[key] for key in numbers] if renumbered else [kept.get(n) for n in range(max(numbers) + 1)])
+
+
+def _written(content: Json) -> bytes:
+    return (json.dumps(content) + "\n").encode() if content else b""
