@@ -211,7 +211,7 @@ def _window(drawn: tuple[int, int], size: tuple[int, int], box: Sequence[float])
 
 
 def _pictures(delivery: Delivery) -> list[str]:
-    rows = [(picture.file, picture.shot.time or "-", picture.found) for picture in delivery.pictures[:_LISTED]]
+    rows = [(p.file, p.shot.time or "-", p.found, p.familiarity) for p in delivery.pictures[:_LISTED]]
     more = len(delivery.pictures) - len(rows)
     blocks = ["<h2>Pictures</h2>", table(("file", "taken", "found", "input"), rows)]
     return blocks + ([paragraph(f"{more} more are in summary.csv.")] if more else [])

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from sightline.background import Background, Part
+from sightline.familiarity import UNLIKE
 from sightline.pipeline.delivery import Delivery, Picture, deliver, finding_rows, picture_rows
 from sightline.shots import Shot, ground_of
 
@@ -48,7 +49,7 @@ def picture(name: str, shot: Shot = SHOT, *rises: float, severity: str = "high")
         )
     summary = {"modules": 40, "hot_modules": len(rises)}
     return Picture(
-        f"f/{name}.jpg", name, "ab" * 32, f"40 modules, {len(rises)} hot", summary, findings, shot, (640, 512), False
+        f"f/{name}.jpg", name, "ab" * 32, f"40 modules, {len(rises)} hot", summary, findings, shot, (640, 512)
     )
 
 
@@ -151,6 +152,14 @@ def test_what_the_model_says_of_an_input_reaches_the_reader(tmp_path: Path) -> N
     deliver(drawn)
     assert "cannot be read from this file. (2 pictures)" in (tmp_path / "report.html").read_text()
     assert [row["note"] != "" for row in picture_rows(drawn)] == [True, True, False]
+
+
+def test_pictures_that_are_unlike_the_training_data_are_marked(tmp_path: Path) -> None:
+    odd = replace(picture("a"), familiarity=UNLIKE)
+    deliver(replace(delivery(tmp_path, odd, picture("b")), drawn=False))
+    text = (tmp_path / "report.html").read_text()
+    assert "1 pictures are unlike anything" in text
+    assert f"<td>f/a.jpg</td><td>{SHOT.time}</td><td>40 modules, 0 hot</td><td>{UNLIKE}</td>" in text
 
 
 def test_all_rows_have_the_same_columns_whatever_was_found(tmp_path: Path) -> None:
