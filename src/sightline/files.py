@@ -8,8 +8,8 @@ import json
 import math
 import os
 import stat
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,17 +31,31 @@ def write_text(path: Path, text: str) -> None:
 
 def replace_bytes(path: Path, content: bytes) -> None:
     """`write_text` of bytes."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A name beside `path` to write a file under; what is there at the end takes the place of `path`.
+
+    Raises:
+        BackendError: the disk is full or the folder cannot be written; the old file is kept.
+    """
     temporary = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
+        yield temporary
         temporary.replace(path)
     except OSError as error:
+        raise BackendError(
+            f"the file cannot be written ({error.strerror or error})",
+            where=path,
+            way_out="Check room and rights on the disk.",
+        ) from error
+    finally:
         with suppress(OSError):  # the folder itself may be the trouble
             temporary.unlink(missing_ok=True)
-        raise BackendError(
-            f"the file cannot be written ({error.strerror})", where=path, way_out="Check room and rights on the disk."
-        ) from error
 
 
 def write_json(path: Path, document: Json) -> None:
@@ -64,9 +78,15 @@ def finite(document: Json) -> Json:
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+def kind_of(mode: int) -> str:
+    """What stands in a file's place, by its mode: "a folder", "a named pipe" ..."""
+    return next((name for fits, name in _KINDS if fits(mode)), "something else")
 
 
 def open_file(path: Path, where: str = "") -> BufferedReader:
@@ -92,15 +112,19 @@ def open_file(path: Path, where: str = "") -> BufferedReader:
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
-        kind = next((name for fits, name in _KINDS if fits(mode)), "something else")
-        raise DataRejected(f"it is not a file but {kind}", where=where, way_out="Give the path of one file.")
+        raise DataRejected(f"it is not a file but {kind_of(mode)}", where=where, way_out="Give the path of one file.")
     return os.fdopen(descriptor, "rb")
 
 
 def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes, read in pieces. Raises as `open_file` does."""
+    """SHA-256 of a file's bytes, read in pieces. Raises as `open_file` does, also where reading fails half way."""
     with open_file(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        try:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError as error:
+            raise DataRejected(
+                f"the file cannot be read: {error.strerror}", where=path, way_out="Copy it again from its source."
+            ) from error
 
 
 def sha256_files(files: Iterable[Path], relative_to: Path) -> str:

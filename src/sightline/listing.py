@@ -13,14 +13,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from sightline.errors import DataRejected
+from sightline.files import kind_of
 
-_KINDS = (
-    (stat.S_ISDIR, "a folder"),
-    (stat.S_ISFIFO, "a named pipe"),
-    (stat.S_ISSOCK, "a socket"),
-    (stat.S_ISCHR, "a device"),
-    (stat.S_ISBLK, "a device"),
-)
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # PowerShell's `>` writes it
 
@@ -67,8 +61,9 @@ def check_file(path: Path) -> None:
             f"the file cannot be read ({error.strerror})", where=path, way_out="Check the rights on it, or remove it."
         ) from error
     if not stat.S_ISREG(mode):
-        kind = next((name for fits, name in _KINDS if fits(mode)), "no file")
-        raise DataRejected(f"this is {kind}, not a file", where=path, way_out="Put a file in its place, or remove it.")
+        raise DataRejected(
+            f"this is {kind_of(mode)}, not a file", where=path, way_out="Put a file in its place, or remove it."
+        )
 
 
 def read_text(path: Path, most_bytes: int) -> str:

@@ -26,8 +26,8 @@ import numpy as np
 
 from sightline.background import UNKNOWN, Background
 from sightline.conditions import put_under
-from sightline.errors import BackendError, DataError, DataMissing, DataRejected, ParamsError, SightlineError
-from sightline.files import finite, sha256_file, write_json
+from sightline.errors import BackendError, DataError, ParamsError, SightlineError
+from sightline.files import finite, replace_bytes, sha256_file, write_json
 from sightline.hardware import cores, threads_each
 from sightline.images import encode_png
 from sightline.pipeline.inputs import InputFile
@@ -191,7 +191,7 @@ class Desk:
     def answer(self, one: InputFile) -> Answered:
         """What comes of one file: files that cannot be read have a problem, and the rest goes on."""
         try:
-            sha256 = _digest(one.path)
+            sha256 = sha256_file(one.path)
             key = self._key(sha256)
             found = self._earlier(one, key)
             if found is not None:
@@ -275,7 +275,7 @@ class Desk:
         for suffix, export in prediction.exports.items():
             write_json(_beside(path, suffix), export)
         for suffix, pixels in images.items():
-            _write_bytes(_beside(path, suffix), encode_png(pixels))
+            replace_bytes(_beside(path, suffix), encode_png(pixels))
         write_json(_beside(path, "json"), document)
 
 
@@ -293,22 +293,6 @@ def with_threshold(model: Model, threshold: float | None) -> Model:
         )
     changed: Model = model.thresholded(threshold)
     return changed
-
-
-def _digest(path: Path) -> str:
-    """SHA-256 of a regular file's bytes.
-
-    Raises:
-        DataMissing, DataRejected: it is none.
-    """
-    if not path.is_file():  # opening a pipe would wait for ever
-        if not path.exists():
-            raise DataMissing("there is no such file", where=path, way_out="Check the path.")
-        raise DataRejected("it is not a file", where=path, way_out="Give an image, or a folder of images.")
-    try:
-        return sha256_file(path)
-    except OSError as error:
-        raise DataRejected(f"the file cannot be read ({error.strerror})", where=path, way_out="Check it.") from error
 
 
 def _shot_of(path: Path, limits: Limits) -> Shot:
@@ -335,23 +319,3 @@ def _placed(prediction: Prediction, shot: Shot) -> list[dict[str, Json]]:
 
 def _beside(path: Path, suffix: str) -> Path:
     return path.with_name(f"{path.name}.{suffix}")
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    """A file that is whole or not there.
-
-    Raises:
-        BackendError: the disk is full or the folder cannot be written.
-    """
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_bytes(content)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise BackendError(
-            f"the picture cannot be written ({error.strerror})",
-            where=path,
-            way_out="Check room and rights on the disk.",
-        ) from error

@@ -20,8 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.background import Background
-from sightline.errors import BackendError
-from sightline.files import write_text
+from sightline.files import replacing, write_text
 from sightline.pipeline.batch import Answered
 from sightline.pipeline.repeats import Repeats, find_repeats
 from sightline.shots import Shot, footprint_of
@@ -251,15 +250,8 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Json]]) -> Path:
     import pyarrow.parquet as pq
 
     columns: dict[str, Any] = {name: [row[name] for row in rows] for name in (rows[0] if rows else ("file",))}
-    temporary = path.with_name(f".{path.name}.partial")
-    try:
+    with replacing(path) as temporary:
         pq.write_table(pa.table(columns), temporary)
-        temporary.replace(path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise BackendError(
-            f"the table cannot be written ({error.strerror or error})", where=path, way_out="Make room on the disk."
-        ) from error
     return path
 
 
