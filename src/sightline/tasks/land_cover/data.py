@@ -10,11 +10,10 @@ table serves copies of any size.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -26,7 +25,7 @@ from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.listing import check_file, find_files, read_text, walk_folders
 from sightline.task import Limits, Manifest, Sample, Upstream
-from sightline.tasks.land_cover.grid import Grid, read_grid_sizes
+from sightline.tasks.land_cover.grid import Grid, GridSizes, read_grid_sizes
 from sightline.tasks.land_cover.shapes import CLASSES, Labels, Shapes, area_shares, label_mask, read_shapes
 from sightline.tasks.land_cover.tile import Tile, read_tile
 
@@ -49,8 +48,8 @@ _ID = re.compile(r"(\d{4})_\d+_\d+")
 
 # ------------------------------------------------------------------------------------------------------- labels
 
-Row = tuple[str, str]
-"""ClassType and WKT, as the table has them."""
+Row = tuple[str, ...]
+"""ClassType and WKT, as the table has them, and what a row has besides: such a row cannot be used."""
 
 
 def read_label_table(path: Path) -> dict[str, list[Row]]:
@@ -61,23 +60,34 @@ def read_label_table(path: Path) -> dict[str, list[Row]]:
     """
     import pandas as pd
 
-    text = io.StringIO(read_text(path, _MOST_BYTES))
+    columns = range(_MOST_FIELDS)  # what a row has beyond them is left out
+    text = io.StringIO("," * (_MOST_FIELDS - 1) + "\n" + read_text(path, _MOST_BYTES))  # the first row sets the width
     try:  # not the csv module: its limit on the size of a field is one for the whole process
-        table = pd.read_csv(text, dtype=str, keep_default_na=False)
+        table = pd.read_csv(text, header=None, names=columns, usecols=columns, dtype=str, keep_default_na=False)
     except ValueError as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DataRejected(f"this is no table ({reason})", where=path, way_out=_COPY_AGAIN) from error
-    if not isinstance(table.index, pd.RangeIndex):  # pandas takes what is too much for an index
-        raise DataRejected("a row has more fields than the header", where=path, way_out=_COPY_AGAIN)
-    if list(table.columns) != _COLUMNS:
-        shown = ", ".join(str(name) for name in table.columns[:4])
+    _, *lines = [_without_empty_end(row) for row in table.itertuples(index=False, name=None)]
+    header = lines.pop(0) if lines else []
+    if header != _COLUMNS:
+        shown = ", ".join(header[:4]) or "not there"
         raise DataRejected(f"its columns are {shown}, not {', '.join(_COLUMNS)}", where=path, way_out=_COPY_AGAIN)
     rows: dict[str, list[Row]] = {}
-    for image, kind, wkt in table.itertuples(index=False, name=None):
-        rows.setdefault(image, []).append((kind, wkt))
+    for name, *fields in lines:
+        rows.setdefault(name, []).append((*fields, *[""] * (2 - len(fields))))
     return rows
 
 
+_MOST_FIELDS = 8  # three are right, and an unquoted polygon has thousands
+
+
+def _without_empty_end(row: Sequence[str]) -> list[str]:
+    """The fields of a row, but for the id, up to its last one that is not empty."""
+    last = max((place for place, field in enumerate(row) if field), default=0)
+    return list(row[: last + 1])
+
+
+_QUOTE = 'Put the WKT of the row between quotation marks: id,class,"MULTIPOLYGON (...)".'
 _COPY_AGAIN = "Copy train_wkt_v4.csv of the competition again."
 
 
@@ -85,10 +95,12 @@ def labels_of(rows: Iterable[Row], where: str) -> Labels:
     """The rows of one image as ClassType -> WKT.
 
     Raises:
-        DataRejected: a class is no whole number or comes twice.
+        DataRejected: a class is no whole number or comes twice, or a row has more fields than the header.
     """
     labels: dict[int, str] = {}
-    for kind, wkt in rows:
+    for kind, wkt, *more in rows:
+        if more:
+            raise DataRejected("a row has more fields than the header", where=where, way_out=_QUOTE)
         if not kind.strip().isdecimal():
             raise DataRejected(f"the ClassType {kind!r} is no class", where=where, way_out="ClassType is 1 .. 10.")
         if int(kind) in labels:
@@ -105,7 +117,7 @@ def read_labels(manifest: Manifest, sample: Sample) -> tuple[Labels, Grid]:
     """
     table, sizes = manifest.path(sample, "labels"), manifest.path(sample, "grid")
     try:
-        rows, grid = _label_table(table, _stamp(table))[sample.id], _grid_sizes(sizes, _stamp(sizes))[sample.id]
+        rows, grid = _label_table(table, _stamp(table))[sample.id], _grid_sizes(sizes, _stamp(sizes)).grids[sample.id]
     except KeyError as error:
         raise DataRejected(f"{sample.id} is not there any more", where=table, way_out=_COPY_AGAIN) from error
     return labels_of(rows, f"{table}: {sample.id}"), grid
@@ -133,7 +145,7 @@ def _label_table(path: Path, _: tuple[int, int]) -> dict[str, list[Row]]:
 
 
 @lru_cache(maxsize=32)
-def _grid_sizes(path: Path, _: tuple[int, int]) -> dict[str, Grid]:
+def _grid_sizes(path: Path, _: tuple[int, int]) -> GridSizes:
     return read_grid_sizes(path)
 
 
@@ -148,6 +160,7 @@ class _Layout:
         images: id -> the tiles of that name; more than one is a problem.
         labels: id -> (label table, its rows), from each table that has some.
         grids: id -> (size table, the grid), likewise.
+        odd: id -> (size table, why its row of the image cannot be used).
         problems: table -> why it cannot be read.
     """
 
@@ -155,6 +168,7 @@ class _Layout:
     images: Mapping[str, list[Path]]
     labels: Mapping[str, list[tuple[Path, list[Row]]]]
     grids: Mapping[str, list[tuple[Path, Grid]]]
+    odd: Mapping[str, tuple[Path, str]]
     problems: Mapping[Path, str]
 
 
@@ -183,25 +197,34 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
     if not _is_named(document.name, _TABLES) and not _is_named(document.name, _SIZES):
         return None
     names = {sample.id for sample in samples}
-    text = io.StringIO(newline="")
-    writer = csv.writer(text, lineterminator="\n")
-    if _is_named(document.name, _TABLES):
-        writer.writerow(_COLUMNS)
-        rows: list[tuple[str, ...]] = [
-            (name, *row) for name, found in read_label_table(document).items() for row in found
-        ]
-    else:
-        writer.writerow(("", "Xmax", "Ymin"))
-        rows = [(name, repr(grid.x_max), repr(grid.y_min)) for name, grid in read_grid_sizes(document).items()]
-    kept = [row for row in rows if (row[0] in names) != rest]
-    writer.writerows(kept)
-    return text.getvalue().encode() if kept else b""
+    header, *records = _records(read_text(document, _MOST_BYTES))
+    kept = [record for record in records if (_name_in(record) in names) != rest]
+    return "".join((header, *kept)).encode() if kept else b""
+
+
+def _records(text: str) -> Iterator[str]:
+    """The records of a table as they are written, whether or not they can be understood; without empty ones."""
+    held: list[str] = []
+    is_open = False  # within quotation marks, where a line may end
+    for line in io.StringIO(text):
+        held.append(line)
+        is_open ^= line.count('"') % 2 == 1
+        if not is_open and (record := "".join(held)).strip():
+            yield record.rstrip("\n") + "\n"
+        held = held if is_open else []
+    if held:
+        yield "".join(held).rstrip("\n") + "\n"
+
+
+def _name_in(record: str) -> str:
+    return record.partition(",")[0].strip("\n").strip('"')
 
 
 def _find(root: Path) -> _Layout:
     images: dict[str, list[Path]] = {}
     labels: dict[str, list[tuple[Path, list[Row]]]] = {}
     grids: dict[str, list[tuple[Path, Grid]]] = {}
+    odd: dict[str, tuple[Path, str]] = {}
     problems: dict[Path, str] = {}
     for path in _files(root, _IMAGES):
         images.setdefault(path.name[:-6], []).append(path)
@@ -213,11 +236,15 @@ def _find(root: Path) -> _Layout:
             problems[path] = str(error)
     for path in _files(root, _SIZES):
         try:
-            for name, grid in _grid_sizes(path, _stamp(path)).items():
-                grids.setdefault(name, []).append((path, grid))
+            sizes = _grid_sizes(path, _stamp(path))
         except DataRejected as error:
             problems[path] = str(error)
-    return _Layout(root, images, labels, grids, problems)
+            continue
+        for name, grid in sizes.grids.items():
+            grids.setdefault(name, []).append((path, grid))
+        for name, problem in sizes.problems.items():
+            odd.setdefault(name, (path, problem))
+    return _Layout(root, images, labels, grids, odd, problems)
 
 
 _IMAGES, _TABLES, _SIZES = ("", "_m.tif"), ("train_wkt", ".csv"), ("grid_sizes", ".csv")
@@ -245,11 +272,14 @@ def _odd_table(path: Path, problem: str, layout: _Layout) -> Sample:
 def _load_sample(name: str, layout: _Layout) -> Sample:
     image, (table, rows) = layout.images[name][0], layout.labels[name][0]
     grids = layout.grids.get(name, [])[:1]
-    files = {"image": image, "labels": table} | ({"grid": grids[0][0]} if grids else {})
+    sizes = [layout.odd[name][0]] if name in layout.odd else [path for path, _ in grids]
+    files = {"image": image, "labels": table} | ({"grid": sizes[0]} if sizes else {})
     figures: dict[str, float] = {}
     problem = ""
     try:
         check_file(image)
+        if name in layout.odd:
+            raise DataRejected(layout.odd[name][1])
         _require_one(name, layout)
         shapes = read_shapes(labels_of(rows, f"{table}: {name}"), f"{table}: {name}")
         figures = sample_figures(read_tile(image, Limits()), shapes, grids[0][1])
@@ -287,7 +317,7 @@ def _require_one(name: str, layout: _Layout) -> None:
 
 def _labels_digest(rows: list[Row], grids: list[Grid]) -> str:
     """Of the image's rows and of its grid, which decides what they mean."""
-    lines = [f"{kind},{wkt}" for kind, wkt in sorted(rows)] + [f"{grid.x_max!r},{grid.y_min!r}" for grid in grids]
+    lines = [",".join(row) for row in sorted(rows)] + [f"{grid.x_max!r},{grid.y_min!r}" for grid in grids]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -58,30 +60,49 @@ def _scaled(shape: AnyGeometry, x: float, y: float) -> AnyGeometry:
     return scaled
 
 
-def read_grid_sizes(path: Path) -> dict[str, Grid]:
-    """Image id -> its grid. The columns are told by position: the header's first name is empty.
+@dataclass(frozen=True)
+class GridSizes:
+    """What a `grid_sizes*.csv` says.
+
+    Attributes:
+        grids: image id -> its grid.
+        problems: image id -> why its row cannot be used; names the line and the field.
+    """
+
+    grids: Mapping[str, Grid]
+    problems: Mapping[str, str]
+
+
+def read_grid_sizes(path: Path) -> GridSizes:
+    """The grids of all images of a table. The columns are told by position: the header's first name is empty.
 
     Raises:
-        DataRejected: the file is no such table; names the file, the line and the field.
+        DataRejected: the file is no table; names it.
     """
     grids: dict[str, Grid] = {}
+    problems: dict[str, str] = {}
     try:
         for number, row in enumerate(csv.reader(io.StringIO(read_text(path, _MOST_BYTES), newline="")), start=1):
-            if number > 1 and row:
-                if len(row) != 3 or row[0] in grids:
-                    what = "an image is named twice" if len(row) == 3 else f"{len(row)} fields, not 3"
-                    raise DataRejected(what, where=f"{path}: line {number}", way_out=_COPY_AGAIN)
-                grids[row[0]] = _read_grid(row, f"{path}: line {number}")
+            if number == 1 or not row:
+                continue
+            try:
+                grid = _read_grid(row, f"{path}: line {number}", grids.keys() | problems.keys())
+                grids[row[0]] = grid
+            except DataRejected as error:
+                problems.setdefault(row[0], str(error))
     except csv.Error as error:
         raise DataRejected(f"this is no table ({error})", where=path, way_out=_COPY_AGAIN) from error
-    return grids
+    return GridSizes({name: grid for name, grid in grids.items() if name not in problems}, problems)
 
 
 _MOST_BYTES = 64 * 2**20
 _COPY_AGAIN = "Copy grid_sizes.csv of the competition again: a header, then id, Xmax, Ymin."
 
 
-def _read_grid(row: list[str], where: str) -> Grid:
+def _read_grid(row: list[str], where: str, known: AbstractSet[str]) -> Grid:
+    if len(row) != 3 or row[0] in known:
+        what = "an image is named twice" if len(row) == 3 else f"{len(row)} fields, not 3"
+        raise DataRejected(what, where=where, way_out=_COPY_AGAIN)
     values = []
     for field, text, sign in (("Xmax", row[1], 1), ("Ymin", row[2], -1)):
         try:

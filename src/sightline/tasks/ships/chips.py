@@ -14,8 +14,8 @@ import io
 import json
 import re
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -95,42 +95,82 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 @dataclass(frozen=True)
+class OddChip:
+    """A row of a document that is no chip.
+
+    Attributes:
+        problem: why; names the field and the row.
+        data: its values as they are written in the document; empty where they are right.
+        label, place, scene: as they stand in the document.
+    """
+
+    problem: str
+    data: str
+    label: Json
+    place: Json
+    scene: Json
+
+
+@dataclass(frozen=True)
 class Document:
     """The chips of one JSON document.
 
     Attributes:
-        names: of each chip, in the order of the file.
-        pixels: (n, 80, 80, 3).
+        names: of each chip, in the order of the file; None where that is what is wrong with it.
+        pixels: (n, 80, 80, 3); zeros where they cannot be read.
+        odd: the rows that are no chips.
     """
 
-    names: tuple[ChipName, ...]
+    names: tuple[ChipName | None, ...]
     pixels: NDArray[np.uint8]
+    odd: Mapping[int, OddChip]
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """A unique name of each chip: its stem, and `-2`, `-3` ... where that occurs again."""
         times: Counter[str] = Counter()
         found = []
-        for name in self.names:
-            times[name.stem] += 1
-            found.append(name.stem if times[name.stem] == 1 else f"{name.stem}-{times[name.stem]}")
+        for row, name in enumerate(self.names):
+            stem = name.stem if name else f"row-{row}"
+            times[stem] += 1
+            found.append(stem if times[stem] == 1 else f"{stem}-{times[stem]}")
         return tuple(found)
 
     @cached_property
     def rows(self) -> dict[str, int]:
-        """Id -> its place in `pixels`."""
-        return {name: row for row, name in enumerate(self.ids)}
+        """Id -> its place in `pixels`, of the chips that can be used."""
+        return {name: row for row, name in enumerate(self.ids) if row not in self.odd}
+
+    def excerpt(self, rows: Sequence[int]) -> str:
+        """The JSON document of these rows alone; what cannot be read is kept as it was written."""
+        parts = [self._part(row) for row in rows]
+        return _text([part.data for part in parts], [(part.label, part.place, part.scene) for part in parts])
+
+    def _part(self, row: int) -> OddChip:
+        data, name = _data_text(self.pixels[row]), self.names[row]
+        if row in self.odd:
+            return replace(self.odd[row], data=self.odd[row].data or data)
+        assert name is not None
+        return OddChip("", data, *_fields(name))
 
 
 def document_text(names: Sequence[ChipName], pixels: Sequence[NDArray[np.uint8]]) -> str:
     """The JSON document of (80, 80, 3) chips."""
-    rows = ",".join(json.dumps(_planar(chip).tolist(), separators=(",", ":")) for chip in pixels)
-    rest = {
-        "labels": [name.label for name in names],
-        "locations": [[name.x, name.y] for name in names],
-        "scene_ids": [name.scene for name in names],
-    }
-    return f'{{"data":[{rows}],{json.dumps(rest)[1:]}\n'
+    return _text([_data_text(chip) for chip in pixels], [_fields(name) for name in names])
+
+
+def _fields(name: ChipName) -> tuple[Json, Json, Json]:
+    return name.label, [name.x, name.y], name.scene
+
+
+def _text(data: Sequence[str], fields: Sequence[tuple[Json, Json, Json]]) -> str:
+    labels, places, scenes = ([one[part] for one in fields] for part in range(3))
+    rest = {"labels": labels, "locations": places, "scene_ids": scenes}
+    return f'{{"data":[{",".join(data)}],{json.dumps(rest)[1:]}\n'
+
+
+def _data_text(chip: NDArray[np.uint8]) -> str:
+    return json.dumps(_planar(chip).tolist(), separators=(",", ":"))
 
 
 def _planar(chip: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -138,11 +178,11 @@ def _planar(chip: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def read_document(path: Path) -> Document:
-    """The chips of one JSON document; the last few are kept until they change.
+    """The chips of one JSON document, and its rows that are none; the last few documents are kept until they change.
 
     Raises:
         DataMissing: the file is not there.
-        DataRejected: it is not such a document; names the field and the chip's number.
+        DataRejected: it is not such a document; names the field.
     """
     try:
         found = path.stat()
@@ -163,9 +203,34 @@ def _read(path: Path, _size: int, _ctime_ns: int) -> Document:
     for field in ("data", "labels", "locations", "scene_ids"):
         if not isinstance(members.get(field), list) or len(members[field]) != count:
             raise DataRejected(f"there is no list of {count} {field}", where=path, way_out=_COPY_AGAIN)
-    names = tuple(_name(members, row, str(path)) for row in range(count))
-    pixels = np.array(members["data"], dtype=np.uint8).reshape(-1, 3, CHIP_PX, CHIP_PX)
-    return Document(names, np.ascontiguousarray(np.moveaxis(pixels, 1, -1)))
+    odd: dict[int, OddChip] = {}
+    names = tuple(_name_or_odd(members, row, str(path), odd) for row in range(count))
+    values = [_NO_VALUES if isinstance(one, _BadRow) else one for one in members["data"]]
+    pixels = np.array(values, dtype=np.uint8).reshape(-1, 3, CHIP_PX, CHIP_PX)
+    return Document(names, np.ascontiguousarray(np.moveaxis(pixels, 1, -1)), odd)
+
+
+@dataclass(frozen=True)
+class _BadRow:
+    problem: str
+    text: str
+
+
+_NO_VALUES = np.zeros(_VALUES, dtype=np.uint8)
+
+
+def _name_or_odd(members: Mapping[str, Any], row: int, where: str, odd: dict[int, OddChip]) -> ChipName | None:
+    """The name of a row; what is wrong with the row goes into `odd`."""
+    values, name, problem = members["data"][row], None, ""
+    try:
+        name = _name(members, row, where)
+    except DataRejected as error:
+        problem = str(error)
+    is_bad = isinstance(values, _BadRow)
+    if is_bad or problem:
+        fields = (members[field][row] for field in ("labels", "locations", "scene_ids"))
+        odd[row] = OddChip(values.problem if is_bad else problem, values.text if is_bad else "", *fields)
+    return name
 
 
 def _members(text: str, where: str) -> dict[str, Any]:
@@ -187,10 +252,11 @@ def _members(text: str, where: str) -> dict[str, Any]:
             members[str(key)], at = decoder.raw_decode(text, at)
         else:
             _expect(text, at, "[")
-            rows: list[NDArray[np.uint8]] = []
+            rows: list[NDArray[np.uint8] | _BadRow] = []
             while text[at : at + 1] != "]":
-                values, at = decoder.raw_decode(text, next_at(at + 1))
-                rows.append(_row(values, f"{where}: data[{len(rows)}]"))
+                start = next_at(at + 1)
+                values, at = decoder.raw_decode(text, start)
+                rows.append(_row(values, f"{where}: data[{len(rows)}]", text[start:at]))
                 at = next_at(at)
                 _expect(text, at, ",]")
             members["data"], at = rows, at + 1
@@ -204,14 +270,15 @@ def _expect(text: str, at: int, characters: str) -> None:
         raise ValueError(f"{' or '.join(characters)} is missing at character {at}")
 
 
-def _row(values: Json, where: str) -> NDArray[np.uint8]:
+def _row(values: Json, where: str, text: str) -> NDArray[np.uint8] | _BadRow:
     whole = isinstance(values, list) and len(values) == _VALUES and all(type(value) is int for value in values)
     if not whole or min(values) < 0 or max(values) > 255:
-        raise DataRejected(f"it is no list of {_VALUES:,} values of 0 to 255", where=where, way_out=_COPY_AGAIN)
+        problem = f"it is no list of {_VALUES:,} values of 0 to 255"
+        return _BadRow(str(DataRejected(problem, where=where, way_out=_COPY_AGAIN)), text)
     return np.array(values, dtype=np.uint8)
 
 
-def _name(members: dict[str, Any], row: int, where: str) -> ChipName:
+def _name(members: Mapping[str, Any], row: int, where: str) -> ChipName:
     label, place, scene = (members[field][row] for field in ("labels", "locations", "scene_ids"))
     if type(label) is not int or label not in (0, 1):
         raise DataRejected(f"{label!r} is no label", where=f"{where}: labels[{row}]", way_out=_COPY_AGAIN)

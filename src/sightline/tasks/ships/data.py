@@ -33,7 +33,6 @@ from sightline.tasks.ships.chips import (
     CHIP_PX,
     DOCUMENT,
     ChipName,
-    document_text,
     encode_png,
     parse_stem,
     read_document,
@@ -149,8 +148,7 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
         return None
     content, ids = read_document(document), {_row_id(sample) for sample in samples}
     kept = [row for row, name in enumerate(content.ids) if (name in ids) != rest]
-    text = document_text([content.names[row] for row in kept], [content.pixels[row] for row in kept])
-    return text.encode() if kept else b""
+    return content.excerpt(kept).encode() if kept else b""
 
 
 def _is_chip_document(path: Path) -> bool:
@@ -355,6 +353,10 @@ def _document_chips(root: Path) -> Iterator[tuple[_Item, ChipName | None]]:
                 yield _Item(name.replace("/", "-"), {"image": name}, name, "", problem=str(error)), None
                 continue
             for number, (id_, said) in enumerate(zip(document.ids, document.names, strict=True)):
+                if said is None or number in document.odd:
+                    scene = said.scene if said else id_
+                    yield _Item(id_, {"image": name}, scene, "", problem=document.odd[number].problem), None
+                    continue
                 # The digest is of the pixels: what a PNG of them weighs depends on the library that packs it.
                 sha256 = hashlib.sha256(document.pixels[number].tobytes()).hexdigest()
                 yield replace(_chip_item(id_, said, {"image": name}, sha256), pixels_sha256=sha256), said

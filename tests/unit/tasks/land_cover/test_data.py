@@ -12,6 +12,7 @@ import shapely
 from sightline.errors import DataMissing, DataRejected
 from sightline.tasks.land_cover.data import (
     SAME_PLACE,
+    excerpt,
     load_manifest,
     read_label_table,
     read_labels,
@@ -171,6 +172,10 @@ def test_strata(tmp_path: Path) -> None:
         ),
         (rows("6010_1_2") + "6010_1_2,eleven,MULTIPOLYGON EMPTY\n", "ClassType 'eleven'"),
         (rows("6010_1_2") + "6010_1_2,11,MULTIPOLYGON EMPTY\n", "class 11 is unknown"),
+        (
+            rows("6010_1_2") + "6010_1_2,3,POLYGON ((0 0, 1 0, 1 1))\n",
+            r"6010_1_2: a row has more fields than the header",
+        ),
     ],
 )
 def test_bad_labels_spoil_their_own_image_only(text: str, match: str, tmp_path: Path) -> None:
@@ -180,6 +185,29 @@ def test_bad_labels_spoil_their_own_image_only(text: str, match: str, tmp_path: 
     with pytest.raises(AssertionError, match=match):
         raise AssertionError(bad.problem)
     assert str(tmp_path) not in bad.problem
+
+
+def test_a_bad_size_spoils_its_own_image_only(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "real", "6010_1_2", "6040_0_0", "6050_0_0")
+    (root / "grid_sizes.csv").write_text(
+        f",Xmax,Ymin\n6010_1_2,0.0091\n6040_0_0,{GRID.x_max},{GRID.y_min}\n6050_0_0,-1,-1\n"
+    )
+    short, good, signed = load_manifest(root).samples
+    assert good.problem == ""
+    assert short.problem.startswith("grid_sizes.csv: line 2: 2 fields, not 3.")
+    assert signed.problem.startswith("grid_sizes.csv: line 4, Xmax: '-1' is no positive number.")
+
+
+def test_what_cannot_be_understood_stays_in_a_table_as_it_was_written(tmp_path: Path) -> None:
+    bad = "6010_1_2,3,POLYGON ((" + ", ".join(f"{n} {n}" for n in range(50)) + "))\n"
+    root = dataset(tmp_path / "real", "6010_1_2", "6040_0_0", text=rows("6040_0_0") + bad + rows("6010_1_2"))
+    (root / "grid_sizes.csv").write_text(f",Xmax,Ymin\n6010_1_2,wide\n6040_0_0,{GRID.x_max},{GRID.y_min}")
+    _, good = load_manifest(root).samples
+    table, sizes = root / "train_wkt_v4.csv", root / "grid_sizes.csv"
+    assert excerpt(table, [good], rest=True) == (HEADER + bad + rows("6010_1_2")).encode()
+    assert excerpt(table, [good]) == (HEADER + rows("6040_0_0")).encode()
+    assert excerpt(sizes, [good], rest=True) == b",Xmax,Ymin\n6010_1_2,wide\n"
+    assert excerpt(sizes, [good]) == f",Xmax,Ymin\n6040_0_0,{GRID.x_max},{GRID.y_min}\n".encode()
 
 
 def test_bad_images_are_listed_with_their_problem(tmp_path: Path) -> None:
@@ -216,11 +244,10 @@ def test_a_polygon_far_outside_shows_in_the_figures(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "match"),
     [
-        (b"", "no table"),
-        (b"\xff\xfe\x00\x81", "no table"),
+        (b"", "columns are not there"),
+        (b"\xff\xfe\x00\x81", "columns are "),
         (b"ImageId,WKT\na,b\n", "columns are ImageId, WKT"),
-        (b"ImageId,ClassType,MultipolygonWKT\na,1,x,y,z\n", "more fields than the header"),
-        (b"ImageId,ClassType,MultipolygonWKT\na,1,x\nb,1,x,y\n", "no table"),
+        (b'ImageId,ClassType,MultipolygonWKT,"x\na,1,x\n', "no table"),
     ],
 )
 def test_a_table_that_is_none_is_refused(content: bytes, match: str, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ def test_grid_units_are_those_of_the_competitions_tutorial() -> None:
 def test_grid_sizes_are_read_by_position(tmp_path: Path) -> None:
     path = tmp_path / "grid_sizes.csv"
     path.write_text(",Xmax,Ymin\n6120_2_4,0.00918,-0.00904\r\n\n6120_2_3,0.009169,-0.00904\n")
-    assert read_grid_sizes(path) == {"6120_2_4": Grid(0.00918, -0.00904), "6120_2_3": Grid(0.009169, -0.00904)}
+    assert read_grid_sizes(path).grids == {"6120_2_4": Grid(0.00918, -0.00904), "6120_2_3": Grid(0.009169, -0.00904)}
 
 
 @pytest.mark.parametrize(
@@ -57,10 +58,12 @@ def test_grid_sizes_are_read_by_position(tmp_path: Path) -> None:
         (",Xmax,Ymin\na,wide,-1\n", r"Xmax: 'wide'"),
     ],
 )
-def test_bad_grid_sizes_name_line_and_field(text: str, match: str, tmp_path: Path) -> None:
-    (tmp_path / "grid_sizes.csv").write_text(text)
-    with pytest.raises(DataRejected, match=match):
-        read_grid_sizes(tmp_path / "grid_sizes.csv")
+def test_bad_grid_sizes_name_line_and_field_and_keep_no_other_out(text: str, match: str, tmp_path: Path) -> None:
+    (tmp_path / "grid_sizes.csv").write_text(f"{text}good,2,-2\n")
+    sizes = read_grid_sizes(tmp_path / "grid_sizes.csv")
+    assert sizes.grids == {"good": Grid(2, -2)}
+    (problem,) = sizes.problems.values()
+    assert re.search(match, problem)
 
 
 def test_binary_grid_sizes_are_refused(tmp_path: Path) -> None:
@@ -160,7 +163,7 @@ def test_shares_are_those_of_the_tile() -> None:
 
 
 def test_real_grid_sizes(real_data: Path) -> None:
-    sizes = read_grid_sizes(real_data / "land_cover" / "grid_sizes.csv")
+    sizes = read_grid_sizes(real_data / "land_cover" / "grid_sizes.csv").grids
     assert len(sizes) == 450
     assert sizes["6120_2_4"] == Grid(0.00918, -0.00904)
 
@@ -168,7 +171,7 @@ def test_real_grid_sizes(real_data: Path) -> None:
 def test_real_polygons_come_back(real_data: Path) -> None:
     """Polygons to mask to polygons to mask, on real coordinates."""
     folder = real_data / "land_cover"
-    sizes = read_grid_sizes(folder / "grid_sizes.csv")
+    sizes = read_grid_sizes(folder / "grid_sizes.csv").grids
     compared = 0
     for path in sorted((folder / "wkt_predictions").glob("*.csv")):
         for name, rows in read_label_table(path).items():

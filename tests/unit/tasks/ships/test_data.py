@@ -15,7 +15,15 @@ from PIL import Image
 from sightline.errors import DataMissing, DataRejected
 from sightline.task import Limits
 from sightline.tasks.ships.chips import ChipName, document_text, encode_png
-from sightline.tasks.ships.data import CHIP_PX, Box, load_manifest, read_boxes, read_chip, read_scene_pixels, source_of
+from sightline.tasks.ships.data import (
+    CHIP_PX,
+    Box,
+    load_manifest,
+    read_boxes,
+    read_chip,
+    read_scene_pixels,
+    source_of,
+)
 
 SHIP = {"kind": "ship", "bbox": [10, 12, 40, 30]}
 
