@@ -26,7 +26,7 @@ import numpy as np
 
 from sightline.background import UNKNOWN, Background
 from sightline.conditions import put_under
-from sightline.errors import BackendError, DataError, ParamsError, SightlineError
+from sightline.errors import BackendError, DataError, ParamsError, SightlineError, printable
 from sightline.files import finite, replace_bytes, sha256_file, write_json
 from sightline.hardware import cores, threads_each
 from sightline.images import encode_png
@@ -79,7 +79,7 @@ class Answered:
     """What came of one file.
 
     Attributes:
-        file: its path, as it was given.
+        file: its path, as it was given and as text (`InputFile.said`).
         name: of its answer, see `InputFile`.
         problem: why it could not be answered; empty where it was.
         reused: whether an earlier call had answered it.
@@ -137,7 +137,7 @@ def answer_files(job: Job, inputs: Sequence[InputFile], processes: int = 0) -> I
 
 
 def _refuse_to_overwrite(job: Job, inputs: Sequence[InputFile]) -> None:
-    """An answer's picture must not take the place of an input that lies in the folder of answers.
+    """An answer must not take the place of an input that lies in the folder of answers.
 
     Raises:
         ParamsError: it would.
@@ -145,12 +145,16 @@ def _refuse_to_overwrite(job: Job, inputs: Sequence[InputFile]) -> None:
     if job.out is None:
         return
     out = job.out.resolve()
-    given = {one.path.absolute() for one in inputs}
-    for one in inputs:
-        if (out / f"{one.name}.png") in given or (out / f"{one.name}.json") in given:
-            raise ParamsError(
-                "the answers would overwrite the files themselves", where=out, way_out="Give another folder to --out."
-            )
+    names = {one.name for one in inputs}
+    for path in (one.path.parent.resolve() / one.path.name for one in inputs):
+        if path.suffix in (".png", ".json") and path.is_relative_to(out):
+            inside = path.relative_to(out).as_posix()
+            if any(inside[:at] in names for at, letter in enumerate(inside) if letter == "."):
+                raise ParamsError(
+                    "the answers would overwrite the files themselves",
+                    where=out,
+                    way_out="Give another folder to --out.",
+                )
 
 
 _desks: list[Desk] = []
@@ -198,14 +202,14 @@ class Desk:
                 return found
             return self._answer(one, sha256, key)
         except DataError as error:
-            return Answered(str(one.path), one.name, str(error))
+            return Answered(one.said, one.name, str(error))
         except SightlineError:
             raise
         except Exception as error:  # one file must not end the batch of thousands
             fault = (
-                f"{one.path}: it could not be answered, by a fault of this program ({type(error).__name__}: {error})."
+                f"{one.said}: it could not be answered, by a fault of this program ({type(error).__name__}: {error})."
             )
-            return Answered(str(one.path), one.name, f"{fault} Please report it with the file.")
+            return Answered(one.said, one.name, f"{fault} Please report it with the file.")
 
     def _answer(self, one: InputFile, sha256: str, key: str) -> Answered:
         job, model = self._job, self._model
@@ -214,7 +218,7 @@ class Desk:
         shot = _shot_of(one.path, job.limits)
         document = {
             **prediction.document,
-            "file": str(one.path),
+            "file": one.said,
             "sha256": sha256,
             **job.identity,
             **job.background.told(prediction),
@@ -230,7 +234,7 @@ class Desk:
             document["prediction_id"] = self._log(one, sha256, prediction)
         if job.out is not None:
             self._write(job.out / one.name, document, source, prediction)
-        return Answered(str(one.path), one.name, document=document, shot=shot)
+        return Answered(one.said, one.name, document=document, shot=shot)
 
     def _key(self, sha256: str) -> str:
         """A digest of all that an answer is made of."""
@@ -254,7 +258,7 @@ class Desk:
             return None
         if job.ledger is not None and "prediction_id" not in document:
             return None
-        return Answered(str(one.path), one.name, reused=True, document=document, shot=shot)
+        return Answered(one.said, one.name, reused=True, document=document, shot=shot)
 
     def _log(self, one: InputFile, sha256: str, prediction: Prediction) -> int:
         from sightline.ledger import Answer, Ledger
@@ -262,7 +266,12 @@ class Desk:
         job = self._job
         assert job.ledger is not None
         answer = Answer(
-            job.task, int(job.identity["version"]), sha256, one.path.name, prediction.row, prediction.embedding
+            job.task,
+            int(job.identity["version"]),
+            sha256,
+            printable(one.path.name),
+            prediction.row,
+            prediction.embedding,
         )
         return Ledger(job.ledger).log([answer])[0]
 

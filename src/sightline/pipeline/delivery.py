@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.background import Background
+from sightline.errors import printable
 from sightline.files import replacing, write_text
 from sightline.pipeline.batch import Answered
 from sightline.pipeline.repeats import Repeats, find_repeats
@@ -182,7 +183,7 @@ def _taken(picture: Picture) -> dict[str, Json]:
     shot = picture.shot
     return {
         "file": picture.file,
-        "answer": f"{picture.name}.json",
+        "answer": printable(f"{picture.name}.json"),
         "sha256": picture.sha256,
         "time": shot.time,
         "camera": shot.camera,

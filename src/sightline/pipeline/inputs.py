@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
-from sightline.errors import DataMissing
+from sightline.errors import DataMissing, ParamsError, printable
 
 _SUFFIXES = {
     "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
@@ -31,11 +31,17 @@ class InputFile:
     path: Path
     name: str
 
+    @property
+    def said(self) -> str:
+        """The path as text that tables and databases take, see `printable`."""
+        return printable(str(self.path))
+
 
 def find_inputs(paths: Sequence[Path], formats: Sequence[str], out: Path | None) -> list[InputFile]:
     """The files that these words mean, each once, in the order of the words and by name within a folder.
 
-    Hidden files, and the folder of answers where it lies within one of the inputs', are left out.
+    Links to folders are followed. Hidden files, and the folder of answers where it lies within one of the inputs', are
+    left out. A folder that may not be listed is in: answering it says why it could not be.
 
     Args:
         paths: files, folders (with all below them) and globs.
@@ -44,6 +50,7 @@ def find_inputs(paths: Sequence[Path], formats: Sequence[str], out: Path | None)
 
     Raises:
         DataMissing: a folder or a glob holds no such file.
+        ParamsError: the folder of answers is one of the inputs'.
     """
     suffixes = tuple(suffix for one in formats for suffix in _SUFFIXES.get(one, ()))
     avoided = None if out is None else out.resolve()
@@ -55,13 +62,21 @@ def find_inputs(paths: Sequence[Path], formats: Sequence[str], out: Path | None)
 
 
 def _files_of(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> list[Path]:
-    if has_magic(str(path)) and not path.exists():
+    # os.path says no where a path may not be looked at; the methods of Path raise.
+    if has_magic(str(path)) and not os.path.lexists(path):
         matched = [Path(one) for one in sorted(glob(str(path), recursive=True))]  # noqa: PTH207 (the pattern holds its folder)
-        files = [file for one in matched for file in ([one] if not one.is_dir() else _below(one, suffixes, avoided))]
+        outside = [one for one in matched if avoided is None or avoided not in (here := one.resolve(), *here.parents)]
+        files = [file for one in outside for file in ([one] if not one.is_dir() else _below(one, suffixes, avoided))]
         if not files:
             raise DataMissing("no file matches", where=path, way_out="Check the pattern and the folder.")
         return files
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 (see above)
+        if path.resolve() == avoided:
+            raise ParamsError(
+                "the answers would lie among the pictures, and be taken for such by the next call",
+                where=path,
+                way_out=f"Give --out another folder, {path / 'answers'} say.",
+            )
         files = list(_below(path, suffixes, avoided))
         if not files:
             raise DataMissing(
@@ -72,10 +87,15 @@ def _files_of(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> li
 
 
 def _below(folder: Path, suffixes: tuple[str, ...], avoided: Path | None) -> Iterator[Path]:
-    for place, folders, names in os.walk(folder):
+    seen = {folder.resolve()}
+    closed: list[Path] = []
+    for place, folders, names in os.walk(folder, followlinks=True, onerror=lambda e: closed.append(Path(e.filename))):
         here = Path(place)
-        folders[:] = sorted(n for n in folders if not n.startswith(".") and (here / n).resolve() != avoided)
+        inner = {n: (here / n).resolve() for n in sorted(folders) if not n.startswith(".")}
+        folders[:] = [n for n, real in inner.items() if real != avoided and real not in seen]  # links may go in circles
+        seen.update(inner[n] for n in folders)
         yield from (here / n for n in sorted(names) if n.lower().endswith(suffixes) and not n.startswith("."))
+    yield from closed
 
 
 def _resolved(file: Path) -> Path:
@@ -86,12 +106,29 @@ def _resolved(file: Path) -> Path:
 
 
 def _named(files: Sequence[Path]) -> list[InputFile]:
-    """Names relative to the folder that all have in common: with the suffix only where the stem is not enough."""
+    """Names relative to the folder that all have in common: with the suffix only where the stem is not enough.
+
+    It is not enough either for `a.jpg` beside `a.mask.png`: an answer of the one may be called as one of the other.
+    """
     absolute = [file.absolute() for file in files]
     common = Path(os.path.commonpath([file.parent for file in absolute])) if files else Path()
     relative = [file.relative_to(common) for file in absolute]
-    stems = Counter(str(one.with_suffix("")).casefold() for one in relative)
+    stems = Counter(_stem(one) for one in relative)
+    unclear = {stem for stem, count in stems.items() if count > 1}
+    for stem in stems:
+        shorter = {other for other in _beginnings(stem) if other in stems}
+        unclear |= shorter | ({stem} if shorter else set())
     return [
-        InputFile(file, (one if stems[str(one.with_suffix("")).casefold()] > 1 else one.with_suffix("")).as_posix())
+        InputFile(file, (one if _stem(one) in unclear else one.with_suffix("")).as_posix())
         for file, one in zip(files, relative, strict=True)
     ]
+
+
+def _stem(relative: Path) -> str:
+    return str(relative.with_suffix("")).casefold()
+
+
+def _beginnings(stem: str) -> Iterator[str]:
+    """`d/a` and `d/a.b` of `d/a.b.c`."""
+    name = stem.rpartition("/")[2]
+    return (stem[: len(stem) - len(name) + at] for at, letter in enumerate(name) if letter == "." and at)

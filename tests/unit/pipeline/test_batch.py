@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightline.background import UNKNOWN
 from sightline.errors import ParamsError
 from sightline.ledger import Ledger
 from sightline.pipeline.batch import Answered, Job, answer_files
-from sightline.pipeline.inputs import find_inputs
+from sightline.pipeline.delivery import Delivery, deliver, picture_of
+from sightline.pipeline.inputs import InputFile, find_inputs
 from sightline.task import Limits
 from tests.toy import ToyTask, write_set
 from tests.unit.cli.toy_model import saved_toy
@@ -129,3 +131,33 @@ def test_a_threshold_for_a_model_without_one_is_refused(job: Job, flight: Path) 
 class _Unthresholded:
     def __init__(self, model) -> None:
         self.card, self.read, self.predict, self.draw = model.card, model.read, model.predict, model.draw
+
+
+def test_nor_through_a_link_to_their_folder(job: Job, flight: Path) -> None:
+    (flight.parent / "link").symlink_to(flight)
+    before = {path: path.read_bytes() for path in flight.iterdir()}
+    with pytest.raises(ParamsError, match="overwrite"):
+        list(answer_files(replace(job, out=flight.parent / "link"), find_inputs([flight], ("image/png",), None)))
+    assert {path: path.read_bytes() for path in flight.iterdir()} == before
+
+
+def test_nor_by_an_export_of_another_answer(job: Job, flight: Path, tmp_path: Path) -> None:
+    picture = min(flight.glob("*.png"))
+    photo, mask = tmp_path / "a.jpg", tmp_path / "a.mask.png"
+    Image.open(picture).save(photo)
+    picture.rename(mask)
+    inputs = [InputFile(photo, "a"), InputFile(mask, "other")]
+    with pytest.raises(ParamsError, match="overwrite"):
+        list(answer_files(replace(job, out=tmp_path), inputs))
+
+
+def test_a_name_that_is_no_utf8_is_answered_logged_and_reported(job: Job, flight: Path, tmp_path: Path) -> None:
+    odd = Path(os.fsdecode(os.fsencode(flight) + b"/m\xfcll.png"))
+    min(flight.glob("*.png")).rename(odd)
+    logged = replace(job, ledger=tmp_path / "ledger.sqlite")
+    answers = answer(logged, flight)
+    assert not any(one.problem for one in answers)
+    delivery = Delivery("toy", job.out, {}, UNKNOWN, {}, None, [picture_of(one) for one in answers], {}, drawn=True)
+    deliver(delivery)
+    assert "m\\udcfcll.png" in (job.out / "summary.csv").read_text()
+    assert any(one.source == "m\\udcfcll.png" for one in Ledger(tmp_path / "ledger.sqlite").answers("toy"))

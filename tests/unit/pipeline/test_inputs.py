@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from sightline.errors import DataMissing
+from sightline.errors import DataMissing, ParamsError
 from sightline.pipeline.inputs import find_inputs
 
 FORMATS = ("image/jpeg", "image/tiff")
@@ -66,3 +67,42 @@ def test_a_circle_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "f" / "again").symlink_to(tmp_path / "f")
     (tmp_path / "f" / "b.jpg").symlink_to(tmp_path / "f" / "b.jpg")
     assert names(tmp_path, "f") == ["a", "b"]
+
+
+def test_linked_folders_are_looked_into_and_a_circle_ends(tmp_path: Path) -> None:
+    touch(tmp_path, "card/a.jpg", "f/b.jpg")
+    (tmp_path / "f" / "card").symlink_to(tmp_path / "card")
+    (tmp_path / "card" / "back").symlink_to(tmp_path / "f")
+    assert sorted(names(tmp_path, "f")) == ["b", "card/a"]
+
+
+@pytest.mark.parametrize("pattern", ["f/*", "f/**/*.jpg"])
+def test_a_glob_leaves_the_answers_of_an_earlier_call_out_too(tmp_path: Path, pattern: str) -> None:
+    touch(tmp_path, "f/a.jpg", "f/answers/a.jpg", "f/answers/day/b.jpg")
+    assert names(tmp_path, pattern, out=tmp_path / "f" / "answers") == ["a"]
+
+
+def test_answers_are_not_put_among_the_pictures(tmp_path: Path) -> None:
+    touch(tmp_path, "f/a.jpg")
+    (tmp_path / "link").symlink_to(tmp_path / "f")
+    with pytest.raises(ParamsError, match=r"--out another folder, .*answers say"):
+        names(tmp_path, "f", out=tmp_path / "link")
+
+
+def test_no_two_files_can_write_one_answer(tmp_path: Path) -> None:
+    touch(tmp_path, "f/a.jpg", "f/a.mask.tif", "f/a.coco.v2.tif", "f/ab.jpg", "f/.x/a.jpg", "f/2026.05.01.jpg")
+    assert names(tmp_path, "f") == ["2026.05.01", "a.coco.v2.tif", "a.jpg", "a.mask.tif", "ab"]
+
+
+@pytest.mark.parametrize("name", ["x" * 300 + ".jpg", "f/a.jpg/b.jpg"])
+def test_a_path_that_cannot_be_is_left_to_whoever_reads_it(tmp_path: Path, name: str) -> None:
+    touch(tmp_path, "f/a.jpg")
+    assert len(names(tmp_path, name)) == 1
+
+
+def test_a_folder_that_may_not_be_listed_is_told_of(tmp_path: Path) -> None:
+    touch(tmp_path, "f/a.jpg", "f/closed/b.jpg")
+    (tmp_path / "f" / "closed").chmod(0)
+    if os.access(tmp_path / "f" / "closed", os.R_OK):
+        pytest.skip("this user may list every folder")
+    assert names(tmp_path, "f") == ["a", "closed"]
