@@ -22,6 +22,7 @@ from sightline.pipeline.serve import areas_in, champions, log_into
 from sightline.proxies import without_proxy
 from sightline.serving.app import build_app
 from sightline.serving.champion import Champions
+from sightline.serving.connections import bound_connections
 from sightline.serving.engine import Engine
 from sightline.serving.guard import Guard
 from sightline.settings import Settings, load_settings
@@ -51,6 +52,7 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
     os.environ.update(without_proxy(os.environ))
     _log_to_stderr()
     _end_with_supervisor()
+    bound_connections()
     ledger = Ledger(settings.ledger)
     app = build_app(
         task,

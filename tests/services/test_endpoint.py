@@ -105,20 +105,32 @@ def test_bentomls_own_routes_work_and_follow_ours(server: Running) -> None:
     ("head", "body", "status"),
     [
         (
-            b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 999999999999\r\n",
+            b"POST /v1/predict HTTP/1.1\r\nHost: [::1]\r\nContent-Type: image/png\r\nContent-Length: 999999999999\r\n",
             b"",
             413,
         ),
-        (b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: -5\r\n", b"", 400),
-        (b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nContent-Length: 5\r\n", b"abcde", 400),
-        (b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n", b"zz\r\nabc\r\n", 400),
-        (b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n", b"abc", 415),
-        (b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: \xff\xfe\r\nContent-Length: 3\r\n", b"abc", 415),
-        (b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 0\r\n", b"", 422),
-        (b"GET /v1/predict HTTP/1.1\r\nHost: x\r\n", b"", 405),
-        (b"PURGE /v1/predict HTTP/1.1\r\nHost: x\r\n", b"", 405),
-        (b"GET /v1/static/..%2f..%2fapp.py HTTP/1.1\r\nHost: x\r\n", b"", 404),
-        (b"GET /v1/static/%2fetc%2fpasswd HTTP/1.1\r\nHost: x\r\n", b"", 404),
+        (
+            b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: -5\r\n",
+            b"",
+            400,
+        ),
+        (b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 3\r\nContent-Length: 5\r\n", b"abcde", 400),
+        (b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n", b"zz\r\nabc\r\n", 400),
+        (
+            b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Encoding: gzip\r\nContent-Length: 3\r\n",
+            b"abc",
+            415,
+        ),
+        (
+            b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: \xff\xfe\r\nContent-Length: 3\r\n",
+            b"abc",
+            415,
+        ),
+        (b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nContent-Length: 0\r\n", b"", 422),
+        (b"GET /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"", 405),
+        (b"PURGE /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"", 405),
+        (b"GET /v1/static/..%2f..%2fapp.py HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"", 404),
+        (b"GET /v1/static/%2fetc%2fpasswd HTTP/1.1\r\nHost: 127.0.0.1\r\n", b"", 404),
         (b"\x00\x01\x02 / HTTP/1.1\r\n", b"", 400),
     ],
 )
@@ -131,9 +143,16 @@ def test_games_with_heads_are_refused_and_the_server_goes_on(
     assert server.predict(png())[0] == 200
 
 
+def test_a_head_without_end_is_refused(server: Running) -> None:
+    answer = server.raw(b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X-A: b\r\n" * 8000)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+
+
 def test_a_chunked_upload_is_stopped_at_the_limit(server: Running) -> None:
     chunk = b"186a0\r\n" + b"x" * 100_000 + b"\r\n"
-    head = b"POST /v1/predict HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    head = (
+        b"POST /v1/predict HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    )
     answer = server.raw(head + chunk * 10 + b"0\r\n\r\n")
     assert answer.startswith(b"HTTP/1.1 413")
     assert b"300000 bytes" in answer
