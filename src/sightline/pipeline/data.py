@@ -23,7 +23,7 @@ from sightline.errors import DataError, DataMissing, DataRejected, ParamsError
 from sightline.files import write_json, write_text
 from sightline.pipeline.deliveries import Merge, merge, plan_merge
 from sightline.pipeline.fit import code_digest
-from sightline.pipeline.inbox import SETTLED_S, list_refused, look
+from sightline.pipeline.inbox import SETTLED_S, finish_clearing, is_half_cleared, list_refused, look
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace, some, unlabelled
 from sightline.splits import SPLITS, read_splits
@@ -279,9 +279,10 @@ def take_in(project: Project, settled_s: float = SETTLED_S) -> int:
     Raises:
         BackendError: a stage is running on the data, or the disk is full; the inbox keeps its files.
     """
-    if look(project, REAL, settled_s).is_empty:
+    if not is_half_cleared(project) and look(project, REAL, settled_s).is_empty:
         return 0
     with changing(project):
+        finish_clearing(project)
         box = look(project, REAL, settled_s)
         list_refused(box)
         if not box.ready:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -9,11 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sightline.errors import DataError
-from sightline.files import replace_bytes, write_text
+from sightline.files import replace_bytes, write_json, write_text
 from sightline.pipeline.deliveries import Files, Merge, files_of, plan_merge
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import load_given, name_of, unlabelled
-from sightline.task import Manifest, Sample
+from sightline.task import Json, Manifest, Sample
 
 SETTLED_S = 2.0
 """Files that changed later than this many seconds ago may still be being written."""
@@ -36,6 +37,7 @@ class Inbox:
     """What lies in the inbox.
 
     Attributes:
+        note: where it is noted what is cleared, while it is.
         given: all samples that were found.
         plan: how those that can be used go into the set.
         waiting: files that are still being written, or share a file with a sample that stays.
@@ -44,6 +46,7 @@ class Inbox:
     """
 
     root: Path
+    note: Path
     given: Manifest
     plan: Merge = _NOTHING
     waiting: tuple[str, ...] = ()
@@ -64,27 +67,63 @@ class Inbox:
     def clear(self) -> None:
         """Remove the files of the ready samples, unless they changed since; then the folders they leave empty.
 
-        Of a document that speaks of others too, what it says of those stays.
+        Of a document that speaks of others too, what it says of those stays. What is to be done is noted before it is
+        begun: a picture whose labels are gone already would be refused for ever.
         """
         if self.files is None:
             return
         going = {sample.key for sample in self.ready}
-        left = [(self.files.path(file), self._rest(file, going)) for file in files_of(self.ready)]
-        for path, rest in left:
-            if _stamp(path) != self.stamps.get(path):
-                continue
+        steps: list[dict[str, Json]] = []
+        for file in files_of(self.ready):
+            path, rest = self.files.path(file), self._rest(file, going)
             if rest:
-                replace_bytes(path, rest)
-            else:
-                path.unlink(missing_ok=True)
-        for folder in sorted((path for path in self.root.rglob("*") if _is_folder(path)), reverse=True):
-            if not any(folder.iterdir()):
-                folder.rmdir()
+                replace_bytes(_beside(path), rest)
+            steps.append({"path": str(path), "stamp": self.stamps.get(path), "divided": bool(rest)})
+        write_json(self.note, {"steps": steps})
+        _clear_noted(self.root, self.note)
 
     def _rest(self, file: str, going: set[str]) -> bytes | None:
         assert self.files is not None
         mine = [sample for sample in self.files.users[file] if sample.key in going]
         return self.files.excerpt(file, mine, rest=True) if self.files.staying(file, going) else None
+
+
+def _note(project: Project) -> Path:
+    return project.settings.state / "intake" / f"{project.name}.json"
+
+
+def _beside(path: Path) -> Path:
+    """Where the rest of a document waits until it takes the document's place; hidden, so no sample."""
+    return path.with_name(f".{path.name}.rest")
+
+
+def is_half_cleared(project: Project) -> bool:
+    """Whether the last clearing was killed."""
+    return _note(project).exists()
+
+
+def finish_clearing(project: Project) -> None:
+    """Go on with a clearing that was killed; a file that was replaced since is left alone."""
+    if is_half_cleared(project):
+        _clear_noted(project.settings.inbox / project.name, _note(project))
+
+
+def _clear_noted(root: Path, note: Path) -> None:
+    for step in json.loads(note.read_text(encoding="utf-8"))["steps"]:
+        path = Path(step["path"])
+        found = _stamp(path)
+        if found is None or list(found) != step["stamp"]:  # done already, or no longer the file that was taken
+            continue
+        if step["divided"]:
+            _beside(path).replace(path)
+        else:
+            path.unlink()
+    for left in (*root.rglob(".*.rest"), *root.rglob(".*.rest.partial")):
+        left.unlink()
+    for folder in sorted((path for path in root.rglob("*") if _is_folder(path)), reverse=True):
+        if not any(folder.iterdir()):
+            folder.rmdir()
+    note.unlink()
 
 
 def _is_folder(path: Path) -> bool:
@@ -99,11 +138,15 @@ def _stamp(path: Path) -> Stamp | None:
     return Stamp(found.st_size, found.st_mtime_ns, found.st_ctime)
 
 
+def _is_given(path: Path) -> bool:
+    return not path.is_dir() and path.name != REFUSED and not path.name.startswith(".")
+
+
 def look(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox:
     """Sort what lies in the inbox; changes nothing."""
     root = project.settings.inbox / project.name
-    nothing = Inbox(root, Manifest(root, ()))
-    if not root.is_dir() or not any(not path.is_dir() and path.name != REFUSED for path in root.rglob("*")):
+    nothing = Inbox(root, _note(project), Manifest(root, ()))
+    if not root.is_dir() or not any(_is_given(path) for path in root.rglob("*")):
         return nothing
     try:
         given = load_given(project.task, root)
@@ -121,7 +164,7 @@ def look(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox
     inner = given.root / given.samples[0].set if given.samples else root
     refused |= dict.fromkeys(unlabelled(given, inner), "there are no labels of it. Put them beside it, or remove it.")
     names = tuple(name_of(sample) for sample in (*waiting.values(), *plan.held))
-    return Inbox(root, given, plan, names, refused, stamps, Files(project.task, given))
+    return Inbox(root, _note(project), given, plan, names, refused, stamps, Files(project.task, given))
 
 
 def list_refused(box: Inbox) -> None:

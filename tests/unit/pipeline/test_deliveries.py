@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sightline.pipeline.deliveries import Merge, merge, plan_merge
-from sightline.pipeline.inbox import look
+from sightline.pipeline.inbox import finish_clearing, look
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given
 from sightline.settings import Settings
@@ -169,3 +170,81 @@ def test_one_photograph_with_two_labels_in_one_delivery_is_named(project: Projec
     assert plan.fresh == ()
     assert len(plan.clashes) == 4
     assert all("given twice" in why for why in plan.clashes.values())
+
+
+class Killed(BaseException):
+    """The process is gone: nothing of it may act any more."""
+
+
+class Countdown:
+    """Stops the process, as far as it can tell, before its n-th change of a file below a folder."""
+
+    def __init__(self) -> None:
+        self.folder, self.steps = "", 0
+        sys.addaudithook(self)  # stays for good, so it must cost nothing
+
+    def __call__(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.steps or event not in ("os.remove", "os.rename", "os.rmdir", "open"):
+            return
+        changes = event != "open" or "w" in str(arguments[1])
+        if changes and str(arguments[0]).startswith(self.folder):
+            self.steps -= 1
+            if self.steps == 0:
+                raise Killed
+
+
+@pytest.fixture(scope="module")
+def countdown() -> Countdown:
+    return Countdown()
+
+
+def intake(project: Project, before_clearing: Callable[[], None] = lambda: None) -> Merge:
+    with changing(project):
+        finish_clearing(project)
+        box = look(project, "real", 0)
+        if box.plan.fresh:
+            merge(project, box.given, box.plan, "real")
+        before_clearing()
+        if box.ready:
+            box.clear()
+    return box.plan
+
+
+@pytest.mark.parametrize("steps", range(1, 9))
+def test_a_clearing_that_is_killed_goes_on(project: Project, countdown: Countdown, steps: int) -> None:
+    inbox = deliver(project.settings.inbox / "panel_defects", 1, photo_1={"category_id": 99})
+    countdown.folder = str(project.settings.root)
+
+    def arm() -> None:
+        countdown.steps = steps
+
+    try:
+        with pytest.raises(Killed):
+            intake(project, arm)
+    finally:
+        countdown.steps = 0
+    plan = intake(project)
+    assert plan.fresh == (), "nothing is taken twice"
+    assert sorted(classes(project)) == ["Photo-1-0", "Photo-1-2"]
+    left = sorted(path.relative_to(inbox).as_posix() for path in inbox.rglob("*") if path.is_file())
+    assert left == [WEEK, "images/Photo-1-1.png"]
+    assert [image["file_name"] for image in json.loads((inbox / WEEK).read_text())["images"]] == ["Photo-1-1.png"]
+    box = look(project, "real", 0)
+    assert (box.ready, list(box.refused)) == ((), ["images/Photo-1-1.png"])
+
+
+def test_what_is_put_in_the_place_of_a_taken_file_is_not_cleared(project: Project, countdown: Countdown) -> None:
+    inbox = deliver(project.settings.inbox / "panel_defects", 1)
+    countdown.folder = str(inbox)
+
+    def arm() -> None:
+        countdown.steps = 2
+
+    with pytest.raises(Killed):
+        intake(project, arm)
+    shutil.rmtree(inbox)
+    deliver(inbox, 2)
+    plan = intake(project)
+    assert len(plan.fresh) == 3
+    assert not inbox.exists() or not any(inbox.iterdir())
+    assert len(classes(project)) == 6
