@@ -56,6 +56,23 @@ def test_what_other_programs_leave_is_no_sample(given: tuple[str, Path], project
     assert project.task.load(folder) == before
 
 
+def test_suffixes_in_capitals_are_taken_in(given: tuple[str, Path], project: Project, tmp_path: Path) -> None:
+    name, folder = given
+    if name in ("bright_spots", "panel_defects", "ships"):
+        pytest.skip("its documents name the pictures, with their suffixes; tests/unit has what such a task promises")
+    mine = shutil.copytree(folder, tmp_path / "mine")
+    for path in [path for path in mine.rglob("*") if path.is_file()]:
+        path.rename(path.with_suffix(path.suffix.upper()))
+    for part in (0, 1):  # the second delivery finds common documents of the first, or shares names with it
+        loaded = load_given(project.task, mine)
+        later = set() if part else {sample.key for sample in loaded.samples[::2]}
+        plan = plan_merge(project, loaded, "real", waiting=later)
+        with changing(project):
+            merge(project, loaded, plan, "real")
+    assert contents(project.task.load(project.data / "real")) == contents(project.task.load(folder))
+    assert all(path.suffix.isupper() for path in (project.data / "real").rglob("*") if path.is_file())
+
+
 @pytest.mark.parametrize("role", ["image", "labels"])
 def test_a_pipe_is_listed_at_once(given: tuple[str, Path], project: Project, tmp_path: Path, role: str) -> None:
     if given[0] == "bright_spots":
