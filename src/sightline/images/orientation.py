@@ -16,8 +16,15 @@ UPRIGHT = 1
 _TURNED = (5, 6, 7, 8)
 """Width and height change places."""
 
-_TAG = 0x0112
+TAG = 0x0112
+"""Of EXIF and of TIFF."""
+
 _MAX_TAGS = 1024
+
+
+def read_orientation(value: object) -> int:
+    """What a tag says; 1 where it says nothing that can be."""
+    return value if isinstance(value, int) and 1 <= value <= 8 else UPRIGHT
 
 
 def shown_size(width: int, height: int, orientation: int) -> tuple[int, int]:
@@ -59,7 +66,7 @@ def exif_orientation(block: bytes) -> int:
         if at + 12 > len(block):
             break
         tag, kind = struct.unpack_from(order + "HH", block, at)
-        if tag == _TAG:
+        if tag == TAG:
             (value,) = struct.unpack_from(order + ("I" if kind == 4 else "H"), block, at + 8)
-            return value if 1 <= value <= 8 else UPRIGHT
+            return read_orientation(value)
     return UPRIGHT

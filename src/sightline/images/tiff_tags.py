@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.images.orientation import UPRIGHT
+from sightline.images.orientation import TAG, UPRIGHT, read_orientation
 
 Scales = Mapping[int, tuple[float, float]]
 """Band -> (scale, offset)."""
 
-_PHOTOMETRIC, _ORIENTATION, _METADATA, _NO_DATA = 262, 274, 42112, 42113
+_PHOTOMETRIC, _METADATA, _NO_DATA = 262, 42112, 42113
 _GEOGRAPHIC = (33550, 33922, 34264)  # pixel scale, tie points, transformation
 _ITEM = re.compile(r"<Item\b([^<>]{0,200})>([^<]{0,100})</Item>")
 _ROLE = re.compile(r"\brole=[\"'](scale|offset)[\"']", re.IGNORECASE)
@@ -32,10 +32,10 @@ def compression_of(page: Any) -> str:
 
 def orientation_of(page: Any) -> int:
     """How a page is to be shown; 1 where it lies on a map, whose coordinates are those of the stored pixels."""
-    tag = page.tags.get(_ORIENTATION)
+    tag = page.tags.get(TAG)
     if tag is None or any(code in page.tags for code in _GEOGRAPHIC):
         return UPRIGHT
-    return int(tag.value) if tag.value in range(1, 9) else UPRIGHT
+    return read_orientation(tag.value)
 
 
 def photometric_of(page: Any) -> str:

@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 
 from sightline.images import jpeg_segments
+from sightline.images.orientation import TAG, UPRIGHT, read_orientation
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _XMP_TAG = 700
@@ -98,7 +99,7 @@ def read_shot(data: bytes) -> Shot:
         roll_deg=roll,
         focal_share=_focal_share(camera, xmp, size),
         position_error_m=_position_error(gps, xmp),
-        turned=main.get(0x0112, 1) not in (0, 1),
+        turned=read_orientation(main.get(TAG)) != UPRIGHT,
     )
 
 
