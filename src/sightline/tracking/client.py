@@ -83,8 +83,6 @@ class Tracking:
             mlflow.set_tracking_uri(client.tracking_uri)
             mlflow.set_registry_uri(client.tracking_uri)
             yield client
-        except mlflow.exceptions.RestException as error:
-            raise self._unreachable(error.message) from error
         except mlflow.exceptions.MlflowException as error:
             raise self._unreachable(error.message) from error
         except (requests.RequestException, sqlalchemy.exc.SQLAlchemyError, OSError) as error:
