@@ -25,6 +25,7 @@ from sightline.files import replacing, write_text
 from sightline.pipeline.batch import Answered
 from sightline.pipeline.repeats import Repeats, find_repeats
 from sightline.shots import Shot, footprint_of
+from sightline.shots.ground import within_half_turn
 from sightline.task import Json
 
 SEVERITIES = ("high", "medium", "low", "unknown", "")
@@ -219,7 +220,7 @@ def position_of(picture: Picture, finding: Mapping[str, Json]) -> tuple[float | 
         return finding["figures"]["lon"], finding["figures"]["lat"], "finding"
     if finding.get("ground"):
         lon, lat = np.mean(finding["ground"], axis=0)
-        return float(lon), float(lat), "finding"
+        return float(within_half_turn(lon)), float(lat), "finding"
     return picture.shot.lon, picture.shot.lat, "camera" if picture.shot.located else ""
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.shots import Shot
-from sightline.shots.ground import metres_per_degree
+from sightline.shots.ground import offsets_of
 from sightline.task import Json
 
 _OVERLAP = 0.25
@@ -88,7 +88,7 @@ def _ground_shapes(pictures: Sequence[Seen]) -> tuple[list[Any], list[int]]:
                 continue
             corners = np.asarray(finding["ground"], dtype=np.float64)
             origin = corners[0] if origin is None else origin
-            shapes.append(Polygon((corners - origin) * metres_per_degree(float(origin[1]))))
+            shapes.append(Polygon(offsets_of(corners, origin, float(origin[1]))))
             owners.append(number)
     return shapes, owners
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import base64
 import io
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import date
 from html import escape
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sightline.errors import BackendError
 from sightline.familiarity import UNLIKE
@@ -17,6 +18,9 @@ from sightline.pages import PICTURES_WITHIN, REPORT_STYLE, page, paragraph, tabl
 from sightline.pipeline.delivery import Delivery, Picture, position_of
 from sightline.pipeline.report_map import draw_map
 from sightline.task import Json
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SHOWN = 120
 """Findings that get a picture; the others are in findings.csv."""
@@ -128,13 +132,13 @@ def _findings(delivery: Delivery) -> list[str]:
     if not every:
         return ["<h2>Findings</h2>", paragraph("None.")] if _lists_findings(delivery) else []
     blocks = ["<h2>Findings</h2>"]
-    heading = None
-    for number, (picture, finding, _) in enumerate(every[:SHOWN], start=1):
+    heading, shown = None, every[:SHOWN]
+    for number, ((picture, finding, _), crop) in enumerate(zip(shown, _crops(delivery, shown), strict=True), start=1):
         if finding["severity"] != heading:
             heading = finding["severity"]
             blocks += ["</div>"] if number > 1 else []
             blocks += [f"<h3>{escape(f'Severity: {heading}' if heading else 'All')}</h3>", '<div class="cards">']
-        blocks.append(_card(delivery, number, picture, finding))
+        blocks.append(_card(number, picture, finding, crop))
     blocks.append("</div>")
     if len(every) > SHOWN:
         blocks.append(paragraph(f"{len(every) - SHOWN} more findings are in findings.csv."))
@@ -145,7 +149,7 @@ def _lists_findings(delivery: Delivery) -> bool:
     return not any(name.startswith("share_") for picture in delivery.pictures for name in picture.summary)
 
 
-def _card(delivery: Delivery, number: int, picture: Picture, finding: Mapping[str, Json]) -> str:
+def _card(number: int, picture: Picture, finding: Mapping[str, Json], crop: str) -> str:
     lon, lat, where = position_of(picture, finding)
     lines = [f"{finding['kind']}, score {finding['score']:.2f}", *map(_figure, _figures(finding))]
     if lon is not None and lat is not None:
@@ -153,8 +157,7 @@ def _card(delivery: Delivery, number: int, picture: Picture, finding: Mapping[st
     said = "".join(f"<li>{escape(line)}</li>" for line in lines)
     name = escape(Path(picture.file).name)
     return (
-        f'<figure id="finding-{number}">{_crop(delivery, picture, finding)}'
-        f"<figcaption><b>{number}. {name}</b><ul>{said}</ul></figcaption></figure>"
+        f'<figure id="finding-{number}">{crop}<figcaption><b>{number}. {name}</b><ul>{said}</ul></figcaption></figure>'
     )
 
 
@@ -171,24 +174,43 @@ def _figure(item: tuple[str, Json]) -> str:
     return f"{words.replace('_', ' ')} {shown} {units[unit]}" if unit in units else f"{name.replace('_', ' ')} {shown}"
 
 
-def _crop(delivery: Delivery, picture: Picture, finding: Mapping[str, Json]) -> str:
-    """The finding and what is around it, out of the drawn answer, inside the page."""
-    if not delivery.drawn:
-        return ""
-    from PIL import Image
+def _crops(delivery: Delivery, shown: Sequence[tuple[Picture, Mapping[str, Json], int]]) -> list[str]:
+    """Each finding and what is around it, out of the drawn answers; each of these is decoded once."""
+    crops = [""] * len(shown)
+    numbers: dict[str, list[int]] = defaultdict(list)
+    for number, (picture, _, _) in enumerate(shown):
+        numbers[picture.name].append(number)
+    for name, within in numbers.items() if delivery.drawn else ():
+        drawn = _open_drawn(delivery.out / f"{name}.png")
+        for number in within:
+            picture, finding, _ = shown[number]
+            crops[number] = _crop(drawn, picture, finding)
+    return crops
+
+
+def _open_drawn(path: Path) -> Image:
+    """A drawn answer. Not Image.open: that asks about a size which our own drawing may have."""
+    from PIL.PngImagePlugin import PngImageFile
 
     try:
-        with Image.open(delivery.out / f"{picture.name}.png", formats=("PNG",)) as drawn:
-            part = drawn.convert("RGB").crop(_window(drawn.size, picture.size or drawn.size, finding["box"]))
-            part.thumbnail((_CROP_PX, _CROP_PX))
-            file = io.BytesIO()
-            part.save(file, "JPEG", quality=85)
-    except OSError as error:
+        with PngImageFile(path) as drawn:
+            drawn.load()
+            return drawn
+    except (OSError, SyntaxError) as error:
         raise BackendError(
             f"the picture of an answer cannot be read ({error})",
-            where=delivery.out / f"{picture.name}.png",
-            way_out="Call predict again: what is missing is made anew.",
+            where=path,
+            way_out="Remove it and call predict again: what is missing is made anew.",
         ) from error
+
+
+def _crop(drawn: Image, picture: Picture, finding: Mapping[str, Json]) -> str:
+    """As an image inside the page."""
+    part = drawn.crop(_window(drawn.size, picture.size or drawn.size, finding["box"]))
+    part = part.convert("RGB")
+    part.thumbnail((_CROP_PX, _CROP_PX))
+    file = io.BytesIO()
+    part.save(file, "JPEG", quality=85)
     content = base64.b64encode(file.getvalue()).decode()
     return f'<img src="data:image/jpeg;base64,{content}" alt="{escape(finding["kind"])}">'
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.pipeline.delivery import Delivery, position_of
-from sightline.shots.ground import metres_per_degree
+from sightline.shots.ground import offsets_of
 
 _SIDE_PX = 720
 _MARGIN_PX = 30
@@ -53,9 +53,7 @@ class _Paper:
     """Longitudes and latitudes to the pixels of a drawing that holds all of them."""
 
     def __init__(self, places: Lonlat) -> None:
-        self._unit_m = metres_per_degree(float(places[:, 1].mean()))
-        # About the first place, and never around the Earth at the antimeridian.
-        self._origin = places[0]
+        self._origin, self._lat = places[0], float(places[:, 1].mean())
         across_m = self._metres(places)
         self._low = across_m.min(axis=0)
         extent_m = np.maximum(across_m.max(axis=0) - self._low, 1.0)
@@ -63,14 +61,12 @@ class _Paper:
         self.width, self.height = (extent_m * self.px_per_m + 2 * _MARGIN_PX).tolist()
         self.height += _MARGIN_PX  # of the scale bar
 
-    def _metres(self, places: Lonlat) -> Lonlat:
-        apart = places - self._origin
-        apart[:, 0] = (apart[:, 0] + 180) % 360 - 180
-        return np.asarray(apart * self._unit_m)
+    def _metres(self, places: Sequence[tuple[float, float]] | Lonlat) -> Lonlat:
+        return offsets_of(places, self._origin, self._lat)
 
     def pixels(self, places: Sequence[tuple[float, float]] | Lonlat) -> Lonlat:
         """(n, 2) in the drawing, y down."""
-        metres = self._metres(np.asarray(places, dtype=np.float64).reshape(-1, 2)) - self._low
+        metres = self._metres(places) - self._low
         x = metres[:, 0] * self.px_per_m + _MARGIN_PX
         y = self.height - 2 * _MARGIN_PX - metres[:, 1] * self.px_per_m
         return np.column_stack([x, y])

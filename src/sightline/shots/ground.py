@@ -66,6 +66,20 @@ def metres_per_degree(lat: float) -> Floats:
     return np.asarray(np.radians(1) * np.array([max(across, 1e-6), along]))
 
 
+def offsets_of(places: ArrayLike, origin: ArrayLike, lat: float) -> Floats:
+    """Metres (n, 2) east and north of an origin, of longitudes and latitudes (n, 2), by the scale at a latitude.
+
+    By the short way: places on both sides of the antimeridian are neighbours.
+    """
+    apart = np.asarray(places, dtype=np.float64).reshape(-1, 2) - np.asarray(origin, dtype=np.float64)
+    return np.asarray(np.column_stack([within_half_turn(apart[:, 0]), apart[:, 1]]) * metres_per_degree(lat))
+
+
+def within_half_turn(degrees: ArrayLike) -> Floats:
+    """Degrees of longitude as -180 .. 180."""
+    return np.asarray((np.asarray(degrees, dtype=np.float64) + 180) % 360 - 180)
+
+
 def ground_of(shot: Shot, width: int, height: int) -> Ground | None:
     """The ground that a picture of this size shows; None where height, lens or attitude are not known.
 

@@ -129,6 +129,19 @@ def test_the_report_is_one_file_that_names_all_that_matters(flight: Delivery) ->
     assert "<it>" not in text
 
 
+def test_a_finding_beyond_the_antimeridian_has_a_longitude_that_exists(tmp_path: Path) -> None:
+    last = picture("a", replace(SHOT, lon=180.0, yaw_deg=180.0), 5.0)  # what is left of the middle lies to the east
+    (row,) = finding_rows(delivery(tmp_path, last))
+    assert -180 <= row["lon"] < -179.99
+
+
+def test_findings_are_cut_out_of_a_drawing_of_any_size(tmp_path: Path) -> None:
+    large = replace(picture("a", SHOT, 5.0), size=(13000, 7000))
+    Image.new("1", (13000, 7000)).save(tmp_path / "a.png")
+    deliver(delivery(tmp_path, large))
+    assert len(_Page((tmp_path / "report.html").read_text()).sources) == 1
+
+
 def test_a_flight_without_places_has_no_map_and_says_so(tmp_path: Path) -> None:
     nowhere = delivery(tmp_path, picture("a", Shot(), 5.0), picture("b", Shot(), 5.0))
     nowhere = replace(nowhere, drawn=False)

@@ -55,6 +55,22 @@ def test_a_picture_turned_about_sees_the_same_module() -> None:
     assert things(find_repeats([ahead, back])) == 1
 
 
+def test_a_module_at_the_antimeridian_is_one_from_both_sides() -> None:
+    west, east_of_it = replace(SHOT, lon=179.99999), replace(SHOT, lon=-179.99999)  # 1.4 m apart
+    ends = [ground_of(shot, 640, 512) for shot in (west, east_of_it)]
+    corners = np.array([(-0.5, -0.85), (0.5, -0.85), (0.5, 0.85), (-0.5, 0.85)])
+    shift_m = 2e-5 * float(metres_per_degree(50.0)[0])
+    places = [ends[0].at(corners + np.array([shift_m, 0.0])), ends[1].at(corners)]
+    found = find_repeats(
+        [
+            ([{"kind": "hot module", "ground": place.tolist()}], shot, None)
+            for place, shot in zip(places, (west, east_of_it), strict=True)
+        ]
+    )
+    assert found.known
+    assert things(found) == 1
+
+
 def test_two_boxes_of_one_picture_are_two_things() -> None:
     found = find_repeats([seen(SHOT, (0.0, 0.0), (0.3, 0.0)), seen(east(SHOT, 3.0), (9.0, 0.0))])
     assert things(found) == 3
