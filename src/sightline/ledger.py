@@ -76,6 +76,7 @@ class Answer:
         source: the file name that came with it, for people.
         row: the prediction's flat row.
         embedding: (d,) float32.
+        once: where it is there already (task, version, digest and source), it is not written again.
     """
 
     task: str
@@ -85,6 +86,7 @@ class Answer:
     row: Mapping[str, float | int | str]
     embedding: NDArray[np.float32]
     time_s: float = field(default_factory=time.time)
+    once: bool = False
 
 
 @dataclass(frozen=True)
@@ -167,22 +169,8 @@ class Ledger:
 
     def log(self, answers: Sequence[Answer]) -> list[int]:
         """Append answers in one transaction; when this returns they are on disk. Their numbers, never given twice."""
-        rows = [
-            (
-                a.time_s,
-                a.task,
-                a.version,
-                a.sha256,
-                a.source,
-                json.dumps(dict(a.row)),
-                np.asarray(a.embedding, dtype="<f4").tobytes(),
-            )
-            for a in answers
-        ]
-        columns = "(time_s, task, version, sha256, source, row, embedding)"
         with self.transaction() as connection:
-            statement = f"INSERT INTO predictions {columns} VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 (a constant)
-            return [int(connection.execute(statement, row).lastrowid or 0) for row in rows]
+            return [_number_of(connection, answer) or _append(connection, answer) for answer in answers]
 
     def answers(self, task: str, since_s: float = 0.0, until_s: float = float("inf")) -> list[Answer]:
         """Answers given in [since, until), oldest first."""
@@ -229,3 +217,22 @@ class Ledger:
 
 def _has_tables(connection: sqlite3.Connection) -> bool:
     return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'predictions'").fetchone() is not None
+
+
+def _number_of(connection: sqlite3.Connection, answer: Answer) -> int | None:
+    """The number that an answer got before, of those that are written once."""
+    if not answer.once:
+        return None
+    query = "SELECT id FROM predictions WHERE task = ? AND version = ? AND sha256 = ? AND source = ?"
+    found = connection.execute(query, (answer.task, answer.version, answer.sha256, answer.source)).fetchone()
+    return int(found[0]) if found else None
+
+
+def _append(connection: sqlite3.Connection, answer: Answer) -> int:
+    embedding = np.asarray(answer.embedding, dtype="<f4").tobytes()
+    row = json.dumps(dict(answer.row))
+    cursor = connection.execute(
+        "INSERT INTO predictions (time_s, task, version, sha256, source, row, embedding) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (answer.time_s, answer.task, answer.version, answer.sha256, answer.source, row, embedding),
+    )
+    return int(cursor.lastrowid or 0)

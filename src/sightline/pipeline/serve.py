@@ -97,6 +97,7 @@ def log_into(ledger: Ledger, task: str) -> Log:
                     a.question.source,
                     a.prediction.row,
                     a.prediction.embedding,
+                    once=a.once,
                 )
                 for a in answered
             ]

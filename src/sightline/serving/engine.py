@@ -78,11 +78,16 @@ class Question:
 
 @dataclass(frozen=True)
 class Answered:
-    """One prediction, its number in the ledger and the version that made it."""
+    """One prediction, its number in the ledger and the version that made it.
+
+    Attributes:
+        once: its work may be done again after a failure, and yet the ledger gets its row once.
+    """
 
     question: Question
     prediction: Prediction
     id: int = 0
+    once: bool = False
 
     @property
     def version(self) -> int:

@@ -167,7 +167,8 @@ class Surveyor:
         numbers: list[int] = []
 
         def answered(source: Any, prediction: Prediction) -> None:
-            numbers.extend(self._log([Answered(Question(champion, source, f"area {job.id}"), prediction)]))
+            question = Question(champion, source, f"area {job.id}")
+            numbers.extend(self._log([Answered(question, prediction, once=True)]))
 
         out = self._settings.areas / str(job.id)
         log.info("area %d: %d tiles of %s", job.id, prepared.plan.tile_count, prepared.plan.provider.name)

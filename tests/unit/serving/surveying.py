@@ -43,13 +43,17 @@ class LookingModel(CountingModel):
 
 
 class ToySurveys:
-    """Finds one spot in every area, as soon as `gate` is open; fails first with `failures`, in their order."""
+    """Finds one spot in every area, as soon as `gate` is open.
+
+    Fails first with `failures`, in their order, then with `late_failures`, once the answer is logged.
+    """
 
     def __init__(self, root: Path) -> None:
         self._real = MapSurveys(Settings(root=root))
         self.gate = threading.Event()
         self.gate.set()
         self.failures: list[Exception] = []
+        self.late_failures: list[Exception] = []
         self.begun: list[str] = []
         self.thresholds: list[float | None] = []
 
@@ -76,6 +80,8 @@ class ToySurveys:
             raise self.failures.pop(0)
         source = model.read(png(150), Limits())
         answered(source, model.look(source, lambda done, total: report.progress(done, total, "looking")))
+        if self.late_failures:
+            raise self.late_failures.pop(0)
         (out / "raw.png").write_bytes(png(150))
         (out / "raw.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
         (out / "secret.txt").write_text("not for clients")

@@ -343,6 +343,18 @@ def test_a_server_that_fails_is_asked_again_and_the_reason_shown(endpoint: MapEn
     assert len(endpoint.surveys.failures) == 6
 
 
+def test_an_area_that_fails_after_its_answer_was_logged_is_not_logged_twice(endpoint: MapEndpoint) -> None:
+    endpoint.surveys.late_failures = [BackendError("the disk failed", where="raw.png")]
+
+    async def story() -> tuple[Answer, Answer]:
+        return await endpoint.post({"bbox": BBOX}), await endpoint.post({"bbox": BBOX})
+
+    first, second = endpoint.within(story)
+    assert (first.json["attempts"], first.json["prediction_ids"]) == (2, [1])
+    assert (second.json["attempts"], second.json["prediction_ids"]) == (1, [2])  # asked again, it is another answer
+    assert [answer.source for answer in endpoint.ledger.answers("toy")] == ["area 1", "area 2"]
+
+
 def test_a_first_failure_is_told_while_it_waits_for_the_next_attempt(tmp_path: Path) -> None:
     endpoint = MapEndpoint(tmp_path, rhythm=Rhythm())
     endpoint.surveys.failures = [BackendError("the tile server is down", where="tiles.example")]
