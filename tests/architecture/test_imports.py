@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.unit.tasks.land_cover.test_data import dataset
+
 ROOT = Path(__file__).resolve().parents[2]
 
 HEAVY = {
@@ -60,3 +62,13 @@ except SystemExit as stop:
 """
     assert loaded_after(code, tmp_path) & HEAVY == set()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_listing_tables_of_labels_needs_no_library_of_tables(tmp_path: Path) -> None:
+    root = dataset(tmp_path / "real", "6010_1_2")
+    code = f"""
+from pathlib import Path
+from sightline.tasks.land_cover.data import load_manifest
+assert [sample.problem for sample in load_manifest(Path({str(root)!r})).samples] == [""]
+"""
+    assert loaded_after(code, tmp_path) & HEAVY == set()

@@ -58,33 +58,39 @@ def read_label_table(path: Path) -> dict[str, list[Row]]:
     Raises:
         DataRejected: the file is no such table; names it.
     """
-    import pandas as pd
-
-    columns = range(_MOST_FIELDS)  # what a row has beyond them is left out
-    text = io.StringIO("," * (_MOST_FIELDS - 1) + "\n" + read_text(path, _MOST_BYTES))  # the first row sets the width
-    try:  # not the csv module: its limit on the size of a field is one for the whole process
-        table = pd.read_csv(text, header=None, names=columns, usecols=columns, dtype=str, keep_default_na=False)
-    except ValueError as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise DataRejected(f"this is no table ({reason})", where=path, way_out=_COPY_AGAIN) from error
-    _, *lines = [_without_empty_end(row) for row in table.itertuples(index=False, name=None)]
-    header = lines.pop(0) if lines else []
-    if header != _COLUMNS:
-        shown = ", ".join(header[:4]) or "not there"
+    header, *records = [*_records(read_text(path, _MOST_BYTES))] or [""]
+    if (records or [header])[-1].count('"') % 2:
+        raise DataRejected("this is no table (a quotation mark is never closed)", where=path, way_out=_COPY_AGAIN)
+    columns = _fields(header)
+    if columns != _COLUMNS:
+        shown = ", ".join(columns[:4]) or "not there"
         raise DataRejected(f"its columns are {shown}, not {', '.join(_COLUMNS)}", where=path, way_out=_COPY_AGAIN)
     rows: dict[str, list[Row]] = {}
-    for name, *fields in lines:
+    for name, *fields in map(_fields, records):
         rows.setdefault(name, []).append((*fields, *[""] * (2 - len(fields))))
     return rows
 
 
-_MOST_FIELDS = 8  # three are right, and an unquoted polygon has thousands
+_FIELD = re.compile(r'(?:"([^"]*(?:""[^"]*)*)"|([^,"][^,]*|))(,|\Z)')
 
 
-def _without_empty_end(row: Sequence[str]) -> list[str]:
-    """The fields of a row, but for the id, up to its last one that is not empty."""
-    last = max((place for place, field in enumerate(row) if field), default=0)
-    return list(row[: last + 1])
+def _fields(record: str) -> list[str]:
+    """The fields of a record, but for the first up to its last one that is not empty.
+
+    Not by the csv module, whose limit on the size of a field is one for the whole process, nor by pandas, which takes
+    longer to import than a set takes to list, and refuses a table for one row.
+    """
+    record = record.rstrip("\r\n")
+    fields, at = [], 0
+    while found := _FIELD.match(record, at):
+        fields.append(found[2] if found[1] is None else found[1].replace('""', '"'))
+        at = found.end()
+        if not found[3]:
+            break
+    else:  # a quotation mark within a field
+        fields = record.split(",")
+    last = max((place for place, field in enumerate(fields) if field), default=0)
+    return fields[: last + 1]
 
 
 _QUOTE = 'Put the WKT of the row between quotation marks: id,class,"MULTIPOLYGON (...)".'
