@@ -7,6 +7,10 @@ TASK   ?=
 BIN   := .venv/bin
 READY := .venv/.ready
 
+# A file's tests share what it sets up. tests/conftest.py puts the longest files first, and xdist is to keep that order.
+# The slow ring waits for servers and schedules much of its time, so that two processors have work for three.
+SPREAD := --dist loadfile --no-loadscope-reorder
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup demo test test-all check format serve up lock clean
@@ -22,10 +26,10 @@ demo: $(READY) ## the whole loop on synthetic data, each task there is (TASK=nam
 	$(BIN)/sightline data sample $$tasks && $(BIN)/sightline run --jobs 2 $$tasks
 
 test: check ## ruff, mypy, import-linter and the fast tests
-	$(BIN)/pytest -q
+	$(BIN)/pytest -q $(SPREAD) -n 2
 
 test-all: test ## ... and the slow tests: kills, real servers, a browser, training
-	$(BIN)/pytest -q -m slow --timeout 900 -n 2 --dist loadfile
+	$(BIN)/pytest -q -m slow --timeout 900 $(SPREAD) -n 3
 
 check: $(READY) ## ruff, mypy, import-linter
 	$(BIN)/ruff check

@@ -15,6 +15,22 @@ for _name in THREAD_VARIABLES:
 
 ROOT = Path(__file__).resolve().parents[1]
 
+LONGEST = (
+    "contract/test_cli.py",
+    "e2e/test_loop.py",
+    "contract/test_models.py",
+    "flows/test_killed.py",
+    "flows/test_served.py",
+    "docs/test_tutorial_followed.py",
+)
+"""Files of tests that take minutes. They begin first: none is to run alone at the end, while other workers idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the longest files first; the others keep their order."""
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from tests.conftest import LONGEST
+
 ROOT = Path(__file__).resolve().parents[2]
 
 HOSTS = {
@@ -74,3 +76,7 @@ def test_lock_file_names_packages_and_hashes_only() -> None:
 def test_no_large_file_is_committed() -> None:
     large = [name for name in committed_texts() if (ROOT / name).stat().st_size > 2**20]
     assert large == []
+
+
+def test_the_files_of_tests_that_begin_first_are_there() -> None:
+    assert [name for name in LONGEST if not (ROOT / "tests" / name).is_file()] == []
