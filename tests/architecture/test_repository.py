@@ -26,6 +26,8 @@ HOSTS = {
     "www.gnu.org": "the licence",
     "www.w3.org": "XML namespaces of the drawings",
     "ns.adobe.com": "XML namespace of a camera's notes",
+    "www.dji.com": "the maker's program for its thermograms",
+    "www.sqlite.org": "citations",
     "mrcc.com": "document type of QGIS styles",
     "example.org": "reserved for examples",
     "example.com": "reserved for examples",

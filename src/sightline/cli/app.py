@@ -259,7 +259,7 @@ def up() -> None:
     start(load_settings(), echo)
 
 
-@app.command(epilog="Example: `sightline backup /mnt/disk/2026-11-27`")
+@app.command(epilog="Example: `sightline backup ~/backups/2026-11-27`")
 def backup(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, best on another disk.")],
     as_json: AsJson = False,
@@ -275,7 +275,7 @@ def backup(
     _tell_of_backup("Backed up", kept.folder, len(kept.files), kept.bytes, as_json)
 
 
-@app.command(epilog="Example: `sightline restore /mnt/disk/2026-11-27`, in a fresh clone")
+@app.command(epilog="Example: `sightline restore ~/backups/2026-11-27`, in a fresh clone")
 def restore(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `sightline backup` wrote.")],
     as_json: AsJson = False,

@@ -124,7 +124,10 @@ def test_what_is_there_is_not_overwritten(project: Settings, tmp_path: Path) -> 
 def test_nothing_is_restored_beside_running_servers(project: Settings, fresh: Settings, tmp_path: Path) -> None:
     kept = back_up(project, tmp_path / "kept", Silent())
     fresh.state.mkdir()
-    note = {"supervisor": os.getpid(), "servers": {"mlflow": {"process": os.getpid(), "address": "http://x"}}}
+    note = {
+        "supervisor": os.getpid(),
+        "servers": {"mlflow": {"process": os.getpid(), "address": "http://127.0.0.1:5000"}},
+    }
     (fresh.state / "servers.json").write_text(json.dumps(note))
     with pytest.raises(BackendError, match=r"servers of this project run \(mlflow\)"):
         restore(fresh, kept.folder, Silent())
