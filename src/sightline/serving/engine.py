@@ -345,9 +345,10 @@ class Engine:
 
     def _decode(self, work: Work, champion: Champion, body: bytes) -> Any:
         assert work.cost is not None
-        start_s = time.perf_counter()
+        start_s, cpu_start_s = time.perf_counter(), time.thread_time()
         decoded = champion.model.read(body, self._settings.limits)
-        champion.warmed.pace.reading.add(time.perf_counter() - start_s, work.cost.decoded_px)
+        seconds, cpu_s = time.perf_counter() - start_s, time.thread_time() - cpu_start_s
+        champion.warmed.pace.reading.add(seconds, work.cost.decoded_px, cpu_s)
         self._metrics.stage("read", start_s)
         return decoded
 
@@ -374,14 +375,15 @@ class Engine:
     def _call(self, questions: Sequence[Question]) -> list[Prediction]:
         champion = questions[0].champion
         check()  # whoever asked may have gone while it waited for a lane
-        start_s, call = time.perf_counter(), time.monotonic()
+        start_s, cpu_start_s, call = time.perf_counter(), time.thread_time(), time.monotonic()
         self._calls.add(call)
         try:
             predictions = champion.model.predict([question.input for question in questions])
         finally:
             self._calls.discard(call)
         seen_px = sum(question.work.cost.seen_px for question in questions if question.work.cost)
-        champion.warmed.pace.seeing.add(time.perf_counter() - start_s, seen_px)
+        seconds, cpu_s = time.perf_counter() - start_s, time.thread_time() - cpu_start_s
+        champion.warmed.pace.seeing.add(seconds, seen_px, cpu_s)
         self._metrics.stage("predict", start_s)
         return predictions
 

@@ -28,11 +28,15 @@ class Rate:
         self._recent: deque[float] = deque(maxlen=_REMEMBERED)
         self._best = float("inf")
 
-    def add(self, seconds: float, pixels: int) -> None:
-        """One measurement."""
-        rate = seconds / (pixels + self._call_px)
-        self._recent.append(rate)
-        self._best = min(self._best, rate)
+    def add(self, seconds: float, pixels: int, cpu_s: float | None = None) -> None:
+        """One measurement; of the seconds that passed, the thread itself worked for `cpu_s`, where that is known.
+
+        What it waited for a core says nothing of how long another input takes at least: on a busy machine that
+        would refuse what can be answered, and what is refused is never measured again.
+        """
+        pixels += self._call_px
+        self._recent.append(seconds / pixels)
+        self._best = min(self._best, (seconds if cpu_s is None else min(cpu_s, seconds)) / pixels)
 
     def usual_s(self, pixels: int) -> float:
         """What so many pixels take by the median of the last ones; one that was held up does not count."""
@@ -70,7 +74,7 @@ def measure_pace(model: Model, content: bytes) -> tuple[Pace, Any, Prediction]:
 
 
 def _timed(work: Callable[[], Any], rate: Rate, pixels: int) -> Any:
-    start_s = time.perf_counter()
+    start_s, cpu_start_s = time.perf_counter(), time.thread_time()
     result = work()
-    rate.add(time.perf_counter() - start_s, pixels)
+    rate.add(time.perf_counter() - start_s, pixels, time.thread_time() - cpu_start_s)
     return result

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
+
 import pytest
 
 from sightline.serving.pace import Rate, measure_pace
-from sightline.task import Cost
+from sightline.task import Cost, Prediction
+from tests.toy import ToyInput
 from tests.unit.serving.harness import CountingModel
 
 
@@ -40,3 +44,22 @@ def test_a_model_is_measured_by_its_own_example() -> None:
     small, large = (Cost((1, 1), pixels, pixels, 0) for pixels in (10**4, 10**8))
     assert 0 < pace.usual_s(small) < pace.usual_s(large)
     assert pace.best_s(large) <= pace.usual_s(large)
+
+
+def test_what_waited_for_a_core_is_not_what_it_takes_at_least() -> None:
+    rate = Rate(call_px=1)
+    rate.add(60.0, pixels=999, cpu_s=1.0)  # a busy machine: the first measurement, and the only one
+    assert rate.usual_s(999) == pytest.approx(60.0)
+    assert rate.best_s(999) == pytest.approx(1.0)
+
+
+def test_a_model_that_waits_is_not_refused_what_it_could_answer() -> None:
+    class Waiting(CountingModel):
+        def predict(self, inputs: Sequence[ToyInput]) -> list[Prediction]:
+            time.sleep(0.2)
+            return super().predict(inputs)
+
+    pace, _, _ = measure_pace(Waiting(), Waiting().example())
+    large = Cost((1, 1), 0, 10**6, 0)
+    assert pace.usual_s(large) > 40
+    assert pace.best_s(large) < 20
