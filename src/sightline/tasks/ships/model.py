@@ -319,8 +319,9 @@ def _said(ships: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
         f"{low}_to_{high}_m": sum(low <= length < high for length in lengths),
         f"from_{high}_m": sum(length >= high for length in lengths),
     }
-    parts = [f"{count} {name.replace('_', ' ')}" for name, count in counts.items() if count]
-    found = f"{len(ships)} ships" + (f": {', '.join(parts)}" if parts else "")
+    words = (f"below {low} m", f"{low} to {high} m", f"from {high} m on")
+    parts = [f"{count} of {length}" for count, length in zip(counts.values(), words, strict=True) if count]
+    found = f"{len(ships)} {'ship' if len(ships) == 1 else 'ships'}" + (f": {', '.join(parts)}" if parts else "")
     return {"found": found, "summary": {"ships": len(ships), **counts}, "findings": findings}
 
 
