@@ -15,8 +15,9 @@ from sightline.errors import ModelRejected, ParamsError
 from sightline.images import noise_picture, probe, read_bytes
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
-from sightline.tasks.pv_hotspots.data import CLASSES, Labels, coco_document
+from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
+from sightline.tasks.pv_hotspots.drawing import draw_modules
 from sightline.tasks.pv_hotspots.explanation import alone_probability, explain
 from sightline.tasks.pv_hotspots.feature import (
     Floats,
@@ -266,21 +267,7 @@ class HotspotModel:
 
     def draw(self, source: Thermogram, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture with the modules' boxes: defected ones bold, with their rise."""
-        import cv2
-
-        picture = np.ascontiguousarray(source.picture).copy()
-        if not source.thermal:
-            _write(picture, "no thermogram: nothing was measured", (8, 20))
-        for module in reversed(prediction.document["modules"]):
-            x0, y0, x1, y1 = (round(value) for value in module["box"])
-            is_defected = module["class"] == CLASSES[1]
-            cv2.rectangle(picture, (x0, y0), (x1, y1), *(((255, 0, 0), 2) if is_defected else ((0, 255, 0), 1)))
-            if is_defected:
-                text = f"{module['rise']:+.0f} {module['rise_unit']}"
-                if "physics" not in module["flagged_by"]:  # the rise alone would not say why it is marked
-                    text += f", network {module['network_probability']:.0%}"
-                _write(picture, text, (x0, max(y0 - 4, 12)))
-        return np.asarray(picture, dtype=np.uint8)
+        return draw_modules(source, prediction.document["modules"])
 
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
@@ -320,27 +307,6 @@ def _said(modules: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
         found += f", largest rise {hot[0]['rise']:.1f} {hot[0]['rise_unit']}"
         summary[f"largest_rise_{hot[0]['rise_unit'].lower()}"] = hot[0]["rise"]
     return {"found": found, "summary": summary, "findings": findings}
-
-
-def _write(picture: NDArray[np.uint8], text: str, at: tuple[int, int]) -> None:
-    """White with a black edge, to be read on any colour."""
-    import cv2
-
-    for colour, weight in (((0, 0, 0), 3), ((255, 255, 255), 1)):
-        cv2.putText(picture, text, at, cv2.FONT_HERSHEY_SIMPLEX, 0.45, colour, weight)
-
-
-def draw_labels(picture: NDArray[np.uint8], labels: Labels) -> NDArray[np.uint8]:
-    """A picture with the labelled modules: defected ones bold."""
-    import cv2
-
-    drawn = np.ascontiguousarray(picture).copy()
-    for kind in (0, 1):
-        polygons = [
-            np.rint(p).astype(np.int32) for p, c in zip(labels.polygons, labels.classes, strict=True) if c == kind
-        ]
-        cv2.polylines(drawn, polygons, True, *(((255, 0, 0), 2) if kind else ((0, 255, 0), 1)))
-    return np.asarray(drawn, dtype=np.uint8)
 
 
 def _flat_row(thermogram: Thermogram, modules: Modules, defected: NDArray[np.int64]) -> dict[str, float | int | str]:

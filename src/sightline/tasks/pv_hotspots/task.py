@@ -13,7 +13,8 @@ from sightline.resampling import Pooled
 from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
-from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, draw_labels, restore_model
+from sightline.tasks.pv_hotspots.drawing import draw_labels
+from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, restore_model
 from sightline.tasks.pv_hotspots.params import CANDIDATES, Params
 from sightline.tasks.pv_hotspots.sample import write_sample
 
