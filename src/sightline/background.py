@@ -111,14 +111,20 @@ def read_background(evaluation: Path, data_version: str = "") -> Background:
     Raises:
         ModelRejected: a file of it cannot be read.
     """
-    with _readable(evaluation):
+    with readable(evaluation):
         return Background(_trained(evaluation), _judged(evaluation), data_version, Reference(_rows(evaluation)))
 
 
 def trained_on(evaluation: Path) -> tuple[Part, ...]:
     """The sets that the final model of an evaluation has seen. Raises ModelRejected where they cannot be read."""
-    with _readable(evaluation):
+    with readable(evaluation):
         return _trained(evaluation)
+
+
+def main_sets(evaluation: Path) -> tuple[str, ...]:
+    """The sets that promotion looks at. Raises ModelRejected where they cannot be read."""
+    with readable(evaluation):
+        return tuple(_metrics(evaluation)["main"])
 
 
 def reference_rows(evaluation: Path) -> list[Row]:
@@ -130,12 +136,13 @@ def reference_rows(evaluation: Path) -> list[Row]:
     Raises:
         ModelRejected: they cannot be read.
     """
-    with _readable(evaluation):
+    with readable(evaluation):
         return _rows(evaluation)
 
 
 @contextmanager
-def _readable(evaluation: Path) -> Iterator[None]:
+def readable(evaluation: Path) -> Iterator[None]:
+    """Around what reads an evaluation: raises ModelRejected in place of whatever a broken file makes it raise."""
     try:
         yield
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

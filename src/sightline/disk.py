@@ -37,6 +37,12 @@ def require_room(folders: Iterable[Path], needed: int, usage: Usage = shutil.dis
             )
 
 
+def way_out_of(error: OSError) -> str:
+    """What a person can do where a folder could not be written; a file may also be larger than its disk takes."""
+    full = error.errno in (*_NUMBERS, errno.EFBIG)
+    return "Make room on the disk and try again." if full else "Check the rights on this folder."
+
+
 def full_folder(folders: Iterable[Path], usage: Usage = shutil.disk_usage) -> Path | None:
     """The first of the folders whose disk has next to nothing left; None where all have."""
     return next((folder for folder, free in _free(folders, usage) if free < _NOTHING), None)

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
+from sightline.disk import way_out_of
 from sightline.errors import BackendError, DataRejected
 
 _PIECE = 2**20
@@ -71,11 +72,10 @@ def unpack(archive: Path, folder: Path, allowed: Allowed | None = None) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         partial.replace(folder)
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise BackendError(
             f"the archive cannot be unpacked ({error.strerror})",
             where=folder,
-            way_out="Make room on the disk." if full else "Check the rights on this folder.",
+            way_out=way_out_of(error),
         ) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -6,7 +6,6 @@ renames; then it is pinned. Killed between any two steps, the next change first 
 
 from __future__ import annotations
 
-import errno
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +16,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sightline import versions
+from sightline.disk import way_out_of
 from sightline.errors import BackendError, DataError, DataMissing, DataRejected, printable
 from sightline.listing import find_files, is_printable, walk_folders
 from sightline.pipeline.project import Project
@@ -51,11 +51,10 @@ def changing(project: Project, patience_s: float = 10.0) -> Iterator[None]:
             "another command is changing the data", where=project.settings.data, way_out="Try again when it has ended."
         ) from error
     except OSError as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
         raise BackendError(
             f"the data cannot be written ({error.strerror}); nothing has changed",
             where=error.filename or project.data,
-            way_out="Make room on the disk and try again." if full else "Check the rights on this folder.",
+            way_out=way_out_of(error),
         ) from error
 
 

@@ -24,12 +24,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.errors import BackendError, DataRejected, ParamsError, RequestError
-from sightline.files import sha256_file, sha256_files, write_json
+from sightline.files import replace_bytes, sha256_file, sha256_files, write_json
 from sightline.geo.area import Area
 from sightline.geo.pictures import MOST_PIXELS
 from sightline.geo.providers import Provider
 from sightline.geo.tiles import Plan, choose_zoom, describe_plan, make_plan, refuse
 from sightline.geo.zoom import GSD_BOUNDS_M
+from sightline.images import encode_png
 from sightline.task import Json, Limits, Model, Prediction, Report, Surveying
 
 if TYPE_CHECKING:
@@ -262,7 +263,7 @@ def _look(name: str, raster: Path, model: Any, area: Area, place: Place, report:
     prediction = model.within(prediction, area.shape)
     write_json(place.out / f"{name}.geojson", prediction.exports["geojson"])
     write_json(place.out / f"{name}.json", prediction.document)
-    _save(model.draw(source, prediction), place.out / f"{name}.png")
+    replace_bytes(place.out / f"{name}.png", encode_png(model.draw(source, prediction)))
     return source, prediction
 
 
@@ -275,16 +276,4 @@ def _compare(pictures: list[Path], target: Path) -> None:
         height = min(max(one.height for one in opened), _OVERLAY_PX)
         sizes = [(max(round(one.width * height / one.height), 1), height) for one in opened]
         scaled = [np.asarray(one.convert("RGB").resize(size)) for one, size in zip(opened, sizes, strict=True)]
-    _save(np.concatenate(scaled, axis=1), target)
-
-
-def _save(pixels: Any, path: Path) -> None:
-    from PIL import Image
-
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        Image.fromarray(pixels).save(partial, "PNG")
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise BackendError(f"the picture cannot be written ({error.strerror})", where=path) from error
+    replace_bytes(target, encode_png(np.concatenate(scaled, axis=1)))

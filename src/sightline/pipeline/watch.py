@@ -6,16 +6,14 @@ samples of the sets that promotion looks at, what went out with its judged rows.
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sightline.background import reference_rows
+from sightline.background import main_sets, readable, reference_rows
 from sightline.comparison import Comparison, Observation
 from sightline.drift import ColumnTests, compare
-from sightline.errors import ModelRejected
 from sightline.files import write_text
 from sightline.ledger import Answer
 from sightline.pages import link
@@ -123,15 +121,9 @@ def _reference(tracking: Tracking, champion: Version) -> tuple[list[Observation]
     Both of the sets that promotion looks at: what a model was only pre-trained on is no reason to call it known.
     """
     folder = tracking.evaluation(champion)
-    try:
+    with readable(folder):
         rows = load_rows(folder / "rows.jsonl")
-        main = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["main"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelRejected(
-            f"the evaluation of {champion} cannot be read ({error})",
-            where=folder,
-            way_out="Remove this folder, it is fetched again; or train and register the model anew.",
-        ) from error
+    main = main_sets(folder)
     labelled, judged = (
         [_judged(row) for row in part if row.key.split("/", 1)[0] in main] for part in (reference_rows(folder), rows)
     )
