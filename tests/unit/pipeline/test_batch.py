@@ -134,10 +134,11 @@ class _Unthresholded:
 
 
 def test_nor_through_a_link_to_their_folder(job: Job, flight: Path) -> None:
-    (flight.parent / "link").symlink_to(flight)
+    link = flight.parent / "link"
+    link.symlink_to(flight)
     before = {path: path.read_bytes() for path in flight.iterdir()}
     with pytest.raises(ParamsError, match="overwrite"):
-        list(answer_files(replace(job, out=flight.parent / "link"), find_inputs([flight], ("image/png",), None)))
+        list(answer_files(replace(job, out=flight), find_inputs([link], ("image/png",), None)))
     assert {path: path.read_bytes() for path in flight.iterdir()} == before
 
 
