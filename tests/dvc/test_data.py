@@ -259,8 +259,10 @@ def test_a_folder_as_remote_gives_the_data_to_a_clone(project: Project, mine: Pa
     shutil.rmtree(root / "data")
     shutil.rmtree(root / ".dvc" / "cache")
     other = clone.settings.model_copy(update={"dvc_remote": str(tmp_path / "nothing there")})
-    with pytest.raises(DataMissing):
+    with pytest.raises(DataMissing, match="remote does not hold the data of toy") as refused:
         data.pull(replace(clone, settings=other))
+    assert "SIGHTLINE_DVC_REMOTE" in str(refused.value)
+    assert [(one["commit"] != "", one["version"]) for one in data.versions(clone)] == [(True, "")], "told once"
 
 
 def test_s3_keeps_what_a_person_set_beside_the_address(project: Project) -> None:

@@ -66,7 +66,8 @@ class Project:
             raise DataMissing(
                 f"no set of {self.name} is there",
                 where=self.data,
-                way_out=f"Write the synthetic one with `sightline data sample {self.name}`.",
+                way_out=f"Add your own with `sightline data add {self.name} FOLDER`, or write the synthetic one with "
+                f"`sightline data sample {self.name}`.",
             )
         return names
 

@@ -236,14 +236,16 @@ def history(settings: Settings, task: str) -> list[DataVersion]:
         DataMissing: git is absent, or the project folder is no repository.
     """
     found: list[DataVersion] = []
+    newest = ""
     for change in commits_of(settings, PIN):
         try:
             pinned = _parse_pin(change.content)
         except (ValueError, KeyError, TypeError, IndexError, yaml.YAMLError):
             continue  # a commit that broke the file
+        newest = newest or pinned
         found.append(_describe(settings, task, pinned, change.sha, change.date, change.subject))
     current = pin(settings)
-    if current:
+    if current and current != newest:
         found.insert(0, _describe(settings, task, current, "", "", ""))
     oldest_first: list[DataVersion] = []
     for one in reversed(found):  # a commit that pinned other tasks' data is no version of this one

@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 from pathlib import Path
 
-from sightline.errors import ParamsError
+from sightline.errors import DataMissing, ParamsError
 from sightline.settings import Settings
 from sightline.versions.program import call
 
@@ -64,5 +64,13 @@ def pull(settings: Settings, task: str) -> None:
         DataRejected: files that are nowhere else would be overwritten.
         BackendError: it cannot be reached.
     """
-    configure_remote(settings)
-    call(settings.root, "pull", "--remote", REMOTE, f"data/{task}")
+    url = configure_remote(settings)
+    try:
+        call(settings.root, "pull", "--remote", REMOTE, f"data/{task}")
+    except DataMissing as error:
+        raise DataMissing(
+            f"this remote does not hold the data of {task} that data.dvc pins",
+            where=url,
+            way_out=f"Run `sightline data push {task}` in the folder that has them, or name another remote with "
+            f"SIGHTLINE_DVC_REMOTE; `sightline data sample {task}` writes a synthetic set.",
+        ) from error
