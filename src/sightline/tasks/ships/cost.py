@@ -29,7 +29,8 @@ def refusal_of_gsd(gsd_m: float) -> tuple[str, str]:
     low, high = GSD_BOUNDS_M
     if low / _SLACK <= gsd_m <= high * _SLACK:  # NaN is not
         return "", ""
-    return f"{gsd_m:g} m is no pixel of such an image", f"Give {low:g} to {high:g}."
+    size_m = float(f"{gsd_m:.3g}")  # three digits, and 75500 for 7.55e+04
+    return f"{size_m:g} m is no pixel of such an image", f"Give {low:g} to {high:g}."
 
 
 def scanned_px(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float) -> int:
