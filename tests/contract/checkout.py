@@ -40,10 +40,10 @@ class Checkout:
     def _git(self, folder: Path, *arguments: str) -> str:
         return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout
 
-    def type(self, *words: str | Path, code: int = 0) -> str:
-        """Run `sightline words`; what it printed on standard output, or on standard error if it had to fail."""
+    def environment(self) -> dict[str, str]:
+        """What surrounds a command that is typed here."""
         outside = {name: value for name, value in os.environ.items() if not name.startswith("SIGHTLINE_")}
-        environment = {
+        return {
             **outside,
             "PYTHONPATH": str(self.folder / "src"),
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
@@ -53,6 +53,10 @@ class Checkout:
             **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
             "KAGGLE_CONFIG_DIR": str(self.folder / "state"),
         }
+
+    def type(self, *words: str | Path, code: int = 0) -> str:
+        """Run `sightline words`; what it printed on standard output, or on standard error if it had to fail."""
+        environment = self.environment()
         command = [sys.executable, "-m", "sightline", *map(str, words)]
         done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
         said = f"{' '.join(map(str, words))}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"

@@ -10,6 +10,8 @@ import pytest
 from sightline.tasks import TASKS
 from tests.contract.checkout import Checkout
 from tests.contract.subjects import Silent, tiny_task
+from tests.contract.written import Reader, run_elsewhere, task_of
+from tests.docs.pages import WRITTEN
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -140,3 +142,19 @@ def test_ones_own_data_join_the_set(checkout: Checkout, task: str, tmp_path: Pat
     after = checkout.ask("data", "status", task)
     assert after["data_version"] != before
     assert "real" in json.dumps(after["sets"])
+
+
+@pytest.mark.filterwarnings("default")  # a person who types gets no errors for them either
+def test_what_the_pages_tell_can_be_typed(checkout: Checkout, task: str, tmp_path: Path) -> None:
+    lines = [line for line in WRITTEN if task_of(line) == task and not run_elsewhere(line)]
+    if not lines:
+        pytest.skip("no line of the pages is of this task")
+    reader = Reader(checkout, task, tmp_path)
+    reader.prepare()
+    for line in lines:
+        if "curl" not in line.text:
+            reader.type(line)
+    if asked := [line for line in lines if "curl" in line.text]:
+        with reader.serving():
+            for line in asked:
+                reader.type(line)

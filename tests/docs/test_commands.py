@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,9 @@ import pytest
 import typer.main
 
 from sightline.cli.app import app
+from tests.contract import written
+from tests.docs.pages import ROOT, WRITTEN, Written
 
-ROOT = Path(__file__).resolve().parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "src").rglob("README.md")])
-BLOCK = re.compile(r"```(?:sh|bash|console)\n(.*?)```", re.DOTALL)
 REFERENCE = ROOT / "docs/reference/cli.md"
 
 
@@ -42,17 +40,7 @@ def options(command: Any) -> list[set[str]]:
     return [{*p.opts, *p.secondary_opts} for p in command.params if p.param_type_name == "option"]
 
 
-def written_lines() -> Iterator[tuple[str, list[str]]]:
-    """(where, words) of each line of the pages' shell blocks, continuations joined."""
-    for page in PAGES:
-        for block in BLOCK.findall(page.read_text(encoding="utf-8")):
-            for line in block.replace("\\\n", " ").splitlines():
-                words = shlex.split(line.removeprefix("$ "), comments=True)
-                if words:
-                    yield f"{page.relative_to(ROOT)}: {line.strip()}", words
-
-
-LINES = list(written_lines())
+LINES = [(str(written), shlex.split(written.text, comments=True)) for written in WRITTEN if not written.python]
 
 
 @pytest.mark.parametrize(("where", "words"), LINES, ids=[where for where, _ in LINES])
@@ -69,6 +57,22 @@ def test_a_written_command_exists(where: str, words: list[str]) -> None:
         known = set().union({"--help"}, *options(command))
         given = {word.partition("=")[0] for word in words[1 + size :] if word.startswith("-")}
         assert given - known == set()
+
+
+@pytest.mark.parametrize("line", WRITTEN, ids=str)
+def test_a_test_knows_how_to_type_what_is_written(line: Written) -> None:
+    left = written.unknown(line, COMMANDS)
+    assert not left, (
+        f"{line}: nothing types {left}. In tests/contract/written.py, add to STANDS_FOR what stands for a reader's own "
+        "file or address, to TYPED_AS_THEY_STAND a word that needs nothing, or to RUN_ELSEWHERE the test that runs it."
+    )
+
+
+@pytest.mark.parametrize(("start", "test"), written.RUN_ELSEWHERE.items())
+def test_what_is_run_elsewhere_is_written_and_has_its_test(start: str, test: str) -> None:
+    module, _, name = test.partition("::")
+    assert f"def {name}(" in (ROOT / module).read_text(encoding="utf-8")
+    assert any(written.run_elsewhere(line) == test and line.text.strip().startswith(start) for line in WRITTEN)
 
 
 def section(name: str) -> str:

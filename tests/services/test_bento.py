@@ -61,6 +61,17 @@ def test_a_bento_holds_the_lock_and_no_data(bento: Path) -> None:
     assert sum(path.stat().st_size for path in (bento / "src").rglob("*") if path.is_file()) < 5_000_000
 
 
+def test_a_bento_is_found_by_its_name(bento: Path) -> None:
+    environment = {**os.environ, "BENTOML_HOME": str(bento.parents[2]), "BENTOML_DO_NOT_TRACK": "true"}
+
+    def ask(*words: str) -> str:
+        command = [sys.executable, "-m", "bentoml", *words]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+    assert "pv_hotspots" in ask("list")
+    assert Path(ask("get", "pv_hotspots:latest", "-o", "path").strip()) == bento
+
+
 def test_a_bento_runs_in_an_environment_of_its_own(bento: Path, python_without_sightline: str, tmp_path: Path) -> None:
     saved = tmp_path / "saved"
     saved.mkdir()

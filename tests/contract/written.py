@@ -1,0 +1,234 @@
+"""How what the pages tell to type is typed by a test: what stands for a reader's own files, and what another test runs.
+
+A line is typed as it stands, but for the phrases of `STANDS_FOR`. Whoever writes a new line on a page runs
+`pytest tests/docs/test_commands.py`, which tells what to add here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import replace
+from itertools import takewhile
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+import pytest
+
+from sightline.cli import main
+from sightline.ledger import Ledger
+from sightline.settings import Settings
+from sightline.tasks import TASKS
+from tests.contract.checkout import Checkout
+from tests.contract.subjects import Silent, tiny_task
+from tests.docs.pages import Written
+from tests.services.endpoint_process import Running, stop
+from tests.services.made_up_map import bbox, draw_tiles
+
+_CLI = "tests/contract/test_cli.py::"
+_STAGES = "tests/dvc/test_stages.py::"
+_BENTO = "tests/services/test_bento.py::"
+_TUTORIAL = "tests/docs/test_tutorial_followed.py::test_the_page_can_be_followed"
+_LOOP = "tests/e2e/test_loop.py::test_the_loop"
+
+RUN_ELSEWHERE = {
+    "make demo": _CLI + "test_a_second_run_finds_nothing_changed",  # `data sample`, `run --jobs`: what the target types
+    "make test": "tests/architecture/test_makefile.py::test_an_environment_that_is_ready_costs_nothing",
+    "make serve": _CLI + "test_what_the_pages_tell_can_be_typed",
+    ".venv/bin/sightline serve pv_hotspots": _CLI + "test_what_the_pages_tell_can_be_typed",
+    ".venv/bin/sightline up": _LOOP,
+    ".venv/bin/sightline run pv_hotspots": _CLI + "test_a_second_run_finds_nothing_changed",
+    ".venv/bin/sightline reproduce pv_hotspots@3": _CLI + "test_a_version_can_be_made_again",
+    ".venv/bin/sightline data fetch pv_hotspots": _CLI + "test_fetching_without_a_network_is_told_in_one_line",
+    ".venv/bin/dvc status": _STAGES + "test_a_second_time_nothing_is_done",
+    ".venv/bin/dvc repro": _STAGES + "test_a_second_time_nothing_is_done",
+    ".venv/bin/dvc metrics diff": _STAGES + "test_new_data_run_everything_again_and_going_back_runs_nothing",
+    ".venv/bin/dvc exp run --temp -S pv_hotspots.seed=21": _STAGES + "test_an_experiment_with_another_parameter",
+    "git checkout v0.1.0": _STAGES + "test_new_data_run_everything_again_and_going_back_runs_nothing",
+    ".venv/bin/dvc checkout": _STAGES + "test_new_data_run_everything_again_and_going_back_runs_nothing",
+    'PATH="$PWD/.tools/uv/bin:$PATH" BENTOML_DO_NOT_TRACK=true .venv/bin/python -m bentoml build': _BENTO
+    + "test_a_bento_holds_the_lock_and_no_data",
+    'PATH="$PWD/.tools/uv/bin:$PATH" .venv/bin/python -m bentoml list': _BENTO + "test_a_bento_is_found_by_its_name",
+    'cp -r "$(.venv/bin/python -m bentoml get pv_hotspots:latest -o path)" bento': _BENTO
+    + "test_a_bento_is_found_by_its_name",
+    "uv venv clean &&": _BENTO + "test_a_bento_runs_in_an_environment_of_its_own",
+    "SIGHTLINE_ROOT=/srv/sightline": _BENTO + "test_a_bento_runs_in_an_environment_of_its_own",
+    "cp -r docs/tutorial/bright_spots": _TUTORIAL,
+    'case "bright_spots":': _TUTORIAL,
+    ".venv/bin/sightline data sample bright_spots": _TUTORIAL,
+    ".venv/bin/sightline run bright_spots": _TUTORIAL,
+    ".venv/bin/sightline predict bright_spots": _TUTORIAL,
+    ".venv/bin/sightline lineage bright_spots@champion": _TUTORIAL,
+}
+"""How a line begins -> the test that runs it, or what it calls, already."""
+
+STANDS_FOR = {
+    "--bbox=-5.46,36.11,-5.40,36.15 --provider esri --out": "--bbox={bbox} --provider folder --tiles {tiles} --out",
+    '[-5.46, 36.11, -5.40, 36.15], "provider": "esri", "wait_s"': '[{bbox}], "provider": "folder", "wait_s"',
+    ".venv/bin/dvc": "{programs}/dvc",
+    "curl ": "curl --fail-with-body -sS ",
+    "http://127.0.0.1:3000": "{endpoint}",
+    "@thermogram.jpg": "@{picture}",
+    "~/thermograms": "{labelled}",
+    "~/export-week-32": "{labelled}",
+    "~/export-corrected": "{corrected}",
+    "~/labelled": "{labelled}",
+    "~/flight": "{flight}",
+    "~/backups/2026-11-27": "{backup}",
+    "../shared-data": "{remote}",
+}
+"""What a page says -> what is typed in its place. Nothing is asked of the network: `esri` becomes a folder of tiles,
+where tiles are fetched."""
+
+TYPED_AS_THEY_STAND = {
+    *("report", "port", "pv_hotspots@2", "pv_hotspots@champion", "esri", "folder", "--bbox=-5.46,36.11,-5.40,36.15"),
+    *("irradiance_w_per_m2=850", "calibrated=1", "checked on 40 images by eye"),
+}
+"""Words of `sightline` lines that are neither commands, options nor tasks, and need nothing in their place."""
+
+TYPED_INTO_A_SHELL = ("curl ", "export ", "{programs}/dvc plots diff")
+"""How other lines begin that are typed too."""
+
+
+def unknown(written: Written, commands: Container[str]) -> list[str]:
+    """What of it this module does not know how to type."""
+    text = with_stand_ins(written.text, {})
+    if run_elsewhere(written) or written.python or text.startswith(TYPED_INTO_A_SHELL):
+        return ["127.0.0.1:3000"] if "127.0.0.1:3000" in text else []
+    words = [word for word in shlex.split(text, comments=True) if not re.match(r"[A-Z_]+=", word)]
+    if words[0] != ".venv/bin/sightline":
+        return [text]
+    command = next((" ".join(words[1:n]) for n in (3, 2) if " ".join(words[1:n]) in commands), "")
+    left = words[1 + len(command.split()) :]
+    known = {*TASKS, *TYPED_AS_THEY_STAND}
+    return [w for w in left if w not in known and "{" not in w and not (w.startswith("-") and "=" not in w)]
+
+
+def task_of(written: Written) -> str:
+    """In whose checkout it is typed."""
+    if "curl" in written.text or " aoi " in written.text:
+        return "ships"
+    return next((task for task in TASKS if task in written.text), "pv_hotspots")
+
+
+def run_elsewhere(written: Written) -> str | None:
+    """The test that does it already."""
+    text = written.text.strip()
+    return next((test for start, test in RUN_ELSEWHERE.items() if re.match(re.escape(start) + r"(\s|$)", text)), None)
+
+
+def with_stand_ins(text: str, places: dict[str, str]) -> str:
+    """The line as it is typed."""
+    for said, meant in STANDS_FOR.items():
+        text = text.replace(said, meant)
+    for name, place in places.items():
+        text = text.replace(f"{{{name}}}", place)
+    return text
+
+
+class Reader:
+    """Somebody with a checkout, labelled data and pictures of a task, who types what the pages tell."""
+
+    def __init__(self, checkout: Checkout, task: str, folder: Path) -> None:
+        self.checkout, self.task, self.folder = checkout, task, folder
+        first = checkout.folder / "data" / task / "sample"
+        tiny_task(task, seed=13).sample(folder / "labelled", Silent())
+        shutil.copytree(first, folder / "corrected")
+        manifest = tiny_task(task).load(first)
+        (folder / "flight").mkdir()
+        for sample in manifest.samples[:2]:
+            shutil.copy2(manifest.path(sample), folder / "flight")
+        self.places = {name: str(folder / name) for name in ("labelled", "corrected", "flight", "backup", "remote")}
+        self.places |= {"picture": str(min((folder / "flight").iterdir()))}
+        self.places |= {"tiles": str(folder / "tiles"), "bbox": ",".join(map(str, bbox(2)))}
+        self.places |= {"programs": str(Path(sys.executable).parent)}
+        if task == "ships":
+            draw_tiles(folder / "tiles", 2)
+
+    def prepare(self) -> None:
+        """A champion, and answers of two versions with other columns as if given two days ago."""
+        self._call("a champion", ["promote", f"{self.task}@1", "--reason", "a test"])
+        self._call("its answers", ["predict", self.task, self.places["flight"], "--log"])
+        ledger = Ledger(Settings(root=self.checkout.folder).ledger)
+        given = ledger.answers(self.task)
+        then_s = time.time() - 2 * 86400
+        ledger.log([replace(answer, time_s=then_s) for answer in given])
+        ledger.log([replace(a, time_s=then_s, version=99, row={"output_new": "text", "output_n": 0.5}) for a in given])
+        np.zeros((512, 640), np.float32).tofile(self.checkout.folder / "DJI_0001_T.raw")
+
+    @contextlib.contextmanager
+    def serving(self) -> Iterator[None]:
+        """While `sightline serve TASK` runs; it leaves nothing behind."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log = self.folder / "serve.log"
+        settings = {"SIGHTLINE_ENDPOINT_PORT": str(port), "SIGHTLINE_TILES": self.places["tiles"]}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sightline", "serve", self.task],
+                **{"cwd": self.checkout.folder, "env": {**self.checkout.environment(), **settings}},
+                **{"stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True},
+            )
+        try:
+            Running(port, process, log).wait_until_ready()
+            self.places["endpoint"] = f"http://127.0.0.1:{port}"
+            yield
+        finally:
+            stop(process)
+        assert process.returncode in (0, 130), log.read_text()
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the endpoint has outlived its command"
+
+    def type(self, written: Written) -> None:
+        """Run it; whatever ends otherwise than well fails the test with what was said.
+
+        `sightline` and Python are run in this process, for the sake of time.
+        """
+        text = with_stand_ins(written.text, self.places)
+        if written.python:
+            with self._here():
+                exec(compile(text, written.page, "exec"), {})
+            return
+        words = shlex.split(text, comments=True)
+        settings = dict(word.split("=", 1) for word in takewhile(lambda word: "=" in word, words))
+        if words[len(settings)] == ".venv/bin/sightline":
+            fresh = Checkout(self.folder / "clone").folder if "restore" in words else None
+            self._call(str(written), words[len(settings) + 1 :], settings, fresh)
+            return
+        with self._here():
+            done = subprocess.run(["bash", "-ec", text], capture_output=True, text=True, check=False)
+        said = f"{written}\n{text}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        assert done.returncode == 0, said
+        assert "No such file" not in done.stderr, said  # what `export A="$(cat FILE)"` ends well with
+
+    def _call(
+        self, why: str, words: list[str], settings: Mapping[str, str] | None = None, folder: Path | None = None
+    ) -> None:
+        said = io.StringIO()
+        with (
+            self._here(settings, folder),
+            mock.patch.object(sys, "argv", ["sightline", *words]),
+            contextlib.redirect_stdout(said),
+            contextlib.redirect_stderr(said),
+            pytest.raises(SystemExit) as ended,
+        ):
+            main()
+        assert not ended.value.code, f"{why}\n{words}\n{said.getvalue()[-4000:]}"
+
+    @contextlib.contextmanager
+    def _here(self, settings: Mapping[str, str] | None = None, folder: Path | None = None) -> Iterator[None]:
+        """In the checkout, or a folder, with nothing of the outside's settings."""
+        environment = {**self.checkout.environment(), **(settings or {})}
+        with contextlib.chdir(folder or self.checkout.folder), mock.patch.dict(os.environ, environment, clear=True):
+            yield
