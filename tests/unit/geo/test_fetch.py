@@ -76,7 +76,7 @@ BAD_ONCE = {
     "503 with seconds": Answer(503, headers={"Retry-After": "0"}),
     "429 without a word": Answer(429),
     "it hangs up in the middle": Answer(send=20),
-    "it says less than it sends": Answer(headers={"Content-Length": "30"}),
+    "it says less than it sends": Answer(headers={"Content-Length": "30", "Connection": "close"}),
     "truncated": Answer(body=encoded(drawn(Tile(1, 1, 1)))[:-40]),
     "broken in the middle": Answer(body=encoded(drawn(Tile(1, 1, 1))).replace(b"IDAT", b"IDAT\xff\xff", 1)),
     "another size": Answer(body=encoded(drawn(Tile(1, 1, 1), 32))),

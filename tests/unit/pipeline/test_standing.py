@@ -14,8 +14,7 @@ from sightline.pipeline.project import Project
 from sightline.pipeline.promote import promote_by_hand, rollback
 from sightline.pipeline.serve import RegistryChampions
 from sightline.pipeline.standing import Seat, champion_version, read_standing, rule, ruling_of
-from sightline.serving.batching import Plan
-from sightline.serving.champion import ChampionKeeper
+from sightline.serving.champion import ChampionKeeper, Warmed
 from sightline.serving.metrics import Metrics
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project
@@ -45,7 +44,7 @@ def by_hand(project: Project, tracking: Any, number: int) -> None:
 def endpoint(project: Project, tracking: Any, trusted: bool = False) -> ChampionKeeper:
     """What an endpoint does every few seconds."""
     source = RegistryChampions("toy", tracking, project.ledger, lambda _: CountingModel(), trusted)
-    return ChampionKeeper("toy", source, lambda _: Plan(), 1.0, Metrics("toy"))
+    return ChampionKeeper("toy", source, lambda _: Warmed(), 1.0, Metrics("toy"))
 
 
 def entry(number: int, kind: Any, **document: Any) -> Entry:
