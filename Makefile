@@ -60,7 +60,8 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 	@$(call require_python)
 	@$(BIN)/python -c '$(SUITABLE)' 2>/dev/null || \
 	    $(UV) venv --clear --no-python-downloads --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
-	VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock
+	@# Compiled here, once: where a first import may not write (an image, PYTHONDONTWRITEBYTECODE), each process would.
+	VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes --compile-bytecode requirements.lock
 	VIRTUAL_ENV=.venv $(UV) pip install --no-deps -e .
 	@touch $@
 
