@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import DataMissing, ModelError
+from sightline.pipeline.listings import list_set
 from sightline.splits import assign, place
 from sightline.task import Manifest
 from sightline.tasks import TASKS
@@ -65,6 +66,15 @@ def test_samples_are_whole_and_unplaced(name: str, manifest: Manifest) -> None:
         source = tiny_task(name).source(manifest, sample)
         content = source if isinstance(source, bytes) else source.read_bytes()
         assert sample.sha256 == hashlib.sha256(content).hexdigest()
+
+
+def test_a_listing_that_was_kept_is_the_listing(name: str, manifest: Manifest, tmp_path: Path) -> None:
+    task, params, folder, kept = tiny_task(name), tiny_params(name, seed=7), manifest.root / "sample", tmp_path / "kept"
+    assert list_set(task, params, folder, kept, settled_ns=0) == manifest
+    assert kept.is_file()
+    found = list_set(task, params, folder, kept, settled_ns=0)
+    assert found == manifest
+    assert [list(one.files) for one in found.samples] == [list(one.files) for one in manifest.samples]
 
 
 def test_loading_twice_gives_the_same(name: str, manifest: Manifest) -> None:

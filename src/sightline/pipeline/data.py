@@ -87,7 +87,7 @@ def _is_as_noted(project: Project, note: Path, made_of: str) -> bool:
         noted = json.loads(note.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return False
-    return place.is_dir() and bool(noted == {"made_of": made_of, "digest": project.task.load(place).digest()})
+    return place.is_dir() and bool(noted == {"made_of": made_of, "digest": project.listing(SAMPLE).digest()})
 
 
 def _refuse_absent(project: Project, besides: str = "") -> None:
@@ -224,7 +224,7 @@ def status(project: Project) -> dict[str, Json]:
     rows: list[dict[str, Json]] = []
     for name in names:
         try:
-            samples = project.task.load(project.data / name).samples
+            samples = project.listing(name).samples
         except DataError:
             samples = ()
         groups = {(one.set, one.group) for one in samples}

@@ -106,7 +106,7 @@ def plan_merge(
 
 def _listed(project: Project, name: str) -> Manifest:
     place = project.data / name
-    return Manifest(project.data, project.task.load(place).samples if place.is_dir() else ())
+    return Manifest(project.data, project.listing(name).samples if place.is_dir() else ())
 
 
 def _compared(usable: Sequence[Sample], there: Manifest, correct: bool) -> Merge:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sightline.errors import DataMissing
 from sightline.ledger import Ledger
 from sightline.params import TaskParams, load_section
+from sightline.pipeline.listings import list_set
 from sightline.settings import Settings
 from sightline.splits import place, read_splits
 from sightline.task import Manifest, Task
@@ -71,6 +72,15 @@ class Project:
             )
         return names
 
+    def listing(self, name: str) -> Manifest:
+        """The samples of one set, no split assigned.
+
+        Raises:
+            DataMissing: there is no such set.
+        """
+        kept = self.settings.build / "listings" / self.name / f"{name}.json"
+        return list_set(self.task, self.params, self.data / name, kept)
+
     def load(self) -> Manifest:
         """All samples of these sets, with their splits.
 
@@ -80,7 +90,7 @@ class Project:
         names = self.require_sets()
         manifest = Manifest(self.data, ())
         for name in names:
-            manifest += self.task.load(self.data / name)
+            manifest += self.listing(name)
         return place(manifest, read_splits(self.data / "splits.csv"), self.params.data.folds)
 
 

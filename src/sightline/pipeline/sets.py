@@ -97,7 +97,7 @@ def replace(project: Project, name: str, fill: Callable[[Path], None], expected:
         fill(folder)
         new = project.task.load(folder)
         place = project.data / name
-        old = project.task.load(place).samples if place.is_dir() else ()
+        old = project.listing(name).samples if place.is_dir() else ()
         _refuse_new_problems(new, old)
         _refuse_lost(new, expected)
         known = _with_inherited(project, old, new)

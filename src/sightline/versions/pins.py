@@ -18,6 +18,7 @@ from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.files import write_text
 from sightline.settings import Settings
 from sightline.versions.commits import commits_of
+from sightline.versions.digests import md5_files
 from sightline.versions.program import call, users
 
 PIN = "data.dvc"
@@ -185,8 +186,8 @@ def pin_state(settings: Settings, task: str) -> PinState:
     found = _files_on_disk(settings, task)
     if found.keys() != pinned.keys():
         return "modified"
-    same = all(_md5(path) == pinned[name] for name, path in found.items())
-    return "pinned" if same else "modified"
+    digests = md5_files(found, settings.build / "digests" / f"{task}.json")
+    return "pinned" if digests == pinned else "modified"
 
 
 def _files_on_disk(settings: Settings, task: str) -> dict[str, Path]:
@@ -205,11 +206,6 @@ def _ignored(settings: Settings) -> list[str]:
     path = settings.root / ".dvcignore"
     lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
     return [line.rstrip("/") for line in lines if "/" not in line.rstrip("/") and not line.startswith("#")]
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def checkout(settings: Settings, folder: Path, task: str) -> None:
