@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,8 @@ _SUFFIXES = {
     "image/tiff": (".tif", ".tiff"),
 }
 """Of the media types that cards name: what is looked for in a folder. A file that is named itself is always tried."""
+
+_LONGEST_NAME_BYTES = 180
 
 
 @dataclass(frozen=True)
@@ -119,9 +122,18 @@ def _named(files: Sequence[Path]) -> list[InputFile]:
         shorter = {other for other in _beginnings(stem) if other in stems}
         unclear |= shorter | ({stem} if shorter else set())
     return [
-        InputFile(file, (one if _stem(one) in unclear else one.with_suffix("")).as_posix())
+        InputFile(file, _short(one if _stem(one) in unclear else one.with_suffix("")).as_posix())
         for file, one in zip(files, relative, strict=True)
     ]
+
+
+def _short(relative: Path) -> Path:
+    """The path with room for an answer's suffixes; file systems take names of 255 bytes."""
+    name = os.fsencode(relative.name)
+    if len(name) <= _LONGEST_NAME_BYTES:
+        return relative
+    digest = hashlib.sha256(name).hexdigest()[:12]
+    return relative.with_name(f"{name[:_LONGEST_NAME_BYTES].decode(errors='ignore')}-{digest}")
 
 
 def _stem(relative: Path) -> str:

@@ -55,6 +55,14 @@ def test_what_is_named_is_tried_whatever_it_is_called(tmp_path: Path) -> None:
     assert names(tmp_path, "thermogram.bin", "absent.jpg") == ["thermogram", "absent"]
 
 
+def test_long_names_leave_room_for_what_an_answers_name_ends_in(tmp_path: Path) -> None:
+    first, second = "ä" * 125 + ".jpg", "ä" * 124 + "b.jpg"  # 254 bytes and 253
+    touch(tmp_path, first, second)
+    found = names(tmp_path, ".")
+    assert len(set(found)) == 2
+    assert all(len(name.encode()) < 200 and name.startswith("ä" * 90) for name in found)
+
+
 @pytest.mark.parametrize("path", ["empty", "empty/*.jpg"])
 def test_an_empty_folder_is_told(tmp_path: Path, path: str) -> None:
     (tmp_path / "empty").mkdir()
