@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import struct
 import zlib
+from collections.abc import Callable
 from typing import Any
 
+import imagecodecs
 import numpy as np
 import tifffile
 from PIL import Image
@@ -61,10 +63,16 @@ def patched_tiff(values: np.ndarray[Any, Any], tag: int, value: int, **options: 
     return bytes(data)
 
 
-def tiff_bomb() -> bytes:
+def tiff_bomb(compression: str = "zlib") -> bytes:
     """64 x 64 pixels whose one strip inflates to 64 MiB."""
-    plain = tiff(noise(1), compression="zlib", rowsperstrip=SIDE_PX)
-    strip = zlib.compress(bytes(64 * 2**20), 9)
+    plain = tiff(noise(1), compression=compression, rowsperstrip=SIDE_PX)
+    encoders: dict[str, Callable[[bytes], bytes]] = {
+        "zlib": imagecodecs.zlib_encode,
+        "zstd": imagecodecs.zstd_encode,
+        "lzw": imagecodecs.lzw_encode,
+        "packbits": lambda zeros: b"\x81\0" * (len(zeros) // 128),  # the library's time grows with the square of the size
+    }
+    strip = encoders[compression](bytes(64 * 2**20))
     data = bytearray(plain) + strip
     with tifffile.TiffFile(io.BytesIO(plain)) as file:
         tags = file.pages[0].tags  # type: ignore[union-attr]

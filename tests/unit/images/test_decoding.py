@@ -19,7 +19,7 @@ from sightline.errors import DataMissing, DataRejected
 from sightline.images import MAX_BANDS, decode, decode_indices, read_bytes
 from sightline.images import decode_bands as decode_raster
 from sightline.task import Limits
-from tests.unit.bad_images import BAD_IMAGES, encoded, noise, patched_tiff, png_bomb, png_chunk, tiff
+from tests.unit.bad_images import BAD_IMAGES, encoded, noise, patched_tiff, png_bomb, png_chunk, tiff, tiff_bomb
 
 LIMITS = Limits()
 
@@ -224,28 +224,9 @@ def test_files_of_gdal_are_read(tmp_path: Path) -> None:
     assert np.array_equal(decode_bands(path.read_bytes(), LIMITS, "a.tif"), values)
 
 
-def bomb(compression: str) -> bytes:
-    """Tiny strips that inflate to 64 MiB."""
-    import imagecodecs
-
-    plain = tiff(noise(1), compression=compression, rowsperstrip=64)
-    if compression == "packbits":
-        strip = b"\x81\0" * 2**19  # 128 zeros each; the encoder's time grows with the square of the size
-    else:
-        encoders = {"zlib": imagecodecs.zlib_encode, "zstd": imagecodecs.zstd_encode, "lzw": imagecodecs.lzw_encode}
-        strip = encoders[compression](bytes(64 * 2**20))
-    data = bytearray(plain) + strip
-    with tifffile.TiffFile(io.BytesIO(plain)) as file:
-        tags = file.pages[0].tags  # type: ignore[union-attr]
-        at = {name: tags[name].offset for name in ("StripOffsets", "StripByteCounts")}
-    for name, value in (("StripOffsets", len(plain)), ("StripByteCounts", len(strip))):
-        data[at[name] + 2 : at[name] + 12] = struct.pack("<HII", 4, 1, value)
-    return bytes(data)
-
-
 @pytest.mark.parametrize("compression", ["zlib", "zstd", "lzw", "packbits"])
 def test_bombs_cost_no_more_than_the_image_they_claim_to_be(compression: str) -> None:
-    data = bomb(compression)
+    data = tiff_bomb(compression)
     tracemalloc.start()
     try:
         try:
