@@ -70,7 +70,7 @@ def tiff_bomb(compression: str = "zlib") -> bytes:
         "zlib": imagecodecs.zlib_encode,
         "zstd": imagecodecs.zstd_encode,
         "lzw": imagecodecs.lzw_encode,
-        "packbits": lambda zeros: b"\x81\0" * (len(zeros) // 128),  # the library's time grows with the square of the size
+        "packbits": lambda zeros: b"\x81\0" * (len(zeros) // 128),  # the library's time grows with the size's square
     }
     strip = encoders[compression](bytes(64 * 2**20))
     data = bytearray(plain) + strip
