@@ -144,17 +144,23 @@ def _refuse_to_overwrite(job: Job, inputs: Sequence[InputFile]) -> None:
     """
     if job.out is None:
         return
-    out = job.out.resolve()
-    names = {one.name for one in inputs}
-    for path in (one.path.parent.resolve() / one.path.name for one in inputs):
-        if path.suffix in (".png", ".json") and path.is_relative_to(out):
-            inside = path.relative_to(out).as_posix()
-            if any(inside[:at] in names for at, letter in enumerate(inside) if letter == "."):
-                raise ParamsError(
-                    "the answers would overwrite the files themselves",
-                    where=out,
-                    way_out="Give another folder to --out.",
-                )
+    answers = {_place(job.out / one.name) for one in inputs}
+    for place in (_place(one.path) for one in inputs):
+        folder, _, name = place.rpartition("/")
+        if name.endswith((".png", ".json")) and any(
+            f"{folder}/{name[:at]}" in answers for at, letter in enumerate(name) if letter == "."
+        ):
+            raise ParamsError(
+                "the answers would overwrite the files themselves",
+                where=job.out,
+                way_out="Give another folder to --out.",
+            )
+
+
+def _place(path: Path) -> str:
+    """Where writing to this path writes, whatever links lead there; some disks take `A.PNG` for `a.png`."""
+    folder = os.path.realpath(path.parent)  # Path.resolve raises where links go in a circle
+    return f"{Path(folder, path.name)}".casefold()
 
 
 _desks: list[Desk] = []

@@ -67,19 +67,10 @@ def find_inputs(paths: Sequence[Path], formats: Sequence[str], out: Path | None)
 def _files_of(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> list[Path]:
     # os.path says no where a path may not be looked at; the methods of Path raise.
     if has_magic(str(path)) and not os.path.lexists(path):
-        matched = [Path(one) for one in sorted(glob(str(path), recursive=True))]  # noqa: PTH207 (the pattern holds its folder)
-        outside = [one for one in matched if avoided is None or avoided not in (here := one.resolve(), *here.parents)]
-        files = [file for one in outside for file in ([one] if not one.is_dir() else _below(one, suffixes, avoided))]
-        if not files:
-            raise DataMissing("no file matches", where=path, way_out="Check the pattern and the folder.")
-        return files
+        return _matching(path, suffixes, avoided)
     if os.path.isdir(path):  # noqa: PTH112 (see above)
         if path.resolve() == avoided:
-            raise ParamsError(
-                "the answers would lie among the pictures, and be taken for such by the next call",
-                where=path,
-                way_out=f"Give --out another folder, {path / 'answers'} say.",
-            )
+            raise _among_the_pictures(path)
         files = list(_below(path, suffixes, avoided))
         if not files:
             raise DataMissing(
@@ -87,6 +78,29 @@ def _files_of(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> li
             )
         return files
     return [path]
+
+
+def _matching(pattern: Path, suffixes: tuple[str, ...], avoided: Path | None) -> list[Path]:
+    """What a glob matches, without the answers of an earlier call."""
+    matched = [Path(one) for one in sorted(glob(str(pattern), recursive=True))]  # noqa: PTH207 (the pattern holds its folder)
+    folder = next(one for one in pattern.parents if not has_magic(str(one)))
+    if avoided in folder.resolve().parents:  # a folder of pictures within that of the answers, and named as such
+        avoided = None
+    outside = [one for one in matched if avoided is None or avoided not in (here := one.resolve(), *here.parents)]
+    files = [file for one in outside for file in ([one] if not one.is_dir() else _below(one, suffixes, avoided))]
+    if files:
+        return files
+    if matched and folder.resolve() == avoided:
+        raise _among_the_pictures(folder)
+    raise DataMissing("no file matches", where=pattern, way_out="Check the pattern and the folder.")
+
+
+def _among_the_pictures(folder: Path) -> ParamsError:
+    return ParamsError(
+        "the answers would lie among the pictures, and be taken for such by the next call",
+        where=folder,
+        way_out=f"Give --out another folder, {folder / 'answers'} say.",
+    )
 
 
 def _below(folder: Path, suffixes: tuple[str, ...], avoided: Path | None) -> Iterator[Path]:
@@ -113,7 +127,7 @@ def _named(files: Sequence[Path]) -> list[InputFile]:
 
     It is not enough either for `a.jpg` beside `a.mask.png`: an answer of the one may be called as one of the other.
     """
-    absolute = [file.absolute() for file in files]
+    absolute = [_straight(file) for file in files]
     common = Path(os.path.commonpath([file.parent for file in absolute])) if files else Path()
     relative = [file.relative_to(common) for file in absolute]
     stems = Counter(_stem(one) for one in relative)
@@ -125,6 +139,14 @@ def _named(files: Sequence[Path]) -> list[InputFile]:
         InputFile(file, _short(one if _stem(one) in unclear else one.with_suffix("")).as_posix())
         for file, one in zip(files, relative, strict=True)
     ]
+
+
+def _straight(file: Path) -> Path:
+    """The absolute path without `..`, which would lead an answer out of its folder, onto the file itself at worst.
+
+    Links stay as they are called, but for those before a `..`: it leads to the parent of where they point to.
+    """
+    return _resolved(file.parent) / file.name if ".." in file.parts else file.absolute()
 
 
 def _short(relative: Path) -> Path:

@@ -152,6 +152,31 @@ def test_nor_by_an_export_of_another_answer(job: Job, flight: Path, tmp_path: Pa
         list(answer_files(replace(job, out=tmp_path), inputs))
 
 
+def test_nor_where_they_are_called_from_beside_the_folder_of_answers(
+    job: Job, flight: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "x" / "a.png"
+    other.parent.mkdir()
+    min(flight.glob("*.png")).rename(other)
+    before = other.read_bytes()
+    monkeypatch.chdir(flight)
+    inputs = find_inputs([Path("../x/a.png"), *Path().iterdir()], ("image/png",), Path("../out"))
+    answers = list(answer_files(replace(job, out=Path("../out")), inputs, 1))
+    assert other.read_bytes() == before
+    assert (tmp_path / "out" / f"{answers[0].name}.json").is_file()
+    assert sorted(path.name for path in other.parent.iterdir()) == ["a.png"]
+
+
+def test_nor_through_a_link_in_the_folder_of_answers(job: Job, flight: Path) -> None:
+    picture = min(flight.glob("*.png"))
+    before = picture.read_bytes()
+    job.out.mkdir()
+    (job.out / "day").symlink_to(flight)
+    with pytest.raises(ParamsError, match="overwrite"):
+        list(answer_files(job, [InputFile(picture, f"day/{picture.stem}")], 1))
+    assert picture.read_bytes() == before
+
+
 def test_a_name_that_is_no_utf8_is_answered_logged_and_reported(job: Job, flight: Path, tmp_path: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(flight) + b"/m\xfcll.png"))
     min(flight.glob("*.png")).rename(odd)

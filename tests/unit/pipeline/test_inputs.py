@@ -97,6 +97,19 @@ def test_answers_are_not_put_among_the_pictures(tmp_path: Path) -> None:
         names(tmp_path, "f", out=tmp_path / "link")
 
 
+@pytest.mark.parametrize("pattern", ["f/*.jpg", "f/**/*.jpg", "f/*"])
+def test_nor_where_a_pattern_names_the_pictures(tmp_path: Path, pattern: str) -> None:
+    touch(tmp_path, "f/a.jpg", "f/day/b.jpg")
+    with pytest.raises(ParamsError, match=r"--out another folder, .*f/answers say"):
+        names(tmp_path, pattern, out=tmp_path / "f")
+
+
+@pytest.mark.parametrize("named", ["f/day", "f/day/*.jpg", "f/day/**/*"])
+def test_pictures_in_a_folder_of_their_own_within_that_of_the_answers(tmp_path: Path, named: str) -> None:
+    touch(tmp_path, "f/day/a.jpg", "f/day/b.jpg")
+    assert names(tmp_path, named, out=tmp_path / "f") == ["a", "b"]
+
+
 def test_no_two_files_can_write_one_answer(tmp_path: Path) -> None:
     touch(tmp_path, "f/a.jpg", "f/a.mask.tif", "f/a.coco.v2.tif", "f/ab.jpg", "f/.x/a.jpg", "f/2026.05.01.jpg")
     assert names(tmp_path, "f") == ["2026.05.01", "a.coco.v2.tif", "a.jpg", "a.mask.tif", "ab"]
@@ -114,3 +127,11 @@ def test_a_folder_that_may_not_be_listed_is_told_of(tmp_path: Path) -> None:
     if os.access(tmp_path / "f" / "closed", os.R_OK):
         pytest.skip("this user may list every folder")
     assert names(tmp_path, "f") == ["a", "closed"]
+
+
+def test_no_name_leads_out_of_the_folder_of_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    touch(tmp_path, "run/b.jpg", "x/a.jpg", "x/deep/c.jpg")
+    (tmp_path / "run" / "link").symlink_to(tmp_path / "x" / "deep")
+    monkeypatch.chdir(tmp_path / "run")
+    paths = [Path("../x/a.jpg"), Path("b.jpg"), Path("link/../deep/c.jpg")]
+    assert [one.name for one in find_inputs(paths, FORMATS, Path("../o"))] == ["x/a", "run/b", "x/deep/c"]
