@@ -96,15 +96,35 @@ def placement_of(
     found = _Found()
     beside = {} if path is None else _beside(path)
     if path is not None:
-        for name in (f"{path.name}.aux.xml", f"{path.stem}.aux.xml"):
-            if name.lower() in beside:
-                _take_described(found, beside[name.lower()], size)
+        for name in _descriptions(path):
+            if name in beside:
+                _take_described(found, beside[name], size)
     if dataset is not None:
         _take_dataset(found, dataset, "the file itself")
     if path is not None:
         _take_world_file(found, path, beside)
         found.unused += [f"{beside[name].name} is not read" for name in _others(path) if name in beside]
     return _placed(found, size, where)
+
+
+def names_beside(path: Path) -> list[str]:
+    """What the files are called, in lower case, that are read beside a raster or told of: with GDAL's mask, all but the
+    raster itself that what is known of it is made of."""
+    return [*_descriptions(path), *_world_files(path), *_systems(path), *_others(path), f"{path.name}.msk".lower()]
+
+
+def _descriptions(path: Path) -> list[str]:
+    return [f"{path.name}.aux.xml".lower(), f"{path.stem}.aux.xml".lower()]
+
+
+def _world_files(path: Path) -> list[str]:
+    suffix = path.suffix.lower().lstrip(".")
+    endings = (f"{suffix[:1]}{suffix[-1:]}w", f"{suffix}w", "wld", f"{suffix[:1]}{suffix[-1:]}wx")
+    return [f"{path.stem}.{ending}".lower() for ending in endings]
+
+
+def _systems(path: Path) -> list[str]:
+    return [f"{path.stem}.prj".lower()]
 
 
 def _beside(path: Path) -> dict[str, Path]:
@@ -217,9 +237,7 @@ def _take_described(found: _Found, path: Path, size: tuple[int, int]) -> None:
 
 def _take_world_file(found: _Found, path: Path, beside: dict[str, Path]) -> None:
     """Six numbers: the affine transform of the middles of pixels. The system is in the `.prj`, or nowhere."""
-    suffix = path.suffix.lower().lstrip(".")
-    endings = (f"{suffix[:1]}{suffix[-1:]}w", f"{suffix}w", "wld", f"{suffix[:1]}{suffix[-1:]}wx")
-    names = [name for ending in endings if (name := f"{path.stem}.{ending}".lower()) in beside]
+    names = [name for name in _world_files(path) if name in beside]
     if not names or found.transform is not None:
         return
     world = beside[names[0]]
@@ -251,7 +269,7 @@ def _take_system(found: _Found, path: Path, beside: dict[str, Path]) -> bool:
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
 
-    file = beside.get(f"{path.stem}.prj".lower())
+    file = next((beside[name] for name in _systems(path) if name in beside), None)
     if file is None:
         return False
     try:

@@ -26,11 +26,12 @@ import numpy as np
 
 from sightline.background import UNKNOWN, Background
 from sightline.conditions import put_under
-from sightline.errors import BackendError, DataError, ParamsError, SightlineError, printable
+from sightline.errors import BackendError, DataError, ParamsError, RequestError, SightlineError, printable
 from sightline.files import finite, replace_bytes, sha256_file, write_json
 from sightline.hardware import cores, threads_each
 from sightline.images import encode_png
 from sightline.pipeline.inputs import InputFile
+from sightline.pipeline.origins import Surroundings, code_of_answers
 from sightline.shots import ground_of, read_shot
 from sightline.shots.metadata import NOTHING_KNOWN, Shot
 from sightline.task import Json, Limits, Model, Prediction, Thresholded
@@ -50,7 +51,7 @@ class Job:
         restore: what reads a saved model of it.
         directory: of the saved model.
         identity: what each answer says of the model that made it: version, candidate, data version ...
-        code: digest of the code that makes answers.
+        code: digest of the task's code.
         limits: what a file may weigh.
         conditions: what is known of the files besides.
         threshold: instead of the model's own; None: that.
@@ -106,7 +107,6 @@ def answer_files(job: Job, inputs: Sequence[InputFile], processes: int = 0) -> I
     Raises:
         ParamsError: the threshold cannot be, or an answer would take the place of a file.
         BackendError: the disk is full or a process ended; what was answered stays, the next call goes on from there.
-        RequestError: a condition cannot be.
     """
     _refuse_to_overwrite(job, inputs)
     processes = min(processes or cores(), len(inputs))
@@ -192,6 +192,7 @@ class Desk:
 
     def __init__(self, job: Job) -> None:
         self._job = job
+        self._surroundings = Surroundings()
 
     @cached_property
     def _model(self) -> Model:
@@ -202,13 +203,15 @@ class Desk:
         """What comes of one file: files that cannot be read have a problem, and the rest goes on."""
         try:
             sha256 = sha256_file(one.path)
-            key = self._key(sha256)
+            key = self._key(one.path, sha256)
             found = self._earlier(one, key)
             if found is not None:
                 return found
             return self._answer(one, sha256, key)
         except DataError as error:
             return Answered(one.said, one.name, str(error))
+        except RequestError as error:  # a condition that does not fit this file may fit the next
+            return Answered(one.said, one.name, f"{one.said}: {error}")
         except SightlineError:
             raise
         except Exception as error:  # one file must not end the batch of thousands
@@ -242,10 +245,12 @@ class Desk:
             self._write(job.out / one.name, document, source, prediction)
         return Answered(one.said, one.name, document=document, shot=shot)
 
-    def _key(self, sha256: str) -> str:
+    def _key(self, path: Path, sha256: str) -> str:
         """A digest of all that an answer is made of."""
         job = self._job
-        parts = [sha256, job.identity, job.code, dict(job.conditions), job.threshold]
+        code = [job.code, code_of_answers()]
+        beside = self._surroundings.digests(path)
+        parts = [sha256, beside, job.identity, code, dict(job.conditions), job.threshold]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def _earlier(self, one: InputFile, key: str) -> Answered | None:
@@ -254,8 +259,8 @@ class Desk:
         if job.out is None:
             return None
         path = job.out / one.name
+        document = _saved(path)
         try:
-            document = json.loads(_beside(path, "json").read_text(encoding="utf-8"))
             whole = document["key"] == key and all(_beside(path, s).is_file() for s in document["written"])
             shot = Shot(**document["shot"])
         except (OSError, ValueError, KeyError, TypeError):
@@ -282,11 +287,12 @@ class Desk:
         return Ledger(job.ledger).log([answer])[0]
 
     def _write(self, path: Path, document: dict[str, Json], source: Any, prediction: Prediction) -> None:
-        """Pictures and exports, then the answer itself: it is there only when the others are."""
+        """Pictures and exports, then the answer itself: it is there only when the others are, and no others."""
         images = {f"{name}.png": raster for name, raster in prediction.rasters.items()}
         if self._job.pictures:
             images["png"] = self._model.draw(source, prediction)
         document["written"] = [*prediction.exports, *images]
+        _clear(path, document["written"])
         for suffix, export in prediction.exports.items():
             write_json(_beside(path, suffix), export)
         for suffix, pixels in images.items():
@@ -308,6 +314,35 @@ def with_threshold(model: Model, threshold: float | None) -> Model:
         )
     changed: Model = model.thresholded(threshold)
     return changed
+
+
+def _saved(path: Path) -> dict[str, Json]:
+    """The answer that an earlier call has left; empty where there is none that can be read."""
+    try:
+        document = json.loads(_beside(path, "json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _clear(path: Path, kept: Sequence[str]) -> None:
+    """Remove what an earlier answer wrote and the next one does not, then that answer: its files are being replaced.
+
+    Raises:
+        BackendError: they cannot be removed.
+    """
+    earlier = _saved(path)
+    written = earlier["written"] if "key" in earlier and isinstance(earlier.get("written"), list) else []
+    names = [one for one in written if isinstance(one, str) and "/" not in one and one not in kept]
+    try:
+        for suffix in (*names, "json"):
+            _beside(path, suffix).unlink(missing_ok=True)
+    except OSError as error:
+        raise BackendError(
+            f"an earlier answer cannot be removed ({error.strerror})",
+            where=path.parent,
+            way_out="Check the rights on the folder, or give --out another one.",
+        ) from error
 
 
 def _shot_of(path: Path, limits: Limits) -> Shot:

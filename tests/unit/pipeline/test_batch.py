@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,13 +14,13 @@ import pytest
 from PIL import Image
 
 from sightline.background import UNKNOWN
-from sightline.errors import ParamsError
+from sightline.errors import ParamsError, RequestError
 from sightline.ledger import Ledger
 from sightline.pipeline.batch import Answered, Job, answer_files
 from sightline.pipeline.delivery import Delivery, deliver, picture_of
 from sightline.pipeline.inputs import InputFile, find_inputs
-from sightline.task import Limits
-from tests.toy import ToyTask, write_set
+from sightline.task import Limits, Prediction
+from tests.toy import ToyInput, ToyModel, ToyTask, write_set
 from tests.unit.cli.toy_model import saved_toy
 
 
@@ -89,6 +91,80 @@ def test_what_is_made_of_something_else_is_made_anew(job: Job, flight: Path, cha
     assert not again[0].reused
     assert [a.reused for a in again[1:]] == ["others" not in changed] * len(others)
     assert json.loads((job.out / f"{first.name}.json").read_text())["version"] == job.identity["version"]
+
+
+@pytest.mark.parametrize("name", ["{stem}.pgw", "{stem}.PRJ", "{stem}.png.aux.xml", "{stem}.png.msk"])
+def test_what_lies_beside_a_file_is_part_of_what_its_answer_is_made_of(job: Job, flight: Path, name: str) -> None:
+    first = answer(job, flight)[0]
+    companion = flight / name.format(stem=first.name)
+
+    def reused() -> set[str]:
+        return {one.name for one in answer(job, flight) if one.reused}
+
+    every = {path.stem for path in flight.glob("*.png")}
+    for change in (lambda: companion.write_text("0.5"), lambda: companion.write_text("0.7"), companion.unlink):
+        change()
+        assert reused() == every - {first.name}
+        assert reused() == every
+    (flight / f"{first.name}0.pgw").write_text("of another file")
+    assert reused() == every
+
+
+class _Exporting:
+    """Answers with one export; where `refused` is set, the first file does not fit the conditions."""
+
+    def __init__(self, model: ToyModel, export: str, refused: str = "") -> None:
+        self.card, self.draw, self.read = model.card, model.draw, model.read
+        self._model, self._export, self._refused = model, export, refused
+
+    def predict(self, batch: Sequence[ToyInput]) -> list[Prediction]:
+        if batch[0].sha256 == self._refused:
+            raise RequestError("the file states its own scale", where="offset", way_out="Leave it away.", status=422)
+        return [replace(one, exports={self._export: {}}) for one in self._model.predict(batch)]
+
+
+def exporting(job: Job, export: str, refused: str = "") -> Job:
+    return replace(job, restore=lambda directory: _Exporting(ToyTask().restore(directory), export, refused))
+
+
+def test_what_an_earlier_answer_wrote_does_not_stay_beside_a_new_one(job: Job, flight: Path) -> None:
+    first, *_ = answer(exporting(job, "pixels.json"), flight)
+    (job.out / f"{first.name}.notes.txt").write_text("mine")
+    newer = replace(job, identity={"task": "toy", "version": 4}, pictures=False)
+    answer(exporting(newer, "geojson"), flight)
+    there = sorted(path.name for path in job.out.glob(f"{first.name}.*"))
+    assert there == [f"{first.name}.{suffix}" for suffix in ("geojson", "json", "notes.txt")]
+
+
+def test_an_answer_that_was_cut_off_leaves_none_of_another_version(job: Job, flight: Path) -> None:
+    class Killed(BaseException):
+        """The process is gone."""
+
+    class Dying(_Exporting):
+        def predict(self, batch: Sequence[ToyInput]) -> list[Prediction]:
+            return [replace(one, exports={"a": {}, "b": _Bomb()}) for one in self._model.predict(batch)]
+
+    class _Bomb(dict):
+        def items(self):
+            raise Killed
+
+    before = answer(exporting(job, "a"), flight)[0]
+    newer = replace(job, identity={"task": "toy", "version": 4})
+    with pytest.raises(Killed):
+        answer(replace(newer, restore=lambda d: Dying(ToyTask().restore(d), "")), flight)
+    again = answer(exporting(job, "a"), flight)[0]
+    assert not again.reused
+    assert again.document == before.document
+
+
+def test_a_condition_that_one_file_does_not_take_refuses_that_file_alone(job: Job, flight: Path) -> None:
+    odd = min(flight.glob("*.png"))
+    stating = exporting(job, "geojson", hashlib.sha256(odd.read_bytes()).hexdigest())
+    first, *others = answer(stating, flight)
+    assert odd.name in first.problem
+    assert "its own scale" in first.problem
+    assert not any(one.problem for one in others)
+    assert all(one.reused for one in answer(stating, flight)[1:])
 
 
 def test_odd_files_are_told_and_the_rest_goes_on(job: Job, flight: Path) -> None:

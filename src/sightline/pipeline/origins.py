@@ -1,0 +1,60 @@
+"""What an answer is made of besides the bytes of its file: what lies beside that, and this program."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+
+import sightline
+from sightline.errors import DataError
+from sightline.files import sha256_file, sha256_files
+from sightline.geo.placement import names_beside
+
+_MAKERS = ("background.py", "conditions.py", "distance.py", "familiarity.py", "pipeline/batch.py", "shots")
+"""What makes answers of every task besides its own code."""
+
+
+@cache
+def code_of_answers() -> str:
+    """`digest_makers` of this program."""
+    return digest_makers(Path(sightline.__file__).parent)
+
+
+def digest_makers(package: Path) -> str:
+    """SHA-256 over the source of what makes answers, whatever the task."""
+    places = [package / name for name in _MAKERS]
+    return sha256_files([f for one in places for f in (one.rglob("*.py") if one.is_dir() else [one])], package)
+
+
+class Surroundings:
+    """World files, masks and the like beside files. A folder is listed once, as long as its files come together."""
+
+    def __init__(self) -> None:
+        self._folder: Path | None = None
+        self._names: dict[str, list[str]] = {}
+
+    def digests(self, path: Path) -> list[tuple[str, str]]:
+        """Name and SHA-256 of what lies beside a file and may tell of it; of what cannot be read, no SHA-256."""
+        if self._folder != path.parent:
+            self._folder, self._names = path.parent, _by_lower_name(path.parent)
+        names = [name for lower in dict.fromkeys(names_beside(path)) for name in self._names.get(lower, ())]
+        return [(name, _digest(path.parent / name)) for name in names]
+
+
+def _by_lower_name(folder: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = defaultdict(list)
+    try:
+        for name in sorted(os.listdir(folder)):  # noqa: PTH208 (of thousands only a few become paths)
+            found[name.lower()].append(name)
+    except OSError:  # a folder that may be passed but not listed
+        return {}
+    return dict(found)
+
+
+def _digest(path: Path) -> str:
+    try:
+        return sha256_file(path)
+    except DataError:  # a pipe, or may not be read: whoever reads it finds the same
+        return ""
