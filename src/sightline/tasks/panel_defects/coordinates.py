@@ -24,7 +24,7 @@ _MOST_BYTES = 64 * 2**20
 _WAY_OUT = "Give a list of [longitude, latitude] in degrees, one for each chip, or remove the file."
 
 Entries = Mapping[int | str, Json]
-"""Number in the list, or SHA-256 of the chip -> what is said of it; nulls are left out."""
+"""Number in the list, or SHA-256 of the chip -> what is said of it; None: nothing is known."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Centre:
 
     Attributes:
         point: longitude and latitude in degrees; NaN where unknown.
-        source: the list that says so; None where none does.
+        source: the list that has an entry of it, be it null; None where none has.
         problem: why what the list says cannot be used; empty when it can, or when it says nothing.
     """
 
@@ -75,7 +75,7 @@ def read_entries(path: Path) -> Entries:
     if not isinstance(values, list | dict):
         raise DataRejected("this is no list", where=path, way_out=_WAY_OUT)
     pairs = enumerate(values) if isinstance(values, list) else values.items()
-    return {key: value for key, value in pairs if value is not None}
+    return dict(pairs)
 
 
 def read_point(entry: Json, where: str) -> tuple[float, float]:
@@ -89,10 +89,11 @@ def read_point(entry: Json, where: str) -> tuple[float, float]:
 def locate(chips: Sequence[ChipKey], lists: Sequence[Path]) -> tuple[list[Centre], dict[Path, str]]:
     """The centre of each chip, and the lists that cannot be read and are of no chip: list -> why.
 
-    A list by numbers counts where it has one entry for each chip of its name: the lists that were published beside
-    the records have more, and so do not tell which is which.
+    A list by numbers counts where it has an entry, or null, for each chip of its name and none for others: the lists
+    that were published beside the records have more, and so do not tell which is which.
     """
     centres = [Centre()] * len(chips)
+    unknown: dict[int, Centre] = {}
     odd: dict[Path, str] = {}
     for path in lists:
         named = [place for place, chip in enumerate(chips) if chip.list_name == path.stem]
@@ -100,20 +101,26 @@ def locate(chips: Sequence[ChipKey], lists: Sequence[Path]) -> tuple[list[Centre
             entries = read_entries(path)
         except DataRejected as error:
             odd |= {path: str(error)} if not named else {}
-            centres = [Centre((math.nan, math.nan), path, str(error)) if place in set(named) else centre
-                       for place, centre in enumerate(centres)]  # fmt: skip
+            for place in named:
+                centres[place] = Centre(source=path, problem=str(error))
             continue
         for place, key in _keys(entries, chips, named).items():
-            if centres[place].source is None:
+            if entries[key] is None:  # another list may know
+                unknown.setdefault(place, Centre(source=path))
+            elif centres[place].source is None:
                 centres[place] = _centre(entries[key], key, path)
-    return centres, odd
+    found = enumerate(centres)
+    return [centre if centre.source else unknown.get(place, centre) for place, centre in found], odd
 
 
 def _keys(entries: Entries, chips: Sequence[ChipKey], named: Sequence[int]) -> dict[int, int | str]:
     """Place of a chip -> the key of its entry."""
     found: dict[int, int | str] = {place: chip.sha256 for place, chip in enumerate(chips) if chip.sha256 in entries}
-    if sorted(chips[place].number for place in named) == [key for key in entries if isinstance(key, int)]:
-        found |= {place: chips[place].number for place in named}
+    numbers = {chips[place].number: place for place in named}
+    listed = {key for key in entries if isinstance(key, int)}
+    stated = {key for key in listed if entries[key] is not None}
+    if len(numbers) == len(named) and stated <= numbers.keys() <= listed:
+        found |= {place: number for number, place in numbers.items()}
     return found
 
 
@@ -125,17 +132,17 @@ def _centre(entry: Json, key: int | str, path: Path) -> Centre:
 
 
 def points_of(document: Path, chips: Sequence[ChipKey]) -> bytes | None:
-    """What a list says of these chips, by their content; None where it cannot be read."""
+    """What a list says of these chips, by their content, be it nothing; None where it cannot be read."""
     try:
         entries = read_entries(document)
     except DataRejected:
         return None
     said = {chip.sha256: entries.get(chip.sha256, entries.get(chip.number)) for chip in chips if chip.sha256}
-    return _written({key: value for key, value in sorted(said.items()) if value is not None})
+    return _written({key: value for key, value in sorted(said.items()) if value is not None}) or b"{}\n"
 
 
 def points_besides(document: Path, chips: Sequence[ChipKey], renumbered: bool) -> bytes | None:
-    """What a list says of all but these chips, in its own form; None where it cannot be read.
+    """What a list says of all but these chips, in its own form; None where it cannot be read, empty where nothing.
 
     Args:
         document: the list.
@@ -148,10 +155,11 @@ def points_besides(document: Path, chips: Sequence[ChipKey], renumbered: bool) -
         return None
     leaving = {key for chip in chips for key in (chip.sha256, chip.number)}
     kept = {key: value for key, value in entries.items() if key not in leaving}
-    numbers = [key for key in kept if isinstance(key, int)]
-    if not numbers:
+    if not any(value is not None for value in kept.values()):
+        return b""
+    if all(isinstance(key, str) for key in entries):
         return _written(kept)
-    return _written([kept[key] for key in numbers] if renumbered else [kept.get(n) for n in range(max(numbers) + 1)])
+    return _written([*kept.values()] if renumbered else [kept.get(number) for number in entries])
 
 
 def _written(content: Json) -> bytes:

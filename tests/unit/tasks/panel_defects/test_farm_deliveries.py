@@ -105,6 +105,14 @@ def test_a_chip_that_stays_in_the_inbox_keeps_its_place(project: Project) -> Non
     assert groups(project) == [["us_00001", "us_00002"]]
 
 
+def test_chips_of_unknown_place_go_in_with_the_others(project: Project, tmp_path: Path) -> None:
+    take(project, deliver(tmp_path / "first", "us", [None, HERE, None, HERE], seed=1))
+    take(project, deliver(tmp_path / "none", "eu", [None, None], seed=2))
+    take(project, deliver(tmp_path / "again", "af", [HERE, None], seed=3))
+    assert groups(project) == [["af_00000", "us_00001", "us_00003"]]
+    assert len(samples(project)) == 8
+
+
 def test_a_wrong_entry_keeps_its_own_chip_out_alone(project: Project, tmp_path: Path) -> None:
     given = deliver(tmp_path / "given", "us", [HERE, [200.0, 0.0], HERE], seed=1)
     take(project, given)

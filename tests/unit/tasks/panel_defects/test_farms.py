@@ -327,6 +327,43 @@ def test_coordinates_of_more_places_than_there_are_chips_are_not_guessed_at(tmp_
     assert len({s.group for s in load_manifest(tmp_path).samples}) == 2
 
 
+EMPTY = np.zeros((SIDE, SIDE), np.float32)
+HERE, ELSEWHERE = [-120.0, 36.0], [-90.0, 40.0]
+
+
+def test_a_chip_of_unknown_place_keeps_the_places_of_the_others(tmp_path):
+    write_records(tmp_path / "a.tfrecord", [record(n, EMPTY) for n in range(4)])
+    write_coordinates(tmp_path, "a.json", [HERE, None, ELSEWHERE, HERE])
+    assert [s.group for s in load_manifest(tmp_path).samples] == ["a_00000", "a_00001", "a_00002", "a_00000"]
+
+
+def test_another_list_may_know_what_one_does_not(tmp_path):
+    write_records(tmp_path / "a.tfrecord", [record(n, EMPTY) for n in range(2)])
+    last = load_manifest(tmp_path).samples[1].sha256
+    write_coordinates(tmp_path, "a.json", [HERE, None])
+    write_coordinates(tmp_path, "z.json", {last: HERE})
+    first, second = load_manifest(tmp_path).samples
+    assert first.group == second.group
+    assert second.files["context"] == "data_coordinates/z.json"
+
+
+@pytest.mark.parametrize("leaving", range(4))
+def test_the_chips_that_stay_keep_their_places(tmp_path, leaving):
+    records, points = [record(n, EMPTY) for n in range(4)], [HERE, None, ELSEWHERE, HERE]
+    write_records(tmp_path / "a.tfrecord", records)
+    write_coordinates(tmp_path, "a.json", points)
+    gone = load_manifest(tmp_path).samples[leaving]
+    (tmp_path / "data_coordinates/a.json").write_bytes(
+        excerpt(tmp_path / "data_coordinates/a.json", [gone], rest=True)
+    )
+    write_records(tmp_path / "a.tfrecord", records[:leaving] + records[leaving + 1 :])
+    stays = points[:leaving] + points[leaving + 1 :]
+    groups = [s.group for s in load_manifest(tmp_path).samples]
+    linked = [place for place, point in enumerate(stays) if point == HERE]
+    assert len({groups[place] for place in linked}) == 1
+    assert len(set(groups)) == 4 - len(linked)
+
+
 def write_coordinates(root, name, content):
     (root / "data_coordinates").mkdir(parents=True, exist_ok=True)
     text = content if isinstance(content, str) else json.dumps(content)
