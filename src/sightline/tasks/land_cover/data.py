@@ -44,6 +44,7 @@ _DEPTH = 4  # folders and the file
 _MOST_BYTES = 2**30
 _COLUMNS = ["ImageId", "ClassType", "MultipolygonWKT"]
 _ID = re.compile(r"(\d{4})_\d+_\d+")
+_CLASS = re.compile(r"\d{1,4}")
 
 
 # ------------------------------------------------------------------------------------------------------- labels
@@ -107,8 +108,8 @@ def labels_of(rows: Iterable[Row], where: str) -> Labels:
     for kind, wkt, *more in rows:
         if more:
             raise DataRejected("a row has more fields than the header", where=where, way_out=_QUOTE)
-        if not kind.strip().isdecimal():
-            raise DataRejected(f"the ClassType {kind!r} is no class", where=where, way_out="ClassType is 1 .. 10.")
+        if not _CLASS.fullmatch(kind.strip()):
+            raise DataRejected(f"the ClassType {kind[:20]!r} is no class", where=where, way_out="ClassType is 1 .. 10.")
         if int(kind) in labels:
             raise DataRejected(f"class {int(kind)} has two rows", where=where, way_out="Join them into one.")
         labels[int(kind)] = wkt

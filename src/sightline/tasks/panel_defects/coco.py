@@ -227,10 +227,11 @@ def _photograph(
 
 def _side(image: Mapping[str, Json], side: str, where: str) -> int:
     value = image.get(side)
-    number = float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
-    if not number.is_integer() or not 0 < number <= MAX_SIDE_PX:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Compared before it is turned into another kind: 400 digits are no float, infinity is no integer.
+    if value is None or not is_number or not 0 < value <= MAX_SIDE_PX or value != int(value):
         raise DataRejected(f"{value!r} is no side in pixels", where=f"{where}.{side}", way_out=_SEE_LAYOUT)
-    return int(number)
+    return int(value)
 
 
 def _shape(annotation: Mapping[str, Json], size: tuple[int, int], where: str, known: _Known) -> Shape:

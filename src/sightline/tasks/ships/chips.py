@@ -29,6 +29,8 @@ from sightline.images import read_bytes
 from sightline.task import Json, Limits
 
 CHIP_PX = 80
+GSD_M = 3.0
+"""Of the chips and the scenes, in metres a pixel."""
 DOCUMENT = "shipsnet.json"
 MAX_BYTES = 2**30
 """A larger document is not read: the published one has about 280 MB."""

@@ -32,7 +32,9 @@ from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.ships.chips import (
     CHIP_PX,
     DOCUMENT,
+    GSD_M,
     ChipName,
+    Document,
     encode_png,
     parse_stem,
     read_document,
@@ -50,6 +52,7 @@ from sightline.tasks.ships.labels import (
     read_hand_labels,
     read_truth,
 )
+from sightline.tasks.ships.raster import read_head
 
 __all__ = [
     "CHIP_PX",
@@ -68,9 +71,6 @@ __all__ = [
 ]
 
 CLASSES = ("no-ship", "ship")
-GSD_M = 3.0
-"""Of the chips and the scenes, in metres a pixel."""
-
 UPSTREAM = Upstream(
     "kaggle", "rhammell/ships-in-satellite-imagery", "CC BY-SA 4.0 as its page says; the pictures are Planet's"
 )
@@ -82,6 +82,8 @@ _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _CHIP_FOLDERS = ("shipsnet/shipsnet", "shipsnet", "chips/shipsnet/shipsnet", "chips/shipsnet", "chips", ".")
 _DOCUMENT_FOLDERS = (".", "shipsnet", DOCUMENT, "chips")
 _SCENE_PREFIX = "scene-"
+_MOST_OFF = 1.05
+"""How far a pixel may be from GSD_M: training takes a picture as it is, a model by what it says."""
 
 
 # ------------------------------------------------------------------------------------------------------ reading
@@ -147,8 +149,16 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
     if not _is_chip_document(document):
         return None
     content, ids = read_document(document), {_row_id(sample) for sample in samples}
-    kept = [row for row, name in enumerate(content.ids) if (name in ids) != rest]
+    mine = {_said_of(content, row) for row, name in enumerate(content.ids) if name in ids}
+    kept = [row for row, name in enumerate(content.ids) if (name in ids or _said_of(content, row) in mine) != rest]
     return content.excerpt(kept).encode() if kept else b""
+
+
+def _said_of(document: Document, row: int) -> tuple[ChipName | None, str]:
+    """The name and the pixels of a row; a row that says the same again is no other sample."""
+    if row in document.odd:
+        return None, str(row)
+    return document.names[row], hashlib.sha256(document.pixels[row].tobytes()).hexdigest()
 
 
 def _is_chip_document(path: Path) -> bool:
@@ -276,20 +286,24 @@ class _Grounds:
 
 
 def _chips(root: Path) -> Iterator[_Item]:
-    """Chips from files, then those of the documents that are not among them: the published archive holds both."""
+    """Chips from files, then those of the documents that are not there yet: the published archive holds both."""
     taken: dict[str, _Item] = {}
     for item in _chip_files(root):
-        if taken.setdefault(item.id, item).sha256 == item.sha256:
+        first, file = taken.setdefault(item.id, item), item.files["image"]
+        if first is item:
             yield item
-        else:
-            problem = f"{item.files['image']}: another chip has this name. Keep the one that is right."
-            yield replace(item, id=item.files["image"].replace("/", "-"), problem=problem)
+            continue
+        problem = f"{file}: another chip has this name. Keep the one that is right."
+        if item.sha256 and (first.pixels_sha256 or first.sha256) == (item.pixels_sha256 or item.sha256):
+            problem = f"{file}: {first.files['image']} is the same chip. Remove one of them."
+        yield replace(item, id=file.replace("/", "-"), problem=problem)
     there = {(_name_or_none(name), item.pixels_sha256) for name, item in taken.items()}
     for item, said in _document_chips(root):
         if item.problem or (said, item.pixels_sha256) not in there:
             name = item.id if item.id not in taken else f"{item.id}{_OF}{Path(item.files['image']).stem}"
             yield replace(item, id=name)
             taken[item.id] = item
+            there.add((said, item.pixels_sha256))
 
 
 def _name_or_none(stem: str) -> ChipName | None:
@@ -313,9 +327,11 @@ def _chip_file(path: Path, root: Path) -> _Item:
     try:
         check_file(path)
         sha256, pixels_sha256, problem = _looked_at_chip(path, *_stamp(path))
+        if not problem:
+            _check_scale(path)
         item = _chip_item(path.stem, parse_stem(path.stem), files, sha256, problem)
         return replace(item, pixels_sha256=pixels_sha256)
-    except DataRejected as error:
+    except DataError as error:
         return _Item(path.stem, files, path.stem, "", sha256, problem=problem or str(error))
 
 
@@ -367,9 +383,9 @@ def _without_contradictions(chips: Sequence[_Item]) -> Iterator[_Item]:
     strata: dict[str, set[str]] = {}
     for chip in chips:
         if not chip.problem:
-            strata.setdefault(chip.sha256, set()).add(chip.stratum)
+            strata.setdefault(chip.pixels_sha256, set()).add(chip.stratum)
     for chip in chips:
-        if len(strata.get(chip.sha256, ())) < 2 or chip.problem:
+        if len(strata.get(chip.pixels_sha256, ())) < 2 or chip.problem:
             yield chip
         else:
             way_out = "Keep the one that is right."
@@ -418,6 +434,7 @@ def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], r
         labels_sha256 = boxes_digest(boxes)
         width, height = _scene_size(picture, *_stamp(picture))
         check_frame(boxes, width, height, f"{source}: {scene}")
+        _check_scale(picture)
         figures = _scene_figures(boxes, width, height)
     except DataError as error:
         problem = str(error)
@@ -445,6 +462,17 @@ def _only(paths: Sequence[Path], what: str, where: Path) -> Path:
         way_out = "Keep one of them." if existing else "Add the picture, or remove its boxes."
         raise DataRejected(f"there are {len(existing)} {what}", where=where, way_out=way_out)
     return existing[0]
+
+
+def _check_scale(picture: Path) -> None:
+    """Raise DataRejected where a picture, or what lies beside it, tells of pixels of another size."""
+    gsd_m = read_head(picture, Limits()).placement.gsd_m
+    if gsd_m is not None and not GSD_M / _MOST_OFF <= gsd_m <= GSD_M * _MOST_OFF:
+        raise DataRejected(
+            f"its pixels are {gsd_m:.3g} m, not {GSD_M:g} m",
+            where=picture,
+            way_out=f"Bring it to {GSD_M:g} m (gdalwarp -tr {GSD_M:g} {GSD_M:g} IN OUT), then cut or label that.",
+        )
 
 
 @lru_cache(maxsize=2**10)

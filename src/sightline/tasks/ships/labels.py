@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +28,7 @@ berth: what lies at a pier. Only ships are counted; what is found on the others 
 
 HAND_LABELS = "hand_labels.json"
 
+_FARTHEST_PX = 1e6
 _CORRECT = "Correct or remove the box."
 _LAYOUT = "See the task's README for the layout."
 
@@ -152,7 +152,7 @@ def _box(stated: Json, where: str) -> Box:
     if not isinstance(corners, list) or len(corners) != 4 or not all(type(value) in (int, float) for value in corners):
         raise DataRejected(f"the bbox {corners!r} is not four numbers", where=where, way_out=_CORRECT)
     x0, y0, x1, y1 = corners
-    if not all(math.isfinite(value) for value in corners) or x0 >= x1 or y0 >= y1:
+    if not all(abs(value) < _FARTHEST_PX for value in corners) or x0 >= x1 or y0 >= y1:  # NaN is not
         raise DataRejected(f"the bbox {corners!r} is not x0 < x1, y0 < y1", where=where, way_out=_CORRECT)
     return Box(kind, float(x0), float(y0), float(x1), float(y1))
 

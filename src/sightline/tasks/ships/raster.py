@@ -25,8 +25,8 @@ from sightline.geo.position import Georeference
 from sightline.images import probe, read_bytes
 from sightline.images.orientation import UPRIGHT, shown_size
 from sightline.task import Limits
+from sightline.tasks.ships.chips import GSD_M
 from sightline.tasks.ships.cost import check_work, most_scanned_px
-from sightline.tasks.ships.data import GSD_M
 
 Pixels = NDArray[np.uint8]
 Hidden = NDArray[np.bool_]

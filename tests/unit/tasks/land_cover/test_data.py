@@ -170,6 +170,7 @@ def test_strata(tmp_path: Path) -> None:
             "".join(line + "\n" for line in rows("6010_1_2").splitlines()[1:]) + "6010_1_2,1\n",
             "class 1: this is not WKT: ''",
         ),
+        (rows("6010_1_2") + f"6010_1_2,{'7' * 5000},MULTIPOLYGON EMPTY\n", "ClassType '7+'"),
         (rows("6010_1_2") + "6010_1_2,eleven,MULTIPOLYGON EMPTY\n", "ClassType 'eleven'"),
         (rows("6010_1_2") + "6010_1_2,11,MULTIPOLYGON EMPTY\n", "class 11 is unknown"),
         (

@@ -244,6 +244,7 @@ def test_a_name_that_leads_out_of_the_set_is_not_followed(tmp_path, name):
 @pytest.mark.parametrize(
     ("image", "words"),
     [
+        ({"id": 0, "file_name": "a.jpg", "width": 10**400, "height": 48}, r"images\[0\]\.width: 10+ is no side"),
         ({"id": 0, "file_name": "a.jpg", "width": -3, "height": 48}, r"images\[0\]\.width: -3 is no side"),
         ({"id": 0, "file_name": "a.jpg", "height": 48}, r"images\[0\]\.width: None"),
         ({"id": None, "file_name": "a.jpg", "width": 64, "height": 48}, r"images\[0\]\.id"),

@@ -353,9 +353,7 @@ def test_the_chips_that_stay_keep_their_places(tmp_path, leaving):
     write_records(tmp_path / "a.tfrecord", records)
     write_coordinates(tmp_path, "a.json", points)
     gone = load_manifest(tmp_path).samples[leaving]
-    (tmp_path / "data_coordinates/a.json").write_bytes(
-        excerpt(tmp_path / "data_coordinates/a.json", [gone], rest=True)
-    )
+    (tmp_path / "data_coordinates/a.json").write_bytes(excerpt(tmp_path / "data_coordinates/a.json", [gone], rest=True))
     write_records(tmp_path / "a.tfrecord", records[:leaving] + records[leaving + 1 :])
     stays = points[:leaving] + points[leaving + 1 :]
     groups = [s.group for s in load_manifest(tmp_path).samples]

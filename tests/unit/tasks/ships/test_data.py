@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
@@ -18,6 +19,7 @@ from sightline.tasks.ships.chips import ChipName, document_text, encode_png
 from sightline.tasks.ships.data import (
     CHIP_PX,
     Box,
+    excerpt,
     load_manifest,
     read_boxes,
     read_chip,
@@ -108,25 +110,32 @@ def test_chips_of_several_documents_and_folders_are_one_set(tmp_path):
     write_chips(tmp_path / "chips", "1__c__1_2")
     for number, name in enumerate(("shipsnet.json", "shipsnet-2.JSON")):
         parts = [ChipName(0, "b", 1, 2), ChipName(0, "same", 1, 2)]
-        (tmp_path / name).write_text(document_text(parts, [chip(number), chip(9)]))
+        (tmp_path / name).write_text(document_text(parts, [chip(number + 5), chip(9)]))
     manifest = load_manifest(tmp_path)
     assert [s.id for s in manifest.samples] == [
         "0__b__1_2",
         "0__b__1_2@shipsnet",
-        "0__same__1_2",
-        "0__same__1_2@shipsnet",
+        "0__same__1_2",  # it is in both
         "1__a__1_2",
         "1__c__1_2",
     ]
-    assert [s.problem for s in manifest.samples] == [""] * 6
+    assert [s.problem for s in manifest.samples] == [""] * 5
     pixels = [read_chip(manifest, sample) for sample in manifest.samples[:2]]
-    assert sorted(int(one.sum()) for one in pixels) == sorted(int(chip(n).sum()) for n in (0, 1))
+    assert sorted(int(one.sum()) for one in pixels) == sorted(int(chip(n).sum()) for n in (5, 6))
 
 
 def test_two_chips_of_one_name_are_a_problem(tmp_path):
     write_chips(tmp_path / "shipsnet", "1__a__1_2")
     write_chips(tmp_path / "chips", "1__a__1_2", pixels=chip(5))
     assert [bool(sample.problem) for sample in load_manifest(tmp_path).samples] == [False, True]
+
+
+def test_a_copy_of_a_chip_in_another_folder_does_not_count_again(tmp_path):
+    write_chips(tmp_path / "shipsnet", "1__a__1_2")
+    write_chips(tmp_path / "chips", "1__a__1_2")
+    first, copy = load_manifest(tmp_path).samples
+    assert (first.id, first.problem) == ("1__a__1_2", "")
+    assert copy.problem.endswith("is the same chip. Remove one of them.")
 
 
 @pytest.mark.parametrize("stem", ["ship", "2__a__1_2", "1__a", "1__a__1", "1__a__1_x", "1__a__nan_2", "1____1_2",
@@ -160,6 +169,43 @@ def test_one_chip_under_both_labels_is_a_problem_of_both(tmp_path):
     problems = {name: sample.problem for name, sample in by_id(tmp_path).items()}
     assert "as ship and as no-ship" in problems["0__b__3_4"]
     assert [bool(problems[name]) for name in sorted(problems)] == [True, False, True, True]
+
+
+def test_a_file_and_a_row_of_a_document_cannot_contradict_each_other_unseen(tmp_path):
+    write_chips(tmp_path / "shipsnet", "0__a__1_2", pixels=chip(7))
+    parts = [ChipName(1, "a", 1, 2), ChipName(1, "b", 1, 2)]
+    (tmp_path / "shipsnet.json").write_text(document_text(parts, [chip(7), chip(8)]))
+    problems = {name: sample.problem for name, sample in by_id(tmp_path).items()}
+    assert problems.pop("1__b__1_2") == ""
+    assert sorted(problems) == ["0__a__1_2", "1__a__1_2"]
+    assert all("as ship and as no-ship" in problem for problem in problems.values())
+
+
+def write_georeferenced(path: Path, pixels, gsd_m: float) -> None:
+    place = {"crs": "EPSG:32633", "transform": rasterio.Affine(gsd_m, 0, 5e5, 0, -gsd_m, 5.5e6)}
+    height, width = pixels.shape[:2]
+    with rasterio.open(path, "w", driver="GTiff", count=3, height=height, width=width, dtype="uint8", **place) as file:
+        file.write(np.moveaxis(pixels, -1, 0))
+
+
+@pytest.mark.parametrize(("gsd_m", "fits"), [(0.5, False), (2.8, False), (2.95, True), (3.0, True), (3.3, False)])
+def test_a_picture_that_tells_of_another_pixel_size_is_a_problem(tmp_path, gsd_m, fits):
+    write_scene(tmp_path, scene_file={})
+    (tmp_path / "scenes/a.png").unlink()
+    (tmp_path / "chips").mkdir()
+    write_georeferenced(tmp_path / "scenes/a.tif", np.full((64, 96, 3), 60, np.uint8), gsd_m)
+    write_georeferenced(tmp_path / "chips/1__a__1_2.tif", chip(), gsd_m)
+    for sample in load_manifest(tmp_path).samples:
+        assert bool(sample.problem) is not fits
+        assert fits or f"its pixels are {gsd_m:g} m, not 3 m. Bring it to 3 m (gdalwarp" in sample.problem
+
+
+def test_a_world_file_beside_a_scene_tells_its_pixel_size(tmp_path):
+    write_scene(tmp_path)
+    assert only(tmp_path).problem == ""
+    (tmp_path / "scenes/a.pgw").write_text("0.5\n0\n0\n-0.5\n500000\n5500000\n")
+    (tmp_path / "scenes/a.prj").write_text(rasterio.crs.CRS.from_epsg(32633).to_wkt())
+    assert "scenes/a.png: its pixels are 0.5 m" in only(tmp_path).problem
 
 
 # ----------------------------------------------------------------------------------------------------- document
@@ -199,10 +245,18 @@ def test_a_document_that_is_none_is_listed_and_refuses_nothing_else(tmp_path, te
     assert samples["shipsnet.json"].problem.startswith("shipsnet.json: ")
 
 
-def test_members_may_come_in_any_order_and_a_chip_twice(tmp_path):
+def test_members_may_come_in_any_order_and_a_chip_that_comes_twice_counts_once(tmp_path):
     twice = {name: values * 2 for name, values in GOOD.items()}
     text = json.dumps(dict(reversed(list(twice.items()))), indent=1)
     (tmp_path / "shipsnet.json").write_text(text)
+    sample = only(tmp_path)
+    assert (sample.id, sample.problem) == ("1__a__1.5_2", "")
+    assert excerpt(tmp_path / "shipsnet.json", [sample], rest=True) == b"", "its copy goes with it"
+
+
+def test_another_chip_of_the_same_name_is_one_more(tmp_path):
+    parts = [ChipName(1, "a", 1.5, 2)] * 2
+    (tmp_path / "shipsnet.json").write_text(document_text(parts, [chip(0), chip(1)]))
     assert [s.id for s in load_manifest(tmp_path).samples] == ["1__a__1.5_2", "1__a__1.5_2-2"]
 
 
@@ -268,6 +322,7 @@ def test_scenes_of_one_ground_and_their_chips_form_a_group(tmp_path):
         ({"kind": "ship", "bbox": [1, 2, 3, "4"]}, r"boxes\.a\[1\]"),
         ({"kind": "ship", "bbox": [5, 2, 3, 4]}, r"boxes\.a\[1\]: .*x0 < x1"),
         ({"kind": "ship", "bbox": [1, 2, float("nan"), 4]}, r"boxes\.a\[1\]"),
+        ({"kind": "ship", "bbox": [1, 2, 10**400, 4]}, r"boxes\.a\[1\]"),
         ({"kind": "ship", "bbox": [96, 2, 99, 4]}, "box 1: .*outside the frame of 96 x 64"),
         (None, r"boxes\.a\[1\]"),
     ],
