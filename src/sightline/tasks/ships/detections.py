@@ -9,9 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.geometry import box_iou, polygon_box
+from sightline.stopping import check
 
 Corners = NDArray[np.float64]
 """(4, 2) of a rectangle, x then y, the first side along the ship."""
+
+_SLACK_PX = 1.0
+"""More than rounding moves an edge by."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +62,44 @@ def rectangle(x: float, y: float, length: float, beam: float, angle_rad: float) 
 
 
 def suppress(found: Sequence[Detection], separation_px: float, overlap: float) -> list[Detection]:
-    """The best ones: none is nearer to a better one than that, lies on it, or shares more of its box with it."""
-    kept: list[Detection] = []
-    for one in sorted(found, key=lambda one: (-one.score, one.y, one.x)):
-        near = [other for other in kept if _reach(one, other, separation_px)]
-        if not any(_doubles(one, other, separation_px, overlap) for other in near):
-            kept.append(one)
-    return kept
+    """The best ones: none is nearer to a better one than that, lies on it, or shares more of its box with it.
+
+    Only detections whose surroundings meet are compared, so that the time grows with their number, not its square.
+
+    Raises:
+        Stopped: see `sightline.stopping`.
+    """
+    import shapely
+
+    ranked = sorted(found, key=lambda one: (-one.score, one.y, one.x))
+    lengths = np.array([one.length_px for one in ranked])
+    middles = np.array([(one.x, one.y) for one in ranked]).reshape(-1, 2)
+    surroundings = shapely.box(*_surroundings(ranked, lengths, separation_px).T)
+    tree = shapely.STRtree(surroundings)
+    is_kept = np.zeros(len(ranked), dtype=bool)
+    for rank, one in enumerate(ranked):
+        check()
+        near = tree.query(surroundings[rank])
+        near = near[is_kept[near]]
+        reach = np.maximum(separation_px, lengths[rank] + lengths[near])
+        near = near[(np.abs(middles[near] - middles[rank]) <= reach[:, None]).all(axis=1)]
+        is_kept[rank] = not any(_doubles(one, ranked[better], separation_px, overlap) for better in near)
+    return [one for one, kept in zip(ranked, is_kept, strict=True) if kept]
 
 
-def _reach(one: Detection, other: Detection, separation_px: float) -> bool:
-    """Whether two may have to do with each other at all."""
-    reach = max(separation_px, one.length_px + other.length_px)
-    return abs(one.x - other.x) <= reach and abs(one.y - other.y) <= reach
+def _surroundings(
+    found: Sequence[Detection], lengths: NDArray[np.float64], separation_px: float
+) -> NDArray[np.float64]:
+    """(n, 4) x0, y0, x1, y1 around each: those of two, one of which `_doubles` the other, meet."""
+    corners = np.array([one.corners for one in found]).reshape(-1, 4, 2)
+    middles = np.array([(one.x, one.y) for one in found]).reshape(-1, 2)
+    beams = np.array([one.beam_px for one in found])
+    # A rectangle without a width has no direction across: what lies abreast of it counts as within, however far.
+    is_line = np.minimum(lengths, beams) < _SLACK_PX
+    half_px = np.where(is_line, np.maximum(separation_px, lengths + lengths.max(initial=0)), separation_px / 2)
+    low = np.minimum(corners.min(axis=1), middles - half_px[:, None]) - _SLACK_PX
+    high = np.maximum(corners.max(axis=1), middles + half_px[:, None]) + _SLACK_PX
+    return np.concatenate([low, high], axis=1)
 
 
 def _doubles(one: Detection, better: Detection, separation_px: float, overlap: float) -> bool:

@@ -109,6 +109,7 @@ def suppress_peaks(peaks: list[Peak], separation_px: float) -> list[Peak]:
     kept: list[Peak] = []
     cells: dict[tuple[int, int], list[Peak]] = {}
     for peak in peaks:
+        check()
         row, column = int(peak.y // separation_px), int(peak.x // separation_px)
         near = (one for r in (-1, 0, 1) for c in (-1, 0, 1) for one in cells.get((row + r, column + c), ()))
         if all(np.hypot(peak.x - one.x, peak.y - one.y) >= separation_px for one in near):
