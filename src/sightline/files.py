@@ -58,6 +58,20 @@ def replacing(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        BackendError: it may not be removed.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError as error:
+        raise BackendError(
+            f"the file cannot be removed ({error.strerror or error})", where=path, way_out="Check rights on the disk."
+        ) from error
+
+
 def write_json(path: Path, document: Json) -> None:
     """Write JSON with sorted keys: the same document gives the same bytes. NaN and infinity become null."""
     text = json.dumps(finite(document), indent=2, sort_keys=True, allow_nan=False)

@@ -27,7 +27,7 @@ import numpy as np
 from sightline.background import UNKNOWN, Background
 from sightline.conditions import put_under
 from sightline.errors import BackendError, DataError, ParamsError, RequestError, SightlineError, printable
-from sightline.files import finite, replace_bytes, sha256_file, write_json
+from sightline.files import finite, remove, replace_bytes, sha256_file, write_json
 from sightline.hardware import cores, threads_each
 from sightline.images import encode_png
 from sightline.pipeline.inputs import InputFile
@@ -334,15 +334,8 @@ def _clear(path: Path, kept: Sequence[str]) -> None:
     earlier = _saved(path)
     written = earlier["written"] if "key" in earlier and isinstance(earlier.get("written"), list) else []
     names = [one for one in written if isinstance(one, str) and "/" not in one and one not in kept]
-    try:
-        for suffix in (*names, "json"):
-            _beside(path, suffix).unlink(missing_ok=True)
-    except OSError as error:
-        raise BackendError(
-            f"an earlier answer cannot be removed ({error.strerror})",
-            where=path.parent,
-            way_out="Check the rights on the folder, or give --out another one.",
-        ) from error
+    for suffix in (*names, "json"):
+        remove(_beside(path, suffix))
 
 
 def _shot_of(path: Path, limits: Limits) -> Shot:

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from sightline.background import Background
 from sightline.errors import printable
-from sightline.files import replacing, write_text
+from sightline.files import remove, replacing, write_text
 from sightline.pipeline.batch import Answered
 from sightline.pipeline.repeats import Repeats, find_repeats
 from sightline.shots import Shot, footprint_of
@@ -48,6 +48,7 @@ class Picture:
         familiarity: of the input, in a word.
         note: what the model has to say of the input besides (no temperatures, an offset that the file does not tell).
         reused: whether an earlier call had answered it.
+        georeferenced: whether the model knows where its pixels lie.
     """
 
     file: str
@@ -61,6 +62,12 @@ class Picture:
     familiarity: str = "not known"
     note: str = ""
     reused: bool = False
+    georeferenced: bool = False
+
+    @property
+    def located(self) -> bool:
+        """Whether its place is known, be it that of the camera or that of what it shows."""
+        return self.shot.located or self.georeferenced
 
     @property
     def footprint(self) -> NDArray[np.float64] | None:
@@ -85,6 +92,7 @@ def picture_of(answered: Answered) -> Picture:
         document["familiarity"]["word"],
         str(document.get("note") or ""),
         answered.reused,
+        bool(document.get("georeferenced")),
     )
 
 
@@ -116,7 +124,7 @@ class Delivery:
     repeats: Repeats = field(init=False)
 
     def __post_init__(self) -> None:
-        found = find_repeats([(p.findings, p.shot, p.footprint) for p in self.pictures])
+        found = find_repeats([(p.findings, p.shot, p.size) for p in self.pictures])
         object.__setattr__(self, "repeats", found)
 
     def findings(self) -> list[tuple[Picture, Mapping[str, Json], int]]:
@@ -139,9 +147,22 @@ class Delivery:
         return {key: (count, len(places[key])) for key, count in seen.items()}
 
 
+_SIZES = ("rise_k", "rise_level", "length_m", "area_m2", "area_px")
+"""Figures that say how large a finding is: it is sorted by the first of them that it has."""
+
+_POSITION = ("lon", "lat")
+
+
+def figure_names(names: Iterable[str]) -> list[str]:
+    """Those that say how large a finding is, then the others by name: an answer has them in any order."""
+    known = {name: number for number, name in enumerate(_SIZES)}
+    return sorted(set(names) - {*_POSITION}, key=lambda name: (known.get(name, len(known)), name))
+
+
 def _size(finding: Mapping[str, Json]) -> float:
-    """What a finding is sorted by: its first figure (a rise, an area, a length)."""
-    return float(next((value for value in finding["figures"].values() if isinstance(value, int | float)), 0.0))
+    figures = finding["figures"]
+    values = (figures[name] for name in figure_names(figures))
+    return float(next((value for value in values if isinstance(value, int | float)), 0.0))
 
 
 def deliver(delivery: Delivery) -> list[Path]:
@@ -154,10 +175,13 @@ def deliver(delivery: Delivery) -> list[Path]:
 
     out = delivery.out
     written = [*_write_tables(delivery)]
+    map_file = out / "flight.gpkg"
     if any(picture.shot.located for picture in delivery.pictures) or _placed_by_model(delivery):
         from sightline.geopackage import write_geopackage
 
-        written.append(write_geopackage(out / "flight.gpkg", layers(delivery)))
+        written.append(write_geopackage(map_file, layers(delivery)))
+    else:
+        remove(map_file)  # of an earlier call, whose answers are no longer these
     written.append(write_report(delivery, out / "report.html"))
     return written
 
@@ -171,7 +195,7 @@ def _placed_by_model(delivery: Delivery) -> bool:
 
 def picture_rows(delivery: Delivery) -> list[dict[str, Json]]:
     """A row a picture, all with the same columns; those that could not be answered last."""
-    names = list(dict.fromkeys(name for picture in delivery.pictures for name in picture.summary))
+    names = sorted({name for picture in delivery.pictures for name in picture.summary})
     rows: list[dict[str, Json]] = []
     for picture in delivery.pictures:
         row = _taken(picture) | {"familiarity": picture.familiarity, "note": picture.note, "found": picture.found}
@@ -198,7 +222,7 @@ def _taken(picture: Picture) -> dict[str, Json]:
 def finding_rows(delivery: Delivery) -> list[dict[str, Json]]:
     """A row a finding, the most severe first. `thing` is the same for findings that show one thing."""
     every = delivery.findings()
-    names = list(dict.fromkeys(name for _, finding, _ in every for name in finding["figures"] if name not in _POSITION))
+    names = figure_names(name for _, finding, _ in every for name in finding["figures"])
     rows = []
     for picture, finding, place in every:
         lon, lat, where = position_of(picture, finding)
@@ -209,9 +233,6 @@ def finding_rows(delivery: Delivery) -> list[dict[str, Json]]:
             | {"lon": lon, "lat": lat, "position": where, **box}
         )
     return rows
-
-
-_POSITION = ("lon", "lat")
 
 
 def position_of(picture: Picture, finding: Mapping[str, Json]) -> tuple[float | None, float | None, str]:

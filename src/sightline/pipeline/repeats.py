@@ -24,8 +24,14 @@ _OVERLAP = 0.25
 _ERROR_SHARE = 0.5
 """Most of the smaller side of a thing by which its picture's position may be off."""
 
-Seen = tuple[Sequence[Mapping[str, Json]], Shot, NDArray[np.float64] | None]
-"""The findings of a picture, how it was taken, and its corners on the ground."""
+_SMALL_QUANTILE = 0.1
+"""Of the things' smaller sides: one sliver must not keep all others apart."""
+
+_EDGE_PX = 2.0
+"""What ends so near to the frame is cut off by it, and tells nothing of how large a thing is."""
+
+Seen = tuple[Sequence[Mapping[str, Json]], Shot, tuple[int, int] | None]
+"""The findings of a picture, how it was taken, and its width and height."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +57,29 @@ def find_repeats(pictures: Sequence[Seen]) -> Repeats:
         return Repeats(apart, True, "No two pictures show findings.")
     shapes, owners = _ground_shapes(pictures)
     if len(shapes) < sum(counts):
-        return Repeats(apart, False, f"{_MAY_REPEAT}: where they lie on the ground is not known ({_WANTED}).")
+        return Repeats(apart, False, f"{_MAY_REPEAT}: {_why_not_placed(pictures)}.")
     errors = [shot.position_error_m for findings, shot, _ in pictures if findings]
-    side_m = min(_smaller_side_m(shape) for shape in shapes)
+    side_m = _small_side_m(shapes, [_is_cut_off(one, size) for findings, _, size in pictures for one in findings])
     worst_m = max((error for error in errors if error is not None), default=None)
     if worst_m is None or None in errors or worst_m > _ERROR_SHARE * side_m:
         known = "is not known" if worst_m is None or None in errors else f"is {worst_m:.2g} m"
-        return Repeats(
-            apart, False, f"{_MAY_REPEAT}: the error of the positions {known}, and the things are {side_m:.2g} m small."
-        )
+        said = f"the error of the positions {known}, and the things are as small as {side_m:.2g} m"
+        return Repeats(apart, False, f"{_MAY_REPEAT}: {said}.")
     joined = _join(shapes, owners, [finding["kind"] for findings, _, _ in pictures for finding in findings])
     things = len(set(joined))
-    return Repeats(
-        _numbered(counts, joined), True, f"{sum(counts)} findings show {things} things, by position and overlap."
-    )
+    said = f"{sum(counts)} findings show {things} thing{'' if things == 1 else 's'}, by position and overlap."
+    return Repeats(_numbered(counts, joined), True, said)
 
 
 _MAY_REPEAT = "A thing that several pictures show may be counted more than once"
 _WANTED = "height above ground, direction and lens of each picture"
+
+
+def _why_not_placed(pictures: Sequence[Seen]) -> str:
+    unplaced = [one for findings, _, _ in pictures for one in findings if not one.get("ground")]
+    if all("lon" in one.get("figures", ()) for one in unplaced):
+        return "how exact the georeferences of the pictures are is not known"
+    return f"where they lie on the ground is not known ({_WANTED})"
 
 
 def _numbered(counts: Sequence[int], flat: Sequence[int]) -> tuple[tuple[int, ...], ...]:
@@ -93,16 +104,28 @@ def _ground_shapes(pictures: Sequence[Seen]) -> tuple[list[Any], list[int]]:
     return shapes, owners
 
 
-def _smaller_side_m(shape: Any) -> float:
-    sides = np.hypot(*np.diff(np.asarray(shape.exterior.coords), axis=0).T)
-    return float(sides.min())
+def _is_cut_off(finding: Mapping[str, Json], size: tuple[int, int] | None) -> bool:
+    if size is None:
+        return False
+    x0, y0, x1, y1 = map(float, finding["box"])
+    return min(x0, y0, size[0] - x1, size[1] - y1) < _EDGE_PX
+
+
+def _small_side_m(shapes: Sequence[Any], cut_off: Sequence[bool]) -> float:
+    """The smaller side of a small thing, of those that are whole in their picture, if any is."""
+    sides = [np.hypot(*np.diff(np.asarray(one.exterior.coords), axis=0).T).min() for one in shapes]
+    whole = [side for side, cut in zip(sides, cut_off, strict=True) if not cut]
+    return float(np.quantile(whole or sides, _SMALL_QUANTILE))
 
 
 def _join(shapes: Sequence[Any], owners: Sequence[int], kinds: Sequence[str]) -> list[int]:
-    """A number a finding, the same for those of one kind that overlap from picture to picture (union-find)."""
-    from shapely import STRtree
+    """A number a finding, the same for those of one kind that overlap from picture to picture.
 
+    Union-find, the closest overlaps first, and never two findings of one picture: neighbours that each overlap a box
+    between them in a third picture are two things.
+    """
     parents = list(range(len(shapes)))
+    seen_in = [{owner} for owner in owners]
 
     def root(number: int) -> int:
         while parents[number] != number:
@@ -110,11 +133,24 @@ def _join(shapes: Sequence[Any], owners: Sequence[int], kinds: Sequence[str]) ->
             number = parents[number]
         return number
 
-    firsts, seconds = STRtree(shapes).query(shapes, predicate="intersects")
-    for first, second in zip(firsts.tolist(), seconds.tolist(), strict=True):
-        if first >= second or owners[first] == owners[second] or kinds[first] != kinds[second]:
-            continue
-        shared = shapes[first].intersection(shapes[second]).area
-        if shared >= _OVERLAP * (shapes[first].area + shapes[second].area - shared):
-            parents[root(second)] = root(first)
+    for first, second in _overlapping(shapes, owners, kinds):
+        one, other = root(first), root(second)
+        if one != other and seen_in[one].isdisjoint(seen_in[other]):
+            parents[other] = one
+            seen_in[one] |= seen_in[other]
     return [root(number) for number in range(len(shapes))]
+
+
+def _overlapping(shapes: Sequence[Any], owners: Sequence[int], kinds: Sequence[str]) -> list[tuple[int, int]]:
+    """Pairs of one kind and two pictures that overlap enough, by falling intersection over union."""
+    from shapely import STRtree, area, intersection
+
+    firsts, seconds = STRtree(shapes).query(shapes, predicate="intersects")
+    of, kind, polygons = np.asarray(owners), np.asarray(kinds), np.asarray(shapes)
+    wanted = (firsts < seconds) & (of[firsts] != of[seconds]) & (kind[firsts] == kind[seconds])
+    firsts, seconds = firsts[wanted], seconds[wanted]
+    shared = area(intersection(polygons[firsts], polygons[seconds]))
+    whole = area(polygons[firsts]) + area(polygons[seconds]) - shared
+    overlaps = np.divide(shared, whole, out=np.zeros_like(shared), where=whole > 0)
+    order = [i for i in np.lexsort((seconds, firsts, -overlaps)) if overlaps[i] >= _OVERLAP]
+    return [(int(firsts[i]), int(seconds[i])) for i in order]

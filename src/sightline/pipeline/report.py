@@ -15,7 +15,7 @@ from sightline.errors import BackendError
 from sightline.familiarity import UNLIKE
 from sightline.files import write_text
 from sightline.pages import PICTURES_WITHIN, REPORT_STYLE, page, paragraph, table
-from sightline.pipeline.delivery import Delivery, Picture, position_of
+from sightline.pipeline.delivery import Delivery, Picture, figure_names, position_of
 from sightline.pipeline.report_map import draw_map
 from sightline.task import Json
 
@@ -29,6 +29,7 @@ _NOTES = 5  # different ones that are told
 _LISTED = 500  # pictures and refused files that are named
 _CROP_PX = 220  # side of a finding's picture
 _AROUND = 3.0  # times the finding's box
+_WHOLE_FROM = 1000  # figures, in whole numbers
 
 
 def write_report(delivery: Delivery, path: Path) -> Path:
@@ -54,9 +55,10 @@ def _overview(delivery: Delivery) -> list[str]:
     pictures = delivery.pictures
     times = sorted(picture.shot.time for picture in pictures if picture.shot.time)
     taken = f", taken {_span(times)}" if times else ""
-    blocks = [paragraph(f"{len(pictures)} pictures{taken}. Written on {date.today().isoformat()}.")]
+    blocks = [paragraph(f"{_count(len(pictures), 'picture')}{taken}. Written on {date.today().isoformat()}.")]
     if delivery.refused:
-        blocks.append(paragraph(f"{len(delivery.refused)} files could not be read; they are named below.", "warn"))
+        refused = _count(len(delivery.refused), "file")
+        blocks.append(paragraph(f"{refused} could not be read, see the list below.", "warn"))
     blocks += [paragraph(warning, "warn") for warning in warnings_of(delivery)]
     counts = delivery.counts()
     if counts:
@@ -78,9 +80,13 @@ def _span(times: Sequence[str]) -> str:
     return first if first == last else f"{first} to {last}"
 
 
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def _shares(pictures: Sequence[Picture]) -> list[str]:
     """Mean shares of classes, for answers that are masks."""
-    names = list(dict.fromkeys(name for p in pictures for name in p.summary if name.startswith("share_")))
+    names = sorted({name for p in pictures for name in p.summary if name.startswith("share_")})
     if not names:
         return []
     rows = []
@@ -99,9 +105,10 @@ def warnings_of(delivery: Delivery) -> list[str]:
         warnings.append("The model was trained on synthetic pictures only. It has never seen a real one.")
     unlike = sum(picture.familiarity == UNLIKE for picture in delivery.pictures)
     if unlike:
-        warnings.append(f"{unlike} pictures are unlike anything that the model was trained on; they are marked below.")
+        seen = _count(unlike, "picture")
+        warnings.append(f"Unlike anything that the model was trained on: {seen}, marked below.")
     notes = Counter(picture.note for picture in delivery.pictures if picture.note)
-    warnings += [f"{note} ({count} pictures)" for note, count in notes.most_common(_NOTES)]
+    warnings += [f"{note} ({_count(count, 'picture')})" for note, count in notes.most_common(_NOTES)]
     if "unknown" in severities:
         warnings.append("Severities are not known: the conditions that they need were not given.")
     return warnings
@@ -112,11 +119,12 @@ def warnings_of(delivery: Delivery) -> list[str]:
 
 def _map(delivery: Delivery) -> list[str]:
     drawing = draw_map(delivery)
+    unknown = sum(not picture.located for picture in delivery.pictures)
     if drawing is None:
-        return ["<h2>Map</h2>", paragraph("No picture says where it was taken, so there is no map.")]
-    located = sum(picture.shot.located for picture in delivery.pictures)
-    unknown = len(delivery.pictures) - located
-    note = f" {unknown} pictures do not say where they were taken." if unknown else ""
+        some = unknown < len(delivery.pictures)
+        why = "Nothing was found that could be shown on it" if some else "No picture says where it was taken"
+        return ["<h2>Map</h2>", paragraph(f"{why}, so there is no map.")]
+    note = f" Nobody says where {_count(unknown, 'picture')} lie{'s' if unknown == 1 else ''}." if unknown else ""
     approximate = any(
         position_of(picture, finding)[2] == "camera" for picture in delivery.pictures for finding in picture.findings
     )
@@ -141,7 +149,7 @@ def _findings(delivery: Delivery) -> list[str]:
         blocks.append(_card(number, picture, finding, crop))
     blocks.append("</div>")
     if len(every) > SHOWN:
-        blocks.append(paragraph(f"{len(every) - SHOWN} more findings are in findings.csv."))
+        blocks.append(paragraph(f"In findings.csv: {_count(len(every) - SHOWN, 'more finding')}."))
     return blocks
 
 
@@ -162,16 +170,20 @@ def _card(number: int, picture: Picture, finding: Mapping[str, Json], crop: str)
 
 
 def _figures(finding: Mapping[str, Json]) -> list[tuple[str, Json]]:
-    return [(name, value) for name, value in finding["figures"].items() if name not in ("lon", "lat")]
+    return [(name, finding["figures"][name]) for name in figure_names(finding["figures"])]
 
 
 def _figure(item: tuple[str, Json]) -> str:
     """`rise_k: 12.34` as a person reads it."""
     name, value = item
     words, _, unit = name.rpartition("_")
-    shown = f"{value:.4g}" if isinstance(value, int | float) else str(value)
+    shown = _plain(value) if isinstance(value, int | float) else str(value)
     units = {"k": "K", "m": "m", "px": "px", "m2": "m2", "level": "level"}
     return f"{words.replace('_', ' ')} {shown} {units[unit]}" if unit in units else f"{name.replace('_', ' ')} {shown}"
+
+
+def _plain(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
 
 
 def _crops(delivery: Delivery, shown: Sequence[tuple[Picture, Mapping[str, Json], int]]) -> list[str]:

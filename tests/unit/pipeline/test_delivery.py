@@ -14,7 +14,8 @@ from PIL import Image
 
 from sightline.background import Background, Part
 from sightline.familiarity import UNLIKE
-from sightline.pipeline.delivery import Delivery, Picture, deliver, finding_rows, picture_rows
+from sightline.pipeline.batch import Answered
+from sightline.pipeline.delivery import Delivery, Picture, deliver, finding_rows, picture_of, picture_rows
 from sightline.shots import Shot, ground_of
 
 SHOT = Shot(
@@ -171,7 +172,7 @@ def test_pictures_that_are_unlike_the_training_data_are_marked(tmp_path: Path) -
     odd = replace(picture("a"), familiarity=UNLIKE)
     deliver(replace(delivery(tmp_path, odd, picture("b")), drawn=False))
     text = (tmp_path / "report.html").read_text()
-    assert "1 pictures are unlike anything" in text
+    assert "Unlike anything that the model was trained on: 1 picture, marked below." in text
     assert f"<td>f/a.jpg</td><td>{SHOT.time}</td><td>40 modules, 0 hot</td><td>{UNLIKE}</td>" in text
 
 
@@ -185,3 +186,56 @@ def test_all_rows_have_the_same_columns_whatever_was_found(tmp_path: Path) -> No
 def test_only_refused_files_give_a_report_too(tmp_path: Path) -> None:
     deliver(delivery(tmp_path, refused={"a.jpg": "a.jpg: it is empty."}))
     assert "a.jpg: it is empty." in (tmp_path / "report.html").read_text()
+
+
+def ship(length_m: float, beam_m: float, **more: float) -> dict:
+    figures = {"length_m": length_m, "beam_m": beam_m, **more}
+    return {"kind": "ship", "score": 0.9, "box": [100.0, 100.0, 140.0, 160.0], "severity": "", "figures": figures}
+
+
+def test_an_answer_is_reported_alike_whether_it_is_fresh_or_read_again(tmp_path: Path) -> None:
+    document = {
+        "sha256": "ab" * 32,
+        "found": "2 ships",
+        "summary": {"ships": 2, "below_50_m": 0},
+        "findings": [ship(90.0, 30.0), ship(200.0, 20.0, lon=1.0, lat=59.0)],
+        "familiarity": {"word": "familiar"},
+    }
+    written = json.loads(json.dumps(document, sort_keys=True))
+    tables = []
+    for name, one in (("fresh", document), ("reused", written)):
+        pictures = [picture_of(Answered("a.png", "a", document=one))]
+        deliver(replace(delivery(tmp_path / name, *pictures), drawn=False))
+        tables.append([(tmp_path / name / table).read_text() for table in ("summary.csv", "findings.csv")])
+        assert [row["length_m"] for row in finding_rows(delivery(tmp_path, *pictures))] == [200.0, 90.0]
+    assert tables[0] == tables[1]
+
+
+def test_large_figures_are_whole_numbers_and_small_ones_keep_their_digits(tmp_path: Path) -> None:
+    figures = {"area_px": 12345, "length_m": 203.17, "beam_m": 1234.5}
+    one = replace(picture("a"), findings=[{**ship(1.0, 1.0), "figures": figures}])
+    deliver(replace(delivery(tmp_path, one), drawn=False))
+    text = _Page((tmp_path / "report.html").read_text()).text
+    assert all(words in text for words in ("area 12,345 px", "length 203.2 m", "beam 1,234 m"))
+
+
+def test_a_georeferenced_picture_has_a_place_though_no_camera_tells_one(tmp_path: Path) -> None:
+    raster = replace(picture("a", Shot()), georeferenced=True)
+    with_ship = replace(raster, findings=[ship(200.0, 20.0, lon=1.0, lat=59.0)])
+    nowhere = picture("b", Shot())
+
+    def said(*pictures: Picture) -> str:
+        deliver(replace(delivery(tmp_path, *pictures), drawn=False))
+        return _Page((tmp_path / "report.html").read_text()).text
+
+    assert "Nobody says where" not in said(with_ship, raster)
+    assert "Nobody says where 1 picture lies." in said(with_ship, nowhere)
+    assert "Nothing was found that could be shown" in said(raster)
+    assert "No picture says where it was taken" in said(nowhere)
+
+
+def test_the_map_of_an_earlier_call_does_not_stay(tmp_path: Path) -> None:
+    deliver(replace(delivery(tmp_path, picture("a", SHOT, 5.0)), drawn=False))
+    assert (tmp_path / "flight.gpkg").is_file()
+    deliver(replace(delivery(tmp_path, picture("a", Shot(), 5.0)), drawn=False))
+    assert not (tmp_path / "flight.gpkg").exists()
