@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
@@ -144,8 +144,8 @@ def _refuse_to_overwrite(job: Job, inputs: Sequence[InputFile]) -> None:
     """
     if job.out is None:
         return
-    answers = {_place(job.out / one.name) for one in inputs}
-    for place in (_place(one.path) for one in inputs):
+    answers = set(_places(job.out / one.name for one in inputs))
+    for place in _places(one.path for one in inputs):
         folder, _, name = place.rpartition("/")
         if name.endswith((".png", ".json")) and any(
             f"{folder}/{name[:at]}" in answers for at, letter in enumerate(name) if letter == "."
@@ -157,10 +157,13 @@ def _refuse_to_overwrite(job: Job, inputs: Sequence[InputFile]) -> None:
             )
 
 
-def _place(path: Path) -> str:
-    """Where writing to this path writes, whatever links lead there; some disks take `A.PNG` for `a.png`."""
-    folder = os.path.realpath(path.parent)  # Path.resolve raises where links go in a circle
-    return f"{Path(folder, path.name)}".casefold()
+def _places(paths: Iterable[Path]) -> Iterator[str]:
+    """Where writing to these paths writes, whatever links lead there; some disks take `A.PNG` for `a.png`."""
+    real: dict[Path, str] = {}
+    for path in paths:
+        if path.parent not in real:
+            real[path.parent] = os.path.realpath(path.parent)  # Path.resolve raises where links go in a circle
+        yield f"{real[path.parent]}/{path.name}".casefold()
 
 
 _desks: list[Desk] = []
