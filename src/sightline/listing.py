@@ -6,46 +6,105 @@ Other programs leave files beside images and labels: `.DS_Store`, `._NAME` (macO
 
 from __future__ import annotations
 
+import os
 import re
 import stat
 import unicodedata
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
-from sightline.errors import DataRejected
-from sightline.files import kind_of
+from sightline.errors import DataError, DataRejected
+from sightline.files import kind_of, sha256_file
+from sightline.task import Sample
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # PowerShell's `>` writes it
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a file or folder of this name is none of the person's own: `.name`, `__MACOSX`."""
-    return name.startswith((".", "__"))
+    """Whether a file or folder of this name is none of the person's own: `.name`, `__MACOSX`, a disk's `lost+found`."""
+    return name.startswith((".", "__")) or name == "lost+found"
 
 
 def find_files(folder: Path, suffixes: Sequence[str]) -> list[Path]:
     """Entries of a folder whose names end in one of the suffixes (lower case), in the order of their names.
 
     Hidden entries and folders are left out; pipes, devices and links that lead nowhere are in, since a person should be
-    told of them (`check_file`). Empty where there is no such folder.
+    told of them (`check_file`). Empty where there is no such folder, or it may not be listed (`closed_folders`).
     """
-    if not folder.is_dir():
-        return []
     ends = tuple(suffixes)
-    found = [path for path in folder.iterdir() if path.name.lower().endswith(ends) and not path.name.startswith(".")]
-    return sorted(path for path in found if not path.is_dir())
+    names = [name for name in _names(folder) if name.lower().endswith(ends) and not name.startswith(".")]
+    return sorted(path for name in names if not is_folder(path := folder / name))
 
 
 def walk_folders(root: Path, depth: int) -> Iterator[Path]:
     """`root` and the folders below it, `depth` levels deep at most, hidden ones left out; a folder before its own."""
-    if not root.is_dir():
+    if not is_folder(root):
         return
     yield root
     if depth > 0:
-        inner = sorted(path for path in root.iterdir() if not is_hidden(path.name) and path.is_dir())
+        inner = sorted(root / name for name in _names(root) if not is_hidden(name))
         for folder in inner:
             yield from walk_folders(folder, depth - 1)
+
+
+def is_folder(path: Path) -> bool:
+    """Whether this is a folder; not where nobody may look, where `Path.is_dir` raises PermissionError."""
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return [path.name for path in folder.iterdir()]
+    except OSError:  # not there, no folder, or a closed one
+        return []
+
+
+def closed_folders(root: Path, depth: int) -> list[Sample]:
+    """A sample with a problem for each folder of a set that may not be listed: what is in it would be passed over.
+
+    Args:
+        root: the set's folder.
+        depth: of `walk_folders`.
+
+    Raises:
+        DataRejected: the set's own folder may not be listed.
+    """
+    found = []
+    for folder in walk_folders(root, depth):
+        reason = _refusal(folder)
+        if reason:
+            file = folder.relative_to(root).as_posix()
+            what = f"the folder cannot be listed ({reason})"
+            if folder == root:
+                raise DataRejected(what, where=root, way_out=_OPEN)
+            problem = str(DataRejected(what, where=file, way_out=_OPEN))
+            found.append(Sample(file.replace("/", "-"), root.name, {"folder": file}, "", "", file, "", problem))
+    return found
+
+
+_OPEN = "Give yourself the rights on it (chmod -R u+rX), or remove it."
+
+
+def _refusal(folder: Path) -> str:
+    """Why a folder may not be listed, or what is in it not looked at; empty where both may be."""
+    try:
+        with os.scandir(folder):
+            os.stat(f"{folder}/.")  # noqa: PTH116  # a Path leaves the dot out
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes; empty where it cannot be read, which whoever reads it tells."""
+    try:
+        return sha256_file(path)
+    except DataError:
+        return ""
 
 
 def check_file(path: Path) -> None:
@@ -130,12 +189,11 @@ class Names:
             if name is None:
                 return None
             at = f"{at}/{name}" if at else name
-        return at if at and not (self._folder / at).is_dir() else None
+        return at if at and not is_folder(self._folder / at) else None
 
     def _list(self, at: str) -> dict[str, str]:
         """Plain name -> name of the entries of an inner folder."""
         if at not in self._entries:
-            folder = self._folder / at
-            names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            names = sorted(_names(self._folder / at))
             self._entries[at] = {unicodedata.normalize("NFC", name): name for name in names}
         return self._entries[at]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +20,7 @@ import numpy as np
 
 from sightline.errors import DataRejected
 from sightline.geo.position import Georeference
+from sightline.stamps import SETTLED_NS, Stamp, is_settled, stamp_of
 
 if TYPE_CHECKING:
     from rasterio import Affine
@@ -129,14 +132,34 @@ def _systems(path: Path) -> list[str]:
 
 def _beside(path: Path) -> dict[str, Path]:
     """Name in lower case -> the small files whose names begin as the raster's does."""
+    stem, names = path.stem.lower(), names_in(path.parent)
+    begin, end = bisect_left(names, (stem,)), bisect_left(names, (stem + chr(0x10FFFF),))
+    return {lower: path.parent / name for lower, name in names[begin:end] if name != path.name}
+
+
+_MOST_FOLDERS = 16
+_kept: dict[Path, tuple[Stamp, list[tuple[str, str]]]] = {}
+"""Folder -> its stamp and its names."""
+
+
+def names_in(folder: Path, settled_ns: int = SETTLED_NS) -> list[tuple[str, str]]:
+    """The names in a folder, in lower case and as they are, sorted; none where it may not be listed.
+
+    Kept until the folder changes: a flight asks for them at each of its thousands of pictures. Where it changed less
+    than `settled_ns` ago they are not kept.
+    """
     try:
-        return {
-            one.name.lower(): one
-            for one in path.parent.iterdir()
-            if one.name.lower().startswith(path.stem.lower()) and one != path
-        }
+        stamp, now_ns = stamp_of(folder), time.time_ns()
+        if folder in _kept and _kept[folder][0] == stamp:
+            return _kept[folder][1]
+        names = sorted((name.lower(), name) for name in (path.name for path in folder.iterdir()))
     except OSError:  # a folder that may be passed but not listed
-        return {}
+        return []
+    if is_settled(stamp, now_ns, settled_ns):
+        if len(_kept) >= _MOST_FOLDERS:
+            _kept.clear()
+        _kept[folder] = stamp, names
+    return names
 
 
 def _others(path: Path) -> Iterator[str]:

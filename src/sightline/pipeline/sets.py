@@ -245,7 +245,7 @@ def _outermost(task: Task, path: Path) -> tuple[Path, Manifest]:
     try:
         return path, task.load(path)
     except DataMissing:
-        inner = [folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith((".", "__"))]
+        inner = [folder for folder in walk_folders(path, 1) if folder != path]
         if len(inner) != 1:
             raise
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import warnings
 
 import numpy as np
@@ -15,7 +16,7 @@ from rasterio.crs import CRS
 
 from sightline.errors import DataRejected
 from sightline.geo.colours import opened_tiff
-from sightline.geo.placement import placement_of
+from sightline.geo.placement import names_in, placement_of
 
 UTM = CRS.from_epsg(32633)
 AT = (500_000.0, 5_500_000.0)
@@ -107,6 +108,25 @@ def test_what_cannot_be_used_is_named(tmp_path, files, said):
     place = found(path)
     assert (place.place, place.gsd_m) == (None, None)
     assert said in place.said
+
+
+def test_the_names_in_a_folder_are_kept_until_it_changes(tmp_path):
+    def written(*names):
+        for name in names:
+            (tmp_path / name).touch()
+        os.utime(tmp_path, (0, len(names)))  # of another time than before, however coarse the clock
+
+    written("b.PGW", "a.png")
+    names = names_in(tmp_path, settled_ns=-(10**9))
+    assert names == [("a.png", "a.png"), ("b.pgw", "b.PGW")]
+    assert names_in(tmp_path) is names
+    written("a.pgw")
+    assert ("a.pgw", "a.pgw") in names_in(tmp_path)
+    assert names_in(tmp_path / "nowhere") == []
+
+
+def test_a_folder_that_has_just_changed_is_listed_anew(tmp_path):
+    assert names_in(tmp_path) is not names_in(tmp_path)
 
 
 def test_what_belongs_to_another_file_is_not_taken(tmp_path):

@@ -22,8 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
-from sightline.files import sha256_file
-from sightline.listing import check_file, find_files, read_text, walk_folders
+from sightline.listing import check_file, closed_folders, digest_of, find_files, read_text, walk_folders
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.land_cover.grid import Grid, GridSizes, read_grid_sizes
 from sightline.tasks.land_cover.shapes import CLASSES, Labels, Shapes, area_shares, label_mask, read_shapes
@@ -187,7 +186,8 @@ def load_manifest(root: Path) -> Manifest:
     """
     layout = _find(root)
     labelled = sorted(layout.images.keys() & layout.labels.keys())
-    if not labelled and not layout.problems:
+    closed = closed_folders(root, _DEPTH - 1)
+    if not labelled and not layout.problems and not closed:
         found = f"{len(layout.images)} images <id>_M.tif and labels of {len(layout.labels)}, none of them together"
         raise DataMissing(
             found if layout.images or layout.labels else "there is no <id>_M.tif and no train_wkt*.csv",
@@ -196,7 +196,7 @@ def load_manifest(root: Path) -> Manifest:
         )
     samples = [_load_sample(name, layout) for name in labelled]
     samples += [_odd_table(path, problem, layout) for path, problem in layout.problems.items()]
-    return Manifest(root.parent, tuple(samples))
+    return Manifest(root.parent, (*samples, *closed))
 
 
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
@@ -296,7 +296,7 @@ def _load_sample(name: str, layout: _Layout) -> Sample:
         id=name,
         set=layout.root.name,
         files={role: path.relative_to(layout.root).as_posix() for role, path in files.items()},
-        sha256=sha256_file(image) if image.is_file() else "",
+        sha256=digest_of(image),
         labels_sha256=_labels_digest(rows, [grid for _, grid in grids]),
         group=region_of(name),
         stratum=_stratum(figures),

@@ -28,7 +28,16 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.images import Pixels, decode_indices, decode_picture, read_bytes
-from sightline.listing import Names, check_file, find_files, plain_name, walk_folders
+from sightline.listing import (
+    Names,
+    check_file,
+    closed_folders,
+    digest_of,
+    find_files,
+    is_folder,
+    plain_name,
+    walk_folders,
+)
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects import coco
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
@@ -257,12 +266,14 @@ def _items(root: Path) -> Iterator[_Item]:
     folders = [*walk_folders(root, 2)]
     documents = [path for folder in folders for path in find_files(folder, (".json",)) if is_document(path.name)]
     masks = {path.stem: path for path in find_files(root / "masks", SUFFIXES)}
-    if not documents and not ((root / "images").is_dir() and (root / "masks").is_dir()):
+    closed = closed_folders(root, 2)
+    if not documents and not closed and not (is_folder(root / "images") and is_folder(root / "masks")):
         raise DataMissing(
             f"there are no labels: no {DOCUMENT} and no images/ with masks/",
             where=root,
             way_out=f"Give the folder that holds photographs with {DOCUMENT} (polygons, COCO) or with masks/.",
         )
+    yield from (_Item(sample.files, sample.problem) for sample in closed)
     listed: set[str] = set()
     for item in _coco_items(documents, root):
         listed.add(_first(item.files))
@@ -327,7 +338,7 @@ def _pictures(folder: Path) -> list[Path]:
 def _mask_items(root: Path, masks: Mapping[str, Path], listed: set[str]) -> Iterator[_Item]:
     """Photographs with masks; where documents are there too, only what has a mask."""
     images: dict[str, list[Path]] = {}
-    for path in _pictures(root / "images") if (root / "masks").is_dir() else []:
+    for path in _pictures(root / "images") if is_folder(root / "masks") else []:
         images.setdefault(path.stem, []).append(path)
     for stem in sorted(masks.keys() | (images.keys() if not listed else set())):
         found, mask = images.get(stem, []), masks.get(stem)
@@ -380,7 +391,7 @@ def _look(item: _Item, root: Path) -> _Look:
     try:
         sha256, width, height, bits = _fingerprint(path, status.st_ctime_ns, status.st_size)
     except DataError as error:
-        return _Look(sha256_file(path), item.problem or str(error))
+        return _Look(digest_of(path), item.problem or str(error))
     figures = {"width": float(width), "height": float(height), "polygons": float(item.polygons)}
     problem = item.problem
     if item.labels is not None and not problem:

@@ -16,8 +16,11 @@ BITS = 256
 DISTANCE_BITS = 16
 """Hamming distance within which two pictures are near-duplicates."""
 
-_BLOCK = 1024  # rows compared at once: 1024 x n distances are the most that is held
+_BLOCK = 128  # rows compared at once: 128 x n distances are the most that is held
 _CELLS = 16
+
+Links = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Indices of what is linked: the k-th of the one with the k-th of the other."""
 
 
 def difference_hash(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -32,22 +35,53 @@ def difference_hash(picture: NDArray[np.uint8]) -> NDArray[np.bool_]:
     return np.asarray(cells[:, 1:] > cells[:, :-1]).ravel()
 
 
-def near_duplicates(
-    hashes: NDArray[np.bool_], distance_bits: int = DISTANCE_BITS
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Pairs (i < j) of rows of (n, bits) `hashes` that differ in `distance_bits` or fewer: two arrays of indices."""
+def near_duplicates(hashes: NDArray[np.bool_], distance_bits: int = DISTANCE_BITS) -> Links:
+    """Links of rows of (n, bits) `hashes` that differ in `distance_bits` or fewer: two arrays of fewer than n indices.
+
+    What a chain of such pairs joins, a chain of the links joins: n frames of one view make n (n - 1) / 2 pairs.
+    """
+    distinct, place = np.unique(hashes, axis=0, return_inverse=True)
     # With bits as +1 and -1 the product of two rows is bits - 2 * distance: one matrix product per block.
-    signs = np.where(hashes, np.float32(1), np.float32(-1))
+    signs = np.where(distinct, np.float32(1), np.float32(-1))
     least = hashes.shape[1] - 2 * distance_bits
-    first: list[NDArray[np.int64]] = []
-    second: list[NDArray[np.int64]] = []
+    links = chained(np.zeros(0, dtype=np.int64))
     for start in range(0, len(signs), _BLOCK):
         rows, columns = np.nonzero(signs[start : start + _BLOCK] @ signs[start:].T >= least)
         later = columns > rows
-        first.append(rows[later] + start)
-        second.append(columns[later] + start)
-    empty = np.zeros(0, dtype=np.int64)
-    return np.concatenate([empty, *first]), np.concatenate([empty, *second])
+        links = joined(len(signs), links, (rows[later] + start, columns[later] + start))
+    return spread(links, place)
+
+
+def joined(count: int, links: Links, more: Links) -> Links:
+    """Fewer than `count` links that join what those and more do."""
+    if not len(more[0]):
+        return links
+    first, second = (np.concatenate(both) for both in zip(links, more, strict=True))
+    return chained(_components(count, first, second))
+
+
+def chained(labels: NDArray[np.int64]) -> Links:
+    """Links that join all that have the same of (n,) labels."""
+    order = np.argsort(labels, kind="stable")
+    same = labels[order[:-1]] == labels[order[1:]]
+    return order[:-1][same], order[1:][same]
+
+
+def spread(links: Links, place: NDArray[np.int64]) -> Links:
+    """Links of distinct rows as links of all rows, whose k-th is the distinct one `place[k]`, and links of copies."""
+    place = place.ravel()
+    _, one_of = np.unique(place, return_index=True)
+    copies = chained(place)
+    return np.concatenate([one_of[links[0]], copies[0]]), np.concatenate([one_of[links[1]], copies[1]])
+
+
+def _components(count: int, first: NDArray[np.int64], second: NDArray[np.int64]) -> NDArray[np.int64]:
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    links = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
+    _, component = connected_components(links, directed=False)
+    return np.asarray(component, dtype=np.int64)
 
 
 def connected(names: Sequence[str], first: NDArray[np.int64], second: NDArray[np.int64]) -> list[str]:
@@ -55,15 +89,10 @@ def connected(names: Sequence[str], first: NDArray[np.int64], second: NDArray[np
 
     The answer does not depend on the order of the names or of the pairs.
     """
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    count = len(names)
-    if not count:
+    if not names:
         return []
-    links = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
-    _, component = connected_components(links, directed=False)
+    component = _components(len(names), first, second).tolist()
     smallest: dict[int, str] = {}
-    for name, number in zip(names, component.tolist(), strict=True):
+    for name, number in zip(names, component, strict=True):
         smallest[number] = min(name, smallest.get(number, name))
-    return [smallest[number] for number in component.tolist()]
+    return [smallest[number] for number in component]

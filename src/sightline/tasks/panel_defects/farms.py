@@ -18,15 +18,14 @@ import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
-from sightline.files import sha256_file
-from sightline.listing import check_file, find_files, walk_folders
+from sightline.listing import check_file, closed_folders, digest_of, find_files, is_folder, walk_folders
 from sightline.task import CONTEXT, Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects.chip import (
     BANDS,
@@ -68,6 +67,10 @@ __all__ = [
 
 _DEPTH = 8
 """Folders deep that files are looked for."""
+_MOST_RECORDS = 200_000
+"""Of one file: a few kilobytes of gzip may hold millions of empty ones. Published files have some thousands."""
+_MOST_BROKEN = 100
+"""Of one file, where not even as many are right: the rest of it is not looked at."""
 
 UPSTREAM = Upstream("zenodo", "https://zenodo.org/records/10939100", "as stated on the record's page")
 
@@ -150,19 +153,27 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
         return points_besides(document, keys, renumbered=_is_among_others(samples[0]))
     if not _is_records(document):
         return None
-    mine = {_record_number(sample) for sample in samples}
-    try:
-        records = enumerate(read_records(document, str(document)))
-        among = [(frame(record), (number in mine) != rest) for number, record in records]
-    except DataRejected:
+    among = _framed(document)
+    if among is None:
         return None
-    kept = [record for record, is_kept in among if is_kept]
+    mine = {_record_number(sample) for sample in samples}
+    kept = [record for number, record in enumerate(among) if (number in mine) != rest]
     if len(kept) == len(among):
         return document.read_bytes()  # a file of one record is told by its own digest
     content = b"".join(kept)
     # A record alone is told by its file's digest, which must be that of the record among others.
     packed = len(kept) > 1 and document.name.lower().endswith(".gz")
     return gzip.compress(content, compresslevel=1, mtime=0) if packed else content
+
+
+def _framed(document: Path) -> list[bytes] | None:
+    """The records of a file as they stand in it; None where it breaks off or holds too many."""
+    try:
+        records = islice(read_records(document, str(document)), _MOST_RECORDS + 1)
+        found = [frame(record) for record in records]
+    except DataRejected:
+        return None
+    return found if len(found) <= _MOST_RECORDS else None
 
 
 def _record_number(sample: Sample) -> int:
@@ -223,7 +234,8 @@ def load_manifest(root: Path) -> Manifest:
     """
     chips = [chip for path in _record_files(root) for chip in _record_chips(path, root)]
     chips += [chip for folder in _pair_folders(root) for chip in _pair_chips(folder, root)]
-    if not chips:
+    closed = closed_folders(root, _DEPTH)
+    if not chips and not closed:
         raise DataMissing(
             "there is no *.tfrecord.gz, *.tfrecord or input/ with label/",
             where=root,
@@ -237,11 +249,11 @@ def load_manifest(root: Path) -> Manifest:
         np.array([centre.point for centre in centres]),
         [chip.look.outlines for chip in chips],
         [chip.look.sha256 for chip in chips],
-        reach_m=max(sides) * GSD_M * 2**0.5,  # chips overlap
+        reach_m=max(sides, default=0.0) * GSD_M * 2**0.5,  # chips overlap
     )
     samples = [_sample(*one, root) for one in zip(chips, groups, centres, strict=True)]
     samples += [_odd_list(path, problem, root) for path, problem in odd.items()]
-    return Manifest(root.parent, tuple(samples))
+    return Manifest(root.parent, (*samples, *closed))
 
 
 def _sample(chip: _Listed, group: str, centre: Centre, root: Path) -> Sample:
@@ -320,17 +332,37 @@ def _numbered(stem: str) -> tuple[str, int]:
 def _look_into(path: Path, _ctime_ns: int, _size: int) -> tuple[_Look, ...]:
     """One look a record; where the file breaks off, the last one says so. Time and size are there for the cache."""
     looks: list[_Look] = []
+    broken = 0
     try:
         check_file(path)
         for number, record in enumerate(read_records(path, str(path))):
+            _require_few(number, broken, path)
             looks.append(_look_at(record, f"{path}: record {number}"))
+            broken += bool(looks[-1].problem)
         if not looks:
             raise DataRejected("it holds no record", where=path, way_out="Copy it again from its source.")
     except DataError as error:
         looks.append(_Look(problem=str(error)))
     if len(looks) == 1:
-        return (replace(looks[0], sha256=sha256_file(path) if path.is_file() else ""),)
+        return (replace(looks[0], sha256=digest_of(path)),)
     return tuple(looks)
+
+
+def _require_few(number: int, broken: int, path: Path) -> None:
+    """Raise DataRejected where no further record of a file should be looked at, `broken` of the `number` before it."""
+    where = f"{path}: record {number}"
+    if broken >= _MOST_BROKEN and 2 * broken > number:
+        raise DataRejected(
+            f"{broken} of the {number} records before it cannot be used: this one and the rest are not looked at",
+            where=where,
+            way_out="Export the samples again, or remove the file.",
+        )
+    if number >= _MOST_RECORDS:
+        raise DataRejected(
+            f"there are more than {_MOST_RECORDS:,} records: this one and the rest are not looked at",
+            where=where,
+            way_out="Divide the file.",
+        )
 
 
 def _look_at(record: bytes, where: str) -> _Look:
@@ -348,7 +380,7 @@ def _look_at(record: bytes, where: str) -> _Look:
 
 def _pair_folders(root: Path) -> list[Path]:
     """Folders with input/ and label/: `root`, or up to two levels deeper."""
-    found = [folder for folder in walk_folders(root, 2) if (folder / "input").is_dir() and (folder / "label").is_dir()]
+    found = [folder for folder in walk_folders(root, 2) if is_folder(folder / "input") and is_folder(folder / "label")]
     return sorted(found)
 
 
@@ -400,7 +432,7 @@ def _stamp(path: Path) -> tuple[int, int]:
 @lru_cache(maxsize=2**15)
 def _look_at_files(image: Path, label: Path, _stamps: tuple[tuple[int, int], ...]) -> _Look:
     """The stamps are there for the cache."""
-    digests = sha256_file(image), sha256_file(label)
+    digests = digest_of(image), digest_of(label)
     try:
         chip = read_chip(image, Limits(), str(image))
         mask = read_mask(label, chip.valid.shape)

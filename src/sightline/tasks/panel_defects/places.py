@@ -19,7 +19,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.panel_defects.duplicates import connected
+from sightline.tasks.panel_defects.duplicates import Links, chained, connected, joined, spread
 
 Coordinates = NDArray[np.float64]
 """(n, 2) longitude and latitude in degrees."""
@@ -27,6 +27,8 @@ Coordinates = NDArray[np.float64]
 EARTH_RADIUS_M = 6_371_000.0
 LEAST_OUTLINE_PX = 60
 """Smaller farms look too much alike."""
+
+_BLOCK = 256  # points whose neighbours are held at once
 
 OUTLINE_TOLERANCE = 0.05
 """By which the logarithms of two outlines' areas and moments may differ."""
@@ -70,24 +72,31 @@ def places(
     """
     owners = np.repeat(np.arange(len(names)), [len(rows) for rows in outlines])
     points = np.concatenate([np.zeros((0, 4)), *outlines])
-    alike = _close(points, OUTLINE_TOLERANCE, norm=np.inf)
-    known = np.nonzero(np.isfinite(coordinates).all(axis=1))[0]
-    near = known[_close(_on_sphere(coordinates[known]), reach_m, norm=2)]
-    _, same = np.unique(np.array(contents, dtype=str), return_inverse=True)
-    order = np.argsort(same, kind="stable")
-    twins = np.stack([order[:-1], order[1:]], axis=1)
-    twins = twins[(same[twins[:, 0]] == same[twins[:, 1]]) & (np.array(contents, dtype=str)[twins[:, 0]] != "")]
-    links = np.concatenate([owners[alike], near, twins]).reshape(-1, 2)
-    return connected(names, links[:, 0], links[:, 1])
+    located = np.nonzero(np.isfinite(coordinates).all(axis=1))[0]
+    known = np.nonzero(np.array(contents, dtype=str) != "")[0]
+    _, content = np.unique(np.array(contents, dtype=str)[known], return_inverse=True)
+    found = [
+        (owners, links_within(points, OUTLINE_TOLERANCE, norm=np.inf)),
+        (located, links_within(_on_sphere(coordinates[located]), reach_m, norm=2)),
+        (known, chained(content)),
+    ]
+    first, second = (np.concatenate([whose[links[end]] for whose, links in found]) for end in (0, 1))
+    return connected(names, first, second)
 
 
-def _close(points: NDArray[np.float64], distance: float, norm: float) -> NDArray[np.int64]:
-    """(pairs, 2) indices of points closer than `distance`."""
+def links_within(points: NDArray[np.float64], distance: float, norm: float) -> Links:
+    """Fewer links than points, that join what all pairs within `distance` do: of these a crowded place has no end."""
     from scipy.spatial import KDTree
 
-    if len(points) < 2:
-        return np.zeros((0, 2), dtype=np.int64)
-    return np.asarray(KDTree(points).query_pairs(distance, p=norm, output_type="ndarray"), dtype=np.int64)
+    distinct, place = np.unique(points, axis=0, return_inverse=True)
+    tree = KDTree(distinct)
+    links = chained(np.zeros(0, dtype=np.int64))
+    for start in range(0, len(distinct), _BLOCK):
+        near = KDTree(distinct[start : start + _BLOCK]).sparse_distance_matrix(
+            tree, distance, p=norm, output_type="ndarray"
+        )
+        links = joined(len(distinct), links, (near["i"] + start, near["j"]))
+    return spread(links, place)
 
 
 def _on_sphere(degrees: Coordinates) -> NDArray[np.float64]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.geometry import Polygon, clip_polygon, polygon_area, polygon_box
-from sightline.listing import check_file, find_files, read_text, walk_folders
+from sightline.listing import check_file, closed_folders, find_files, is_folder, read_text, walk_folders
 from sightline.task import Json, Limits, Manifest, Sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 
@@ -142,8 +142,8 @@ def load_manifest(root: Path) -> Manifest:
     Raises:
         DataMissing: no folder below `root` has the layout.
     """
-    folders = _find_folders(root)
-    if not folders:
+    folders, closed = _find_folders(root), closed_folders(root, 3)
+    if not folders and not closed:
         raise DataMissing(
             "there is no dataset_1 or dataset_2 with images/ and annotations/",
             where=root,
@@ -151,7 +151,8 @@ def load_manifest(root: Path) -> Manifest:
         )
     samples = [(folder, sample) for folder in folders for sample in _load_folder(folder, root)]
     repeated = {name for name, count in Counter(sample.id for _, sample in samples).items() if count > 1}
-    return Manifest(root.parent, tuple(_unique(s, f, root) if s.id in repeated else s for f, s in samples))
+    named = [_unique(s, f, root) if s.id in repeated else s for f, s in samples]
+    return Manifest(root.parent, (*named, *closed))
 
 
 def _unique(sample: Sample, folder: Path, root: Path) -> Sample:
@@ -161,7 +162,7 @@ def _unique(sample: Sample, folder: Path, root: Path) -> Sample:
 def _find_folders(root: Path) -> list[Path]:
     """`dataset_*` folders in `root`, and one level deeper where mirrors nest them."""
     folders = [path for path in walk_folders(root, 2) if path != root and path.name.startswith("dataset_")]
-    return [folder for folder in folders if (folder / "images").is_dir()]
+    return [folder for folder in folders if is_folder(folder / "images")]
 
 
 def _load_folder(folder: Path, root: Path) -> list[Sample]:

@@ -27,7 +27,7 @@ from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.geo.pictures import FORMATS, read_scene_pixels
 from sightline.images import decode, read_bytes
-from sightline.listing import Names, check_file, find_files
+from sightline.listing import Names, check_file, closed_folders, digest_of, find_files, is_folder
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.ships.chips import (
     CHIP_PX,
@@ -80,6 +80,7 @@ SAME_GROUND = (("lb_1", "scene_2"), ("sfbay_1", "scene_1", "scene_4"))
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 _CHIP_FOLDERS = ("shipsnet/shipsnet", "shipsnet", "chips/shipsnet/shipsnet", "chips/shipsnet", "chips", ".")
+_DEPTH = 3
 _DOCUMENT_FOLDERS = (".", "shipsnet", DOCUMENT, "chips")
 _SCENE_PREFIX = "scene-"
 _MOST_OFF = 1.05
@@ -178,14 +179,15 @@ def load_manifest(root: Path) -> Manifest:
     chips = [*_chips(root)]
     scenes = [*_scenes(root, stated)]
     odd = [_Item(path.name, {"labels": path.name}, path.name, "", problem=why) for path, why in stated.problems.items()]
-    if not chips and not scenes and not odd:
+    closed = closed_folders(root, _DEPTH)
+    if not chips and not scenes and not odd and not closed:
         raise DataMissing(
             f"there are no chips, no {DOCUMENT} and no scenes with boxes",
             where=root,
             way_out=f"Give the folder that holds shipsnet/, {DOCUMENT}, or scenes/ with boxes in {HAND_LABELS}.",
         )
     items = [*_without_contradictions(chips), *scenes, *odd]
-    samples = (_sample(item, root, stated.grounds) for item in items)
+    samples = [*(_sample(item, root, stated.grounds) for item in items), *closed]
     return Manifest(root.parent, tuple(sorted(samples, key=lambda sample: sample.id)))
 
 
@@ -353,7 +355,7 @@ def _looked_at_chip(path: Path, _size: int, _ctime_ns: int) -> tuple[str, str, s
     try:
         pixels = _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
     except DataError as error:
-        return sha256_file(path), "", str(error)
+        return digest_of(path), "", str(error)
     return sha256_file(path), hashlib.sha256(pixels.tobytes()).hexdigest(), ""
 
 
@@ -410,7 +412,7 @@ def _scenes(root: Path, stated: _Stated) -> Iterator[_Item]:
 
 def _scene_folders(root: Path) -> list[Path]:
     """`scenes`, `scenes_rhammell` ... and `scenes/scenes`, as the archive nests them."""
-    return sorted(path for pattern in ("scenes*", "scenes*/scenes") for path in root.glob(pattern) if path.is_dir())
+    return sorted(path for pattern in ("scenes*", "scenes*/scenes") for path in root.glob(pattern) if is_folder(path))
 
 
 def _scene_pictures(root: Path) -> dict[str, list[Path]]:

@@ -35,15 +35,26 @@ def test_grey_pictures_have_a_hash_too():
 
 
 @pytest.mark.parametrize("count", [0, 1, 7, 2100])
-def test_pairs_are_those_of_a_plain_comparison(count):
+def test_links_join_what_a_plain_comparison_of_all_pairs_joins(count):
     rng = np.random.default_rng(count)
     hashes = rng.random((max(count // 3, 1), BITS)) < 0.5
     hashes = hashes[rng.integers(len(hashes), size=count)] ^ (rng.random((count, BITS)) < 0.03)
-    first, second = near_duplicates(hashes)
-    found = set(zip(first.tolist(), second.tolist(), strict=True))
-    some = range(min(count, 60))
-    plain = {(i, j) for i in some for j in range(i + 1, count) if (hashes[i] ^ hashes[j]).sum() <= 16}
-    assert {pair for pair in found if pair[0] in some} == plain
+    hashes[count // 2 :: 5] = hashes[: len(hashes[count // 2 :: 5])]  # copies
+    names = [f"{number:04d}" for number in range(count)]
+    plain = [np.nonzero((hashes[i] ^ hashes[i + 1 :]).sum(axis=1) <= 16)[0] + i + 1 for i in range(count)]
+    first = np.repeat(np.arange(count), [len(found) for found in plain])
+    groups = connected(names, *near_duplicates(hashes))
+    assert groups == connected(names, first, np.concatenate([np.zeros(0, dtype=np.int64), *plain]))
+    assert count < 7 or 1 < len(set(groups)) < count
+
+
+def test_many_pictures_of_one_view_make_no_more_links_than_pictures():
+    rng = np.random.default_rng(0)
+    hashes = np.zeros((3000, BITS), dtype=bool)
+    hashes[1000:, :8] = rng.random((2000, 8)) < 0.5  # some differ, but all are near
+    links = near_duplicates(hashes)
+    assert len(links[0]) == len(links[1]) == 2999
+    assert len(set(connected([f"{n}" for n in range(3000)], *links))) == 1
 
 
 def test_a_chain_forms_one_group_named_by_its_smallest_member():

@@ -15,7 +15,9 @@ from PIL import Image
 from sightline.errors import DataMissing, DataRejected
 from sightline.images import Pixels
 from sightline.task import Limits
+from sightline.tasks.panel_defects import farms
 from sightline.tasks.panel_defects.chip import BANDS, CLEAR_CIRRUS, chip_of, read_chip
+from sightline.tasks.panel_defects.duplicates import connected
 from sightline.tasks.panel_defects.farms import (
     excerpt,
     load_manifest,
@@ -25,7 +27,7 @@ from sightline.tasks.panel_defects.farms import (
     source_of,
 )
 from sightline.tasks.panel_defects.picture import picture_of_chip
-from sightline.tasks.panel_defects.places import farm_outlines, places
+from sightline.tasks.panel_defects.places import farm_outlines, links_within, places
 from sightline.tasks.panel_defects.tfrecord import crc32c, example, frame, read_example, write_records
 
 SIDE = 40
@@ -183,6 +185,28 @@ def test_a_record_that_claims_to_be_huge_is_not_read(tmp_path):
     head = length + struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
     (tmp_path / "a.tfrecord").write_bytes(head + bytes(100))
     assert "2,147,483,648 bytes are more than" in problem(tmp_path)[0]
+
+
+def test_a_file_of_empty_records_is_not_gone_through(tmp_path):
+    write_records(tmp_path / "a.tfrecord.gz", [record(), *[b""] * 5000])
+    problems = problem(tmp_path)
+    assert len(problems) == 102
+    assert problems[0] == ""
+    assert "record 101: 100 of the 101 records before it cannot be used" in problems[-1]
+
+
+def test_bad_records_among_as_many_good_ones_hide_none_of_these(tmp_path):
+    write_records(tmp_path / "a.tfrecord", [record(), b""] * 120)
+    assert sum(not said for said in problem(tmp_path)) == 120
+
+
+def test_more_records_than_a_file_may_have_are_said_and_not_divided(tmp_path, monkeypatch):
+    monkeypatch.setattr(farms, "_MOST_RECORDS", 3)
+    write_records(tmp_path / "a.tfrecord", [record(seed) for seed in range(5)])
+    samples = load_manifest(tmp_path).samples
+    assert [bool(s.problem) for s in samples] == [False, False, False, True]
+    assert "more than 3 records" in samples[-1].problem
+    assert excerpt(tmp_path / "a.tfrecord", samples[:1]) is None
 
 
 @pytest.mark.parametrize("keep", [0.5, 0.999])
@@ -422,6 +446,23 @@ def test_the_same_outline_elsewhere_in_the_chip_links_two_chips():
     assert [len(rows) for rows in outlines] == [1, 1, 1, 1, 0, 0]
     names = list("fbcdea")
     assert places(names, np.full((6, 2), np.nan), outlines, [""] * 6, 2560) == ["b", "b", "c", "d", "e", "a"]
+
+
+@pytest.mark.parametrize("norm", [2, np.inf])
+def test_links_join_what_all_close_pairs_join(norm):
+    points = np.round(np.random.default_rng(3).random((700, 4)) * 40) / 40  # some twice, some at the distance itself
+    off = np.linalg.norm(points[:, None] - points[None], ord=norm, axis=2) <= 0.1
+    names = [f"{number:03d}" for number in range(700)]
+    groups = connected(names, *links_within(points, 0.1, norm))
+    assert groups == connected(names, *np.nonzero(off))
+    assert 1 < len(set(groups)) < 700
+
+
+def test_one_crowded_place_makes_no_more_links_than_chips():
+    crowd = np.concatenate([np.zeros((2000, 3)), np.random.default_rng(0).random((2000, 3))])
+    links = links_within(crowd, 10.0, 2)
+    assert len(links[0]) == 3999
+    assert len(links_within(crowd[:0], 10.0, 2)[0]) == 0
 
 
 def test_the_same_bytes_are_one_place():
