@@ -154,9 +154,12 @@ class ShipModel:
 
         Raises:
             DataMissing, DataRejected: `read` would refuse it too.
+            RequestError: `under` would.
         """
         head = read_head(source, limits)
         told_m = conditions.get("gsd_m", head.gsd_m)
+        if "gsd_m" in conditions:
+            _check_told(told_m)
         gsd_m = told_m if head.placement.gsd_m is None else head.gsd_m
         recipe, wanted_gsd_m = self.recipe, self.wanted_gsd_m
         check_work(head.size, gsd_m, wanted_gsd_m, most_scanned_px(source, limits), head.name)
@@ -175,9 +178,7 @@ class ShipModel:
     def under(self, source: Raster, conditions: Mapping[str, float]) -> Raster:
         """The input with its ground sampling distance: see `sightline.task.Conditioned`."""
         gsd_m = conditions["gsd_m"]
-        what, way_out = refusal_of_gsd(gsd_m)
-        if what:
-            raise RequestError(what, where="gsd_m", way_out=way_out, status=422)
+        _check_told(gsd_m)
         if source.gsd_from == "file":
             raise RequestError(
                 f"the image says itself that its pixels are {source.gsd_m:.4g} m ({source.placement.source})",
@@ -291,6 +292,13 @@ class ShipModel:
         write_saved(directory, self.card, self.files)
 
 
+def _check_told(gsd_m: float) -> None:
+    """Raise RequestError where what a user tells is no pixel that can show a ship."""
+    what, way_out = refusal_of_gsd(gsd_m)
+    if what:
+        raise RequestError(what, where="gsd_m", way_out=way_out, status=422)
+
+
 def outlined(
     pixels: NDArray[np.uint8], polygons: Sequence[NDArray[np.float64]], step: int, labelled: bool = False
 ) -> NDArray[np.uint8]:
@@ -319,8 +327,8 @@ def _said(ships: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
         f"{low}_to_{high}_m": sum(low <= length < high for length in lengths),
         f"from_{high}_m": sum(length >= high for length in lengths),
     }
-    words = (f"below {low} m", f"{low} to {high} m", f"from {high} m on")
-    parts = [f"{count} of {length}" for count, length in zip(counts.values(), words, strict=True) if count]
+    words = (f"below {low} m", f"of {low} to {high} m", f"of {high} m or more")
+    parts = [f"{count} {length}" for count, length in zip(counts.values(), words, strict=True) if count]
     found = f"{len(ships)} {'ship' if len(ships) == 1 else 'ships'}" + (f": {', '.join(parts)}" if parts else "")
     return {"found": found, "summary": {"ships": len(ships), **counts}, "findings": findings}
 

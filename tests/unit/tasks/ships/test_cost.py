@@ -58,6 +58,8 @@ def test_pixels_that_show_no_ship_are_refused_before_anything_is_enlarged(tmp_pa
 def test_the_user_cannot_tell_such_a_pixel_either(make, gsd_m):
     with pytest.raises(RequestError, match=r"gsd_m: .* is no pixel of such an image\. Give 0\.1 to 30\."):
         make().under(make().read(png(sea(64, 64)), Limits()), {"gsd_m": gsd_m})
+    with pytest.raises(RequestError, match=r"gsd_m: .* is no pixel of such an image\. Give 0\.1 to 30\."):
+        make().weigh(png(sea(64, 64)), Limits(), {"gsd_m": gsd_m})
 
 
 @pytest.mark.parametrize("make", MODELS)

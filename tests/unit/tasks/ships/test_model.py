@@ -14,7 +14,7 @@ from rasterio import Affine
 from sightline.errors import DataRejected, ModelRejected, RequestError
 from sightline.files import write_json
 from sightline.task import Limits
-from sightline.tasks.ships.model import restore_model
+from sightline.tasks.ships.model import _said, restore_model
 from tests.unit import bad_images
 from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, scene, sea
 
@@ -160,3 +160,17 @@ def test_a_network_without_its_weights_is_refused(tmp_path):
     write_json(tmp_path / "card.json", card)
     with warnings.catch_warnings(), pytest.raises(ModelRejected, match="lacks files"):
         restore_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lengths", "found"),
+    [
+        ([], "0 ships"),
+        ([160.0], "1 ship: 1 of 160 m or more"),
+        ([49.9, 200.0], "2 ships: 1 below 50 m, 1 of 160 m or more"),
+        ([50.0, 159.9, 20.0], "3 ships: 1 below 50 m, 2 of 50 to 160 m"),
+    ],
+)
+def test_what_was_found_is_said_by_length(lengths, found):
+    ships = [{"length_m": length, "beam_m": 9.0, "score": 0.9, "box": [0, 0, 1, 1]} for length in lengths]
+    assert _said(ships)["found"] == found
