@@ -71,6 +71,19 @@ _HEADERS = {
 }
 
 
+def refusals(path: str) -> tuple[str, ...]:
+    """The statuses with which the guard refuses a request to a path."""
+    return _REFUSALS if _is_open(path) else (*_REFUSALS, *_REFUSALS_OF_TOKENS)
+
+
+_REFUSALS = ("400", "403", "408", "413", "415", "431")
+_REFUSALS_OF_TOKENS = ("401", "429")
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_OPEN_FOLDERS)
+
+
 class Guard:
     """Refuses a request before anything of it is parsed.
 
@@ -142,7 +155,7 @@ class Guard:
             _refuse_other_machines(scope)
             self._refuse_other_names(headers)
             _refuse_other_origins(scope, headers)
-        elif path not in _OPEN and not path.startswith(_OPEN_FOLDERS):
+        elif not _is_open(path):
             self._authorize(_client(scope), headers)
         if headers.get("content-encoding", "identity").lower() not in ("", "identity"):
             raise RequestError(

@@ -10,6 +10,7 @@ from typing import get_args
 import sightline
 from sightline.familiarity import Word
 from sightline.serving.areas import RESULTS
+from sightline.serving.guard import refusals
 from sightline.serving.orders import AreaOrder
 from sightline.settings import Settings
 from sightline.task import Card, Json
@@ -21,6 +22,7 @@ _PROBLEMS = {
     "400": "The form cannot be read.",
     "401": "The token is missing or wrong.",
     "403": "There is no token, and another machine or another site's page asks.",
+    "404": "There is nothing of that name; says what there is.",
     "408": "The body did not arrive in time.",
     "413": "The upload is larger than the limit, or would take too long or too much memory; says what can be answered.",
     "415": "The media type is not taken.",
@@ -29,6 +31,9 @@ _PROBLEMS = {
     "431": "A line of the head is too long.",
     "503": "No champion is loaded, or there is too much work before it; see Retry-After.",
 }
+
+_ANSWERS = ("422", "503")
+"""What refuses an image, besides the guard."""
 
 
 def describe(task: str, card: Card | None, settings: Settings, areas: bool = False) -> dict[str, Json]:
@@ -42,6 +47,7 @@ def describe(task: str, card: Card | None, settings: Settings, areas: bool = Fal
     """
     formats = card.formats if card else ("image/jpeg", "image/png", "image/tiff")
     conditions = card.conditions if card else {}
+    paths = {**_predicting(formats, conditions), **(_areas() if areas else {}), **_about()}
     document: dict[str, Json] = {
         "openapi": "3.0.3",
         "info": {
@@ -49,13 +55,22 @@ def describe(task: str, card: Card | None, settings: Settings, areas: bool = Fal
             "version": sightline.__version__,
             "description": f"At most {settings.max_bytes} bytes and {settings.max_pixels} pixels an image.",
         },
-        "paths": {**_predicting(formats, conditions), **(_areas() if areas else {}), **_about()},
+        "paths": {path: _guarded(path, methods) for path, methods in paths.items()},
         "components": {"schemas": _schemas() | (_area_schemas() if areas else {})},
     }
     if settings.token.get_secret_value():
         document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
         document["security"] = [{"token": []}]
     return document
+
+
+def _guarded(path: str, methods: Mapping[str, Json]) -> dict[str, Json]:
+    """The operations of a path, also with what the guard before it answers."""
+    refused = _problem_responses(*refusals(path))
+    return {
+        method: {**operation, "responses": dict(sorted((refused | operation["responses"]).items()))}
+        for method, operation in methods.items()
+    }
 
 
 def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict[str, Json]:
@@ -87,7 +102,7 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
                 "responses": {
                     "200": {"description": "The answer; its row is in the log.", "content": {**answer, **png}}
                 }
-                | _problem_responses(),
+                | _problem_responses(*_ANSWERS),
             }
         },
         "/v1/raster/{name}": {
@@ -96,7 +111,7 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
                 "parameters": [raster, source, *told],
                 "requestBody": body,
                 "responses": {"200": {"description": "The raster, as large as the image.", "content": png}}
-                | _problem_responses(),
+                | _problem_responses("404", *_ANSWERS),
             }
         },
         "/v1/picture": {
@@ -104,7 +119,7 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
                 "summary": "Predict one image and draw the answer on it",
                 "parameters": [source, *told],
                 "requestBody": body,
-                "responses": {"200": {"description": "The picture.", "content": png}} | _problem_responses(),
+                "responses": {"200": {"description": "The picture.", "content": png}} | _problem_responses(*_ANSWERS),
             }
         },
     }
@@ -120,7 +135,7 @@ def _areas() -> dict[str, Json]:
         "200": {"description": "It is done.", "content": area},
         "202": {"description": "It is queued or running: ask at `Location`.", "content": area},
     }
-    refused = _problem_responses("401", "413", "415") | {
+    refused = {
         "422": {"description": "A key or a value is wrong, or a limit or the terms forbid it.", "content": _PROBLEM},
         "503": {"description": "No champion, or too many areas are waiting; see Retry-After.", "content": _PROBLEM},
     }
@@ -140,7 +155,7 @@ def _areas() -> dict[str, Json]:
             },
             "get": {
                 "summary": "The newest areas, and who has tiles",
-                "responses": {"200": {"description": "OK", "content": {_JSON: {}}}} | _problem_responses("401"),
+                "responses": {"200": {"description": "OK", "content": {_JSON: {}}}},
             },
         },
         "/v1/areas/plan": {
@@ -198,7 +213,7 @@ def _query(name: str, kind: str, what: str) -> Json:
 
 
 def _problem_responses(*statuses: str) -> dict[str, Json]:
-    return {s: {"description": _PROBLEMS[s], "content": _PROBLEM} for s in statuses or _PROBLEMS}
+    return {s: {"description": _PROBLEMS[s], "content": _PROBLEM} for s in statuses}
 
 
 def _schemas() -> dict[str, Json]:

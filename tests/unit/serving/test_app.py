@@ -22,6 +22,7 @@ from sightline.familiarity import Reference
 from sightline.ledger import Ledger
 from sightline.pipeline.serve import log_into
 from sightline.serving.engine import Answered
+from sightline.serving.openapi import describe
 from sightline.task import Prediction, Row
 from tests.toy import ToyInput
 from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png
@@ -214,6 +215,8 @@ def test_rasters_come_as_png_of_their_own_or_within_the_answer(tmp_path: Path) -
     assert base64.b64decode(address.removeprefix("data:image/png;base64,")) == alone.body
     assert within.json["exports"] == {"geojson": {"type": "FeatureCollection", "features": []}}
     assert (strange.status, "mask" in strange.json["way_out"]) == (404, True)
+    described = describe("toy", None, endpoint.settings)["paths"]
+    assert "404" in described["/v1/raster/{name}"]["post"]["responses"]
 
 
 class MaskingModel(CountingModel):

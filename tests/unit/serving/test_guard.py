@@ -7,6 +7,8 @@ import pytest
 from starlette.responses import Response
 
 from sightline.serving.guard import ENVELOPE_BYTES, GUESS_S, GUESSES, Guard, Guesses
+from sightline.serving.openapi import describe
+from sightline.settings import Settings
 from tests.unit.serving.harness import Answer, ask
 
 
@@ -255,3 +257,29 @@ def test_the_lifespan_passes_and_websockets_do_not() -> None:
 
     asyncio.run(run())
     assert seen == ["lifespan", "websocket.close"]
+
+
+WRONG_HEADS = {
+    "400": {"Content-Length": "x"},
+    "403": {"Origin": "https://elsewhere.example"},
+    "413": {"Content-Length": "9" * 20},
+    "415": {"Content-Encoding": "gzip"},
+    "431": {"X-Long": "x" * 10_000},
+}
+
+
+def test_every_route_is_described_with_what_the_guard_answers() -> None:
+    for path, methods in describe("toy", None, Settings(), areas=True)["paths"].items():
+        for method, operation in methods.items():
+            described, asked = set(operation["responses"]), {"method": method.upper(), "path": path}
+            for status, head in WRONG_HEADS.items():
+                assert str(through(**asked, headers=head).status) == status, path
+            assert described >= {*WRONG_HEADS, "408"}, path
+            wants_token = through(**asked, token="secret").status == 401
+            assert {"401", "429"} & described == ({"401", "429"} if wants_token else set()), path
+
+
+def test_no_route_is_described_with_what_it_never_answers() -> None:
+    paths = describe("toy", None, Settings(), areas=True)["paths"]
+    assert not {"401", "422", "429", "503"} & set(paths["/v1/live"]["get"]["responses"])
+    assert not {"422", "503"} & set(paths["/v1/metrics"]["get"]["responses"])
