@@ -14,7 +14,7 @@ from pydantic import Field, ValidationError
 
 from sightline.cli import guarded
 from sightline.errors import ParamsError
-from sightline.params import Frozen
+from sightline.params import Frozen, line_of
 from sightline.settings import load_settings
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def read_deployments(path: Path) -> tuple[Deployment, ...]:
     except FileNotFoundError as error:
         raise ParamsError("there is no prefect.yaml", where=path, way_out="Restore it from git.") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ParamsError("this is not YAML", where=path, way_out="Correct it.") from error
+        raise ParamsError(
+            f"this is not YAML{line_of(error)}", where=path, way_out="Mend that line, or restore the file from git."
+        ) from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -113,7 +115,9 @@ def build(deployment: Deployment) -> RunnerDeployment:
         )
     except ValueError as error:
         text = str(error).splitlines()[0]
-        raise ParamsError(text, where=f"prefect.yaml: {deployment.name}", way_out="Correct this value.") from error
+        raise ParamsError(
+            text, where=f"prefect.yaml: {deployment.name}", way_out="docs/how-to/schedule.md says what each key takes."
+        ) from error
 
 
 def _schedule(timing: Timing) -> Schedule:

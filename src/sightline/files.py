@@ -14,7 +14,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError
 
 if TYPE_CHECKING:
     from sightline.task import Json
@@ -139,6 +139,25 @@ def sha256_file(path: Path) -> str:
             raise DataRejected(
                 f"the file cannot be read: {error.strerror}", where=path, way_out="Copy it again from its source."
             ) from error
+
+
+def require_weights(path: Path, sha256: str, where: str) -> None:
+    """Whether the weights that params.yaml names are there and the ones that were meant.
+
+    Raises:
+        ParamsError: they are not.
+    """
+    if not path.is_file():
+        raise ParamsError(
+            "there is no such file", where=where, way_out="Put the weights there, or take them out of params.yaml."
+        )
+    found = sha256_file(path)
+    if found != sha256:
+        raise ParamsError(
+            f"its SHA-256 is {found}, not {sha256}",
+            where=where,
+            way_out="Get the file again; if it is the one you mean, name its SHA-256 in params.yaml.",
+        )
 
 
 def sha256_files(files: Iterable[Path], relative_to: Path) -> str:

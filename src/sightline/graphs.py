@@ -43,5 +43,9 @@ def _threads() -> int:
     if not given:
         return 0
     if not given.isdecimal():
-        raise ParamsError("the number of threads is a whole number", where=THREADS_VARIABLE, way_out="Correct it.")
+        raise ParamsError(
+            "the number of threads is a whole number",
+            where=THREADS_VARIABLE,
+            way_out="Give the number of cores to use, or unset it.",
+        )
     return int(given)

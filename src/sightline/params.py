@@ -108,12 +108,18 @@ def read_params(path: Path) -> dict[str, Any]:
             "there is no params.yaml", where=path, way_out="Run inside the project, or set SIGHTLINE_ROOT to it."
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        place = getattr(error, "problem_mark", None)
-        line = f" (line {place.line + 1})" if place else ""
-        raise ParamsError(f"this is not YAML{line}", where=path, way_out="Correct the line.") from error
+        raise ParamsError(
+            f"this is not YAML{line_of(error)}", where=path, way_out="Mend that line, or restore the file from git."
+        ) from error
     if not isinstance(raw, dict):
         raise ParamsError("the top of the file is not a mapping", where=path, way_out="See the README's example.")
     return raw
+
+
+def line_of(error: yaml.YAMLError | UnicodeDecodeError) -> str:
+    """Where a file stops being YAML, in brackets; empty where that is not known."""
+    place = getattr(error, "problem_mark", None)
+    return f" (line {place.line + 1})" if place else ""
 
 
 def load_section(path: Path, name: str, model: type[AnyParams]) -> AnyParams:
@@ -160,16 +166,30 @@ def _explain(error: ValidationError, path: Path, name: str, model: type[BaseMode
         return ParamsError(f"the key {keys[-1]!r} is unknown", where=f"{path}: {field}", way_out=way_out)
     given = first.get("input")
     shown = "" if isinstance(given, dict) else f" (given: {given!r})"
-    return ParamsError(
-        first["msg"][0].lower() + first["msg"][1:] + shown, where=f"{path}: {field}", way_out="Correct this value."
-    )
+    what = first["msg"][0].lower() + first["msg"][1:] + shown
+    return ParamsError(what, where=f"{path}: {field}", way_out=_meant_by(model, keys))
+
+
+def _meant_by(model: type[BaseModel], keys: list[str]) -> str:
+    """What a key is for and what it is where it is left out, as far as the section says so."""
+    section = _section_at(model, keys[:-1])
+    known = section.model_fields.get(keys[-1]) if section is not None and keys else None
+    if known is None or known.is_required():
+        return "Give one that fits" + (f": {known.description}." if known and known.description else ".")
+    meant = f" ({known.description})" if known.description else ""
+    return f"Give one that fits{meant}, or leave the key out for the default."
 
 
 def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
     """Field names of the section that `keys` leads to."""
+    section = _section_at(model, keys)
+    return [] if section is None else list(section.model_fields)
+
+
+def _section_at(model: type[BaseModel], keys: list[str]) -> type[BaseModel] | None:
     for key in keys:
         inner = model.model_fields[key].annotation if key in model.model_fields else None
         if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            return []
+            return None
         model = inner
-    return list(model.model_fields)
+    return model

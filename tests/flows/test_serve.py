@@ -40,7 +40,7 @@ def test_each_event_of_the_monitor_starts_the_retraining_of_its_task(by_flow: di
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
-        ("deployments: [", "not YAML"),
+        ("deployments: [", r"not YAML \(line 1\)"),
         ("name: x\ndeployments: [{name: a, entrypoint: flows/other.py:x}]", "deployments.0.entrypoint"),
         ("name: x\ndeployments: [{name: a, entrypoint: flows/retrain.py:retrain, schedul: []}]", "schedul"),
         ("name: x", "deployments"),

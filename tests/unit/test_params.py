@@ -46,6 +46,8 @@ def test_the_profile_in_force_chooses_the_recipe(tmp_path: Path) -> None:
         ("floor: 0.5", "flor: 0.5", "toy.promotion.f", "floor"),
         ("epochs: 100", "epochz: 100", "toy.train.epochz", "Did you mean 'epochs'?"),
         ("epochs: 3", "epochs: many", "toy.train.epochs", "given: 'many'"),
+        ("floor: 0.5", "floor: low", "toy.promotion.floor", "Give one that fits: below it nothing is promoted."),
+        ("  promotion:", "  seed: -1\n  promotion:", "toy.seed", "or leave the key out for the default."),
         ("profile: cpu", "profile: cpuu", "", "Did you mean 'cpu'?"),
     ],
 )

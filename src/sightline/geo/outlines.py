@@ -80,7 +80,11 @@ def outline_of_wkt(text: str) -> list[Rings]:
         shape = shapely.from_wkt(text.partition(";")[2] if start["srid"] else text)
     except (shapely.errors.GEOSException, ValueError) as error:
         reason = str(error).splitlines()[0]
-        raise RequestError(f"this is not well-known text ({reason})", where="wkt", way_out="Correct it.") from error
+        raise RequestError(
+            f"this is not well-known text ({reason})",
+            where="wkt",
+            way_out="Write POLYGON ((lon lat, lon lat, ...)), the first corner again at the end.",
+        ) from error
     outlines = [
         [shapely.get_coordinates(ring)[:-1] for ring in (part.exterior, *part.interiors)]
         for part in shapely.get_parts(shape)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from sightline.errors import ParamsError
-from sightline.files import sha256_file
+from sightline.files import require_weights, sha256_file
 
 EncoderName = Literal["resnet34", "vgg16", "inceptionv3", "efficientnet_lite0"]
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
@@ -207,8 +207,7 @@ def imagenet_normalisation(encoder: str) -> tuple[float, float]:
 def _file_state(path: Path, digest: str, where: str) -> dict[str, Any]:
     from safetensors.torch import load_file
 
-    if not path.is_file() or sha256_file(path) != digest:
-        raise ParamsError("the file is not there or has another SHA-256", where=where, way_out="Correct it.")
+    require_weights(path, digest, where)
     return load_file(path)
 
 

@@ -223,7 +223,9 @@ def mask_of_record(record: bytes, where: str) -> Mask:
         raise DataRejected(f"there is no {LABEL}", where=where, way_out="Give the label, or predict without it.")
     values = _square(floats[LABEL], f"{where}: {LABEL}")
     if not np.isfinite(values).all():
-        raise DataRejected("the label holds NaN or infinite values", where=f"{where}: {LABEL}", way_out="Correct it.")
+        raise DataRejected(
+            "the label holds NaN or infinite values", where=f"{where}: {LABEL}", way_out="Give 0 or 1 for each pixel."
+        )
     return (values > 0).astype(np.uint8)
 
 

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataRejected, ParamsError
-from sightline.files import sha256_file, write_json
+from sightline.errors import DataRejected
+from sightline.files import require_weights, sha256_file, write_json
 from sightline.geometry import box_iou
 from sightline.task import Limits, Manifest, Report, TrainingData
 from sightline.tasks.pv_hotspots.augment import Frame, Windows
@@ -157,10 +157,7 @@ def _start_state(data: TrainingData, params: TrainParams, work: Path) -> State |
     if not params.weights:
         return None
     path = Path(params.weights).expanduser()
-    if not path.is_file() or sha256_file(path) != params.weights_sha256:
-        raise ParamsError(
-            "the file is not there or has another SHA-256", where=f"train.weights: {path}", way_out="Correct it."
-        )
+    require_weights(path, params.weights_sha256, f"train.weights: {path}")
     return read_start(path)
 
 

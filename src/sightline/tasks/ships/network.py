@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from sightline.errors import ParamsError
-from sightline.files import sha256_file
+from sightline.files import require_weights
 from sightline.segmentation.networks import trace_graph
 
 NetworkName = Literal["convnext_atto", "convnext_femto", "convnext_tiny", "convnext_small", "convnext_base"]
@@ -127,8 +127,7 @@ def load_weights(network: Any, size: str, weights: Mapping[str, str], digests: M
 
     path = Path(weights[size]).expanduser()
     where = f"train.weights.{size}: {path}"
-    if not path.is_file() or sha256_file(path) != digests[size]:
-        raise ParamsError("the file is not there or has another SHA-256", where=where, way_out="Correct it.")
+    require_weights(path, digests[size], where)
     own = {name: value for name, value in network.body.state_dict().items() if name.startswith("head.fc.")}
     try:
         network.body.load_state_dict({**load_file(path), **own})
