@@ -38,9 +38,7 @@ def exclusive(
         folder.mkdir(parents=True, exist_ok=True)
         _acquire(lock, note, wait_s, tell)
     except OSError as error:
-        raise BackendError(
-            f"the lock cannot be written ({error.strerror})", where=lock.lock_file, way_out="Check the disk."
-        ) from error
+        raise _unwritable(lock, error) from error
     try:
         dead = str(_read(note).get("flow_run", ""))  # whoever ends by itself takes its note away
         write_json(note, {"process": os.getpid(), "flow_run": flow_run, "since_s": time.time()})
@@ -51,16 +49,30 @@ def exclusive(
 
 
 def holder(settings: Settings, task: str) -> str:
-    """Who holds the lock, in words; empty where nobody does."""
+    """Who holds the lock, in words; empty where nobody does.
+
+    Raises:
+        BackendError: the lock cannot be tried, as on a disk that is read-only.
+    """
     folder = settings.state / "locks"
-    folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / f"{task}.lock")
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         lock.acquire(timeout=0)
-    except Timeout:
+    except Timeout:  # an OSError too
         return _describe(folder / f"{task}.json")
+    except OSError as error:
+        raise _unwritable(lock, error) from error
     lock.release()
     return ""
+
+
+def _unwritable(lock: FileLock, error: OSError) -> BackendError:
+    return BackendError(
+        f"the lock cannot be written ({error.strerror or error})",
+        where=lock.lock_file,
+        way_out="Check room and rights on the disk.",
+    )
 
 
 def _acquire(lock: FileLock, note: Path, wait_s: float, tell: Callable[[str], None]) -> None:

@@ -112,7 +112,8 @@ def _page(project: Project, drift: Drift) -> str:
     lines = [
         f"# {project.name}: {drift.state}",
         "",
-        f"{drift.rows} inputs compared with what version {drift.version} was judged on.",
+        f"{drift.rows} inputs of version {drift.version} compared with all labelled samples, "
+        "its answers with those that it was judged by.",
         f"The report: {run_link(project.settings, drift.run_id)}",
         "",
         *(f"- {reason}" for reason in drift.reasons),

@@ -25,6 +25,7 @@ from flows.telling import decision_page, keep_page, labels_page, tell
 from sightline import versions
 from sightline.files import write_text
 from sightline.pipeline import data, outcome
+from sightline.pipeline.delivery import plain_cell
 from sightline.pipeline.project import Project, open_project
 from sightline.pipeline.promote import Decision
 from sightline.pipeline.promote import promote as decide
@@ -136,11 +137,7 @@ def _ask_for_labels(project: Project) -> Json:
         assert seen is not None  # watching enters it
     images = seen.document["most_drifted"]
     path = settings.build / "watch" / name / "to_label.csv"
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["rank", "image", "sha256"])
-    writer.writerows([rank, image["name"], image["sha256"]] for rank, image in enumerate(images, start=1))
-    write_text(path, table.getvalue())
+    write_text(path, to_label(images))
     inbox = settings.inbox / name
     document = {"task": name, "state": "labels needed", "images": len(images), "to_label": str(path)}
     project.ledger.record("request", name, document)
@@ -149,6 +146,15 @@ def _ask_for_labels(project: Project) -> Json:
     message = f"Labels are needed: the {len(images)} most drifted images are listed in {path}; labels go into {inbox}."
     tell(message)
     return Completed(name="LabelsNeeded", message=message, data=document)
+
+
+def to_label(images: Sequence[Json]) -> str:
+    """The table of images to label, furthest off first; names are those that uploads came with."""
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["rank", "image", "sha256"])
+    writer.writerows([rank, plain_cell(image["name"]), image["sha256"]] for rank, image in enumerate(images, start=1))
+    return table.getvalue()
 
 
 def _bury(flow_run: str) -> None:

@@ -97,3 +97,10 @@ def test_a_note_cut_short_by_a_full_disk_is_no_obstacle(settings: Settings) -> N
     (folder / "toy.json").write_text("{hal")
     with exclusive(settings, "toy", "run-2") as killed:
         assert killed == ""
+
+
+def test_whether_somebody_holds_it_cannot_be_told_where_nothing_may_be_written(settings: Settings) -> None:
+    (settings.state.parent).mkdir(parents=True, exist_ok=True)
+    settings.state.write_text("a file in the place of the folder")
+    with pytest.raises(BackendError, match="the lock cannot be written"):
+        holder(settings, "toy")

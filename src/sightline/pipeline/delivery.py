@@ -258,12 +258,12 @@ def _write_csv(path: Path, rows: Sequence[Mapping[str, Json]]) -> Path:
     if rows:
         writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: _plain(value) for name, value in row.items()} for row in rows)
+        writer.writerows({name: plain_cell(value) for name, value in row.items()} for row in rows)
     write_text(path, text.getvalue())
     return path
 
 
-def _plain(value: Json) -> Json:
+def plain_cell(value: Json) -> Json:
     """A cell that no spreadsheet takes for a formula: file names are as untrusted as files."""
     return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
