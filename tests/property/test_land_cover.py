@@ -14,8 +14,9 @@ from hypothesis.extra.numpy import arrays
 from sightline.task import Limits
 from sightline.tasks.land_cover.bands import index_channels
 from sightline.tasks.land_cover.grid import Grid
-from sightline.tasks.land_cover.shapes import CLASSES, EMPTY, label_mask, read_wkt, wkt_of
+from sightline.tasks.land_cover.shapes import CLASSES, EMPTY, label_mask, read_wkt
 from sightline.tasks.land_cover.tile import read_tile
+from tests.unit.tasks.land_cover.tiles import wkt_of
 
 GRIDS = st.builds(Grid, st.floats(0.001, 1000), st.floats(-1000, -0.001))
 MASKS = st.tuples(st.integers(1, 30), st.integers(1, 30)).flatmap(lambda size: arrays(bool, size))

@@ -7,18 +7,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sightline.errors import DataMissing, DataRejected
+from sightline.errors import DataRejected
 from sightline.geo.area import wrapped
 from sightline.geo.zoom import EARTH_RADIUS_M, WORLD_M
-
-if TYPE_CHECKING:
-    from rasterio.io import DatasetReader
 
 Floats = NDArray[np.float64]
 Transform = tuple[float, float, float, float, float, float]
@@ -111,42 +106,6 @@ class Georeference:
         if not (np.isfinite(moved_x).all() and np.isfinite(moved_y).all()):
             raise DataRejected("a position lies beyond the reference system's end", where=self.crs[:60])
         return moved_x, moved_y
-
-
-def read_georeference(path: Path) -> Georeference:
-    """A raster's place, by its header.
-
-    Raises:
-        DataMissing: the file is not there.
-        DataRejected: it is no raster, or has no reference system or transform.
-    """
-    import warnings
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    if not path.is_file():
-        raise DataMissing("there is no such file", where=path, way_out="Check the path.")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as dataset:
-                return _georeference(dataset, str(path))
-    except RasterioError as error:
-        raise DataRejected(f"it cannot be read as a raster ({error})", where=path, way_out="Copy it again.") from error
-
-
-def _georeference(dataset: DatasetReader, where: str) -> Georeference:
-    transform = tuple(float(value) for value in dataset.transform[:6])
-    a, b, _, d, e, _ = transform
-    placed = not dataset.transform.is_identity and all(map(math.isfinite, transform)) and a * e - b * d != 0
-    if dataset.crs is None or not placed:
-        raise DataRejected(
-            "it has no place on Earth (no reference system or no transform)",
-            where=where,
-            way_out="Give a GeoTIFF; gdal_translate -a_srs EPSG:... -a_ullr W N E S adds a known place.",
-        )
-    return Georeference(dataset.crs.to_string(), transform, dataset.width, dataset.height)  # type: ignore[arg-type]
 
 
 def _metres(longitudes: Floats, latitudes: Floats) -> tuple[float, float]:

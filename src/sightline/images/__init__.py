@@ -1,7 +1,7 @@
 """Reading untrusted images: what JPEG, PNG and TIFF claim is checked before a pixel is decoded."""
 
 from sightline.images.decoding import decode, decode_bands, decode_indices, decode_picture
-from sightline.images.encoding import encode_png, noise_picture
+from sightline.images.encoding import KEPT, encode_png, noise_picture
 from sightline.images.heads import ImageHead, probe
 from sightline.images.jpeg import jpeg_segments
 from sightline.images.orientation import UPRIGHT, upright
@@ -10,6 +10,7 @@ from sightline.images.reading import read_bytes
 from sightline.images.tiff_pixels import MAX_BANDS
 
 __all__ = [
+    "KEPT",
     "MAX_BANDS",
     "UPRIGHT",
     "ImageHead",

@@ -9,11 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+KEPT = 6
+"""The level of packing of what is kept on disk."""
 
-def encode_png(pixels: NDArray[Any]) -> bytes:
-    """A PNG of (h, w) or (h, w, 3) pixels, packed fast rather than small: it is sent and forgotten."""
+
+def encode_png(pixels: NDArray[Any], level: int = 1) -> bytes:
+    """A PNG of (h, w), (h, w, 3) or (h, w, 4) pixels, without a date or the name of a program.
+
+    Packed fast rather than small, unless told: most are sent and forgotten.
+    """
     file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
+    Image.fromarray(pixels).save(file, "PNG", compress_level=level)
     return file.getvalue()
 
 

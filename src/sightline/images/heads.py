@@ -45,11 +45,6 @@ class ImageHead:
         return self.width * self.height
 
     @property
-    def decoded_bytes(self) -> int:
-        """Of the decoded array alone; a decoder holds up to twice that for a while."""
-        return self.pixels * self.bands * self.value_bytes
-
-    @property
     def decoding_values(self) -> int:
         """How many values a decoder goes through: the measure of its time."""
         return max(self.pixels * self.bands * self.scans, self.chunks * self.chunk_values)

@@ -69,7 +69,10 @@ def _count(path: Path) -> int:
 
 
 def _write(answers: Sequence[Answer], path: Path) -> None:
-    """Write one file under a temporary name and rename it when it is on disk."""
+    """Write one file under a temporary name and rename it when it is on disk.
+
+    The name is the process's own, other than that of `files.replacing`: a flow and a person may watch at the same time.
+    """
     import pyarrow.parquet as pq
 
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")

@@ -18,7 +18,7 @@ from sightline.errors import BackendError
 from sightline.geo.area import Area, read_area
 from sightline.geo.fetch import Missing, fetch
 from sightline.geo.mosaic import Mosaic, write_mosaic
-from sightline.geo.position import read_georeference
+from sightline.geo.position import Georeference
 from sightline.geo.providers import open_folder
 from sightline.geo.tiles import Plan, make_plan
 from tests.unit.geo.tile_server import SIDE_PX, Silent, colours_of, drawn, write_tile
@@ -73,7 +73,8 @@ def test_it_is_a_cloud_optimised_geotiff_with_its_place_and_its_credit(tmp_path:
         assert dataset.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert dataset.tags()["TIFFTAG_COPYRIGHT"] == plan.provider.attribution
         left, bottom, right, top = dataset.bounds
-    assert read_georeference(mosaic.path) == plan.georeference == mosaic.georeference
+        found = Georeference(dataset.crs.to_string(), tuple(dataset.transform[:6]), dataset.width, dataset.height)
+    assert found == plan.georeference == mosaic.georeference
     wanted = BOX.bounds_m
     for found, asked, outwards in zip((left, bottom, right, top), wanted, (-1, -1, 1, 1), strict=True):
         assert -0.01 < (found - asked) * outwards < plan.pixel_m

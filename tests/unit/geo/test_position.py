@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
-import rasterio
-from rasterio import Affine
 
-from sightline.errors import DataMissing, DataRejected
+from sightline.errors import DataRejected
 from sightline.geo.area import to_mercator
-from sightline.geo.position import Georeference, read_georeference
+from sightline.geo.position import Georeference
 
 
 def mercator_raster(longitude: float, latitude: float, pixel_m: float = 2.0) -> Georeference:
@@ -69,24 +66,6 @@ def test_both_sides_of_the_antimeridian(crs: str) -> None:
     x, _ = raster.pixels(*raster.lonlat([0.5, 999.5], [500.0, 500.0]))
     np.testing.assert_allclose(x, [0.5, 999.5], atol=1e-4)
     assert raster.length_m((0, 500), (1000, 500)) < 2100
-
-
-def test_rasters_without_a_place_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "a.tif"
-    options = {"driver": "GTiff", "width": 4, "height": 4, "count": 1, "dtype": "uint8"}
-    with pytest.warns(rasterio.errors.NotGeoreferencedWarning), rasterio.open(path, "w", **options):
-        pass
-    with pytest.raises(DataRejected, match="no place on Earth"):
-        read_georeference(path)
-    with rasterio.open(path, "w", **options, transform=Affine(3, 0, 1, 0, -3, 2)):
-        pass
-    with pytest.raises(DataRejected, match="no place on Earth"):
-        read_georeference(path)
-    path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(DataRejected, match="cannot be read"):
-        read_georeference(path)
-    with pytest.raises(DataMissing):
-        read_georeference(tmp_path / "none.tif")
 
 
 def test_a_place_beyond_the_end_is_refused() -> None:

@@ -56,7 +56,6 @@ def written(kind: str, values: np.ndarray[Any, Any], **options: Any) -> bytes:
 def test_sizes_are_those_that_decoding_gives(data: bytes, expected: tuple[Any, ...]) -> None:
     head = probe(data, "a")
     assert (head.format, head.width, head.height, head.bands, head.value_bytes) == expected
-    assert head.decoded_bytes == head.width * head.height * head.bands * head.value_bytes
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -161,4 +160,5 @@ def test_scans_are_bounded_before_a_pixel_is_decoded() -> None:
 def test_the_head_and_tifffile_agree() -> None:
     data = tiff(np.zeros((4, 40, 64), np.float32), photometric="minisblack", planarconfig="separate")
     with tifffile.TiffFile(io.BytesIO(data)) as file:
-        assert probe(data, "a").decoded_bytes == file.asarray().nbytes
+        head = probe(data, "a")
+        assert head.pixels * head.bands * head.value_bytes == file.asarray().nbytes

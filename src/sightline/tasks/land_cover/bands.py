@@ -12,9 +12,6 @@ from sightline.errors import DataRejected
 BANDS = ("coastal", "blue", "green", "yellow", "red", "red_edge", "nir1", "nir2")
 """In the order of `<id>_M.tif`."""
 
-WAVELENGTHS_NM = (425.0, 480.0, 545.0, 605.0, 660.0, 725.0, 833.0, 950.0)
-"""Their centres."""
-
 RGB = (4, 2, 1)
 """Red, green and blue among BANDS."""
 

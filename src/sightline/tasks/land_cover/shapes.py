@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.segmentation.masks import mask_of, polygons_of
+from sightline.segmentation.masks import mask_of
 from sightline.tasks.land_cover.grid import Grid
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ CLASSES = (
 
 EMPTY = "MULTIPOLYGON EMPTY"
 
-_DECIMALS = 9
 """Of coordinates in grid units: a ten-thousandth of a pixel."""
 
 Labels = Mapping[int, str]
@@ -116,23 +115,6 @@ def label_mask(labels: Labels, size: tuple[int, int], grid: Grid, where: str = "
             in_pixels = grid.to_pixels(MultiPolygon(shapes.polygons), size)
             masks[kind - 1] = mask_of(in_pixels.geoms, size)
     return masks
-
-
-def wkt_of(mask: NDArray[np.bool_], grid: Grid, least_area_px: float = 0) -> str:
-    """The WKT in grid units of one class: polygons along the edges of pixels, with holes.
-
-    Args:
-        mask: (h, w), of the whole tile.
-        grid: of the tile.
-        least_area_px: smaller patches, and smaller holes, are left out.
-    """
-    import shapely
-
-    polygons = polygons_of(mask, least_area_px)
-    if not polygons:
-        return EMPTY
-    in_grid = grid.from_pixels(shapely.MultiPolygon(polygons), (mask.shape[0], mask.shape[1]))
-    return str(shapely.to_wkt(in_grid, rounding_precision=_DECIMALS, trim=True))
 
 
 def area_shares(shapes: Mapping[int, Shapes], size: tuple[int, int], grid: Grid) -> NDArray[np.float64]:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.files import open_file
+from sightline.files import open_file, replacing
 
 MAX_RECORD_BYTES = 64 * 2**20
 """No more is read at once: 14 float lists of 1024 x 1024."""
@@ -101,15 +101,17 @@ def frame(data: bytes) -> bytes:
 
 
 def write_records(path: Path, records: Iterable[bytes]) -> None:
-    """Write a file under a temporary name, then rename it; compressed where the name ends in .gz (the same bytes)."""
-    temporary = path.with_name(f".{path.name}.partial")
-    with temporary.open("wb") as file:
+    """Write a file whole or not at all; compressed where the name ends in .gz (the same bytes).
+
+    Raises:
+        BackendError: the disk is full or the folder cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("wb") as file:
         if path.suffix == ".gz":
             with gzip.GzipFile(filename="", fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed:
                 packed.writelines(frame(record) for record in records)
         else:
             file.writelines(frame(record) for record in records)
-    temporary.replace(path)
 
 
 # ---------------------------------------------------------------------------------------------------- checksums

@@ -10,7 +10,6 @@ fields may also be pixels, x and y, of the chip's centre in its scene.
 
 from __future__ import annotations
 
-import io
 import json
 import re
 from collections import Counter
@@ -22,7 +21,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.images import read_bytes
@@ -84,13 +82,6 @@ def parse_stem(stem: str) -> ChipName:
     if not max(abs(x), abs(y)) < _FARTHEST:
         raise DataRejected("the place is not on Earth, nor in a scene", where=stem, way_out="Correct its name.")
     return ChipName(int(parts[0]), parts[1], x, y)
-
-
-def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG of (h, w, 3 or 4) pixels, without a date or the name of a program."""
-    content = io.BytesIO()
-    Image.fromarray(pixels).save(content, "PNG")
-    return content.getvalue()
 
 
 # ----------------------------------------------------------------------------------------------------- document

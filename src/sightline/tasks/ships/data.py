@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.geo.pictures import FORMATS, read_scene_pixels
-from sightline.images import decode, read_bytes
+from sightline.images import KEPT, decode, encode_png, read_bytes
 from sightline.listing import Names, check_file, closed_folders, digest_of, find_files, is_folder
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.ships.chips import (
@@ -35,7 +35,6 @@ from sightline.tasks.ships.chips import (
     GSD_M,
     ChipName,
     Document,
-    encode_png,
     parse_stem,
     read_document,
 )
@@ -139,7 +138,7 @@ def read_boxes(manifest: Manifest, sample: Sample) -> tuple[Box, ...]:
 def source_of(manifest: Manifest, sample: Sample) -> Path | bytes:
     """What a model reads for a sample: its file, or the PNG bytes of a chip that stands in the JSON document."""
     path = manifest.path(sample)
-    return path if path.suffix.lower() != ".json" else encode_png(read_chip(manifest, sample))
+    return path if path.suffix.lower() != ".json" else encode_png(read_chip(manifest, sample), KEPT)
 
 
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.files import write_json, write_text
+from sightline.images import KEPT, encode_png
 from sightline.task import Report
-from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text, encode_png
+from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text
 from sightline.tasks.ships.coast import COASTS, Kind
 from sightline.tasks.ships.cutting import KINDS, Cut, cut_chips
 from sightline.tasks.ships.data import GSD_M
@@ -62,12 +63,12 @@ def write_sample(root: Path, params: SampleParams, report: Report) -> None:
     chips: list[NDArray[np.uint8]] = []
     for number, drawn in enumerate(_scenes(root, params)):
         for name, chip in _chips(drawn):
-            _write(root / "shipsnet" / "shipsnet" / f"{name.stem}.png", encode_png(chip))
+            _write(root / "shipsnet" / "shipsnet" / f"{name.stem}.png", encode_png(chip, KEPT))
             names.append(name)
             chips.append(chip)
         if params.tiles:
             for z, x, y, picture in tiles(drawn.pixels, drawn.place):
-                _write(root / "tiles" / str(z) / str(x) / f"{y}.png", encode_png(picture))
+                _write(root / "tiles" / str(z) / str(x) / f"{y}.png", encode_png(picture, KEPT))
         report.progress(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
     if params.document and chips:
         write_text(root / DOCUMENT, document_text(names, chips))
@@ -91,7 +92,7 @@ def _scenes(root: Path, params: SampleParams) -> Iterator[_Drawn]:
         place = _place(number, params.scene)
         name = f"2020{1 + number // 28 % 12:02d}{1 + number % 28:02d}_100000_0s{number:02d}"
         opaque = np.full((*scene.pixels.shape[:2], 1), 255, dtype=np.uint8)
-        _write(root / "scenes" / f"{name}.png", encode_png(np.concatenate([scene.pixels, opaque], axis=2)))
+        _write(root / "scenes" / f"{name}.png", encode_png(np.concatenate([scene.pixels, opaque], axis=2), KEPT))
         write_json(root / "scenes" / f"{name}.geojson", truth(scene.vessels, place))
         wanted = {kind: _share(params.chips, 4 * number + part, 4 * params.scenes) for part, kind in enumerate(KINDS)}
         yield _Drawn(name, scene.pixels, place, cut_chips(_generator(params, number, 1), scene, wanted))

@@ -12,7 +12,8 @@ import shapely
 from sightline.errors import DataRejected
 from sightline.tasks.land_cover.data import labels_of, read_label_table
 from sightline.tasks.land_cover.grid import Grid, read_grid_sizes
-from sightline.tasks.land_cover.shapes import CLASSES, EMPTY, area_shares, label_mask, read_shapes, read_wkt, wkt_of
+from sightline.tasks.land_cover.shapes import CLASSES, EMPTY, area_shares, label_mask, read_shapes, read_wkt
+from tests.unit.tasks.land_cover.tiles import wkt_of
 
 GRID = Grid(0.009, -0.0088)
 SIZE = (40, 50)

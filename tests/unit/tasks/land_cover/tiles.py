@@ -6,8 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import shapely
 import tifffile
 from numpy.typing import NDArray
+
+from sightline.segmentation.masks import polygons_of
+from sightline.tasks.land_cover.grid import Grid
+from sightline.tasks.land_cover.shapes import EMPTY
 
 HEIGHT, WIDTH = 24, 31
 
@@ -35,3 +40,12 @@ def write_pages(path: Path, values: NDArray[Any], **options: Any) -> Path:
 def declared(value: str) -> dict[str, Any]:
     """The option that declares GDAL's no-data value."""
     return {"extratags": [(42113, "s", 0, value, True)]}
+
+
+def wkt_of(mask: NDArray[np.bool_], grid: Grid, least_area_px: float = 0) -> str:
+    """The WKT in grid units of one class: polygons along the edges of pixels, with holes."""
+    polygons = polygons_of(mask, least_area_px)
+    if not polygons:
+        return EMPTY
+    in_grid = grid.from_pixels(shapely.MultiPolygon(polygons), (mask.shape[0], mask.shape[1]))
+    return str(shapely.to_wkt(in_grid, rounding_precision=9, trim=True))

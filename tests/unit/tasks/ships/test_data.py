@@ -14,8 +14,9 @@ import rasterio
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
+from sightline.images import encode_png
 from sightline.task import Limits
-from sightline.tasks.ships.chips import ChipName, document_text, encode_png
+from sightline.tasks.ships.chips import ChipName, document_text
 from sightline.tasks.ships.data import (
     CHIP_PX,
     Box,
