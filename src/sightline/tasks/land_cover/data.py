@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.listing import check_file, closed_folders, digest_of, find_files, read_text, walk_folders
+from sightline.stamps import Stamp, stamp_of
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.land_cover.grid import Grid, GridSizes, read_grid_sizes
 from sightline.tasks.land_cover.shapes import CLASSES, Labels, Shapes, area_shares, label_mask, read_shapes
@@ -139,19 +140,18 @@ def read_mask(manifest: Manifest, sample: Sample, size: tuple[int, int]) -> NDAr
     return label_mask(labels, size, grid, f"{sample.files['labels']}: {sample.id}")
 
 
-def _stamp(path: Path) -> tuple[int, int]:
+def _stamp(path: Path) -> Stamp:
     check_file(path)
-    found = path.stat()
-    return found.st_size, found.st_ctime_ns
+    return stamp_of(path)
 
 
 @lru_cache(maxsize=32)  # one table has the labels of all samples: it is not read anew for each
-def _label_table(path: Path, _: tuple[int, int]) -> dict[str, list[Row]]:
+def _label_table(path: Path, _: Stamp) -> dict[str, list[Row]]:
     return read_label_table(path)
 
 
 @lru_cache(maxsize=32)
-def _grid_sizes(path: Path, _: tuple[int, int]) -> GridSizes:
+def _grid_sizes(path: Path, _: Stamp) -> GridSizes:
     return read_grid_sizes(path)
 
 

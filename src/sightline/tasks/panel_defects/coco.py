@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataRejected
 from sightline.geometry import Polygon, polygon_area, polygon_box
 from sightline.listing import check_file, plain_name, read_text
+from sightline.stamps import Stamp, stamp_of
 from sightline.task import Json
 from sightline.tasks.panel_defects.runs import read_runs, runs_mask
 
@@ -114,13 +115,11 @@ def read_document(path: Path, classes: Sequence[str]) -> Document:
         DataRejected: the file is not such a document at all. What is wrong with a photograph is its `problem`.
     """
     check_file(path)
-    status = path.stat()
-    return _read(path, tuple(classes), status.st_ctime_ns, status.st_size)
+    return _read(path, tuple(classes), stamp_of(path))
 
 
 @lru_cache(maxsize=32)
-def _read(path: Path, classes: tuple[str, ...], _ctime_ns: int, _size: int) -> Document:
-    """Time and size are there for the cache. The time is the inode's: a copied file brings its own time of writing."""
+def _read(path: Path, classes: tuple[str, ...], _: Stamp) -> Document:
     lists = _lists(path)
     kinds = _kinds(lists["categories"], classes)
     images, strays = _objects(lists["images"], f"{path}: images")

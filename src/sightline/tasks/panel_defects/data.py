@@ -38,6 +38,7 @@ from sightline.listing import (
     plain_name,
     walk_folders,
 )
+from sightline.stamps import Stamp, stamp_of
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects import coco
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
@@ -387,9 +388,8 @@ def _look(item: _Item, root: Path) -> _Look:
         check_file(path)
     except DataError as error:
         return _Look(problem=str(error))
-    status = path.stat()
     try:
-        sha256, width, height, bits = _fingerprint(path, status.st_ctime_ns, status.st_size)
+        sha256, width, height, bits = _fingerprint(path, stamp_of(path))
     except DataError as error:
         return _Look(digest_of(path), item.problem or str(error))
     figures = {"width": float(width), "height": float(height), "polygons": float(item.polygons)}
@@ -403,11 +403,10 @@ def _look(item: _Item, root: Path) -> _Look:
 
 
 @lru_cache(maxsize=2**15)
-def _fingerprint(path: Path, _ctime_ns: int, _size: int) -> tuple[str, int, int, NDArray[np.bool_]]:
+def _fingerprint(path: Path, _: Stamp) -> tuple[str, int, int, NDArray[np.bool_]]:
     """SHA-256, width, height and difference hash of a photograph.
 
-    Kept for as long as the process lives: a set is listed many times, and decoding is what it costs. The time and
-    size are there for the cache.
+    Kept for as long as the process lives: a set is listed many times, and decoding is what it costs.
     """
     data = read_bytes(path, Limits(), str(path))
     picture = read_photograph(data, Limits(), str(path))

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.listing import check_file, closed_folders, digest_of, find_files, is_folder, walk_folders
+from sightline.stamps import Stamp, stamp_of
 from sightline.task import CONTEXT, Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects.chip import (
     BANDS,
@@ -315,11 +316,18 @@ def _name(file: str) -> str:
 def _record_chips(path: Path, root: Path) -> list[_Listed]:
     file = path.relative_to(root).as_posix()
     stem = _stem(file).rpartition("/")[2]
-    looks = _look_into(path, *_stamp(path))
+    looks = _look_into(path, _stamp(path))
     files = {"image": file, "labels": file}
     if len(looks) == 1:
         return [_Listed(_name(file), files, looks[0], *_numbered(stem))]
     return [_Listed(f"{_name(file)}_{n:05d}", files, look, stem, n) for n, look in enumerate(looks)]
+
+
+def _stamp(path: Path) -> Stamp | None:
+    try:
+        return stamp_of(path)
+    except OSError:  # a link in circles: told by who opens it
+        return None
 
 
 def _numbered(stem: str) -> tuple[str, int]:
@@ -329,8 +337,8 @@ def _numbered(stem: str) -> tuple[str, int]:
 
 
 @lru_cache(maxsize=4096)
-def _look_into(path: Path, _ctime_ns: int, _size: int) -> tuple[_Look, ...]:
-    """One look a record; where the file breaks off, the last one says so. Time and size are there for the cache."""
+def _look_into(path: Path, _: Stamp | None) -> tuple[_Look, ...]:
+    """One look a record; where the file breaks off, the last one says so."""
     looks: list[_Look] = []
     broken = 0
     try:
@@ -417,21 +425,11 @@ def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path]) -> 
         check_file(labels[0])
     except DataRejected as error:
         return _Look(problem=str(error))
-    return _look_at_files(images[0], labels[0], (_stamp(images[0]), _stamp(labels[0])))
-
-
-def _stamp(path: Path) -> tuple[int, int]:
-    """When its inode changed (a copied file brings its own time of writing) and its size; zeros of what is no file."""
-    try:
-        status = path.stat()
-    except OSError:
-        return 0, 0
-    return status.st_ctime_ns, status.st_size
+    return _look_at_files(images[0], labels[0], (stamp_of(images[0]), stamp_of(labels[0])))
 
 
 @lru_cache(maxsize=2**15)
-def _look_at_files(image: Path, label: Path, _stamps: tuple[tuple[int, int], ...]) -> _Look:
-    """The stamps are there for the cache."""
+def _look_at_files(image: Path, label: Path, _: tuple[Stamp, Stamp]) -> _Look:
     digests = digest_of(image), digest_of(label)
     try:
         chip = read_chip(image, Limits(), str(image))

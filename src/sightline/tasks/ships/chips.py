@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.images import read_bytes
+from sightline.stamps import Stamp, stamp_of
 from sightline.task import Json, Limits
 
 CHIP_PX = 80
@@ -178,14 +179,14 @@ def read_document(path: Path) -> Document:
         DataRejected: it is not such a document; names the field.
     """
     try:
-        found = path.stat()
+        stamp = stamp_of(path)
     except OSError as error:
         raise DataMissing("there is no such file", where=path, way_out=_COPY_AGAIN) from error
-    return _read(path, found.st_size, found.st_ctime_ns)
+    return _read(path, stamp)
 
 
 @lru_cache(maxsize=4)  # a set is listed many times, and reading is what it costs
-def _read(path: Path, _size: int, _ctime_ns: int) -> Document:
+def _read(path: Path, _: Stamp) -> Document:
     try:
         text = read_bytes(path, Limits(bytes=MAX_BYTES), str(path)).decode("utf-8-sig")
         members = _members(text, str(path))

@@ -28,6 +28,7 @@ from sightline.files import sha256_file
 from sightline.geo.pictures import FORMATS, read_scene_pixels
 from sightline.images import KEPT, decode, encode_png, read_bytes
 from sightline.listing import Names, check_file, closed_folders, digest_of, find_files, is_folder
+from sightline.stamps import Stamp, stamp_of
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.ships.chips import (
     CHIP_PX,
@@ -327,7 +328,7 @@ def _chip_file(path: Path, root: Path) -> _Item:
     sha256 = problem = ""
     try:
         check_file(path)
-        sha256, pixels_sha256, problem = _looked_at_chip(path, *_stamp(path))
+        sha256, pixels_sha256, problem = _looked_at_chip(path, stamp_of(path))
         if not problem:
             _check_scale(path)
         item = _chip_item(path.stem, parse_stem(path.stem), files, sha256, problem)
@@ -343,13 +344,8 @@ def _chip_item(name: str, said: ChipName, files: Mapping[str, str], sha256: str,
     return _Item(name, files, said.scene, stratum, sha256, labels_sha256, problem, {} if problem else figures)
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    status = path.stat()
-    return status.st_size, status.st_ctime_ns
-
-
 @lru_cache(maxsize=2**15)
-def _looked_at_chip(path: Path, _size: int, _ctime_ns: int) -> tuple[str, str, str]:
+def _looked_at_chip(path: Path, _: Stamp) -> tuple[str, str, str]:
     """SHA-256 of a chip's file and of its pixels, and why it cannot be used. Kept: a set is listed many times."""
     try:
         pixels = _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
@@ -433,7 +429,7 @@ def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], r
         sha256 = sha256_file(picture)
         boxes, source = _agreed(scene, sources), sources[0]
         labels_sha256 = boxes_digest(boxes)
-        width, height = _scene_size(picture, *_stamp(picture))
+        width, height = _scene_size(picture, stamp_of(picture))
         check_frame(boxes, width, height, f"{source}: {scene}")
         _check_scale(picture)
         figures = _scene_figures(boxes, width, height)
@@ -477,7 +473,7 @@ def _check_scale(picture: Path) -> None:
 
 
 @lru_cache(maxsize=2**10)
-def _scene_size(path: Path, _size: int, _ctime_ns: int) -> tuple[int, int]:
+def _scene_size(path: Path, _: Stamp) -> tuple[int, int]:
     """(width, height) of a scene that could be read whole. Kept: a set is listed many times."""
     height, width = read_scene_pixels(path, Limits()).shape[:2]
     return width, height
