@@ -22,7 +22,7 @@ from tests.services.made_up_map import bbox, draw_tiles, places, save_model, sav
 
 pytestmark = pytest.mark.slow
 SHIPS = "services.ships:Ships"
-MANY = 24  # tiles on a side: so many that it takes some seconds
+MANY = 16  # tiles on a side: so many that it takes some seconds
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +98,7 @@ def order(running: Running, side: int, **options: Any) -> tuple[int, Any]:
     return running.ask("POST", "/v1/areas", body, {"Content-Type": "application/json"})
 
 
-def until(running: Running, number: int, so: Callable[[Any], bool], timeout_s: float = 120) -> Any:
+def until(running: Running, number: int, so: Callable[[Any], bool], timeout_s: float = 400) -> Any:
     """The job as soon as `so(job)` holds."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
