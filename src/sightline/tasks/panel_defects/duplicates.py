@@ -40,7 +40,8 @@ def near_duplicates(hashes: NDArray[np.bool_], distance_bits: int = DISTANCE_BIT
 
     What a chain of such pairs joins, a chain of the links joins: n frames of one view make n (n - 1) / 2 pairs.
     """
-    distinct, place = np.unique(hashes, axis=0, return_inverse=True)
+    packed, place = np.unique(np.packbits(hashes, axis=1), axis=0, return_inverse=True)
+    distinct = np.unpackbits(packed, axis=1, count=hashes.shape[1]).astype(bool)
     # With bits as +1 and -1 the product of two rows is bits - 2 * distance: one matrix product per block.
     signs = np.where(distinct, np.float32(1), np.float32(-1))
     least = hashes.shape[1] - 2 * distance_bits

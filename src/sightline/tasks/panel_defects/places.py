@@ -28,7 +28,9 @@ EARTH_RADIUS_M = 6_371_000.0
 LEAST_OUTLINE_PX = 60
 """Smaller farms look too much alike."""
 
-_BLOCK = 256  # points whose neighbours are held at once
+_MOST_PAIRS = 4_000_000
+"""Of close points, held at once; where there are more, the neighbours of so many points are:"""
+_BLOCK = 256
 
 OUTLINE_TOLERANCE = 0.05
 """By which the logarithms of two outlines' areas and moments may differ."""
@@ -84,13 +86,16 @@ def places(
     return connected(names, first, second)
 
 
-def links_within(points: NDArray[np.float64], distance: float, norm: float) -> Links:
+def links_within(points: NDArray[np.float64], distance: float, norm: float, most_pairs: int = _MOST_PAIRS) -> Links:
     """Fewer links than points, that join what all pairs within `distance` do: of these a crowded place has no end."""
     from scipy.spatial import KDTree
 
     distinct, place = np.unique(points, axis=0, return_inverse=True)
     tree = KDTree(distinct)
     links = chained(np.zeros(0, dtype=np.int64))
+    if not len(distinct) or tree.count_neighbors(tree, distance, p=norm) <= most_pairs:
+        pairs = tree.query_pairs(distance, p=norm, output_type="ndarray") if len(distinct) else np.zeros((0, 2), int)
+        return spread(joined(len(distinct), links, (pairs[:, 0], pairs[:, 1])), place)
     for start in range(0, len(distinct), _BLOCK):
         near = KDTree(distinct[start : start + _BLOCK]).sparse_distance_matrix(
             tree, distance, p=norm, output_type="ndarray"

@@ -449,11 +449,12 @@ def test_the_same_outline_elsewhere_in_the_chip_links_two_chips():
 
 
 @pytest.mark.parametrize("norm", [2, np.inf])
-def test_links_join_what_all_close_pairs_join(norm):
+@pytest.mark.parametrize("most_pairs", [0, 10**6])
+def test_links_join_what_all_close_pairs_join(norm, most_pairs):
     points = np.round(np.random.default_rng(3).random((700, 4)) * 40) / 40  # some twice, some at the distance itself
     off = np.linalg.norm(points[:, None] - points[None], ord=norm, axis=2) <= 0.1
     names = [f"{number:03d}" for number in range(700)]
-    groups = connected(names, *links_within(points, 0.1, norm))
+    groups = connected(names, *links_within(points, 0.1, norm, most_pairs))
     assert groups == connected(names, *np.nonzero(off))
     assert 1 < len(set(groups)) < 700
 
