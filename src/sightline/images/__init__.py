@@ -2,7 +2,7 @@
 
 from sightline.images.decoding import decode, decode_bands, decode_indices, decode_picture
 from sightline.images.encoding import KEPT, encode_png, noise_picture
-from sightline.images.heads import ImageHead, probe
+from sightline.images.heads import ImageHead, probe, probe_within
 from sightline.images.jpeg import jpeg_segments
 from sightline.images.orientation import UPRIGHT, upright
 from sightline.images.pixels import Pixels, filled, without_data
@@ -24,6 +24,7 @@ __all__ = [
     "jpeg_segments",
     "noise_picture",
     "probe",
+    "probe_within",
     "read_bytes",
     "upright",
     "without_data",

@@ -9,7 +9,8 @@ from typing import Literal
 from sightline.errors import DataRejected
 from sightline.images import jpeg, png, tiff, tiff_tags
 from sightline.images.orientation import shown_size
-from sightline.images.refusals import COPY_AGAIN, broken
+from sightline.images.refusals import COPY_AGAIN, broken, check_pixels, check_values
+from sightline.task import Limits
 
 NO_IMAGE = "the content is not that of a JPEG, PNG or TIFF image"
 
@@ -71,6 +72,25 @@ def probe(data: bytes, where: str) -> ImageHead:
     except Exception as error:  # whatever a library raises on bytes it does not like: the file is broken
         raise broken(error, where) from error
     raise DataRejected(NO_IMAGE, where=where, way_out="Give a JPEG, PNG or TIFF image.")
+
+
+def probe_within(data: bytes, limits: Limits, where: str, every_band: bool = False) -> ImageHead:
+    """`probe`, and the refusal of a decoder where the head names more than the limits.
+
+    Args:
+        data: the file.
+        limits: most pixels.
+        where: what messages call it.
+        every_band: the values of all bands count, not the pixels.
+
+    Raises:
+        DataRejected: as `probe`, or the picture or a piece of it is too large.
+    """
+    head = probe(data, where)
+    check_values(head.width, head.height, head.bands if every_band else 1, limits, where)
+    if head.chunk_values:
+        check_pixels(head.chunk_values, 1, limits, where)
+    return head
 
 
 def _of_jpeg(data: bytes, where: str) -> ImageHead:

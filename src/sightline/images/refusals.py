@@ -22,6 +22,17 @@ def check_pixels(width: int, height: int, limits: Limits, where: str) -> None:
         )
 
 
+def check_values(width: int, height: int, bands: int, limits: Limits, where: str) -> None:
+    """`check_pixels` of a picture of several bands, whose values are counted."""
+    check_pixels(width, height, limits, where)
+    if width * height * bands > limits.pixels:
+        raise DataRejected(
+            f"{width:,} x {height:,} pixels x {bands} are more than {limits.pixels:,} values",
+            where=where,
+            way_out="Give a smaller image or raise SIGHTLINE_MAX_PIXELS.",
+        )
+
+
 def check_depth(highest: int, where: str) -> None:
     """Raise DataRejected where colours of 16 bits would be next to black once they are cut to 8."""
     if highest < _DARK:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataRejected
 from sightline.images.orientation import UPRIGHT, upright
 from sightline.images.pixels import Pixels, Valid, both, filled, made_pixels, without_data
-from sightline.images.refusals import COPY_AGAIN, check_depth, check_pixels, unread_mode
+from sightline.images.refusals import COPY_AGAIN, check_depth, check_pixels, check_values, unread_mode
 from sightline.images.tiff import check_data, mask_pages, open_tiff, picture_pages
 from sightline.images.tiff_tags import (
     Scales,
@@ -225,14 +225,7 @@ def _check_band_pages(pages: list[Any], limits: Limits, where: str) -> None:
     if not pages:
         raise DataRejected("it has no page", where=where, way_out=COPY_AGAIN)
     first = pages[0]
-    check_pixels(first.imagewidth, first.imagelength, limits, where)
-    bands = len(pages) * first.samplesperpixel
-    if first.imagewidth * first.imagelength * bands > limits.pixels:
-        raise DataRejected(
-            f"{first.imagewidth:,} x {first.imagelength:,} pixels x {bands} are more than {limits.pixels:,} values",
-            where=where,
-            way_out="Give a smaller image or raise SIGHTLINE_MAX_PIXELS.",
-        )
+    check_values(first.imagewidth, first.imagelength, len(pages) * first.samplesperpixel, limits, where)
     for page in pages:
         check_pixels(math.prod(page.chunks), 1, limits, where)  # a tile may be larger than the image it covers
         if (page.shaped, page.dtype, page.planarconfig) != (first.shaped, first.dtype, first.planarconfig):

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, RequestError
-from sightline.images import MAX_BANDS, noise_picture, probe, read_bytes
+from sightline.images import MAX_BANDS, noise_picture, probe_within, read_bytes
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.segmentation.masks import PIXELS, geojson, in_pixels, polygons_of
 from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
@@ -152,13 +152,13 @@ class LandCoverModel:
 
         Raises:
             DataMissing: the file is not there.
-            DataRejected: it is no TIFF, or its head is broken.
+            DataRejected: it is no TIFF, its head is broken, or the bytes hold more than the limits.
         """
         where = str(source) if isinstance(source, Path) else "image"
         if isinstance(source, Path) and is_large(source, limits):
             size, decoded_px, held_bytes = scene_size(source), 0, _SCAN_BYTES
         else:
-            head = probe(read_bytes(source, limits, where), where)
+            head = probe_within(read_bytes(source, limits, where), limits, where, every_band=True)
             stacked = head.bands > MAX_BANDS  # rows as pages: (h, w, bands) was written as h pages of (w, bands)
             size = (head.bands, head.height) if stacked else (head.height, head.width)
             decoded_px = head.decoding_values // len(BANDS)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected, RequestError
-from sightline.images import MAX_BANDS, Pixels, decode_bands, decode_indices, probe, read_bytes
+from sightline.images import MAX_BANDS, Pixels, decode_bands, decode_indices, probe_within, read_bytes
 from sightline.task import Limits
 from sightline.tasks.panel_defects.tfrecord import GZIP_MAGIC, MAX_RECORD_BYTES, read_example, read_records
 
@@ -137,18 +137,18 @@ def read_chip(source: Path | bytes, limits: Limits, where: str = "") -> Chip:
     return chip_of(decode_bands(data, limits, where), sha256, where)
 
 
-def chip_size(content: bytes, where: str) -> tuple[tuple[int, int], int]:
+def chip_size(content: bytes, limits: Limits, where: str) -> tuple[tuple[int, int], int]:
     """(h, w) by the head of a TIFF, and how many values are decoded; of a record, which has none, the most it can hold.
 
     Raises:
-        DataRejected: it is no TIFF and no record, or its head is broken.
+        DataRejected: it is no TIFF and no record, its head is broken, or it is too large.
     """
     packed = content[:2] == GZIP_MAGIC
     if packed or content[4:8] == bytes(4):
         values = MAX_RECORD_BYTES // 4 if packed else len(content) // 4
         side = min(math.isqrt(values // (len(BANDS) - 1)), MAX_SIDE_PX)
         return (side, side), values
-    head = probe(content, where)
+    head = probe_within(content, limits, where, every_band=True)
     if head.bands > MAX_BANDS:  # rows as pages: (h, w, bands) was written as h pages of (w, bands)
         return (head.bands, head.height), head.decoding_values
     return (head.height, head.width), head.decoding_values

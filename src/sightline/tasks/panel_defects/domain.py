@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected
-from sightline.images import probe, read_bytes
+from sightline.images import probe_within, read_bytes
 from sightline.task import Limits, Manifest, Report, Sample, Upstream
 from sightline.tasks.panel_defects import data, farms
 from sightline.tasks.panel_defects.chip import read_chip
@@ -60,7 +60,7 @@ class Domain:
     labelled: Callable[[Manifest], Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]]
     write_sample: Callable[[Path, Any, Report], None]
     pixel_bytes: int
-    size: Callable[[bytes, str], tuple[tuple[int, int], int]]
+    size: Callable[[bytes, Limits, str], tuple[tuple[int, int], int]]
     read: Callable[[bytes, Limits, str], Picture]
     excerpt: Callable[[Path, Sequence[Sample], bool], bytes | None]
     conditions: Mapping[str, str] = field(default_factory=dict)
@@ -70,10 +70,10 @@ class Domain:
 
         Raises:
             DataMissing: the file is not there.
-            DataRejected: it is not what this task reads, or broken.
+            DataRejected: it is not what this task reads, broken, or too large.
         """
         where = str(source) if isinstance(source, Path) else "image"
-        return self.size(read_bytes(source, limits, where), where)
+        return self.size(read_bytes(source, limits, where), limits, where)
 
     def picture(self, source: Path | bytes, limits: Limits) -> Picture:
         """Decode one picture.
@@ -96,8 +96,8 @@ def _farms(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[np.uin
         yield sample, picture_of_chip(chip), mask
 
 
-def _photograph_size(content: bytes, where: str) -> tuple[tuple[int, int], int]:
-    head = probe(content, where)
+def _photograph_size(content: bytes, limits: Limits, where: str) -> tuple[tuple[int, int], int]:
+    head = probe_within(content, limits, where)
     return (head.height, head.width), head.decoding_values
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, ParamsError
-from sightline.images import noise_picture, probe, read_bytes
+from sightline.images import noise_picture, probe_within, read_bytes
 from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
@@ -170,7 +170,7 @@ class HotspotModel:
     def weigh(self, source: Path | bytes, limits: Limits, _: Mapping[str, float]) -> Cost:
         """What a thermogram takes, by its head: the network sees all of them at one size. Raises as `read`."""
         where = str(source) if isinstance(source, Path) else "image"
-        head = probe(read_bytes(source, limits, where), where)
+        head = probe_within(read_bytes(source, limits, where), limits, where)
         seen_px = self.recipe.input.height_px * self.recipe.input.width_px + head.pixels // _MEASURED_SHARE
         values = head.decoding_values // head.bands
         return Cost((head.height, head.width), values, seen_px, _FIXED_BYTES + _PIXEL_BYTES * head.pixels)
