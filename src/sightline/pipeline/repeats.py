@@ -67,7 +67,7 @@ def find_repeats(pictures: Sequence[Seen]) -> Repeats:
         return Repeats(apart, False, f"{_MAY_REPEAT}: {said}.")
     joined = _join(shapes, owners, [finding["kind"] for findings, _, _ in pictures for finding in findings])
     things = len(set(joined))
-    said = f"{sum(counts)} findings show {things} thing{'' if things == 1 else 's'}, by position and overlap."
+    said = f"{sum(counts):,} findings show {things:,} thing{'' if things == 1 else 's'}, by position and overlap."
     return Repeats(_numbered(counts, joined), True, said)
 
 

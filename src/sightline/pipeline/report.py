@@ -16,7 +16,7 @@ from sightline.familiarity import UNLIKE
 from sightline.files import write_text
 from sightline.pages import PICTURES_WITHIN, REPORT_STYLE, page, paragraph, table
 from sightline.pipeline.delivery import Delivery, Picture, figure_names, position_of
-from sightline.pipeline.report_map import draw_map
+from sightline.pipeline.report_map import draw_maps
 from sightline.task import Json
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ SHOWN = 120
 """Findings that get a picture; the others are in findings.csv."""
 
 _NOTES = 5  # different ones that are told
+_MAPS = 12  # sites of a flight that are drawn
 _LISTED = 500  # pictures and refused files that are named
 _CROP_PX = 220  # side of a finding's picture
 _AROUND = 3.0  # times the finding's box
@@ -65,7 +66,7 @@ def _overview(delivery: Delivery) -> list[str]:
         joined = delivery.repeats.known
         head = ("class", "severity", "findings", *(("things",) if joined else ()))
         rows = [
-            (kind, severity or "-", str(count), *((str(things),) if joined else ()))
+            (kind, severity or "-", f"{count:,}", *((f"{things:,}",) if joined else ()))
             for (kind, severity), (count, things) in counts.items()
         ]
         blocks += ["<h2>Counts</h2>", table(head, rows)]
@@ -118,9 +119,9 @@ def warnings_of(delivery: Delivery) -> list[str]:
 
 
 def _map(delivery: Delivery) -> list[str]:
-    drawing = draw_map(delivery)
+    drawings = draw_maps(delivery)
     unknown = sum(not picture.located for picture in delivery.pictures)
-    if drawing is None:
+    if not drawings:
         some = unknown < len(delivery.pictures)
         why = "Nothing was found that could be shown on it" if some else "No picture says where it was taken"
         return ["<h2>Map</h2>", paragraph(f"{why}, so there is no map.")]
@@ -129,7 +130,10 @@ def _map(delivery: Delivery) -> list[str]:
         position_of(picture, finding)[2] == "camera" for picture in delivery.pictures for finding in picture.findings
     )
     where = " Findings are shown where the camera was, not where they lie." if approximate else ""
-    return ["<h2>Map</h2>", drawing, paragraph(f"North is up. Coordinates are WGS 84.{where}{note}")]
+    several = f" {len(drawings)} sites, in the order of the pictures." if len(drawings) > 1 else ""
+    shown = drawings[:_MAPS]
+    left = f" The first {_MAPS} are drawn; all are in the GeoPackage." if len(drawings) > _MAPS else ""
+    return ["<h2>Map</h2>", *shown, paragraph(f"North is up. Coordinates are WGS 84.{several}{left}{where}{note}")]
 
 
 # ------------------------------------------------------------------------------------------------------ findings

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.pipeline.delivery import Delivery, position_of
+from sightline.pipeline.delivery import Delivery, Picture, position_of
 from sightline.shots.ground import offsets_of
 
-_SIDE_PX = 720
+_APART_M = 100.0  # pictures of one flight follow each other closely; a gap of one to two hundred metres ends a site
 _MARGIN_PX = 30
 _DRAWN = 5000  # most footprints and points of each kind: a browser draws no more with ease
 _SEVERITY_ORDER = ("unknown", "", "low", "medium", "high")  # the last lie on top
@@ -19,20 +19,23 @@ _SEVERITY_ORDER = ("unknown", "", "low", "medium", "high")  # the last lie on to
 Lonlat = NDArray[np.float64]
 
 
-def draw_map(delivery: Delivery) -> str | None:
-    """The map as an SVG element; None where nothing has a place."""
-    cameras = [(p.shot.lon, p.shot.lat) for p in delivery.pictures if p.shot.lon is not None and p.shot.lat is not None]
-    outlines = [corners for picture in delivery.pictures if (corners := picture.footprint) is not None]
+def draw_maps(delivery: Delivery) -> list[str]:
+    """A map of each site as an SVG element, in the order of the pictures; empty where nothing has a place."""
+    sites = _sites([picture for picture in delivery.pictures if _place(picture) is not None])
+    return [_draw(pictures) for pictures in sites]
+
+
+def _draw(pictures: Sequence[Picture]) -> str:
+    cameras = [(p.shot.lon, p.shot.lat) for p in pictures if p.shot.lon is not None and p.shot.lat is not None]
+    outlines = [corners for picture in pictures if (corners := picture.footprint) is not None]
     found = [
         (finding["severity"], lon, lat)
-        for picture in delivery.pictures
+        for picture in pictures
         for finding in picture.findings
         for lon, lat, _ in [position_of(picture, finding)]
         if lon is not None and lat is not None
     ]
     places = [*cameras, *((lon, lat) for _, lon, lat in found), *(tuple(c) for o in outlines for c in o)]
-    if not places:
-        return None
     paper = _Paper(np.array(places, dtype=np.float64))
     parts = [
         *(f'<polygon class="ground" points="{paper.points(outline)}"/>' for outline in outlines[:_DRAWN]),
@@ -45,21 +48,54 @@ def draw_map(delivery: Delivery) -> str | None:
     ]
     return (
         f'<svg class="map" viewBox="0 0 {paper.width:.0f} {paper.height:.0f}" role="img"'
-        f' aria-label="Map of the flight">{"".join(parts)}</svg>'
+        f' aria-label="Map of {len(pictures):,} pictures">{"".join(parts)}</svg>'
     )
 
 
+def _place(picture: Picture) -> tuple[float, float] | None:
+    """Where a picture was taken, else where something in it lies: longitude and latitude."""
+    if picture.shot.lon is not None and picture.shot.lat is not None:
+        return picture.shot.lon, picture.shot.lat
+    if picture.footprint is not None:
+        return float(picture.footprint[0][0]), float(picture.footprint[0][1])
+    placed = (position_of(picture, finding) for finding in picture.findings)
+    return next(((lon, lat) for lon, lat, _ in placed if lon is not None and lat is not None), None)
+
+
+def _sites(pictures: Sequence[Picture]) -> list[list[Picture]]:
+    """Pictures that hang together: a drawing of two parks some kilometres apart would show two dots."""
+    if not pictures:
+        return []
+    places = np.array([_place(picture) for picture in pictures], dtype=np.float64)
+    offsets_m = offsets_of(places, places[0], float(places[:, 1].mean()))
+    cells: dict[tuple[int, int], list[int]] = {}
+    for index, (x, y) in enumerate(np.floor(offsets_m / _APART_M).astype(int).tolist()):
+        cells.setdefault((x, y), []).append(index)
+    sites = []
+    while cells:
+        ahead, members = [next(iter(cells))], []
+        while ahead:
+            x, y = ahead.pop()
+            members += cells.pop((x, y), [])
+            ahead += [near for near in ((x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1)) if near in cells]
+        sites.append(sorted(members))
+    return [[pictures[index] for index in members] for members in sorted(sites)]
+
+
 class _Paper:
-    """Longitudes and latitudes to the pixels of a drawing that holds all of them."""
+    """Longitudes and latitudes to the pixels of a drawing that holds all of them in its middle."""
+
+    width = 720
+    _tallest = 540
 
     def __init__(self, places: Lonlat) -> None:
         self._origin, self._lat = places[0], float(places[:, 1].mean())
         across_m = self._metres(places)
         self._low = across_m.min(axis=0)
-        extent_m = np.maximum(across_m.max(axis=0) - self._low, 1.0)
-        self.px_per_m = (_SIDE_PX - 2 * _MARGIN_PX) / float(extent_m.max())
-        self.width, self.height = (extent_m * self.px_per_m + 2 * _MARGIN_PX).tolist()
-        self.height += _MARGIN_PX  # of the scale bar
+        wide_m, tall_m = np.maximum(across_m.max(axis=0) - self._low, 1.0).tolist()
+        self.px_per_m = min((self.width - 2 * _MARGIN_PX) / wide_m, (self._tallest - 2 * _MARGIN_PX) / tall_m)
+        self._left = (self.width - wide_m * self.px_per_m) / 2
+        self.height = tall_m * self.px_per_m + 3 * _MARGIN_PX  # the scale bar has a margin of its own
 
     def _metres(self, places: Sequence[tuple[float, float]] | Lonlat) -> Lonlat:
         return offsets_of(places, self._origin, self._lat)
@@ -67,7 +103,7 @@ class _Paper:
     def pixels(self, places: Sequence[tuple[float, float]] | Lonlat) -> Lonlat:
         """(n, 2) in the drawing, y down."""
         metres = self._metres(places) - self._low
-        x = metres[:, 0] * self.px_per_m + _MARGIN_PX
+        x = metres[:, 0] * self.px_per_m + self._left
         y = self.height - 2 * _MARGIN_PX - metres[:, 1] * self.px_per_m
         return np.column_stack([x, y])
 
@@ -82,7 +118,7 @@ class _Paper:
 
     def scale_bar(self) -> str:
         """A bar of a round length, about a fifth of the drawing."""
-        wanted_m = _SIDE_PX / 5 / self.px_per_m
+        wanted_m = self.width / 5 / self.px_per_m
         power = 10.0 ** math.floor(math.log10(wanted_m))
         length_m = max(step * power for step in (1, 2, 5) if step * power <= wanted_m)
         x, y = _MARGIN_PX, self.height - _MARGIN_PX / 2

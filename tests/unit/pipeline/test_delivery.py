@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -16,6 +17,7 @@ from sightline.background import Background, Part
 from sightline.familiarity import UNLIKE
 from sightline.pipeline.batch import Answered
 from sightline.pipeline.delivery import Delivery, Picture, deliver, finding_rows, picture_of, picture_rows
+from sightline.pipeline.report_map import draw_maps
 from sightline.shots import Shot, ground_of
 
 SHOT = Shot(
@@ -141,6 +143,24 @@ def test_findings_are_cut_out_of_a_drawing_of_any_size(tmp_path: Path) -> None:
     Image.new("1", (13000, 7000)).save(tmp_path / "a.png")
     deliver(delivery(tmp_path, large))
     assert len(_Page((tmp_path / "report.html").read_text()).sources) == 1
+
+
+def numbers_of(drawing: str, name: str) -> list[float]:
+    return [float(value) for value in re.findall(rf' {name}="([-0-9.]+)"', drawing)]
+
+
+def test_each_site_of_a_flight_is_drawn_for_itself_and_none_is_a_dot(tmp_path: Path) -> None:
+    north = replace(SHOT, lat=50.3)
+    pictures = [picture("a", SHOT, 12.0), picture("b", north, 5.0), picture("c", replace(SHOT, lon=10.0005), 5.0)]
+    drawings = draw_maps(delivery(tmp_path, *pictures))
+    assert [drawing.count('class="camera"') for drawing in drawings] == [2, 1]
+    for drawing in drawings:
+        wide, tall = map(float, re.findall(r'viewBox="0 0 (\d+) (\d+)"', drawing)[0])
+        assert (wide, tall < 600) == (720, True)
+        assert all(0 <= x <= wide for x in numbers_of(drawing, "cx"))
+        assert all(0 <= y <= tall for y in numbers_of(drawing, "cy"))
+    line = [replace(SHOT, lon=10.0 + step * 0.001) for step in range(12)]  # 72 m apart, 790 m in all
+    assert len(draw_maps(delivery(tmp_path, *(picture(f"p{n}", shot) for n, shot in enumerate(line))))) == 1
 
 
 def test_a_flight_without_places_has_no_map_and_says_so(tmp_path: Path) -> None:
