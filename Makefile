@@ -13,7 +13,7 @@ SPREAD := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check format serve up lock clean
+.PHONY: help setup demo test test-all check format serve bento up lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -43,6 +43,10 @@ format: $(READY) ## let ruff mend what it can
 
 serve: $(READY) ## the HTTP endpoints of the champions (TASK=name: only that one)
 	$(BIN)/sightline serve $(TASK)
+
+bento: $(READY) ## package a task's endpoint with BentoML (TASK=name; without one: pv_hotspots)
+	@mkdir -p build && sed 's/pv_hotspots/$(or $(TASK),pv_hotspots)/g' bentofile.yaml >build/bentofile.yaml
+	PATH="$(abspath .tools/uv/bin):$$PATH" BENTOML_DO_NOT_TRACK=true $(BIN)/python -m bentoml build -f build/bentofile.yaml
 
 up: $(READY) ## one server: MLflow, Prefect with its schedules, the endpoints
 	$(BIN)/sightline up

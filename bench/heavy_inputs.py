@@ -36,12 +36,12 @@ _bad_images: Any = importlib.import_module("tests.unit.bad_images")
 
 MOST_S = 100.0
 SERVICES = {
-    "ships": ("Ships", "tests.unit.tasks.ships.networks", "network_model", {}),
-    "ships, blobs": ("Ships", "tests.unit.tasks.ships.networks", "blob_model", {}),
-    "panel_defects": ("PanelDefects", "tests.unit.tasks.panel_defects.networks", "tiny_model", {}),
-    "solar_farms": ("SolarFarms", "tests.unit.tasks.panel_defects.networks", "tiny_model", {"task": "solar_farms"}),
-    "land_cover": ("LandCover", "tests.unit.tasks.land_cover.networks", "network_model", {}),
-    "pv_hotspots": ("PvHotspots", "tests.unit.tasks.pv_hotspots.networks", "tiny_model", {}),
+    "ships": ("tests.unit.tasks.ships.networks", "network_model", {}),
+    "ships, blobs": ("tests.unit.tasks.ships.networks", "blob_model", {}),
+    "panel_defects": ("tests.unit.tasks.panel_defects.networks", "tiny_model", {}),
+    "solar_farms": ("tests.unit.tasks.panel_defects.networks", "tiny_model", {"task": "solar_farms"}),
+    "land_cover": ("tests.unit.tasks.land_cover.networks", "network_model", {}),
+    "pv_hotspots": ("tests.unit.tasks.pv_hotspots.networks", "tiny_model", {}),
 }
 
 
@@ -168,13 +168,13 @@ def main() -> None:
 
 @contextmanager
 def _endpoint(task: str, given: Mapping[str, str]) -> Iterator[Any]:
-    name, networks, make, arguments = SERVICES[task]
+    networks, make, arguments = SERVICES[task]
     with tempfile.TemporaryDirectory() as folder:
         saved = Path(given.get(task, Path(folder, "saved")))
         if task not in given:
             saved.mkdir()
             getattr(importlib.import_module(networks), make)(**arguments).save(saved)
-        service = f"services.{task.partition(',')[0]}:{name}"
+        service = f"services.endpoint:{task.partition(',')[0]}"
         with _process.serve(service, Path(folder), model_dir=str(saved.resolve())) as running:
             running.wait_until_ready()
             yield running

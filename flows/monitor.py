@@ -1,6 +1,6 @@
 """The monitoring flow: has a task's input drifted? If so it asks for retraining, by an event.
 
-It emits two events; the triggers in prefect.yaml start the retraining flow on them:
+It emits two events; those triggers of `deployments` start the retraining flow on them:
 
     sightline.drift     the inputs have drifted, and the cooldown since the last request has passed
     sightline.labels    labels have arrived that a retraining waits for

@@ -29,8 +29,8 @@ from sightline.pipeline.delivery import plain_cell
 from sightline.pipeline.project import Project, open_project
 from sightline.pipeline.promote import Decision
 from sightline.pipeline.promote import promote as decide
-from sightline.pipeline.register import evaluate_stage
 from sightline.pipeline.register import register as enter
+from sightline.pipeline.stages import evaluate_stage, stages_of, train_stage, validate_stage
 from sightline.pipeline.watch import watch
 from sightline.progress import Bars
 from sightline.settings import load_settings
@@ -58,13 +58,13 @@ def validate(name: str) -> None:
     """Ask the gate."""
     project = _open(name)
     project.require_sets()  # DVC would tell of a missing folder as of any failure, and that is tried again
-    versions.repro(project.settings, f"validate@{name}")
+    versions.repro(project.settings, validate_stage(name))
 
 
 @task(**STEP)
 def train(name: str, candidates: Sequence[str]) -> None:
     """Train those candidates of which something has changed, one after the other: they share cores and DVC's lock."""
-    versions.repro(load_settings(), *(f"train@{name}-{candidate}" for candidate in candidates))
+    versions.repro(load_settings(), *(train_stage(name, candidate) for candidate in candidates))
 
 
 @task(**STEP)
@@ -88,7 +88,7 @@ def promote(name: str, challengers: Sequence[Version]) -> Decision:
         return decide(project, Tracking(project.settings), challengers, bars)
 
 
-# Parameter names are what the UI and prefect.yaml say.
+# Parameter names are what Prefect's UI says.
 @flow(flow_run_name="{task}: {reason}", persist_result=False, result_serializer="json")
 def retrain(task: str, reason: Reason = "request", wait_s: float = 0.0) -> Json:
     """Bring a task's models up to its data; only what has changed is done.
@@ -107,7 +107,8 @@ def retrain(task: str, reason: Reason = "request", wait_s: float = 0.0) -> Json:
             _bury(killed)
         started_s = time.time()
         taken = take_in(task)
-        if reason == "drift" and not taken and not versions.status(project.settings, outcome.stages(project)):
+        stages = stages_of(task, project.params.candidates)
+        if reason == "drift" and not taken and not versions.status(project.settings, stages):
             return _ask_for_labels(project)
         return _go_through(project, started_s)
 

@@ -1,4 +1,4 @@
-"""What the BentoML services of all tasks have in common: the application, the guard before it, the options."""
+"""The BentoML service of each task, by its name: `bentoml serve services.endpoint:ships`."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from sightline.serving.connections import bound_connections
 from sightline.serving.engine import Engine
 from sightline.serving.guard import Guard
 from sightline.settings import Settings, load_settings
+from sightline.tasks import TASKS
 
 OPTIONS: dict[str, Any] = {
     "workers": 1,  # one process holds the model, uses all cores and batches across all clients
@@ -34,6 +35,16 @@ OPTIONS: dict[str, Any] = {
     "logging": {"access": {"enabled": True, "skip_paths": ["/v1/ready", "/v1/live", "/v1/metrics"]}},
 }
 """Options of `bentoml.service` for every endpoint."""
+
+
+def __getattr__(name: str) -> Any:
+    """The service of a task, made when it is asked for: making it reads the settings and opens the ledger."""
+    if name not in TASKS:
+        raise AttributeError(name)
+    made = bentoml.service(type(name, (), {"__doc__": f"The endpoint of {name}."}), name=name, **OPTIONS)
+    globals()[name] = made  # BentoML looks here for what it starts its workers with
+    mount(made, name)
+    return made
 
 
 def mount(service: Any, task: str, source: Champions | None = None, settings: Settings | None = None) -> None:

@@ -124,6 +124,7 @@ class ToyModel:
 class ToyTask:
     name = "toy"
     candidates = ("threshold", "constant")
+    curves: Mapping[str, tuple[str, str]] = {}
     upstream = None
 
     def __init__(self, params: ToyParams = PARAMS) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -81,6 +81,16 @@ class WatchParams(Frozen):
     cooldown_h: float = Field(default=24.0, ge=0, description="hours between two requests for retraining")
 
 
+class ScheduleParams(Frozen):
+    """When a task's flows start by themselves: a cron line, seconds between two starts, or `""` for never."""
+
+    retrain: str | Annotated[float, Field(gt=0)] = "0 3 * * 1"
+    monitor: str | Annotated[float, Field(gt=0)] = "17 * * * *"
+    timezone: str = "UTC"
+    wait_s: float = Field(default=21600.0, ge=0, description="longest a retraining waits for another one of the task")
+    settle_s: float = Field(default=60.0, ge=0, description="new labels count once nothing came for so long")
+
+
 class TaskParams(Frozen):
     """What every task's section has. Tasks narrow `sample`, `gate` and `train`."""
 
@@ -90,6 +100,7 @@ class TaskParams(Frozen):
     evaluate: EvaluateParams = EvaluateParams()
     promotion: PromotionParams
     watch: WatchParams = WatchParams()
+    schedule: ScheduleParams = ScheduleParams()
 
 
 AnyParams = TypeVar("AnyParams", bound=TaskParams)

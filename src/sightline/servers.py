@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -76,12 +76,12 @@ def serve_one(settings: Settings, task: str, command: Sequence[str], environment
             return 0
 
 
-def endpoints(settings: Settings, tasks: Sequence[str] = TASKS) -> tuple[Server, ...]:
+def endpoints(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> tuple[Server, ...]:
     """The endpoint of each task, on consecutive ports."""
     return tuple(_endpoint(settings, task, settings.endpoint_port + number) for number, task in enumerate(tasks))
 
 
-def plan(settings: Settings, tasks: Sequence[str] = TASKS) -> tuple[Server, ...]:
+def plan(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> tuple[Server, ...]:
     """All servers of a project folder.
 
     A server that the environment names elsewhere (`SIGHTLINE_MLFLOW_URI`, `PREFECT_API_URL`) is not started here.
@@ -135,7 +135,7 @@ def mlflow_address(settings: Settings) -> str:
     return settings.mlflow_uri or running(settings.state).get("mlflow", f"http://127.0.0.1:{settings.mlflow_port}")
 
 
-def report_pages(settings: Settings, tasks: Sequence[str] = TASKS) -> list[Path]:
+def report_pages(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> list[Path]:
     """The gates' and the drift reports' first pages that are there, task by task."""
     places = ("validation/{}/docs/index.html", "watch/{}/report/index.html")
     pages = [settings.build / place.format(task) for task in tasks for place in places]
@@ -248,7 +248,7 @@ def _flows(settings: Settings) -> Server:
     own = "" if os.environ.get("PREFECT_API_URL") else f"http://127.0.0.1:{settings.prefect_port}/api"
     return Server(
         "flows",
-        (sys.executable, "-m", "flows.serve"),
+        (sys.executable, "-m", "flows.deployments"),
         CODE,
         environment={
             **prefect_environment(settings),

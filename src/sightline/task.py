@@ -482,6 +482,11 @@ class Task(Protocol):
         ...
 
     @property
+    def curves(self) -> Mapping[str, tuple[str, str]]:
+        """Those of `plots` in which candidates are compared: name -> what its two axes are."""
+        ...
+
+    @property
     def upstream(self) -> Upstream | None:
         """Where the published data are; None where nothing is published."""
         ...

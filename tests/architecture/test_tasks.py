@@ -1,4 +1,4 @@
-"""Each task is everywhere it must be: parameters, stages, deployments, endpoint, contract."""
+"""What follows from the one list of tasks, params.yaml and the imports of the code."""
 
 from __future__ import annotations
 
@@ -8,39 +8,34 @@ from typing import Any
 import pytest
 import yaml
 
-import sightline
-from sightline.params import load_section
-from sightline.tasks import SOURCES, TASKS, open_task, params_model
-from tests.contract.subjects import TINY
+from sightline.pipeline.stages import stages_text
+from sightline.sources import closure, file_of
+from sightline.tasks import TASKS, longest_first, modules_of, params_model
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGE = Path(sightline.__file__).parent
 
 
 def read(name: str) -> Any:
     return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
 
 
+def test_dvc_yaml_is_what_the_tasks_and_their_code_say() -> None:
+    assert (ROOT / "dvc.yaml").read_text(encoding="utf-8") == stages_text(ROOT), "write it anew: sightline stages"
+
+
 @pytest.mark.parametrize("name", TASKS)
-def test_its_stages_name_its_candidates_and_all_that_its_models_are_made_by(name: str) -> None:
+def test_its_stages_depend_on_all_that_its_models_are_made_by(name: str) -> None:
     stages = read("dvc.yaml")["stages"]
-    section = load_section(ROOT / "params.yaml", name, params_model(name))
-    items = {key: item for key, item in stages["train"]["foreach"].items() if item["task"] == name}
-    assert set(items) == {f"{name}-{candidate}" for candidate in section.candidates}
-    assert stages["evaluate"]["foreach"] == stages["train"]["foreach"]
-    for item in (*items.values(), stages["validate"]["foreach"][name]):
-        others = {item["shared"], item["also"]}
-        assert {f"tasks/{item['package']}"} | {one for one in others if "." not in one} == set(SOURCES[name])
-        assert all((PACKAGE / one).exists() for one in others)
-    assert open_task(name, section).candidates == section.candidates
+    for step in ("train", "evaluate"):
+        places = [ROOT / one for one in stages[f"{step}-{name}"]["do"]["deps"] if one.startswith("src/")]
+        for file in map(file_of, closure(modules_of(name))):
+            assert any(place in (file, *file.parents) for place in places), f"{step}: {file}"
 
 
-@pytest.mark.parametrize("name", TASKS)
-def test_it_is_scheduled_watched_served_and_under_contract(name: str) -> None:
-    flows = {d["entrypoint"] for d in read("prefect.yaml")["deployments"] if d["name"] == name}
-    assert flows == {"flows/retrain.py:retrain", "flows/monitor.py:monitor"}
-    assert (ROOT / "services" / f"{name}.py").is_file()
-    assert name in TINY
+def test_ports_follow_the_list_and_the_longest_training_begins_first() -> None:
+    assert list(TASKS) == ["pv_hotspots", "panel_defects", "ships", "solar_farms", "land_cover", *list(TASKS)[5:]]
+    assert longest_first(["land_cover", "ships", "pv_hotspots"]) == ["pv_hotspots", "ships", "land_cover"]
+    assert longest_first(["unknown", "ships"]) == ["ships", "unknown"]
 
 
 @pytest.mark.parametrize("name", TASKS)

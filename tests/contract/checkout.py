@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import yaml
 
 from sightline.tasks import TASKS
 from tests.contract.subjects import ROOT, tiny_section
+from tests.services.endpoint_process import Running, stop
 
 
 class Checkout:
@@ -67,3 +71,27 @@ class Checkout:
     def ask(self, *words: str | Path) -> Any:
         """The JSON that a command prints."""
         return json.loads(self.type(*words, "--json"))
+
+    @contextmanager
+    def serving(self, task: str, **settings: str) -> Iterator[Running]:
+        """While `sightline serve` runs for a task; it leaves nothing behind."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        log = self.folder.with_name(f"{self.folder.name}-serve.log")
+        environment = {**self.environment(), "SIGHTLINE_ENDPOINT_PORT": str(port), **settings}
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "sightline", "serve", task],
+                **{"cwd": self.folder, "env": environment, "start_new_session": True},
+                **{"stdout": output, "stderr": subprocess.STDOUT},
+            )
+        running = Running(port, process, log)
+        try:
+            running.wait_until_ready()
+            yield running
+        finally:
+            stop(process)
+        assert process.returncode in (0, 130), log.read_text()
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the endpoint has outlived its command"

@@ -82,7 +82,7 @@ TINY: dict[str, dict[str, Any]] = {
         "evaluate": {"resamples": 100, "pictures": 2},
     },
 }
-"""Task -> what differs from its CPU-sized recipe in params.yaml, so that a fit takes seconds. Every task is here."""
+"""Task -> what differs from its CPU-sized recipe in params.yaml, so that a fit takes seconds."""
 
 
 @dataclass
@@ -113,7 +113,7 @@ def tiny_section(name: str, seed: int = 7) -> dict[str, Any]:
     seeds: dict[str, Any] = {"seed": seed}
     if "seed" in section["sample"]:
         seeds["sample"] = {"seed": seed}
-    return merged(merged(section, TINY[name]), seeds)
+    return merged(merged(section, TINY.get(name, {})), seeds)
 
 
 @cache

@@ -12,7 +12,6 @@ import os
 import re
 import shlex
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -32,7 +31,6 @@ from sightline.tasks import TASKS
 from tests.contract.checkout import Checkout
 from tests.contract.subjects import Silent, tiny_task
 from tests.docs.pages import Written
-from tests.services.endpoint_process import Running, stop
 from tests.services.made_up_map import bbox, draw_tiles
 
 _CLI = "tests/contract/test_cli.py::"
@@ -56,15 +54,15 @@ RUN_ELSEWHERE = {
     ".venv/bin/dvc exp run --temp -S pv_hotspots.seed=21": _STAGES + "test_an_experiment_with_another_parameter",
     "git checkout v0.1.0": _STAGES + "test_new_data_run_everything_again_and_going_back_runs_nothing",
     ".venv/bin/dvc checkout": _STAGES + "test_new_data_run_everything_again_and_going_back_runs_nothing",
-    'PATH="$PWD/.tools/uv/bin:$PATH" BENTOML_DO_NOT_TRACK=true .venv/bin/python -m bentoml build': _BENTO
-    + "test_a_bento_holds_the_lock_and_no_data",
+    "make bento": _BENTO + "test_a_bento_holds_the_lock_and_no_data",
     'PATH="$PWD/.tools/uv/bin:$PATH" .venv/bin/python -m bentoml list': _BENTO + "test_a_bento_is_found_by_its_name",
     'cp -r "$(.venv/bin/python -m bentoml get pv_hotspots:latest -o path)" bento': _BENTO
     + "test_a_bento_is_found_by_its_name",
     "uv venv clean &&": _BENTO + "test_a_bento_runs_in_an_environment_of_its_own",
     "SIGHTLINE_ROOT=/srv/sightline": _BENTO + "test_a_bento_runs_in_an_environment_of_its_own",
     "cp -r docs/tutorial/bright_spots": _TUTORIAL,
-    'case "bright_spots":': _TUTORIAL,
+    '"bright_spots":': _TUTORIAL,
+    ".venv/bin/sightline stages": _TUTORIAL,
     ".venv/bin/sightline data sample bright_spots": _TUTORIAL,
     ".venv/bin/sightline run bright_spots": _TUTORIAL,
     ".venv/bin/sightline predict bright_spots": _TUTORIAL,
@@ -170,26 +168,9 @@ class Reader:
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
         """While `sightline serve TASK` runs; it leaves nothing behind."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        log = self.folder / "serve.log"
-        settings = {"SIGHTLINE_ENDPOINT_PORT": str(port), "SIGHTLINE_TILES": self.places["tiles"]}
-        with log.open("wb") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "sightline", "serve", self.task],
-                **{"cwd": self.checkout.folder, "env": {**self.checkout.environment(), **settings}},
-                **{"stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True},
-            )
-        try:
-            Running(port, process, log).wait_until_ready()
-            self.places["endpoint"] = f"http://127.0.0.1:{port}"
+        with self.checkout.serving(self.task, SIGHTLINE_TILES=self.places["tiles"]) as endpoint:
+            self.places["endpoint"] = f"http://127.0.0.1:{endpoint.port}"
             yield
-        finally:
-            stop(process)
-        assert process.returncode in (0, 130), log.read_text()
-        with socket.socket() as probe:
-            assert probe.connect_ex(("127.0.0.1", port)) != 0, "the endpoint has outlived its command"
 
     def type(self, written: Written) -> None:
         """Run it; whatever ends otherwise than well fails the test with what was said.

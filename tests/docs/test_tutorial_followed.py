@@ -5,10 +5,11 @@ from __future__ import annotations
 import re
 import shlex
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.contract.checkout import Checkout
 from tests.contract.subjects import ROOT
@@ -36,15 +37,12 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     source, target = shlex.split(block("sh", "cp -r"))[2:]
     shutil.copytree(made.folder / source, made.folder / target)
     tasks = made.folder / "src/sightline/tasks/__init__.py"
-    tasks.write_text(tasks.read_text("utf-8").replace("TASKS = (", 'TASKS = ("bright_spots", '), encoding="utf-8")
-    insert(tasks, "        case _:", block("python", "case "))
+    insert(tasks, '}\n"""The only list of tasks', block("python", "Declaration("))
     with (made.folder / "params.yaml").open("a", encoding="utf-8") as file:
         file.write(block("yaml", "promotion:"))
-    pipeline = yaml.safe_load((made.folder / "dvc.yaml").read_text(encoding="utf-8"))
-    added = yaml.safe_load(block("yaml", "foreach"))
-    for name, stage in added["stages"].items():
-        pipeline["stages"][name]["foreach"] |= stage["foreach"]
-    (made.folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
+    for line in block("sh", "sightline stages").splitlines():
+        made.type(*shlex.split(line)[1:])
+    shutil.copytree(ROOT / "tests", made.folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     made.commit("a new task")
     return made
 
@@ -60,3 +58,20 @@ def test_the_page_can_be_followed(checkout: Checkout, tmp_path: Path) -> None:
     assert candidates == {"peak", "mean"}
     assert checkout.ask("lineage", "bright_spots@champion")
     assert checkout.ask("run", "bright_spots")["unchanged"] is True
+
+
+def test_the_new_task_is_served_and_watched(checkout: Checkout) -> None:
+    picture = min((checkout.folder / "data/bright_spots/sample/images").iterdir())
+    with checkout.serving("bright_spots") as endpoint:
+        status, answer = endpoint.predict(picture.read_bytes())
+    assert (status, answer["version"]) == (200, 1)
+    assert checkout.ask("watch", "bright_spots")["rows"] == 1
+
+
+def test_the_new_task_has_stages_schedules_and_is_under_contract(checkout: Checkout) -> None:
+    assert "train-bright_spots:" in (checkout.folder / "dvc.yaml").read_text(encoding="utf-8")
+    tests = ("tests/architecture", "tests/flows/test_deployments.py", "tests/contract/test_data.py")
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "not slow", *tests]
+    environment = checkout.environment()
+    done = subprocess.run(command, cwd=checkout.folder, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout[-5000:]

@@ -69,7 +69,7 @@ elif command == "evaluate":
         write(out / name, str(model))
     field = "recall of defected modules (IoU 0.5)"
     write(out / "plots/precision_recall_defected.csv", f"{{field}},precision\\n0,1\\n1,{{model}}\\n")
-    for picture in ("plots/confusion.png", "pictures/a.png"):
+    for picture in ("charts/confusion.png", "pictures/a.png"):
         write(out / picture, "")
         (out / picture).write_bytes(bytes.fromhex(os.environ["PIXEL"]))
 else:
@@ -117,8 +117,8 @@ class Site:
         for name in (".dvcignore", ".gitignore", "params.yaml"):
             shutil.copy(ROOT / name, self.root / name)
         pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-        for stage in pipeline["stages"].values():  # one task stands for all: their stages are the same templates
-            stage["foreach"] = {key: item for key, item in stage["foreach"].items() if item["task"] == TASK}
+        # One task stands for all: their stages are written by the same code.
+        pipeline["stages"] = {name: stage for name, stage in pipeline["stages"].items() if name.endswith(f"-{TASK}")}
         pipeline["plots"] = [plot for plot in pipeline["plots"] if TASK in str(plot)]
         (self.root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
 

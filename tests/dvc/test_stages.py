@@ -119,7 +119,7 @@ def test_checkpoints_survive_the_stage(site: Site) -> None:
     half.parent.mkdir(parents=True, exist_ok=True)
     (half.parent / "other").write_text("kept")
     site.set_param("pv_hotspots.seed", 22)
-    site.dvc("repro", "--single-item", "train@pv_hotspots-feature")
+    site.dvc("repro", "--single-item", "train-pv_hotspots@feature")
     assert (half.parent / "other").read_text() == "kept"
 
 
@@ -141,10 +141,10 @@ def test_an_experiment_with_another_parameter(site: Site, where: list[str]) -> N
 def test_curves_of_the_candidates_share_a_plot_and_pictures_are_shown(site: Site, tmp_path: Path) -> None:
     shown = json.loads(site.dvc("plots", "show", "--json", "--out", str(tmp_path)))
     assert not shown.get("errors"), shown["errors"]
-    curves = shown["data"]["pv_hotspots, precision over recall of defected modules"][0]["content"]
+    curves = shown["data"]["pv_hotspots: precision over recall of defected modules (IoU 0.5)"][0]["content"]
     text = json.dumps(curves)
     assert all(f"pv_hotspots/{name}/" in text or name in text for name in ("fused", "network", "feature"))
     assert '"recall of defected modules (IoU 0.5)"' in text
     names = set(shown["data"])
     assert "build/evaluations/pv_hotspots/fused/pictures/a.png" in names
-    assert "build/evaluations/pv_hotspots/fused/plots/confusion.png" in names
+    assert "build/evaluations/pv_hotspots/fused/charts/confusion.png" in names

@@ -81,14 +81,8 @@ class Installation:
             "calibration_frames": 4,
         }
         task["train"]["cpu"]["augment"]["window_px"] = [256, 320]
+        task["schedule"] |= {"monitor": 45, "settle_s": 3}
         path.write_text(yaml.safe_dump(params))
-        path = self.settings.root / "prefect.yaml"
-        served = yaml.safe_load(path.read_text())
-        for deployment in served["deployments"]:
-            if deployment["entrypoint"] == "flows/monitor.py:monitor":
-                deployment["schedules"] = [{"interval": 45}]
-                deployment["parameters"]["settle_s"] = 3
-        path.write_text(yaml.safe_dump(served))
 
     def sightline(self, *words: str) -> str:
         """Run the command line; what it printed."""

@@ -26,9 +26,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
 @pytest.fixture(scope="module")
 def served(folder: ToyFolder, prefect_server: Group) -> Group:
-    """The deployments of the folder's prefect.yaml, served."""
+    """The deployments of the folder's task, served."""
     server = Server(
-        "flows", (sys.executable, "-m", "flows.serve"), CODE, environment=prefect_environment(folder.settings)
+        "flows", (sys.executable, "-m", "flows.deployments"), CODE, environment=prefect_environment(folder.settings)
     )
     api = f"{folder.prefect_address}/api"
     prefect_server.launch(folder.adopt(server, PREFECT_API_URL=api, PREFECT_RUNNER_POLL_FREQUENCY="2"))

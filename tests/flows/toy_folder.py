@@ -22,57 +22,30 @@ from tests.toy import PARAMS
 
 CODE = Path(__file__).resolve().parents[2]
 
-DVC_YAML = """
-stages:
-  validate:
-    foreach: [toy, twin]
+STAGES = """
+  validate-TASK:
+    cmd: sightline validate TASK
+    deps: [data/TASK]
+    params: [TASK]
+    outs: [build/validation/TASK/verdict.json]
+  train-TASK:
+    foreach: [threshold, constant]
     do:
-      cmd: sightline validate ${item}
-      deps: ["data/${item}"]
-      params: ["${item}"]
-      outs: ["build/validation/${item}/verdict.json"]
-  train:
-    foreach: &candidates
-      toy-threshold: {task: toy, candidate: threshold}
-      toy-constant: {task: toy, candidate: constant}
-      twin-threshold: {task: twin, candidate: threshold}
-      twin-constant: {task: twin, candidate: constant}
+      cmd: sightline train TASK --candidate ${item}
+      deps: [data/TASK, build/validation/TASK/verdict.json]
+      params: [TASK]
+      outs: ["build/models/TASK/${item}"]
+  evaluate-TASK:
+    foreach: [threshold, constant]
     do:
-      cmd: sightline train ${item.task} --candidate ${item.candidate}
-      deps: ["data/${item.task}", "build/validation/${item.task}/verdict.json"]
-      params: ["${item.task}"]
-      outs: ["build/models/${item.task}/${item.candidate}"]
-  evaluate:
-    foreach: *candidates
-    do:
-      cmd: sightline evaluate ${item.task} --candidate ${item.candidate} --stage
-      deps: ["build/models/${item.task}/${item.candidate}", "data/${item.task}"]
-      params: ["${item.task}"]
-      outs: ["build/evaluations/${item.task}/${item.candidate}"]
+      cmd: sightline evaluate TASK --candidate ${item} --stage
+      deps: ["build/models/TASK/${item}", data/TASK]
+      params: [TASK]
+      outs: ["build/evaluations/TASK/${item}"]
 """
+DVC_YAML = "stages:" + "".join(STAGES.replace("TASK", task) for task in ("toy", "twin"))
 
-PREFECT_YAML = """
-name: toy
-deployments:
-  - name: toy
-    entrypoint: flows/retrain.py:retrain
-    parameters: {task: toy, reason: schedule, wait_s: 300}
-    triggers:
-      - name: drift
-        type: event
-        expect: [sightline.drift]
-        match: {prefect.resource.id: sightline.task.toy}
-        parameters: {task: toy, reason: drift}
-      - name: labels
-        type: event
-        expect: [sightline.labels]
-        match: {prefect.resource.id: sightline.task.toy}
-        parameters: {task: toy, reason: labels}
-  - name: toy
-    entrypoint: flows/monitor.py:monitor
-    parameters: {task: toy, settle_s: 3}
-    schedules: [{interval: 40}]
-"""
+SCHEDULE = {"retrain": "", "monitor": 40, "wait_s": 300, "settle_s": 3}
 
 
 class ToyFolder:
@@ -91,10 +64,9 @@ class ToyFolder:
             "GIT_CONFIG_GLOBAL": os.devnull,
             "OMP_NUM_THREADS": "1",
         }
-        params = PARAMS.model_dump(mode="json") | {"train": {"cpu": {}}}
+        params = PARAMS.model_dump(mode="json") | {"train": {"cpu": {}}, "schedule": SCHEDULE}
         (root / "params.yaml").write_text(json.dumps({"profile": "cpu", "toy": params, "twin": params}))  # JSON is YAML
         (root / "dvc.yaml").write_text(DVC_YAML)
-        (root / "prefect.yaml").write_text(PREFECT_YAML)
         (root / ".gitignore").write_text("/build/\n/state/\n/mlruns/\n/data/\n/inbox/\n/counts.txt\n/stopped.txt\n")
         self.call("git", "init", "-q")
         self.call("dvc", "init", "-q")

@@ -24,7 +24,7 @@ SIDES = ("west", "south", "east", "north")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     root = tmp_path_factory.mktemp("ships")
     made = {"model_dir": str(save_model(root)), "tiles": str(draw_tiles(root / "tiles", 3))}
-    with serve("services.ships:Ships", root, token=TOKEN, **made) as running:
+    with serve("services.endpoint:ships", root, token=TOKEN, **made) as running:
         running.wait_until_ready()
         yield running
 

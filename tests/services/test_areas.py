@@ -21,7 +21,7 @@ from tests.services.endpoint_process import Running, kill, serve
 from tests.services.made_up_map import bbox, draw_tiles, places, save_model, save_upscaler
 
 pytestmark = pytest.mark.slow
-SHIPS = "services.ships:Ships"
+SHIPS = "services.endpoint:ships"
 MANY = 16  # tiles on a side: so many that it takes some seconds
 
 

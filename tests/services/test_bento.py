@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.tasks import TASKS
 from tests.services.endpoint_process import ROOT, serve
 from tests.unit.tasks.pv_hotspots.networks import MODULES, picture, png, tiny_model
 
@@ -27,7 +28,7 @@ def bento(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("bentoml")
     environment = {**os.environ, "PATH": path, "BENTOML_HOME": str(home), "BENTOML_DO_NOT_TRACK": "true"}
     done = subprocess.run(
-        [sys.executable, "-m", "bentoml", "build"],
+        ["make", "--old-file=.venv/.ready", f"BIN={Path(sys.executable).parent}", "bento"],
         cwd=ROOT,
         env=environment,
         capture_output=True,
@@ -59,6 +60,16 @@ def test_a_bento_holds_the_lock_and_no_data(bento: Path) -> None:
     assert "sightline" not in "\n".join(line for line in locked.splitlines() if "==" in line)
     assert {path.name for path in (bento / "src").iterdir()} >= {"sightline", "services"}
     assert sum(path.stat().st_size for path in (bento / "src").rglob("*") if path.is_file()) < 5_000_000
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_a_service_under_its_name(task: str, tmp_path: Path) -> None:
+    code = f"from bentoml import load; print(load('services.endpoint:{task}').name)"
+    environment = {**os.environ, "SIGHTLINE_ROOT": str(tmp_path), "BENTOML_DO_NOT_TRACK": "true"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == task, done.stderr
 
 
 def test_a_bento_is_found_by_its_name(bento: Path) -> None:

@@ -27,7 +27,7 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def server(saved: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     root = tmp_path_factory.mktemp("root")
-    with serve("services.pv_hotspots:PvHotspots", root, model_dir=str(saved)) as running:
+    with serve("services.endpoint:pv_hotspots", root, model_dir=str(saved)) as running:
         running.wait_until_ready()
         yield running
 

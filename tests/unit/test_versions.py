@@ -142,7 +142,7 @@ def test_sets_that_are_pinned_but_gone_are_named(settings: Settings) -> None:
 LOCK = """
 schema: '2.0'
 stages:
-  train@pv-net:
+  train-pv@net:
     cmd: sightline train pv
     deps:
     - {path: data/pv, hash: md5, md5: aa.dir, size: 2, nfiles: 1}
@@ -155,34 +155,34 @@ stages:
 def test_the_stage_key_follows_what_a_stage_read_and_wrote(settings: Settings) -> None:
     lock = settings.root / "dvc.lock"
     lock.write_text(LOCK)
-    key = versions.stage_key(settings, "train@pv-net")
+    key = versions.stage_key(settings, "train-pv@net")
     assert len(key) == 64
     lock.write_text(LOCK + "  other@x: {cmd: y}\n")
-    assert versions.stage_key(settings, "train@pv-net") == key
+    assert versions.stage_key(settings, "train-pv@net") == key
     for old, new in (("aa.dir", "ab.dir"), ("pv.seed: 1", "pv.seed: 2"), ("bb.dir", "bc.dir"), ("train pv", "train")):
         lock.write_text(LOCK.replace(old, new))
-        assert versions.stage_key(settings, "train@pv-net") != key, old
+        assert versions.stage_key(settings, "train-pv@net") != key, old
 
 
 def test_the_data_that_a_stage_read(settings: Settings) -> None:
     (settings.root / "dvc.lock").write_text(LOCK)
-    assert versions.stage_data(settings, "train@pv-net", "pv") == "aa.dir"
+    assert versions.stage_data(settings, "train-pv@net", "pv") == "aa.dir"
     with pytest.raises(DataMissing, match="does not read data/ships"):
-        versions.stage_data(settings, "train@pv-net", "ships")
+        versions.stage_data(settings, "train-pv@net", "ships")
 
 
 def test_a_stage_that_has_not_run_says_what_to_do(settings: Settings) -> None:
-    with pytest.raises(DataMissing, match=r"evaluate@pv-net has not run yet.*sightline run pv"):
-        versions.stage_key(settings, "evaluate@pv-net")
+    with pytest.raises(DataMissing, match=r"evaluate-pv@net has not run yet.*sightline run pv"):
+        versions.stage_key(settings, "evaluate-pv@net")
     (settings.root / "dvc.lock").write_text(LOCK)
     with pytest.raises(DataMissing):
-        versions.stage_key(settings, "evaluate@pv-net")
+        versions.stage_key(settings, "evaluate-pv@net")
 
 
 def test_a_broken_lock_file_is_refused(settings: Settings) -> None:
     (settings.root / "dvc.lock").write_text("<<<<<<< HEAD\n")
     with pytest.raises(DataRejected, match=r"git checkout dvc\.lock"):
-        versions.stage_key(settings, "train@pv-net")
+        versions.stage_key(settings, "train-pv@net")
 
 
 # -------------------------------------------------------------------------------------------------------- errors
@@ -222,7 +222,7 @@ def test_what_dvc_says_becomes_our_error(tmp_path: Path, said: str, kind: type[S
 
 def hold(root: Path, path: Path, process: int, mode: str = "read") -> None:
     """Write DVC's file of locks as a stage that runs does."""
-    holder = {"pid": process, "cmd": "/x/dvc/__main__.py repro -s train@pv-net"}
+    holder = {"pid": process, "cmd": "/x/dvc/__main__.py repro -s train-pv@net"}
     (root / ".dvc" / "tmp").mkdir(parents=True, exist_ok=True)
     document = {"read": {str(path): [holder]}} if mode == "read" else {"write": {str(path): holder}}
     (root / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(document))
@@ -232,7 +232,7 @@ def hold(root: Path, path: Path, process: int, mode: str = "read") -> None:
 def test_data_in_use_are_not_changed(settings: Settings, mode: str) -> None:
     versions.require_idle(settings)
     hold(settings.root, settings.data / "pv", os.getpid(), mode)
-    with pytest.raises(BackendError, match=rf"process {os.getpid()}: dvc repro -s train@pv-net"):
+    with pytest.raises(BackendError, match=rf"process {os.getpid()}: dvc repro -s train-pv@net"):
         versions.require_idle(settings)
 
 
@@ -243,7 +243,7 @@ def test_locks_of_dead_processes_and_of_other_folders_do_not_count(settings: Set
     versions.require_idle(settings)
     hold(settings.root, settings.root / "database", os.getpid())
     versions.require_idle(settings)
-    assert users(settings.root, settings.root) == {os.getpid(): "dvc repro -s train@pv-net"}
+    assert users(settings.root, settings.root) == {os.getpid(): "dvc repro -s train-pv@net"}
 
 
 def broken_lock(root: Path, text: str) -> Path:

@@ -25,6 +25,7 @@ class BrightSpots:
     def __init__(self, params: BrightSpotsParams) -> None:
         self.params = params
         self.candidates = params.candidates
+        self.curves: Mapping[str, tuple[str, str]] = {}
 
     def sample(self, root: Path, report: Report) -> None:
         """Write the synthetic set."""

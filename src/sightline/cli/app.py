@@ -149,6 +149,16 @@ def predict(
     predict_files(task, paths, Options(out, model, log, condition or [], threshold, pictures, jobs, as_json))
 
 
+@app.command(epilog="Example: `sightline stages`")
+def stages() -> None:
+    """Write dvc.yaml anew from the tasks, their candidates and the imports of their code."""
+    from sightline.pipeline.stages import write_stages
+    from sightline.settings import load_settings
+
+    changed = write_stages(load_settings().root)
+    echo("dvc.yaml was written anew: commit it." if changed else "dvc.yaml is what the tasks and params.yaml say.")
+
+
 @app.command(epilog="Example: `sightline models pv_hotspots`")
 def models(task: TaskName, as_json: AsJson = False) -> None:
     """List the registered versions with their aliases, figures and decisions."""

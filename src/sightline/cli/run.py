@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from sightline.cli.show import echo, print_json, table
 from sightline.disk import require_room
 from sightline.errors import BackendError
+from sightline.tasks import longest_first
 from sightline.tether import run_tethered
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, d
     with tempfile.TemporaryDirectory(prefix="sightline-run-") as folder:
         outcome = Path(folder) / "outcome.json"
         names = [project.name for project in projects]
+        names = longest_first(names) if jobs > 1 else names
         command = [sys.executable, "-m", "flows", "retrain", *names, "--outcome", str(outcome), "--jobs", str(jobs)]
         environment = {**os.environ, **common_environment(projects[0].settings)}
         code = run_tethered(command, CODE, environment)

@@ -34,7 +34,7 @@ _FORMAT = 1
 _DATABASES = ("mlruns/mlflow.db", "state/ledger.sqlite", "state/prefect/prefect.db")
 """In this order: an alias is moved after the ledger has its row, so the ledger is never behind the registry."""
 
-_PINS = ("params.yaml", "data.dvc", "dvc.lock", "dvc.yaml", "prefect.yaml")
+_PINS = ("params.yaml", "data.dvc", "dvc.lock", "dvc.yaml")
 _NOT_KEPT = (".lock", "-wal", "-shm", "-journal", ".partial", ".tmp")
 _STEP = 1_000_000_000
 """Numbers of predictions, entries and jobs go on at the next multiple of it after a restore."""

@@ -15,13 +15,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import sightline
 from sightline.errors import BackendError, DataRejected, ParamsError
-from sightline.files import sha256_files, write_json
+from sightline.files import write_json
 from sightline.pipeline.project import Project
 from sightline.progress import Bars, Recording, read_history
+from sightline.sources import digest
 from sightline.task import Manifest, Model, Report, Sample, TrainingData
-from sightline.tasks import SOURCES
+from sightline.tasks import modules_of
 
 Live = Callable[[int, dict[str, float]], None]
 """Told of each step's figures while training goes on (MLflow listens)."""
@@ -139,11 +139,8 @@ def fit_keys(project: Project, plan: Plan) -> dict[str, str]:
 
 
 def code_digest(task: str) -> str:
-    """SHA-256 over the source of the task and of the contract it is written against."""
-    package = Path(sightline.__file__).parent
-    files = [file for folder in SOURCES.get(task, (f"tasks/{task}",)) for file in (package / folder).rglob("*.py")]
-    shared = [package / "task.py", package / "geometry.py", *(package / "images").rglob("*.py")]
-    return sha256_files([*files, *shared], package)
+    """SHA-256 over all code that the task's models are made by."""
+    return digest(modules_of(task))
 
 
 def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:

@@ -49,7 +49,7 @@ def judge(project: Project, candidate: str, report: Report) -> dict[str, Json]:
         save_rows(validation, partial / "validation.jsonl")
         save_rows(refer(project, final, project.load(), plan.main, report), partial / REFERENCE)
         write_json(partial / "metrics.json", metrics)
-        _write_plots(project, rows, plan.main, partial / "plots")
+        _write_plots(project, rows, plan.main, partial)
         _draw(project, models, plan.test, partial / "pictures")
         shutil.copy(models / "training.csv", partial / "training.csv")
         shutil.rmtree(out, ignore_errors=True)
@@ -85,16 +85,18 @@ def _measure(project: Project, rows: Rows) -> dict[str, Json]:
 
 
 def _write_plots(project: Project, rows: Rows, main: tuple[str, ...], folder: Path) -> None:
-    """Curves as CSV (DVC draws them), matrices as JSON, all as PNG for the registry."""
-    folder.mkdir(parents=True)
+    """Below plots/, curves as CSV (DVC draws them) and matrices as JSON; below charts/, all of them as PNG."""
+    data, charts = folder / "plots", folder / "charts"
+    data.mkdir(parents=True)
+    charts.mkdir()
     for name, plot in project.task.plots(main_rows(rows, main)).items():
         if "matrix" in plot:
-            write_json(folder / f"{name}.json", plot)
+            write_json(data / f"{name}.json", plot)
         elif "rows" in plot:
-            _write_csv(folder / f"{name}.csv", plot["columns"], plot["rows"])
+            _write_csv(data / f"{name}.csv", plot["columns"], plot["rows"])
         else:
-            _write_csv(folder / f"{name}.csv", [plot["xlabel"], plot["ylabel"]], zip(plot["x"], plot["y"], strict=True))
-        _draw_plot(name, plot, folder / f"{name}.png")
+            _write_csv(data / f"{name}.csv", [plot["xlabel"], plot["ylabel"]], zip(plot["x"], plot["y"], strict=True))
+        _draw_plot(name, plot, charts / f"{name}.png")
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Json]]) -> None:

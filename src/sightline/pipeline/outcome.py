@@ -13,20 +13,10 @@ from sightline.pipeline.inbox import look
 from sightline.pipeline.judge import read_metrics
 from sightline.pipeline.project import Project
 from sightline.pipeline.promote import Decision, promotion_rule
-from sightline.pipeline.register import evaluate_stage
+from sightline.pipeline.stages import evaluate_stage, stages_of
 from sightline.pipeline.standing import ruling_of
 from sightline.task import Json
 from sightline.tracking import Tracking, Version
-
-
-def stages(project: Project) -> list[str]:
-    """All stages of a task in dvc.yaml, in the order they run."""
-    name, candidates = project.name, project.params.candidates
-    return [
-        f"validate@{name}",
-        *(f"train@{name}-{candidate}" for candidate in candidates),
-        *(evaluate_stage(name, candidate) for candidate in candidates),
-    ]
 
 
 def conclude(
@@ -85,7 +75,7 @@ def nothing_changed(project: Project) -> dict[str, Json] | None:
     inbox = look(project, REAL)
     if since or inbox.ready or inbox.waiting:
         return None
-    if versions.status(project.settings, stages(project)):
+    if versions.status(project.settings, stages_of(project.name, project.params.candidates)):
         return None
     return last.document
 

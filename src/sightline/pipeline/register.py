@@ -14,16 +14,12 @@ from sightline.errors import ModelMissing
 from sightline.files import sha256_file, write_json, write_text
 from sightline.pipeline.judge import by_set, headline, read_metrics
 from sightline.pipeline.project import Project
+from sightline.pipeline.stages import evaluate_stage
 from sightline.task import Json, load_rows
 from sightline.tracking import Record, Tracking, Version
 
 UNKNOWN = "unknown"
 """In a tag: it could not be told, which is not `false`."""
-
-
-def evaluate_stage(task: str, candidate: str) -> str:
-    """The name of a candidate's last stage in dvc.yaml."""
-    return f"evaluate@{task}-{candidate}"
 
 
 def register(project: Project, tracking: Tracking) -> list[Version]:

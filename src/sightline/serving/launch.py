@@ -9,6 +9,7 @@ from pathlib import Path
 from sightline.errors import ParamsError
 from sightline.hardware import THREAD_VARIABLES
 from sightline.settings import Settings
+from sightline.tasks import TASKS
 
 ONE_THREAD_A_CALL = dict.fromkeys(THREAD_VARIABLES, "1")
 """The cores are shared out between requests: a call that spreads over all of them wins little and waits for others.
@@ -21,16 +22,13 @@ def serve_command(settings: Settings, task: str) -> tuple[list[str], dict[str, s
     """Arguments and environment of the process that serves `task`; it runs until it gets SIGINT or SIGTERM.
 
     Raises:
-        ParamsError: the task has no service.
+        ParamsError: there is no such task.
     """
+    if task not in TASKS:
+        raise ParamsError(f"{task!r} has no endpoint", where="TASK", way_out=f"Known: {', '.join(TASKS)}.")
     folder = _services(settings)
-    service = folder / f"{task}.py"
-    if not service.is_file():
-        known = sorted(path.stem for path in folder.glob("*.py") if path.stem not in ("__init__", "endpoint"))
-        raise ParamsError(f"{task!r} has no endpoint", where=service, way_out=f"Known: {', '.join(known)}.")
     host = "127.0.0.1" if settings.host == "localhost" else settings.host  # BentoML takes addresses only
-    name = "".join(part.title() for part in task.split("_"))
-    command = [sys.executable, "-m", "bentoml", "serve", f"services.{task}:{name}"]
+    command = [sys.executable, "-m", "bentoml", "serve", f"services.endpoint:{task}"]
     command += ["--working-dir", str(folder.parent), "--host", host, "--port", str(settings.endpoint_port)]
     environment = {
         **ONE_THREAD_A_CALL,

@@ -47,7 +47,7 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[SightlineError], str, str], ...] = 
         ("does not exist as an output or a stage name", "not found inside 'dvc.yaml'"),
         ParamsError,
         "{what}",
-        "The tasks and candidates under `foreach` in dvc.yaml must be those of params.yaml.",
+        "Write it anew with `sightline stages`: its tasks and candidates must be those of params.yaml.",
     ),
     (
         ("is invalid.", "YAML file structure is corrupted", "failed to parse"),

@@ -72,7 +72,7 @@ def _entry(settings: Settings, stage: str) -> dict[str, Any]:
         lock = yaml.safe_load(path.read_text(encoding="utf-8"))
         return dict(lock["stages"][stage])
     except (FileNotFoundError, KeyError) as error:
-        task = stage.partition("@")[2].partition("-")[0]
+        task = stage.partition("@")[0].partition("-")[2]
         way_out = f"Run `sightline run {task}`."
         raise DataMissing(f"the stage {stage} has not run yet", where=path, way_out=way_out) from error
     except (yaml.YAMLError, TypeError, ValueError) as error:

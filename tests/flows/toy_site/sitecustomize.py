@@ -89,6 +89,7 @@ if "TOY_COUNTS" in os.environ:
     import sightline.tasks
 
     sightline.tasks._classes = toy_classes
-    sightline.tasks.TASKS = ("toy",)  # type: ignore[assignment]
+    sightline.tasks.TASKS.clear()
+    sightline.tasks.TASKS["toy"] = sightline.tasks.Declaration("toy", "ToyParams", "ToyTask")
     if (os.environ.get("TOY_STOP") or os.environ.get("TOY_FAIL", "")).startswith(("before", "after")):
         toy_registry()

@@ -59,8 +59,8 @@ def test_judging_again_gives_the_same_bytes(judged: Project) -> None:
 def test_pictures_and_plots_are_there(judged: Project) -> None:
     folder = judged.evaluation("threshold")
     assert list((folder / "pictures").glob("*.jpg"))
-    names = {p.name for p in (folder / "plots").iterdir()}
-    assert names == {"confusion.json", "confusion.png", "curve.csv", "curve.png"}
+    assert {p.name for p in (folder / "plots").iterdir()} == {"confusion.json", "curve.csv"}
+    assert {p.name for p in (folder / "charts").iterdir()} == {"confusion.png", "curve.png"}
 
 
 def test_own_labels_are_judged_without_what_was_trained_on(judged: Project, tmp_path: Path) -> None:

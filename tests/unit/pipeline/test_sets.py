@@ -139,10 +139,10 @@ def test_two_changes_at_once_exclude_each_other(project: Project) -> None:
 
 def test_nothing_changes_while_a_stage_reads(project: Project) -> None:
     (project.settings.root / ".dvc" / "tmp").mkdir(parents=True)
-    reader = {"pid": os.getpid(), "cmd": "dvc repro -s train@toy-threshold"}
+    reader = {"pid": os.getpid(), "cmd": "dvc repro -s train-toy@threshold"}
     locks = {"read": {str(project.data): [reader]}, "write": {}}
     (project.settings.root / ".dvc" / "tmp" / "rwlock").write_text(json.dumps(locks))
-    with pytest.raises(BackendError, match=r"dvc repro -s train@toy-threshold"), changing(project):
+    with pytest.raises(BackendError, match=r"dvc repro -s train-toy@threshold"), changing(project):
         raise AssertionError("it must not come here")
 
 

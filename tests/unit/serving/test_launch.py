@@ -13,7 +13,7 @@ from sightline.settings import Settings
 
 def test_the_command_binds_where_the_settings_say(tmp_path: Path) -> None:
     command, environment = serve_command(Settings(root=tmp_path, endpoint_port=3456), "pv_hotspots")
-    assert command[1:5] == ["-m", "bentoml", "serve", "services.pv_hotspots:PvHotspots"]
+    assert command[1:5] == ["-m", "bentoml", "serve", "services.endpoint:pv_hotspots"]
     assert command[command.index("--host") + 1] == "127.0.0.1"
     assert command[command.index("--port") + 1] == "3456"
     assert environment["SIGHTLINE_ROOT"] == str(tmp_path)
@@ -22,13 +22,11 @@ def test_the_command_binds_where_the_settings_say(tmp_path: Path) -> None:
 
 def test_a_projects_own_services_go_first(tmp_path: Path) -> None:
     (tmp_path / "services").mkdir()
-    (tmp_path / "services" / "roof_moss.py").touch()
-    command, _ = serve_command(Settings(root=tmp_path), "roof_moss")
-    assert "services.roof_moss:RoofMoss" in command
+    command, _ = serve_command(Settings(root=tmp_path), "ships")
     assert command[command.index("--working-dir") + 1] == str(tmp_path)
 
 
-def test_a_task_without_a_service_is_named(tmp_path: Path) -> None:
+def test_an_unknown_task_is_named(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"'roof_moss' has no endpoint.*pv_hotspots"):
         serve_command(Settings(root=tmp_path), "roof_moss")
 

@@ -31,6 +31,7 @@ class LandCover:
     def __init__(self, params: Params) -> None:
         self.params = params
         self.candidates: tuple[str, ...] = params.candidates
+        self.curves: Mapping[str, tuple[str, str]] = {}
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
     def sample(self, root: Path, report: Report) -> None:

@@ -25,6 +25,7 @@ class PanelDefects:
         self.domain = DOMAINS[params.domain]
         self.name = params.domain
         self.candidates: tuple[str, ...] = params.candidates
+        self.curves: Mapping[str, tuple[str, str]] = {}
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows], self.domain.classes))
 
     @property

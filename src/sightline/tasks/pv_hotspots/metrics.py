@@ -212,6 +212,9 @@ def _recall_at_false_alarms(ranking: _Ranking, weights: Floats) -> float:
     return float(reachable.max() / truth) if len(reachable) else 0.0
 
 
+CURVES = {"precision_recall_defected": ("recall of defected modules (IoU 0.5)", "precision")}
+
+
 def plots(rows: Rows) -> dict[str, Json]:
     """The precision-recall curve on `defected` at an IoU of one half, and the confusion matrix."""
     ranking = Pool([row.statistics for row in rows]).rankings["defected"]
@@ -222,8 +225,8 @@ def plots(rows: Rows) -> dict[str, Json]:
         "precision_recall_defected": {
             "x": _rounded(recall[0]),
             "y": _rounded(precision[0]),
-            "xlabel": "recall of defected modules (IoU 0.5)",
-            "ylabel": "precision",
+            "xlabel": CURVES["precision_recall_defected"][0],
+            "ylabel": CURVES["precision_recall_defected"][1],
         },
         "confusion": {"matrix": confusion.tolist(), "labels": [*CLASSES, "no module"]},
     }

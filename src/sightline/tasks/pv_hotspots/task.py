@@ -24,6 +24,7 @@ class PvHotspots:
 
     name = NAME
     candidates = CANDIDATES
+    curves: Mapping[str, tuple[str, str]] = metrics.CURVES
     upstream = Upstream("kaggle", "marcosgabriel/photovoltaic-system-thermography", "as stated on the dataset's page")
 
     def __init__(self, params: Params) -> None:

@@ -210,6 +210,9 @@ def plots(rows: Rows) -> dict[str, Json]:
     return made
 
 
+CURVES = {"precision_recall": ("recall of ships (30 m)", "precision")}
+
+
 def _curve(scenes: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     found = np.array([one[:2] for scene in scenes for one in scene["detections"]], dtype=np.float64).reshape(-1, 2)
     ships = float(sum(scene["ships"] for scene in scenes))
@@ -218,8 +221,8 @@ def _curve(scenes: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     return {
         "x": np.round(recall[kept], 4).tolist(),
         "y": np.round(precision[kept], 4).tolist(),
-        "xlabel": "recall of ships (30 m)",
-        "ylabel": "precision",
+        "xlabel": CURVES["precision_recall"][0],
+        "ylabel": CURVES["precision_recall"][1],
     }
 
 

@@ -30,6 +30,7 @@ class Ships:
     def __init__(self, params: Params) -> None:
         self.params = params
         self.candidates: tuple[str, ...] = params.candidates
+        self.curves: Mapping[str, tuple[str, str]] = metrics.CURVES
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
     @property
