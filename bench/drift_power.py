@@ -4,8 +4,8 @@
 
 Inputs have six figures and an embedding of eight, of which flights share half of the variance; each flight of the
 reference has four frames, the window's inputs are of a flight each. A part of the window is of another kind: its
-figures and its embedding lie `distance` standard deviations away. The verdict is that of `sightline.drift.compare`;
-scipy computes what Evidently would.
+figures and its embedding lie `distance` standard deviations away. The verdict is that of
+`sightline.drift.report.compare`; scipy computes what Evidently would.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import ks_2samp
 
-from sightline.comparison import Observation
-from sightline.drift import compare
+from sightline.drift.comparison import Observation
+from sightline.drift.report import compare
 from sightline.params import WatchParams
 
 GROUPS = (3, 10, 50)

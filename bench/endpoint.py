@@ -28,7 +28,7 @@ import numpy as np
 from bench.load import Load, ask_once, drive, upload_request
 from sightline.errors import DataMissing
 from sightline.files import write_json
-from sightline.processes import Group, Server
+from sightline.runtime.processes import Group, Server
 from sightline.serving import serve_command
 from sightline.settings import load_settings
 from sightline.task import Limits

@@ -32,7 +32,6 @@ import numpy as np
 from PIL import Image
 
 from sightline.files import write_json
-from sightline.hardware import cores
 from sightline.params import load_section
 from sightline.settings import load_settings
 from sightline.shots.ground import metres_per_degree
@@ -44,6 +43,7 @@ from sightline.tasks.pv_hotspots.sample import SampleParams
 from sightline.tasks.pv_hotspots.scene import Site, SiteFaults, build_site, render
 from sightline.tasks.pv_hotspots.simulation import Module
 from sightline.tasks.pv_hotspots.thermogram import write_thermogram
+from sightline.vision.hardware import cores
 
 _LON, _LAT = 10.5, 48.2
 _APART_M = 300.0  # from site to site

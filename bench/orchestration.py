@@ -30,8 +30,8 @@ from typing import Any
 import yaml
 
 from sightline.files import write_json
-from sightline.processes import Group
-from sightline.servers import plan as plan_servers
+from sightline.runtime.processes import Group
+from sightline.runtime.servers import plan as plan_servers
 from sightline.settings import Settings, load_settings
 
 CODE = Path(__file__).resolve().parents[1]

@@ -46,8 +46,8 @@ def eager(model: Any, threads: int) -> Callable[[Any], object]:
 
 def session(model: Any, precision: str, threads: int) -> Callable[[Any], object]:
     """The graph in an ONNX Runtime session."""
-    from sightline.graphs import open_session
     from sightline.tasks.pv_hotspots.model import GRAPHS
+    from sightline.vision.graphs import open_session
 
     opened = open_session(model.files[GRAPHS[precision]], threads)
     return lambda image: opened.run(None, {"image": image})

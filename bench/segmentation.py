@@ -19,11 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
-from sightline.graphs import open_session
-from sightline.segmentation.fit import NetworkShape
-from sightline.segmentation.networks import build_network, export_network
-from sightline.segmentation.tiling import Tiling, blend
 from sightline.settings import load_settings
+from sightline.vision.fit import NetworkShape
+from sightline.vision.graphs import open_session
+from sightline.vision.networks import build_network, export_network
+from sightline.vision.tiling import Tiling, blend
 
 DECODER = (256, 128, 64, 32, 16)
 NETWORKS = {

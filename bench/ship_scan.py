@@ -31,12 +31,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
-from sightline.graphs import open_session
 from sightline.settings import load_settings
 from sightline.tasks.ships.network import NetworkName, build_network, export_network
 from sightline.tasks.ships.raster import read_raster
 from sightline.tasks.ships.scaled import Scaled
 from sightline.tasks.ships.scan import Scanner, Tiles, normalised
+from sightline.vision.graphs import open_session
 
 GSD_M = 3.0
 WINDOW_PX = 224

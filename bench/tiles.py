@@ -33,12 +33,12 @@ import numpy as np
 from PIL import Image
 
 from sightline.files import write_json
-from sightline.geo.area import read_area
-from sightline.geo.fetch import fetch
-from sightline.geo.mosaic import write_mosaic
-from sightline.geo.providers import Provider, open_folder
-from sightline.geo.store import decode_tile
-from sightline.geo.tiles import Plan, make_plan
+from sightline.maps.area import read_area
+from sightline.maps.fetch import fetch
+from sightline.maps.mosaic import write_mosaic
+from sightline.maps.providers import Provider, open_folder
+from sightline.maps.store import decode_tile
+from sightline.maps.tiles import Plan, make_plan
 from sightline.settings import load_settings
 
 LATENCY_S = 0.05

@@ -23,17 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
-from sightline.graphs import open_session
-from sightline.progress import Bars
-from sightline.settings import load_settings
-from sightline.task import Limits
-from sightline.tasks.ships.grounds import read_ground_scenes
-from sightline.upscaling.compact import FACTOR, build_compact, reach_px
-from sightline.upscaling.judge import BASELINES, summarise
-from sightline.upscaling.params import UpscaleParams
-from sightline.upscaling.rrdb import build_rrdb
-from sightline.upscaling.train import leave_one_ground_out, save_fast, train_fast
-from sightline.upscaling.upscale import (
+from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
+from sightline.maps.upscaling.judge import BASELINES, summarise
+from sightline.maps.upscaling.params import UpscaleParams
+from sightline.maps.upscaling.rrdb import build_rrdb
+from sightline.maps.upscaling.train import leave_one_ground_out, save_fast, train_fast
+from sightline.maps.upscaling.upscale import (
     Precision,
     Upscaler,
     fast_upscaler,
@@ -41,6 +36,11 @@ from sightline.upscaling.upscale import (
     open_upscaler,
     rrdb_windows,
 )
+from sightline.progress import Bars
+from sightline.settings import load_settings
+from sightline.task import Limits
+from sightline.tasks.ships.grounds import read_ground_scenes
+from sightline.vision.graphs import open_session
 
 Picture = NDArray[np.uint8]
 Run = Callable[[Picture], Picture]

@@ -22,7 +22,7 @@ from flows.lifeline import lifeline
 from sightline.cli import guarded
 from sightline.errors import BackendError, ParamsError
 from sightline.files import write_json
-from sightline.servers import prefect_environment, prefect_for_a_run
+from sightline.runtime.servers import prefect_environment, prefect_for_a_run
 from sightline.settings import load_settings
 from sightline.task import Json
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from sightline.hardware import threads_each
-from sightline.servers import CODE
+from sightline.runtime.servers import CODE
+from sightline.runtime.tether import release, start_tethered
 from sightline.task import Json
-from sightline.tether import release, start_tethered
+from sightline.vision.hardware import threads_each
 
 _LOOK_S = 0.2
 

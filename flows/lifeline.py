@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sightline.disk import Usage, full_folder
 from sightline.errors import BackendError
+from sightline.runtime.disk import Usage, full_folder
 
 _LOOKS = 3  # a disk that is full for a moment only is not
 

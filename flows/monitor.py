@@ -30,7 +30,7 @@ from sightline.task import Json
 from sightline.tracking import Tracking
 
 if TYPE_CHECKING:
-    from sightline.ledger import Entry
+    from sightline.stores.ledger import Entry
 
 
 _WAIT_S = 600.0  # if two begin at the same moment

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from flows.telling import tell
-from sightline.disk import tells_of_full_disk
 from sightline.errors import BackendError
+from sightline.runtime.disk import tells_of_full_disk
 
 if TYPE_CHECKING:
     from prefect.client.schemas.objects import State, TaskRun

@@ -11,7 +11,7 @@ from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from sightline.pipeline.choice import warn
-from sightline.servers import mlflow_address
+from sightline.runtime.servers import mlflow_address
 from sightline.settings import Settings
 from sightline.task import Json
 from sightline.tracking import Version

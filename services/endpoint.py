@@ -17,15 +17,15 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from sightline.errors import SightlineError
-from sightline.ledger import Ledger
 from sightline.pipeline.serve import areas_in, champions, log_into
-from sightline.proxies import without_proxy
+from sightline.runtime.proxies import without_proxy
 from sightline.serving.app import build_app
 from sightline.serving.champion import Champions
 from sightline.serving.connections import bound_connections
 from sightline.serving.engine import Engine
 from sightline.serving.guard import Guard
 from sightline.settings import Settings, load_settings
+from sightline.stores.ledger import Ledger
 from sightline.tasks import TASKS
 
 OPTIONS: dict[str, Any] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.hardware import THREAD_VARIABLES
+from sightline.vision.hardware import THREAD_VARIABLES
 
 # Several tests run at a time, and processes of theirs: a thread each does more work than all for everybody.
 for _name in THREAD_VARIABLES:

@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected, ModelRejected
-from sightline.images import noise_picture
 from sightline.params import DataParams, EvaluateParams, Frozen, PromotionParams, TaskParams
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
@@ -35,6 +34,7 @@ from sightline.task import (
     Sample,
     TrainingData,
 )
+from sightline.vision.images import noise_picture
 
 SIDE = 12
 

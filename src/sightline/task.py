@@ -212,7 +212,7 @@ def load_rows(path: Path) -> list[Row]:
 
 @dataclass(frozen=True)
 class Expectation:
-    """One question the gate asks of the manifest; `quality.py` translates it.
+    """One question the gate asks of the manifest; `gate` translates it.
 
     The manifest becomes a table with the columns id, set, file, problem, sha256, group, stratum, split, fold and
     one for each of the samples' figures.

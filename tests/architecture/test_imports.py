@@ -22,7 +22,7 @@ HEAVY = {
 """What takes from half a second to ten to import: functions that need it import it."""
 
 
-SCRIPTS = {"sightline.registered_model", "sightline.__main__"}
+SCRIPTS = {"sightline.tracking.registered_model", "sightline.__main__"}
 """Run by others, never imported by the package: MLflow's loader, `python -m sightline`."""
 
 

@@ -16,7 +16,7 @@ from tests.unit.tasks.land_cover import networks as land_cover
 from tests.unit.tasks.panel_defects import networks as panel_defects
 from tests.unit.tasks.pv_hotspots import networks as pv_hotspots
 from tests.unit.tasks.ships import networks as ships
-from tests.unit.test_registry import make
+from tests.unit.tracking.test_registry import make
 
 TASK = "pv_hotspots"
 READING = {

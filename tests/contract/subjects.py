@@ -43,7 +43,7 @@ TINY: dict[str, dict[str, Any]] = {
         "evaluate": {"resamples": 100, "pictures": 2},
     },
     "panel_defects": {
-        "candidates": ["fpn", "pixels"],  # the other encoders are tried by tests/unit/segmentation
+        "candidates": ["fpn", "pixels"],  # the other encoders are tried by tests/unit/vision
         "sample": {"scenes": 24, "side_px": 64, "repeated_share": 0.1},
         "train": {
             "cpu": {

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataError, DataRejected, ModelRejected
-from sightline.images import noise_picture
 from sightline.splits import assign, place
 from sightline.stopping import Stopped, stoppable
 from sightline.task import (
@@ -30,6 +29,7 @@ from sightline.task import (
     load_rows,
     save_rows,
 )
+from sightline.vision.images import noise_picture
 from tests.contract.subjects import TRAINED, Silent, tiny_params, tiny_task
 
 

@@ -25,8 +25,8 @@ import numpy as np
 import pytest
 
 from sightline.cli import main
-from sightline.ledger import Ledger
 from sightline.settings import Settings
+from sightline.stores.ledger import Ledger
 from sightline.tasks import TASKS
 from tests.contract.checkout import Checkout
 from tests.contract.subjects import Silent, tiny_task

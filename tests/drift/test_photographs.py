@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from scipy.stats import ks_2samp
 
-from sightline.comparison import Observation
-from sightline.drift import compare
+from sightline.drift.comparison import Observation
+from sightline.drift.report import compare
 from sightline.params import WatchParams
 from sightline.pipeline.project import Project
 from sightline.pipeline.reference import refer

@@ -17,8 +17,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 from scipy.stats import binomtest, ks_2samp
 
-from sightline.comparison import Observation
-from sightline.drift import compare
+from sightline.drift.comparison import Observation
+from sightline.drift.report import compare
 from sightline.params import WatchParams
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.camera import CameraParams

@@ -11,8 +11,8 @@ import pandas as pd
 import pytest
 from scipy.stats import ks_2samp
 
-from sightline.comparison import Observation
-from sightline.drift import compare, evidently_report
+from sightline.drift.comparison import Observation
+from sightline.drift.report import compare, evidently_report
 from sightline.params import WatchParams
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]

@@ -24,8 +24,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sightline.ledger import Ledger
 from sightline.settings import Settings
+from sightline.stores.ledger import Ledger
 from sightline.tracking import Tracking
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sightline.processes import Group
-from sightline.servers import plan
+from sightline.runtime.processes import Group
+from sightline.runtime.servers import plan
 from tests.flows.toy_folder import ToyFolder
 
 

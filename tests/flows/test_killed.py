@@ -10,7 +10,7 @@ from collections import Counter
 
 import pytest
 
-from sightline.processes import Group
+from sightline.runtime.processes import Group
 from sightline.tracking import Tracking
 from tests.flows.toy_folder import ToyFolder
 

@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from sightline.ledger import Ledger
-from sightline.processes import Server, running
-from sightline.secret import read_secret
+from sightline.runtime.processes import Server, running
+from sightline.runtime.secret import read_secret
 from sightline.settings import Settings
+from sightline.stores.ledger import Ledger
 from tests.toy import PARAMS
 
 CODE = Path(__file__).resolve().parents[2]

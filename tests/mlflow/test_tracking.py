@@ -11,14 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from sightline import registry
 from sightline.errors import BackendError, ModelMissing, ModelRejected
 from sightline.pipeline.fit import fit
 from sightline.pipeline.judge import judge, read_metrics
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
 from sightline.settings import Settings
-from sightline.tracking import Record, Tracking
+from sightline.tracking import Record, Tracking, registry
 from tests.toy import Silent, toy_project
 
 pytestmark = pytest.mark.slow

@@ -13,13 +13,13 @@ import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline.geo.area import Area, read_area
-from sightline.geo.mosaic import write_mosaic
-from sightline.geo.position import Georeference
-from sightline.geo.providers import EOX, ESRI, Provider, open_folder
-from sightline.geo.tiles import make_plan
-from sightline.geo.zoom import WORLD_M, gsd_m, zoom_for
-from tests.unit.geo.tile_server import SIDE_PX, Silent, drawn, write_tile
+from sightline.maps.area import Area, read_area
+from sightline.maps.mosaic import write_mosaic
+from sightline.maps.position import Georeference
+from sightline.maps.providers import EOX, ESRI, Provider, open_folder
+from sightline.maps.tiles import make_plan
+from sightline.maps.zoom import WORLD_M, gsd_m, zoom_for
+from tests.unit.maps.tile_server import SIDE_PX, Silent, drawn, write_tile
 
 LONGITUDES = st.floats(-180, 180)
 LATITUDES = st.floats(-84, 84)

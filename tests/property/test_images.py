@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sightline.errors import DataRejected
-from sightline.images import decode_bands, decode_indices
 from sightline.task import Limits
+from sightline.vision.images import decode_bands, decode_indices
 
 LIMITS = Limits(pixels=2**20)
 VALUES = np.random.default_rng(0).integers(0, 2047, (4, 20, 24), dtype=np.uint16)

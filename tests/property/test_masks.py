@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as arrays
 from scipy import ndimage
 from shapely import Point, Polygon, union_all
 
-from sightline.segmentation.masks import boundary_counts, mask_of, polygons_of
+from sightline.vision.masks import boundary_counts, mask_of, polygons_of
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 

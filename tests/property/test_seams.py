@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline.upscaling.seams import Windows, enlarge_pieces
+from sightline.maps.upscaling.seams import Windows, enlarge_pieces
 
 PLANS = st.integers(1, 12).flatmap(
     lambda stride: st.builds(Windows, st.just(stride), st.integers(0, stride), st.integers(2, 5))

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from sightline.segmentation.tiling import Predict, Tiling, blend
+from sightline.vision.tiling import Predict, Tiling, blend
 
 Floats = NDArray[np.float32]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import mercantile
 from PIL import Image
 
+from sightline.maps.upscaling.compact import build_compact
+from sightline.maps.upscaling.upscale import write_fast
 from sightline.task import Card
-from sightline.upscaling.compact import build_compact
-from sightline.upscaling.upscale import write_fast
 from tests.unit.tasks.ships.networks import network_model, png, put_ship, sea
 
 ZOOM, COLUMN, ROW = 15, 16000, 12000

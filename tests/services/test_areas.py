@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sightline.ledger import Ledger
 from sightline.settings import Settings
+from sightline.stores.ledger import Ledger
 from tests.services.browsing import open_browser
 from tests.services.endpoint_process import Running, kill, serve
 from tests.services.made_up_map import bbox, draw_tiles, places, save_model, save_upscaler

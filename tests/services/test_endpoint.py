@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sightline.ledger import Ledger
 from sightline.settings import Settings
+from sightline.stores.ledger import Ledger
 from tests.services.endpoint_process import Running, kill, serve
 from tests.unit.serving.harness import CountingModel, png
 

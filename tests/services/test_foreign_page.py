@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sightline.secret import read_secret
-from sightline.servers import prefect_for_a_run
+from sightline.runtime.secret import read_secret
+from sightline.runtime.servers import prefect_for_a_run
 from sightline.settings import Settings
 from tests.services.browsing import open_browser
 

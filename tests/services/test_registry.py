@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sightline.ledger import Ledger
 from sightline.settings import Settings
+from sightline.stores.ledger import Ledger
 from sightline.tracking import Tracking
 from tests.services.endpoint_process import serve
 from tests.unit.serving.harness import CountingModel, png

@@ -5,9 +5,9 @@ from __future__ import annotations
 import bentoml
 
 from services.endpoint import OPTIONS, mount
-from sightline.ledger import Ledger
 from sightline.pipeline.serve import RegistryChampions
 from sightline.settings import load_settings
+from sightline.stores.ledger import Ledger
 from sightline.tracking import Tracking
 from tests.toy import ToyTask
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import bentoml
 
 from services.endpoint import OPTIONS, mount
-from sightline.background import UNKNOWN, Background
+from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import ModelMissing, SightlineError
 from sightline.settings import load_settings
 from sightline.task import Model

@@ -12,8 +12,7 @@ import pytest
 
 from sightline.errors import DataError, DataMissing, DataRejected, SightlineError
 from sightline.files import open_file, sha256_file
-from sightline.geo.pictures import check_large, read_scene_pixels
-from sightline.images import read_bytes
+from sightline.maps.pictures import check_large, read_scene_pixels
 from sightline.task import Limits
 from sightline.tasks.land_cover.raster import scene_size
 from sightline.tasks.land_cover.tile import read_tile
@@ -21,6 +20,7 @@ from sightline.tasks.panel_defects.chip import read_chip, read_mask
 from sightline.tasks.panel_defects.data import read_photograph
 from sightline.tasks.panel_defects.tfrecord import read_records
 from sightline.tasks.pv_hotspots.thermogram import read_thermogram
+from sightline.vision.images import read_bytes
 from tests.unit.bad_images import encoded
 
 

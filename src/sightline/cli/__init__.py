@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable
 
 from sightline.errors import BackendError, SightlineError
-from sightline.proxies import without_proxy
+from sightline.runtime.proxies import without_proxy
 
 
 def main() -> None:
@@ -57,7 +57,7 @@ def _tell(error: SightlineError) -> int:
 
 def _full_disk(error: Exception) -> BackendError | None:
     """What to say instead where a disk without room is the cause, whatever failed of it."""
-    from sightline.disk import explain
+    from sightline.runtime.disk import explain
     from sightline.settings import load_settings
 
     try:

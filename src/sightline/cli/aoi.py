@@ -12,11 +12,11 @@ from sightline.cli.show import echo, print_json, table
 from sightline.errors import ModelMissing, ParamsError
 
 if TYPE_CHECKING:
-    from sightline.geo.tiles import Plan
+    from sightline.maps.tiles import Plan
+    from sightline.maps.upscaling.upscale import Choice, Upscaler
     from sightline.pipeline.survey import Order
     from sightline.settings import Settings
     from sightline.task import Json
-    from sightline.upscaling.upscale import Choice, Upscaler
 
 aoi = typer.Typer(no_args_is_help=True, help="Areas on the map: what they would cost, and what is found in them.")
 
@@ -42,7 +42,7 @@ TaskRef = Annotated[str, typer.Option("--task", metavar="TASK[@REF]", help="Whos
 @aoi.command(epilog="Example: `sightline aoi providers`")
 def providers(as_json: AsJson = False) -> None:
     """List who has tiles, on what terms."""
-    from sightline.geo.providers import PROVIDERS
+    from sightline.maps.providers import PROVIDERS
 
     rows: list[dict[str, Json]] = [
         {
@@ -77,9 +77,9 @@ def plan(
     as_json: AsJson = False,
 ) -> None:
     """Tell how many tiles an area takes, how long, on what terms, and which zoom fits. Nothing is downloaded."""
-    from sightline.geo.tiles import describe_plan
+    from sightline.maps.tiles import describe_plan
+    from sightline.maps.upscaling.upscale import factor_of
     from sightline.pipeline.survey import plan_survey
-    from sightline.upscaling.upscale import factor_of
 
     order = _order(bbox, geojson, wkt, provider, tiles, zoom)
     made = plan_survey(order, gsd or _wanted_gsd_m(task, model), factor_of(upscale))
@@ -144,8 +144,8 @@ def _open(ref: str, folder: Path | None) -> tuple[Settings, Any]:
 
 
 def _order(bbox: str, geojson: Path | None, wkt: str, provider: str, tiles: Path | None, zoom: str) -> Order:
-    from sightline.geo.area import read_area
-    from sightline.geo.providers import find_provider
+    from sightline.maps.area import read_area
+    from sightline.maps.providers import find_provider
     from sightline.pipeline.survey import Order
 
     if zoom != "auto" and not zoom.isdecimal():
@@ -168,7 +168,7 @@ def _wanted_gsd_m(task: str, folder: Path | None) -> float:
 
 
 def _tell(plan: Plan) -> None:
-    from sightline.geo.tiles import plan_text
+    from sightline.maps.tiles import plan_text
 
     echo(plan_text(plan))
 
@@ -186,7 +186,7 @@ def _step(passes: int, stride: int) -> int | None:
 
 def _upscaler(choice: str, model: Path | None, sha256: str) -> Upscaler | None:
     """The one that was chosen; None for none."""
-    from sightline.upscaling.upscale import factor_of, open_upscaler
+    from sightline.maps.upscaling.upscale import factor_of, open_upscaler
 
     if factor_of(choice) == 1:
         return None

@@ -246,7 +246,7 @@ def watch(
 @app.command(epilog="Example: `sightline serve pv_hotspots`")
 def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; each one where left out.")] = "") -> None:
     """Serve champions over HTTP (BentoML) until Ctrl-C, each task on a port of its own. See docs/how-to/serve.md."""
-    from sightline.servers import serve_all, serve_one
+    from sightline.runtime.servers import serve_all, serve_one
     from sightline.serving import serve_command
     from sightline.settings import load_settings
 
@@ -263,7 +263,7 @@ def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; ea
 @app.command(epilog="Example: `sightline up`, then open the addresses it prints")
 def up() -> None:
     """Start the MLflow UI, the Prefect server with its schedules, and the endpoints, until Ctrl-C."""
-    from sightline.servers import up as start
+    from sightline.runtime.servers import up as start
     from sightline.settings import load_settings
 
     start(load_settings(), echo)

@@ -97,10 +97,10 @@ def _check_out(out: Path | None) -> None:
 
 
 def _job(ref: str, options: Options) -> tuple[Job, Card]:
-    from sightline.background import UNKNOWN, read_background
+    from sightline.drift.background import UNKNOWN, read_background
     from sightline.pipeline.batch import Job
     from sightline.pipeline.fit import code_digest
-    from sightline.saved import read_card
+    from sightline.vision.saved import read_card
 
     if options.model is not None:
         if options.log:

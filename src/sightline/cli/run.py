@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.cli.show import echo, print_json, table
-from sightline.disk import require_room
 from sightline.errors import BackendError
+from sightline.runtime.disk import require_room
+from sightline.runtime.tether import run_tethered
 from sightline.tasks import longest_first
-from sightline.tether import run_tethered
 
 if TYPE_CHECKING:
     from sightline.pipeline.project import Project
@@ -62,7 +62,7 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
 
 def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, dict[str, Json]]]:
     """Start `python -m flows retrain` and read the outcomes it writes, by task; its exit code comes first."""
-    from sightline.servers import CODE, common_environment
+    from sightline.runtime.servers import CODE, common_environment
 
     if not (CODE / "flows" / "__main__.py").is_file():
         raise BackendError("there are no flows", where=CODE, way_out="Run from the project's checkout: `make setup`.")

@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO
 
-from sightline.disk import way_out_of
 from sightline.errors import BackendError, DataRejected
+from sightline.runtime.disk import way_out_of
 
 _PIECE = 2**20
 _DEPTH = 2

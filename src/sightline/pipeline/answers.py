@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import BackendError
-from sightline.ledger import Answer, Ledger
+from sightline.stores.ledger import Answer, Ledger
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sightline import versions
-from sightline.disk import require_room
 from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.files import sha256_file, write_json
-from sightline.processes import running
+from sightline.runtime.disk import require_room
+from sightline.runtime.processes import running
 
 if TYPE_CHECKING:
     from sightline.settings import Settings

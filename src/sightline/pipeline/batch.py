@@ -24,17 +24,17 @@ from typing import Any
 
 import numpy as np
 
-from sightline.background import UNKNOWN, Background
 from sightline.conditions import put_under
+from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, DataError, ParamsError, RequestError, SightlineError, printable
 from sightline.files import finite, remove, replace_bytes, sha256_file, write_json
-from sightline.hardware import cores, threads_each
-from sightline.images import encode_png
 from sightline.pipeline.inputs import InputFile
 from sightline.pipeline.origins import Surroundings, code_of_answers
 from sightline.shots import ground_of, read_shot
 from sightline.shots.metadata import NOTHING_KNOWN, Shot
 from sightline.task import Json, Limits, Model, Prediction, Thresholded
+from sightline.vision.hardware import cores, threads_each
+from sightline.vision.images import encode_png
 
 _FEW = 6
 """Starting processes takes as long as so many answers: fewer files are answered in this one."""
@@ -275,7 +275,7 @@ class Desk:
         return Answered(one.said, one.name, reused=True, document=document, shot=shot)
 
     def _log(self, one: InputFile, sha256: str, prediction: Prediction) -> int:
-        from sightline.ledger import Answer, Ledger
+        from sightline.stores.ledger import Answer, Ledger
 
         job = self._job
         assert job.ledger is not None

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.background import Background
+from sightline.drift.background import Background
 from sightline.errors import printable
 from sightline.files import remove, replacing, write_text
 from sightline.pipeline.batch import Answered
@@ -177,7 +177,7 @@ def deliver(delivery: Delivery) -> list[Path]:
     written = [*_write_tables(delivery)]
     map_file = out / "flight.gpkg"
     if any(picture.shot.located for picture in delivery.pictures) or _placed_by_model(delivery):
-        from sightline.geopackage import write_geopackage
+        from sightline.maps.geopackage import write_geopackage
 
         written.append(write_geopackage(map_file, layers(delivery)))
     else:

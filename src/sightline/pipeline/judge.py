@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from sightline.background import REFERENCE
+from sightline.drift.background import REFERENCE
 from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.files import write_json
 from sightline.pipeline.fit import check_candidate, make_plan

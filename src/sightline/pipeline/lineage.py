@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from sightline.background import trained_on
+from sightline.drift.background import trained_on
 from sightline.pipeline.judge import read_metrics
 from sightline.pipeline.project import Project
 from sightline.pipeline.register import UNKNOWN

@@ -7,25 +7,16 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
-import sightline
 from sightline.errors import DataError
-from sightline.files import sha256_file, sha256_files
-from sightline.geo.placement import names_beside
-
-_MAKERS = ("background.py", "conditions.py", "distance.py", "familiarity.py", "pipeline/batch.py", "shots")
-"""What makes answers of every task besides its own code."""
+from sightline.files import sha256_file
+from sightline.maps.placement import names_beside
+from sightline.sources import digest
 
 
 @cache
 def code_of_answers() -> str:
-    """`digest_makers` of this program."""
-    return digest_makers(Path(sightline.__file__).parent)
-
-
-def digest_makers(package: Path) -> str:
     """SHA-256 over the source of what makes answers, whatever the task."""
-    places = [package / name for name in _MAKERS]
-    return sha256_files([f for one in places for f in (one.rglob("*.py") if one.is_dir() else [one])], package)
+    return digest(["sightline.pipeline.batch"])
 
 
 class Surroundings:

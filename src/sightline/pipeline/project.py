@@ -7,11 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from sightline.errors import DataMissing
-from sightline.ledger import Ledger
 from sightline.params import TaskParams, load_section
 from sightline.pipeline.listings import list_set
 from sightline.settings import Settings
 from sightline.splits import place, read_splits
+from sightline.stores.ledger import Ledger
 from sightline.task import Manifest, Task
 from sightline.tasks import open_task, params_model
 

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataMissing, ModelMissing
 from sightline.files import finite
-from sightline.ledger import Entry
 from sightline.params import PromotionParams
 from sightline.pipeline.choice import RULE, Choice, choose
 from sightline.pipeline.judge import measure_latency, seen_inputs
@@ -37,6 +36,7 @@ from sightline.pipeline.standing import (
     standing_of,
 )
 from sightline.resampling import Difference, paired_difference
+from sightline.stores.ledger import Entry
 from sightline.task import Json, Report, Row, Rows, load_rows
 from sightline.tracking import Tracking, Version
 

@@ -11,8 +11,8 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.drift.familiarity import UNLIKE
 from sightline.errors import BackendError
-from sightline.familiarity import UNLIKE
 from sightline.files import write_text
 from sightline.pages import PICTURES_WITHIN, REPORT_STYLE, page, paragraph, table
 from sightline.pipeline.delivery import Delivery, Picture, figure_names, position_of

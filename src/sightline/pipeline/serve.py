@@ -6,25 +6,25 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.background import Background, read_background
+from sightline.drift.background import Background, read_background
 from sightline.errors import ModelError
-from sightline.jobs import Jobs
-from sightline.ledger import Answer, Ledger
 from sightline.pipeline.standing import Seat, is_trusted, no_champion, rule, seated, standing_of
 from sightline.pipeline.survey import Order, Place, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
+from sightline.stores.jobs import Jobs
+from sightline.stores.ledger import Answer, Ledger
 from sightline.task import Json, Model, Prediction, Report
 from sightline.tasks import restore_model
 from sightline.tracking import Tracking
 
 if TYPE_CHECKING:
-    from sightline.geo.area import Area
-    from sightline.geo.providers import Provider
-    from sightline.geo.tiles import Plan
+    from sightline.maps.area import Area
+    from sightline.maps.providers import Provider
+    from sightline.maps.tiles import Plan
+    from sightline.maps.upscaling.upscale import Upscaler
     from sightline.serving.engine import Answered, Log
-    from sightline.upscaling.upscale import Upscaler
 
 
 class RegistryChampions:

@@ -16,10 +16,10 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from sightline import versions
-from sightline.disk import way_out_of
 from sightline.errors import BackendError, DataError, DataMissing, DataRejected, printable
 from sightline.listing import find_files, is_printable, walk_folders
 from sightline.pipeline.project import Project
+from sightline.runtime.disk import way_out_of
 from sightline.splits import SPLITS, Assignment, assign, read_splits, write_splits
 from sightline.task import Manifest, Sample, Task
 

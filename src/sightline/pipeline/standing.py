@@ -16,9 +16,9 @@ from typing import Literal
 from filelock import FileLock, Timeout
 
 from sightline.errors import BackendError, ModelMissing
-from sightline.ledger import Entry, Ledger
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
+from sightline.stores.ledger import Entry, Ledger
 from sightline.task import Json
 from sightline.tracking import Tracking, Version
 

@@ -25,17 +25,17 @@ import numpy as np
 
 from sightline.errors import BackendError, DataRejected, ParamsError, RequestError
 from sightline.files import replace_bytes, sha256_file, sha256_files, write_json
-from sightline.geo.area import Area
-from sightline.geo.pictures import MOST_PIXELS
-from sightline.geo.providers import Provider
-from sightline.geo.tiles import Plan, choose_zoom, describe_plan, make_plan, refuse
-from sightline.geo.zoom import GSD_BOUNDS_M
-from sightline.images import encode_png
+from sightline.maps.area import Area
+from sightline.maps.pictures import MOST_PIXELS
+from sightline.maps.providers import Provider
+from sightline.maps.tiles import Plan, choose_zoom, describe_plan, make_plan, refuse
+from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.task import Json, Limits, Model, Prediction, Report, Surveying
+from sightline.vision.images import encode_png
 
 if TYPE_CHECKING:
-    from sightline.geo.fetch import Fetched
-    from sightline.upscaling.upscale import Upscaler
+    from sightline.maps.fetch import Fetched
+    from sightline.maps.upscaling.upscale import Upscaler
 
 RAW, ENLARGED = "raw", "enlarged"
 
@@ -220,8 +220,8 @@ def _claim(out: Path, key: str, plan: Plan) -> None:
 
 def _mosaic(plan: Plan, place: Place, report: Report) -> list[Any]:
     """Fetch and stitch; a raster that was finished with all its tiles is kept."""
-    from sightline.geo.fetch import fetch
-    from sightline.geo.mosaic import write_mosaic
+    from sightline.maps.fetch import fetch
+    from sightline.maps.mosaic import write_mosaic
 
     target, done = place.out / f"{RAW}.tif", place.out / ".raw.whole"
     made_of = _source_of(plan)
@@ -246,7 +246,7 @@ def _source_of(plan: Plan) -> str:
 
 def _enlarge(upscaler: Upscaler, raw: Path, out: Path, report: Report) -> Path:
     """The enlarged raster; one that was made of the same raster by the same upscaler is kept."""
-    from sightline.upscaling.raster import upscale_raster
+    from sightline.maps.upscaling.raster import upscale_raster
 
     target, made = out / f"{ENLARGED}.tif", out / ".enlarged.of"
     said = f"{upscaler.choice} {upscaler.digest} {sha256_file(raw)}"

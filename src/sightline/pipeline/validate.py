@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from sightline.gate.expectations import Parts, check
+from sightline.gate.verdict import Verdict
 from sightline.pages import link
 from sightline.pipeline.project import Project
-from sightline.quality import Parts, check
-from sightline.servers import mlflow_address
+from sightline.runtime.servers import mlflow_address
 from sightline.task import Manifest
-from sightline.verdict import Verdict
 
 
 def validate(project: Project) -> Verdict:

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sightline.background import main_sets, readable, reference_rows
-from sightline.comparison import Comparison, Observation
-from sightline.drift import ColumnTests, compare
+from sightline.drift.background import main_sets, readable, reference_rows
+from sightline.drift.comparison import Comparison, Observation
+from sightline.drift.report import ColumnTests, compare
 from sightline.files import write_text
-from sightline.ledger import Answer
 from sightline.pages import link
 from sightline.pipeline.answers import export_closed_days
 from sightline.pipeline.project import Project
 from sightline.pipeline.standing import champion_version
-from sightline.servers import mlflow_address
+from sightline.runtime.servers import mlflow_address
+from sightline.stores.ledger import Answer
 from sightline.task import Row, load_rows
 from sightline.tracking import Tracking, Version
 

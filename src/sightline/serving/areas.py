@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
 from sightline.errors import BackendError, RequestError
-from sightline.geo.outlines import MOST_BYTES
-from sightline.geo.providers import Provider
-from sightline.geo.tiles import describe_plan
+from sightline.maps.outlines import MOST_BYTES
+from sightline.maps.providers import Provider
+from sightline.maps.tiles import describe_plan
 from sightline.serving.champion import Champion
 from sightline.serving.engine import Engine
 from sightline.serving.map_tiles import MapTiles, ground_of
@@ -37,7 +37,7 @@ from sightline.settings import Settings
 from sightline.task import Json, Surveying
 
 if TYPE_CHECKING:
-    from sightline.jobs import Job
+    from sightline.stores.jobs import Job
 
 Handler = Callable[[Request], Awaitable[Response]]
 

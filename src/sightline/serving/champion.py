@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from sightline.background import UNKNOWN, Background
+from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, ModelError, ModelMissing, ModelRejected, SightlineError
 from sightline.serving.batching import Plan
 from sightline.serving.metrics import Metrics

@@ -19,8 +19,6 @@ from typing import Any, TypeVar
 
 from sightline.conditions import put_under
 from sightline.errors import BackendError, ModelMissing, RequestError
-from sightline.hardware import cores
-from sightline.images import encode_png
 from sightline.serving.admission import Place, Room
 from sightline.serving.batching import Batcher, Outcomes, Plan, measure_plan
 from sightline.serving.champion import Champion, ChampionKeeper, Champions, Warmed
@@ -29,6 +27,8 @@ from sightline.serving.pace import measure_pace
 from sightline.settings import Settings
 from sightline.stopping import Stopped, check, stoppable
 from sightline.task import Cost, Limits, Model, Prediction
+from sightline.vision.hardware import cores
+from sightline.vision.images import encode_png
 
 _CORES = cores()
 NO_CONDITIONS: Mapping[str, float] = {}

@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 from sightline.errors import ParamsError
-from sightline.hardware import THREAD_VARIABLES
 from sightline.settings import Settings
 from sightline.tasks import TASKS
+from sightline.vision.hardware import THREAD_VARIABLES
 
 ONE_THREAD_A_CALL = dict.fromkeys(THREAD_VARIABLES, "1")
 """The cores are shared out between requests: a call that spreads over all of them wins little and waits for others.

@@ -10,8 +10,8 @@ from mercantile import Tile, bounds
 from starlette.responses import Response
 
 from sightline.errors import BackendError, RequestError
-from sightline.geo.providers import Provider
-from sightline.geo.viewing import Viewing
+from sightline.maps.providers import Provider
+from sightline.maps.viewing import Viewing
 from sightline.serving.orders import provider_of
 from sightline.settings import Settings
 

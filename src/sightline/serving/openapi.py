@@ -8,7 +8,7 @@ from html import escape
 from typing import get_args
 
 import sightline
-from sightline.familiarity import Word
+from sightline.drift.familiarity import Word
 from sightline.serving.areas import RESULTS
 from sightline.serving.guard import refusals
 from sightline.serving.orders import AreaOrder

@@ -15,12 +15,12 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sightline.errors import BackendError, DataError, ParamsError, RequestError
-from sightline.geo.area import Area, read_area
-from sightline.geo.providers import PROVIDERS, Provider, find_provider, open_folder
-from sightline.geo.tiles import Plan
+from sightline.maps.area import Area, read_area
+from sightline.maps.providers import PROVIDERS, Provider, find_provider, open_folder
+from sightline.maps.tiles import Plan
+from sightline.maps.upscaling.upscale import CHOICES, Choice, Upscaler, factor_of, open_upscaler
 from sightline.settings import Settings
 from sightline.task import Json, Prediction, Report, Surveying
-from sightline.upscaling.upscale import CHOICES, Choice, Upscaler, factor_of, open_upscaler
 
 FOLDER = "folder"
 """The provider of the operator's own tiles."""

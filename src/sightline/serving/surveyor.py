@@ -30,7 +30,7 @@ from sightline.settings import Settings
 from sightline.task import Json, Prediction, Surveying
 
 if TYPE_CHECKING:
-    from sightline.jobs import Job, Jobs
+    from sightline.stores.jobs import Job, Jobs
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sightline.images import jpeg_segments
-from sightline.images.orientation import TAG, UPRIGHT, read_orientation
+from sightline.vision.images import jpeg_segments
+from sightline.vision.images.orientation import TAG, UPRIGHT, read_orientation
 
 _EXIF_IFD, _GPS_IFD = 0x8769, 0x8825
 _XMP_TAG = 700

@@ -4,8 +4,8 @@ A model version carries its whole lineage as tags (`TAGS`), and the files that a
 as artifacts of its run. Aliases: champion, challenger, previous, and one a candidate.
 """
 
-from sightline.registry import Version
 from sightline.tracking.client import Live, Tracking
 from sightline.tracking.record import TAGS, Record
+from sightline.tracking.registry import Version
 
 __all__ = ["TAGS", "Live", "Record", "Tracking", "Version"]

@@ -1,6 +1,6 @@
 """The client: what the platform asks of MLflow, and tells it.
 
-Reading the registry of a project folder imports nothing of MLflow (`sightline.registry`).
+Reading the registry of a project folder imports nothing of MLflow (`sightline.tracking.registry`).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 from filelock import FileLock
 
-from sightline import registry
 from sightline.errors import BackendError, ModelMissing, ModelRejected
-from sightline.registry import Version
 from sightline.settings import Settings
+from sightline.tracking import registry
 from sightline.tracking.artifacts import LIST, Digests, Fetched, read_list, render, require, sha256_text
 from sightline.tracking.record import Record, log_record, replay
+from sightline.tracking.registry import Version
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

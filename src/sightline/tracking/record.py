@@ -145,7 +145,7 @@ def _log_model(record: Record) -> str:
     )
     info = mlflow.pyfunc.log_model(
         name="model",
-        python_model=str(Path(__file__).parents[1] / "registered_model.py"),
+        python_model=str(Path(__file__).with_name("registered_model.py")),
         artifacts={"directory": str(record.model)},
         model_config={"task": record.task},
         signature=signature,

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from sightline import errors
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError, SightlineError
-from sightline.processes import is_alive
-from sightline.tether import run_tethered
+from sightline.runtime.processes import is_alive
+from sightline.runtime.tether import run_tethered
 
 _ERROR_FILE = "SIGHTLINE_ERROR_FILE"
 """Names the file in which a failing stage leaves its error: DVC's own exit code is 255 whatever the stage's was."""

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from sightline.errors import BackendError
-from sightline.ledger import Answer, Ledger
 from sightline.pipeline.answers import export_closed_days, file_of
+from sightline.stores.ledger import Answer, Ledger
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC).timestamp()
 DAY = 86400.0
@@ -113,7 +113,7 @@ def test_killed_at_any_moment_the_next_export_completes_it(ledger: Ledger, tmp_p
     ledger.log([answer(n, MONDAY + n * DAY / 4) for n in range(4 * 300)])
     folder = tmp_path / "predictions"
     code = (
-        "import sys; from pathlib import Path; from sightline.ledger import Ledger;"
+        "import sys; from pathlib import Path; from sightline.stores.ledger import Ledger;"
         "from sightline.pipeline.answers import export_closed_days;"
         f"export_closed_days(Ledger(Path(sys.argv[1])), 'toy', Path(sys.argv[2]), {MONDAY + 300 * DAY})"
     )

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from sightline.errors import BackendError, DataMissing, DataRejected
-from sightline.jobs import Jobs
-from sightline.ledger import Answer, Ledger
 from sightline.pipeline.backup import MANIFEST, back_up, check, read_backup, restore
 from sightline.settings import Settings
+from sightline.stores.jobs import Jobs
+from sightline.stores.ledger import Answer, Ledger
 from tests.toy import Silent
 
 MODELS = """

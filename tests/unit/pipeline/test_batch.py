@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.background import UNKNOWN
+from sightline.drift.background import UNKNOWN
 from sightline.errors import ParamsError, RequestError
-from sightline.ledger import Ledger
 from sightline.pipeline.batch import Answered, Job, answer_files
 from sightline.pipeline.delivery import Delivery, deliver, picture_of
 from sightline.pipeline.inputs import InputFile, find_inputs
+from sightline.stores.ledger import Ledger
 from sightline.task import Limits, Prediction
 from tests.toy import ToyInput, ToyModel, ToyTask, write_set
 from tests.unit.cli.toy_model import saved_toy

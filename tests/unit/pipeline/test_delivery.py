@@ -13,8 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from sightline.background import Background, Part
-from sightline.familiarity import UNLIKE
+from sightline.drift.background import Background, Part
+from sightline.drift.familiarity import UNLIKE
 from sightline.pipeline.batch import Answered
 from sightline.pipeline.delivery import Delivery, Picture, deliver, finding_rows, picture_of, picture_rows
 from sightline.pipeline.report_map import draw_maps

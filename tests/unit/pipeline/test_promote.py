@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from sightline.errors import BackendError, ModelMissing
-from sightline.ledger import Ledger
 from sightline.params import PromotionParams
 from sightline.pipeline.fit import fit
 from sightline.pipeline.judge import judge
@@ -19,6 +18,7 @@ from sightline.pipeline.promote import champion_rows, promote, promote_by_hand, 
 from sightline.pipeline.standing import champion_version, standing_of
 from sightline.progress import Bars
 from sightline.resampling import Difference
+from sightline.stores.ledger import Ledger
 from sightline.task import load_rows
 from sightline.tracking import Version
 from tests.fake_tracking import FakeTracking

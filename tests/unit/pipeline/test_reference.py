@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.background import reference_rows
+from sightline.drift.background import reference_rows
 from sightline.pipeline.fit import fit
 from sightline.pipeline.judge import judge
 from sightline.pipeline.reference import refer, spread

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import ModelMissing, ParamsError
-from sightline.ledger import Ledger
 from sightline.pipeline.serve import RegistryChampions, champions, log_into
 from sightline.serving.batching import Plan
 from sightline.serving.champion import Champion, DirectoryChampion
 from sightline.serving.engine import Answered, Question
 from sightline.settings import Settings
+from sightline.stores.ledger import Ledger
 from sightline.task import Limits
 from tests.fake_tracking import FakeTracking
 from tests.toy import ToyTask

@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from sightline.errors import ModelMissing
-from sightline.ledger import Entry, Ledger
 from sightline.pipeline.project import Project
 from sightline.pipeline.promote import promote_by_hand, rollback
 from sightline.pipeline.serve import RegistryChampions
 from sightline.pipeline.standing import Seat, champion_version, read_standing, rule, ruling_of
 from sightline.serving.champion import ChampionKeeper, Warmed
 from sightline.serving.metrics import Metrics
+from sightline.stores.ledger import Entry, Ledger
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project
 from tests.unit.serving.harness import CountingModel

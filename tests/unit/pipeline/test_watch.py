@@ -11,9 +11,9 @@ from scipy.stats import ks_2samp
 
 from sightline.cli.watch import DRIFT, UNKNOWN, code_of
 from sightline.errors import ModelMissing, ModelRejected
-from sightline.ledger import Answer
 from sightline.pipeline.promote import promote_by_hand
 from sightline.pipeline.watch import Drift, should_ask_retraining, watch
+from sightline.stores.ledger import Answer
 from sightline.task import Row, load_rows, save_rows
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project

@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sightline.background import UNKNOWN, Background
+from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, DataRejected, ModelMissing, SightlineError
-from sightline.ledger import Ledger
 from sightline.pipeline.serve import log_into
 from sightline.serving.app import build_app
 from sightline.serving.guard import Guard
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
+from sightline.stores.ledger import Ledger
 from sightline.task import Card, Limits, Model, Prediction
 from tests.toy import ToyInput, ToyModel
 

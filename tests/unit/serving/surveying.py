@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import ParamsError
-from sightline.geo.area import Area
-from sightline.geo.providers import Provider
-from sightline.geo.tiles import Plan
+from sightline.maps.area import Area
+from sightline.maps.providers import Provider
+from sightline.maps.tiles import Plan
 from sightline.pipeline.serve import MapSurveys
 from sightline.settings import Settings
 from sightline.task import Json, Limits, Prediction, Report

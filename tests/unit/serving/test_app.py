@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from sightline.background import UNKNOWN, Background, Part
+from sightline.drift.background import UNKNOWN, Background, Part
+from sightline.drift.familiarity import Reference
 from sightline.errors import BackendError, ModelRejected
-from sightline.familiarity import Reference
-from sightline.ledger import Ledger
 from sightline.pipeline.serve import log_into
 from sightline.serving.engine import Answered
 from sightline.serving.openapi import describe
+from sightline.stores.ledger import Ledger
 from sightline.task import Prediction, Row
 from tests.toy import ToyInput
 from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png

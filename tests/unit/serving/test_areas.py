@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from sightline.errors import BackendError, DataRejected
-from sightline.jobs import Jobs
-from sightline.ledger import Ledger
 from sightline.serving.guard import Guard
 from sightline.serving.surveyor import Areas, Rhythm
+from sightline.stores.jobs import Jobs
+from sightline.stores.ledger import Ledger
 from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png
 from tests.unit.serving.surveying import LookingModel, ToySurveys, until
 

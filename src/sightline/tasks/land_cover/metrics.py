@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.segmentation.masks import mean_of, ratio_of
 from sightline.task import Json, Rows
 from sightline.tasks.land_cover.shapes import CLASSES
+from sightline.vision.masks import mean_of, ratio_of
 
 Floats = NDArray[np.float64]
 

@@ -14,11 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, RequestError
-from sightline.images import MAX_BANDS, noise_picture, probe_within, read_bytes
-from sightline.saved import AGAIN, digests, read_saved, write_saved
-from sightline.segmentation.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
-from sightline.segmentation.tiling import Read, Tiling, blend
 from sightline.stopping import check
 from sightline.task import Card, Cost, Json, Limits, Prediction
 from sightline.tasks.land_cover.augment import Channels
@@ -32,6 +27,11 @@ from sightline.tasks.land_cover.scan import SceneFile, is_large, read_scene, sca
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import Cutoffs
 from sightline.tasks.land_cover.tile import FORMATS, Tile, read_tile
+from sightline.vision.images import MAX_BANDS, noise_picture, probe_within, read_bytes
+from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
+from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
+from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
+from sightline.vision.tiling import Read, Tiling, blend
 
 if TYPE_CHECKING:
     from shapely import Polygon

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
-from sightline.segmentation.networks import EncoderName, check_weights
-from sightline.segmentation.training import ScheduleParams
 from sightline.tasks.land_cover.sample import SampleParams
+from sightline.vision.networks import EncoderName, check_weights
+from sightline.vision.training import ScheduleParams
 
 RULES = "rules"
 """The plain baseline: thresholds on indices, pixel by pixel."""

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataRejected
 from sightline.files import open_file
-from sightline.images.orientation import UPRIGHT
-from sightline.images.tiff import mask_pages, picture_pages
-from sightline.images.tiff_pixels import Declared, declared_by, in_unit
-from sightline.images.tiff_tags import compression_of, orientation_of
 from sightline.tasks.land_cover.bands import Bands, Scale, scale_of, to_unit, without_data
 from sightline.tasks.land_cover.tile import check_finite, check_shape, tile_statistics
+from sightline.vision.images.orientation import UPRIGHT
+from sightline.vision.images.tiff import mask_pages, picture_pages
+from sightline.vision.images.tiff_pixels import Declared, declared_by, in_unit
+from sightline.vision.images.tiff_tags import compression_of, orientation_of
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader

@@ -20,8 +20,6 @@ from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataError, DataRejected
 from sightline.files import sha256_file
-from sightline.segmentation.masks import mask_of, traced
-from sightline.segmentation.tiling import Read
 from sightline.stopping import check
 from sightline.task import Limits
 from sightline.tasks.land_cover.bands import BANDS, Bands
@@ -29,6 +27,8 @@ from sightline.tasks.land_cover.bits import pack
 from sightline.tasks.land_cover.raster import open_scene, scene_size
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import Cutoffs
+from sightline.vision.masks import mask_of, traced
+from sightline.vision.tiling import Read
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader, DatasetWriter

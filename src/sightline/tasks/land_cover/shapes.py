@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.segmentation.masks import mask_of
 from sightline.tasks.land_cover.grid import Grid
+from sightline.vision.masks import mask_of
 
 if TYPE_CHECKING:
     from shapely import Geometry, Polygon

@@ -16,11 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.segmentation.fit import NetworkShape, fit_network, mean_and_spread, validator
-from sightline.segmentation.losses import overlapping_loss
-from sightline.segmentation.networks import load_encoder, load_network
-from sightline.segmentation.session import WEIGHTS
-from sightline.segmentation.training import Fitting
 from sightline.task import Json, Report, TrainingData
 from sightline.tasks.land_cover.augment import Channels, Windows, cut_window, raw_channels
 from sightline.tasks.land_cover.bits import Bits, unpack
@@ -32,6 +27,11 @@ from sightline.tasks.land_cover.params import RULES, TrainParams
 from sightline.tasks.land_cover.rules import fit_rules
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import UNKNOWN
+from sightline.vision.fit import NetworkShape, fit_network, mean_and_spread, validator
+from sightline.vision.losses import overlapping_loss
+from sightline.vision.networks import load_encoder, load_network
+from sightline.vision.session import WEIGHTS
+from sightline.vision.training import Fitting
 
 _VALIDATED = 32
 """Most tiles of which a window is looked at after each stretch of steps."""

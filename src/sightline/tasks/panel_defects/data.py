@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
-from sightline.images import Pixels, decode_indices, decode_picture, read_bytes
 from sightline.listing import (
     Names,
     check_file,
@@ -43,6 +42,7 @@ from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects import coco
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
 from sightline.tasks.panel_defects.duplicates import BITS, connected, difference_hash, near_duplicates
+from sightline.vision.images import Pixels, decode_indices, decode_picture, read_bytes
 
 Mask = NDArray[np.uint8]
 """(h, w) index into CLASSES."""

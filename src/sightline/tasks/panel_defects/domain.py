@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected
-from sightline.images import probe_within, read_bytes
 from sightline.task import Limits, Manifest, Report, Sample, Upstream
 from sightline.tasks.panel_defects import data, farms
 from sightline.tasks.panel_defects.chip import read_chip
 from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.picture import Picture, input_statistics, picture_of_chip
 from sightline.tasks.panel_defects.sample import write_sample
+from sightline.vision.images import probe_within, read_bytes
 
 
 @dataclass(frozen=True)

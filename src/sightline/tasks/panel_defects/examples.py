@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
-from sightline.segmentation.scaling import scaled, scaled_mask
 from sightline.task import Manifest, Report, Sample
 from sightline.tasks.panel_defects.domain import Domain
+from sightline.vision.scaling import scaled, scaled_mask
 
 Mask = NDArray[np.uint8]
 

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.segmentation.masks import boundary_counts, f1_of, intersection_counts, iou_of, mean_of, ratio_of
 from sightline.task import Json, Rows
+from sightline.vision.masks import boundary_counts, f1_of, intersection_counts, iou_of, mean_of, ratio_of
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.uint8]

@@ -13,12 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected
-from sightline.images import noise_picture
-from sightline.saved import AGAIN, digests, read_saved, write_saved
-from sightline.segmentation.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.segmentation.scaling import enlarged_rows, scaled
-from sightline.segmentation.session import GRAPH, WEIGHTS, Segmented, Segmenter
-from sightline.segmentation.tiling import Tiling
 from sightline.stopping import check
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
@@ -26,6 +20,12 @@ from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams
 from sightline.tasks.panel_defects.picture import Picture, picture_of_chip
 from sightline.tasks.panel_defects.pixels import PixelClassifier
+from sightline.vision.images import noise_picture
+from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
+from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
+from sightline.vision.scaling import enlarged_rows, scaled
+from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
+from sightline.vision.tiling import Tiling
 
 Method = Literal["network", "pixels"]
 FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "pixels": {GRAPH}}

@@ -7,11 +7,11 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
-from sightline.segmentation.losses import LossName
-from sightline.segmentation.networks import DecoderName, EncoderName, check_weights
-from sightline.segmentation.training import ScheduleParams
 from sightline.tasks.panel_defects.farm_sample import FarmSampleParams
 from sightline.tasks.panel_defects.sample import SampleParams
+from sightline.vision.losses import LossName
+from sightline.vision.networks import DecoderName, EncoderName, check_weights
+from sightline.vision.training import ScheduleParams
 
 PIXELS = "pixels"
 """The plain baseline: a classifier of single pixels by colour and texture."""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.graphs import open_session
 from sightline.stopping import check
+from sightline.vision.graphs import open_session
 
 if TYPE_CHECKING:
     from sightline.tasks.panel_defects.params import PixelParams

@@ -17,11 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.segmentation.fit import NetworkShape, fit_network, mean_and_spread, validator
-from sightline.segmentation.losses import exclusive_loss
-from sightline.segmentation.networks import IMAGENET, imagenet_normalisation, load_encoder, load_network
-from sightline.segmentation.session import GRAPH, WEIGHTS
-from sightline.segmentation.training import Fitting
 from sightline.task import Json, Report, TrainingData
 from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
 from sightline.tasks.panel_defects.domain import Domain
@@ -30,6 +25,11 @@ from sightline.tasks.panel_defects.metrics import Pool, confusion_of
 from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, decide, make_card
 from sightline.tasks.panel_defects.params import PIXELS, InputParams, TrainParams
 from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
+from sightline.vision.fit import NetworkShape, fit_network, mean_and_spread, validator
+from sightline.vision.losses import exclusive_loss
+from sightline.vision.networks import IMAGENET, imagenet_normalisation, load_encoder, load_network
+from sightline.vision.session import GRAPH, WEIGHTS
+from sightline.vision.training import Fitting
 
 _VALIDATED = 64
 """Most pictures that are looked at after each stretch of steps."""

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.graphs import open_session
 from sightline.tasks.pv_hotspots.feature import Level, Scale, frame_scale, network_input
 from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams
+from sightline.vision.graphs import open_session
 
 Floats = NDArray[np.float64]
 

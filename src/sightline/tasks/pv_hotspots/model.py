@@ -12,8 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, ParamsError
-from sightline.images import noise_picture, probe_within, read_bytes
-from sightline.saved import AGAIN, digests, read_saved, write_saved
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
@@ -30,6 +28,8 @@ from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams, Reg
 from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.severity import CONDITIONS, read_conditions, severity
 from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_thermogram
+from sightline.vision.images import noise_picture, probe_within, read_bytes
+from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
 
 NAME = "pv_hotspots"
 WEIGHTS = "detector.safetensors"

@@ -16,8 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.images import jpeg_segments
-from sightline.images.png import open_png, png_layout
+from sightline.vision.images import jpeg_segments
+from sightline.vision.images.png import open_png, png_layout
 
 Counts = NDArray[np.uint16]
 

@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataRejected
-from sightline.images import UPRIGHT, decode_picture, jpeg_segments, read_bytes, upright
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.palette import find_palette, follows_palette, invert_palette
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.severity import Conditions
+from sightline.vision.images import UPRIGHT, decode_picture, jpeg_segments, read_bytes, upright
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
 """Media types that `read_thermogram` takes."""

@@ -20,12 +20,12 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
-from sightline.checkpoints import Checkpoints
-from sightline.hardware import SHORT_SPIN, wires_bfloat16
 from sightline.task import Report
 from sightline.tasks.pv_hotspots.augment import Window, Windows
 from sightline.tasks.pv_hotspots.data import CLASSES
 from sightline.tasks.pv_hotspots.params import InputParams, ScheduleParams, TrainParams
+from sightline.vision.checkpoints import Checkpoints
+from sightline.vision.hardware import SHORT_SPIN, wires_bfloat16
 
 State = dict[str, Any]
 """Parameter name -> tensor, float32 on the CPU."""

@@ -23,9 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.images import read_bytes
 from sightline.stamps import Stamp, stamp_of
 from sightline.task import Json, Limits
+from sightline.vision.images import read_bytes
 
 CHIP_PX = 80
 GSD_M = 3.0

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightline.errors import DataRejected
-from sightline.geo.zoom import GSD_BOUNDS_M
+from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.task import Limits
 
 _SLACK = 1.02

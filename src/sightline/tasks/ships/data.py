@@ -25,9 +25,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
-from sightline.geo.pictures import FORMATS, read_scene_pixels
-from sightline.images import KEPT, decode, encode_png, read_bytes
 from sightline.listing import Names, check_file, closed_folders, digest_of, find_files, is_folder
+from sightline.maps.pictures import FORMATS, read_scene_pixels
 from sightline.stamps import Stamp, stamp_of
 from sightline.task import Limits, Manifest, Sample, Upstream
 from sightline.tasks.ships.chips import (
@@ -53,6 +52,7 @@ from sightline.tasks.ships.labels import (
     read_truth,
 )
 from sightline.tasks.ships.raster import read_head
+from sightline.vision.images import KEPT, decode, encode_png, read_bytes
 
 __all__ = [
     "CHIP_PX",

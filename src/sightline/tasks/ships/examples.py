@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
-from sightline.geo.pictures import read_scene_pixels
+from sightline.maps.pictures import read_scene_pixels
 from sightline.task import Limits, Manifest, Report, Sample
 from sightline.tasks.ships.data import CHIP_PX, read_boxes, read_chip
 from sightline.tasks.ships.labels import Box

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sightline.geo.pictures import read_scene_pixels
+from sightline.maps.pictures import read_scene_pixels
+from sightline.maps.upscaling.pairs import GroundScene
 from sightline.task import Limits
 from sightline.tasks.ships.data import scene_pictures
-from sightline.upscaling.pairs import GroundScene
 
 
 def read_ground_scenes(root: Path, limits: Limits) -> list[GroundScene]:

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.geometry import box_iou
-from sightline.segmentation.masks import ratio_of
 from sightline.task import Json, Rows
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.labels import Box
+from sightline.vision.masks import ratio_of
 
 Floats = NDArray[np.float64]
 

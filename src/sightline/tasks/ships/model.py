@@ -13,9 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected, ParamsError, RequestError
-from sightline.images import noise_picture
-from sightline.saved import AGAIN, digests, read_saved, write_saved
-from sightline.segmentation.masks import PIXELS, geojson, in_pixels
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
@@ -26,6 +23,9 @@ from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinde
 from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
+from sightline.vision.images import noise_picture
+from sightline.vision.masks import PIXELS, geojson, in_pixels
+from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
 
 NAME = "ships"
 GRAPH = "model.onnx"

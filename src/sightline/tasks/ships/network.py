@@ -19,7 +19,7 @@ from typing import Any, Literal
 
 from sightline.errors import ParamsError
 from sightline.files import require_weights
-from sightline.segmentation.networks import trace_graph
+from sightline.vision.networks import trace_graph
 
 NetworkName = Literal["convnext_atto", "convnext_femto", "convnext_tiny", "convnext_small", "convnext_base"]
 

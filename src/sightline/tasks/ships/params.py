@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
-from sightline.segmentation.training import ScheduleParams
 from sightline.tasks.ships.network import STRIDE, NetworkName
 from sightline.tasks.ships.sample import SampleParams
+from sightline.vision.training import ScheduleParams
 
 BLOBS = "blobs"
 """The plain baseline: what stands out from the sea and is as long as a ship."""

@@ -18,15 +18,15 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.files import sha256_file
-from sightline.geo.colours import opened_colours, opened_tiff
-from sightline.geo.pictures import Picture, check_sides, check_tiff, mask_beside, read_scene
-from sightline.geo.placement import Placement, placement_of
-from sightline.geo.position import Georeference
-from sightline.images import probe, read_bytes
-from sightline.images.orientation import UPRIGHT, shown_size
+from sightline.maps.colours import opened_colours, opened_tiff
+from sightline.maps.pictures import Picture, check_sides, check_tiff, mask_beside, read_scene
+from sightline.maps.placement import Placement, placement_of
+from sightline.maps.position import Georeference
 from sightline.task import Limits
 from sightline.tasks.ships.chips import GSD_M
 from sightline.tasks.ships.cost import check_work, most_scanned_px
+from sightline.vision.images import probe, read_bytes
+from sightline.vision.images.orientation import UPRIGHT, shown_size
 
 Pixels = NDArray[np.uint8]
 Hidden = NDArray[np.bool_]

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.files import write_json, write_text
-from sightline.images import KEPT, encode_png
 from sightline.task import Report
 from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text
 from sightline.tasks.ships.coast import COASTS, Kind
@@ -26,6 +25,7 @@ from sightline.tasks.ships.cutting import KINDS, Cut, cut_chips
 from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.georeference import Georeference, tiles, truth
 from sightline.tasks.ships.scene import SceneParams, draw_scene
+from sightline.vision.images import KEPT, encode_png
 
 
 class SampleParams(BaseModel):

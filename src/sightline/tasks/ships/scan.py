@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
-from sightline.graphs import open_session
 from sightline.stopping import check
 from sightline.tasks.ships.network import MEAN, SPREAD, STRIDE
 from sightline.tasks.ships.scaled import Scaled
+from sightline.vision.graphs import open_session
 
 Floats = NDArray[np.float32]
 

@@ -98,8 +98,8 @@ def _fit_network(candidate: str, sets: Sets, start: ShipModel | None, work: Path
     import torch
     from safetensors.torch import load, save
 
-    from sightline.segmentation.training import Fitting, train_network
     from sightline.tasks.ships.network import build_network, export_network, freeze_features, load_weights, window_loss
+    from sightline.vision.training import Fitting, train_network
 
     params, recipe, windows = sets.params, sets.params.networks[candidate], sets.params.windows
     schedule = recipe.scratch if start is None else recipe.continued

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.tasks.land_cover.augment import Channels
 from sightline.tasks.land_cover.model import LandCoverModel, Recipe, make_card
 from sightline.tasks.land_cover.params import InputParams
 from sightline.tasks.land_cover.rules import Condition, Rule
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import Cutoffs
+from sightline.vision.session import GRAPH, WEIGHTS
 
 INPUT = InputParams(window_px=32, overlap_px=12)
 WATER = Rule((Condition("ndwi", 0.1, 1.0),))

@@ -9,13 +9,13 @@ import pytest
 import shapely
 
 from sightline.errors import ModelRejected, RequestError
-from sightline.segmentation.masks import mask_of
 from sightline.task import Conditioned, Limits
 from sightline.tasks.land_cover.bits import pack, unpack
 from sightline.tasks.land_cover.colours import COLOURS, coloured
 from sightline.tasks.land_cover.model import restore_model
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import Cutoffs
+from sightline.vision.masks import mask_of
 from tests.unit.tasks.land_cover.networks import BRIGHT, WATER, network_model, rules_model, scene
 from tests.unit.tasks.land_cover.tiles import write
 

@@ -8,9 +8,9 @@ from itertools import product
 import numpy as np
 import pytest
 
-from sightline.segmentation.masks import polygons_of
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import UNKNOWN, Cutoffs, Trial
+from sightline.vision.masks import polygons_of
 
 PROBABILITY, AREA = (0.2, 0.4, 0.6, 0.8), (0, 3, 9, 25)
 

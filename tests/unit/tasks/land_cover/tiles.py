@@ -10,9 +10,9 @@ import shapely
 import tifffile
 from numpy.typing import NDArray
 
-from sightline.segmentation.masks import polygons_of
 from sightline.tasks.land_cover.grid import Grid
 from sightline.tasks.land_cover.shapes import EMPTY
+from sightline.vision.masks import polygons_of
 
 HEIGHT, WIDTH = 24, 31
 

@@ -7,11 +7,11 @@ import io
 import numpy as np
 from PIL import Image
 
-from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import DOMAINS, PHOTOGRAPHS
 from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, make_card
 from sightline.tasks.panel_defects.params import InputParams
+from sightline.vision.session import GRAPH, WEIGHTS
 
 WINDOW = 64
 CLASSES = len(PHOTOGRAPHS.classes)

@@ -13,7 +13,6 @@ import tifffile
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.images import Pixels
 from sightline.task import Limits
 from sightline.tasks.panel_defects import farms
 from sightline.tasks.panel_defects.chip import BANDS, CLEAR_CIRRUS, chip_of, read_chip
@@ -29,6 +28,7 @@ from sightline.tasks.panel_defects.farms import (
 from sightline.tasks.panel_defects.picture import picture_of_chip
 from sightline.tasks.panel_defects.places import farm_outlines, links_within, places
 from sightline.tasks.panel_defects.tfrecord import crc32c, example, frame, read_example, write_records
+from sightline.vision.images import Pixels
 
 SIDE = 40
 

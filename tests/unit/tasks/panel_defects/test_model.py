@@ -11,14 +11,14 @@ import tifffile
 from shapely.geometry import shape
 
 from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected, RequestError
-from sightline.segmentation.masks import mask_of
-from sightline.segmentation.scaling import enlarged_rows, scaled
-from sightline.segmentation.session import GRAPH, WEIGHTS
 from sightline.task import Limits
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
 from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
 from sightline.tasks.panel_defects.model import restore_model
 from sightline.tasks.panel_defects.params import InputParams
+from sightline.vision.masks import mask_of
+from sightline.vision.scaling import enlarged_rows, scaled
+from sightline.vision.session import GRAPH, WEIGHTS
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import INPUT, WINDOW, blobs, photograph, png, tiny_model
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.graphs import open_session
 from sightline.tasks.panel_defects import pixels
 from sightline.tasks.panel_defects.params import PixelParams
 from sightline.tasks.panel_defects.pixels import (
@@ -15,6 +14,7 @@ from sightline.tasks.panel_defects.pixels import (
     pixel_features,
     train_pixels,
 )
+from sightline.vision.graphs import open_session
 
 PARAMS = PixelParams(trees=12, pixels_per_leaf=2, pixels_per_tree=400, features_share=0.5, sigmas_px=(1.0, 3.0))
 

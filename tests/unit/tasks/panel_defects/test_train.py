@@ -10,7 +10,6 @@ import pytest
 
 from sightline.errors import DataRejected, ParamsError
 from sightline.files import sha256_file
-from sightline.segmentation.session import WEIGHTS
 from sightline.task import Limits, TrainingData
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.examples import store_examples
@@ -25,6 +24,7 @@ from sightline.tasks.panel_defects.train import (
     shares_of_strata,
     train_model,
 )
+from sightline.vision.session import WEIGHTS
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import tiny_model
 
@@ -181,7 +181,7 @@ def test_validation_may_be_empty(manifest, domain, tmp_path):
 def test_weights_of_an_encoder_are_taken_if_they_are_the_named_ones(manifest, domain, tmp_path):
     from safetensors.torch import save_file
 
-    from sightline.segmentation.networks import build_network
+    from sightline.vision.networks import build_network
 
     path = tmp_path / "encoder.safetensors"
     encoder = build_network("resnet34", domain.bands, 2, (16, 8, 8, 8, 8)).encoder

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataRejected, ModelMissing, ModelRejected, ParamsError
-from sightline.graphs import THREADS_VARIABLE
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.detector import decode, fit_frame, non_maximum_suppression
 from sightline.tasks.pv_hotspots.model import GRAPHS, restore_model
@@ -17,6 +16,7 @@ from sightline.tasks.pv_hotspots.palette import colourise, follows_palette
 from sightline.tasks.pv_hotspots.params import DetectionParams
 from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.thermogram import read_thermogram
+from sightline.vision.graphs import THREADS_VARIABLE
 from tests.unit.bad_images import tiff
 from tests.unit.tasks.pv_hotspots.networks import HEIGHT, INPUT, MODULES, WIDTH, picture, png, tiny_model
 

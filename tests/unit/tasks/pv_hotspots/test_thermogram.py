@@ -15,12 +15,12 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from sightline.errors import DataError, DataMissing, DataRejected
-from sightline.images import jpeg_segments
-from sightline.images.orientation import as_stored
 from sightline.task import Input, Limits
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.radiometry import Planck, embed_radiometry
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram, write_thermogram
+from sightline.vision.images import jpeg_segments
+from sightline.vision.images.orientation import as_stored
 from tests.unit.bad_images import BAD_IMAGES, encoded, noise, tiff, with_exif
 
 LIMITS = Limits()

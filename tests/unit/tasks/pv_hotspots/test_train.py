@@ -122,7 +122,7 @@ def test_the_threshold_tells_labels_apart():
 
 
 def test_a_checkpoint_that_was_changed_is_not_read(tmp_path):
-    from sightline.checkpoints import Checkpoints
+    from sightline.vision.checkpoints import Checkpoints
 
     checkpoints = Checkpoints(tmp_path)
     assert checkpoints.newest() is None

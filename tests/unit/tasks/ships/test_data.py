@@ -14,7 +14,6 @@ import rasterio
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.images import encode_png
 from sightline.task import Limits
 from sightline.tasks.ships.chips import ChipName, document_text
 from sightline.tasks.ships.data import (
@@ -27,6 +26,7 @@ from sightline.tasks.ships.data import (
     read_scene_pixels,
     source_of,
 )
+from sightline.vision.images import encode_png
 
 SHIP = {"kind": "ship", "bbox": [10, 12, 40, 30]}
 

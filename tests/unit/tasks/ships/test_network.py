@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from sightline.errors import ParamsError
-from sightline.graphs import open_session
 from sightline.tasks.ships.network import (
     IGNORED,
     build_network,
@@ -18,6 +17,7 @@ from sightline.tasks.ships.network import (
     load_weights,
     window_loss,
 )
+from sightline.vision.graphs import open_session
 
 pytestmark = pytest.mark.slow  # torch takes seconds to load
 

@@ -15,8 +15,8 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from sightline.errors import DataRejected
-from sightline.images.orientation import as_stored
 from sightline.task import Limits
+from sightline.vision.images.orientation import as_stored
 from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, scene, sea
 
 SMALL = Limits(pixels=10_000)

@@ -11,11 +11,11 @@ import pytest
 import rasterio
 
 from sightline.errors import DataMissing, DataRejected, ParamsError
-from sightline.graphs import open_session
 from sightline.task import Limits
 from sightline.tasks.ships.raster import read_raster
 from sightline.tasks.ships.scaled import Scaled
 from sightline.tasks.ships.scan import Scanner, Tiles, logit_at, normalised, peaks_of
+from sightline.vision.graphs import open_session
 from tests.unit.tasks.ships.networks import brightness_graph, network_model, scene, sea
 
 SMALL = Limits(pixels=10_000)

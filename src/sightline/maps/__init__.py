@@ -1,0 +1,1 @@
+"""From an area on the map to one georeferenced raster, enlarged or not; and from findings to a GeoPackage."""

@@ -1,0 +1,211 @@
+"""Training of the fast enlargement on real scenes, and its judgement on ground that it has not seen.
+
+work/checkpoint/            of one training; killed and called again, it goes on from there
+work/<ground>-<digest>/     of the fit that has not seen this ground: its checkpoint, then its saved network
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import BackendError, DataRejected
+from sightline.maps.pictures import FORMATS
+from sightline.maps.upscaling.compact import FACTOR, build_compact
+from sightline.maps.upscaling.judge import BASELINES, Compared, compare
+from sightline.maps.upscaling.pairs import GroundScene, Pairs, fine_px
+from sightline.maps.upscaling.params import UpscaleParams
+from sightline.maps.upscaling.upscale import CARD_NAME, fast_upscaler, open_upscaler, read_fast, write_fast
+from sightline.task import Card, Json, Report
+from sightline.vision.training import Fitting, train_network
+
+Picture = NDArray[np.uint8]
+
+_VALIDATED_PX = 256
+"""Side of the fine picture in the middle of a scene that is looked at during training."""
+
+
+def train_fast(
+    scenes: Sequence[GroundScene],
+    params: UpscaleParams,
+    seed: int,
+    work: Path,
+    report: Report,
+    unseen: Sequence[GroundScene] = (),
+) -> tuple[Card, bytes]:
+    """Fit the fast network.
+
+    Args:
+        scenes: what it is fitted on.
+        params: its size and recipe.
+        seed: of weights and crops.
+        work: for checkpoints; private to these scenes, parameters and seed.
+        report: of the progress.
+        unseen: scenes whose PSNR is reported during training, on a part of each; nothing is chosen by them.
+
+    Returns:
+        What `upscale.write_fast` writes.
+
+    Raises:
+        DataRejected: there is no scene, or one that is smaller than a crop.
+    """
+    import torch
+    from safetensors.torch import save
+
+    _check_scenes(scenes, params)
+    torch.manual_seed(seed)
+    network = build_compact(params.features, params.depth)
+    fitting = Fitting(Pairs(scenes, params, seed), _loss(params.loss), _validator(unseen, params))
+    work.mkdir(parents=True, exist_ok=True)
+    state = train_network(_answering(network), fitting, params.schedule, work, report)
+    shutil.rmtree(work / "checkpoint", ignore_errors=True)
+    weights = save({name.removeprefix("network."): value for name, value in state.items()})
+    return _card(scenes, params, seed), weights
+
+
+def _check_scenes(scenes: Sequence[GroundScene], params: UpscaleParams) -> None:
+    if not scenes:
+        raise DataRejected(
+            "no scene is left to train the enlargement on", way_out="Add whole scenes: chips are too small."
+        )
+    side = fine_px(params)
+    for scene in scenes:
+        if min(scene.pixels.shape[:2]) < side:
+            raise DataRejected(
+                f"the scene has fewer than {side} px on a side", where=scene.name, way_out="Leave it out."
+            )
+
+
+def _answering(network: Any) -> Any:
+    """The training loop expects an answer and an embedding."""
+    import torch
+
+    class Answering(torch.nn.Module):
+        """The network, without an embedding."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, image: Any) -> tuple[Any, None]:
+            return self.network(image), None
+
+    return Answering()
+
+
+def _loss(name: str) -> Callable[[Any, Any], Any]:
+    import torch
+
+    def charbonnier(answer: Any, truth: Any) -> Any:
+        return torch.sqrt((answer - truth) ** 2 + 1e-6).mean()
+
+    if name == "charbonnier":
+        return charbonnier
+    return torch.nn.functional.l1_loss if name == "l1" else torch.nn.functional.mse_loss
+
+
+def _validator(scenes: Sequence[GroundScene], params: UpscaleParams) -> Callable[[Any], Mapping[str, float]]:
+    """Mean PSNR over the middle parts of the scenes."""
+    middles = [GroundScene(scene.name, scene.ground, _middle(scene.pixels)) for scene in scenes]
+
+    def validate(network: Any) -> dict[str, float]:
+        if not middles:
+            return {}
+        upscaler = fast_upscaler(network.network, params.depth)
+        found = compare(middles, {CARD_NAME: upscaler}, params.degrade)
+        return {"unseen_psnr_db": float(np.mean([one.figures.psnr_db for one in found]))}
+
+    return validate
+
+
+def _middle(pixels: Picture) -> Picture:
+    height, width = (min(size, _VALIDATED_PX) for size in pixels.shape[:2])
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return pixels[top : top + height, left : left + width]
+
+
+def _card(scenes: Sequence[GroundScene], params: UpscaleParams, seed: int) -> Card:
+    provenance: dict[str, Json] = {
+        "seed": seed,
+        "parameters": params.model_dump(mode="json"),
+        "scenes": {scene.name: _digest(scene.pixels) for scene in scenes},
+        "grounds": sorted({scene.ground for scene in scenes}),
+    }
+    return Card(
+        task="ships",
+        candidate=CARD_NAME,
+        classes=(),
+        formats=FORMATS,
+        preprocessing={"features": params.features, "depth": params.depth, "factor": FACTOR},
+        thresholds={},
+        provenance=provenance,
+    )
+
+
+def _key(card: Card) -> str:
+    """Tells apart two trainings."""
+    return hashlib.sha256(json.dumps(card.provenance, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _digest(pixels: Picture) -> str:
+    return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+def save_fast(directory: Path, card: Card, weights: bytes) -> None:
+    """Write a trained network into a folder of its own, which is there whole or not at all.
+
+    Raises:
+        BackendError: the disk is full or the folder cannot be written.
+    """
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as folder:
+            fresh = Path(folder) / "network"
+            fresh.mkdir()
+            write_fast(fresh, card, weights)
+            shutil.rmtree(directory, ignore_errors=True)
+            fresh.replace(directory)
+    except OSError as error:
+        raise BackendError(
+            f"the network cannot be saved ({error.strerror})",
+            where=directory,
+            way_out="Check room and rights on the disk.",
+        ) from error
+
+
+# -------------------------------------------------------------------------------------------------------- judging
+
+
+def leave_one_ground_out(
+    scenes: Sequence[GroundScene], params: UpscaleParams, seed: int, work: Path, report: Report
+) -> list[Compared]:
+    """Fit a network without each ground in turn, and compare it there with the baselines.
+
+    Killed and called again with the same `work`, it goes on.
+
+    Raises:
+        DataRejected: there are fewer than two grounds.
+    """
+    grounds = sorted({scene.ground for scene in scenes})
+    if len(grounds) < 2:
+        raise DataRejected(
+            f"the scenes show {len(grounds)} ground", way_out="Add scenes of another place: one is left out each time."
+        )
+    found = []
+    for ground in grounds:
+        seen = [scene for scene in scenes if scene.ground != ground]
+        unseen = [scene for scene in scenes if scene.ground == ground]
+        folder = work / f"{ground}-{_key(_card(seen, params, seed))}"
+        if not (folder / "network").is_dir():
+            save_fast(folder / "network", *train_fast(seen, params, seed, folder, report, unseen))
+        ways = {name: open_upscaler(name) for name in BASELINES} | {CARD_NAME: read_fast(folder / "network")}
+        found += compare(unseen, ways, params.degrade)
+    return found

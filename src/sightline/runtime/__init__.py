@@ -1,0 +1,1 @@
+"""The servers and processes of one machine: started, watched, kept to themselves, ended."""

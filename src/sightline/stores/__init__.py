@@ -1,0 +1,1 @@
+"""What must never be lost: the ledger of answers and events, and the queue of areas."""

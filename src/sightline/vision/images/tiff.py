@@ -1,0 +1,88 @@
+"""TIFF: its directories, walked and checked before a pixel is decoded."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sightline.errors import DataRejected
+from sightline.task import Limits
+from sightline.vision.images.jpeg import MAX_SCANNED_PIXELS, jpeg_layout
+from sightline.vision.images.refusals import COPY_AGAIN, truncated
+from sightline.vision.images.tiff_tags import compression_of
+
+MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
+_VALUE_BYTES = {2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_MAX_PAGES, _MAX_TAGS, _MAX_TAG_VALUES = 1024, 256, 2**20
+_REDUCED, _MASK = 0b001, 0b100  # of the tag NewSubfileType
+
+
+@contextmanager
+def open_tiff(data: bytes, where: str) -> Iterator[Any]:
+    """A TiffFile whose directories were walked: they end, and point into the file."""
+    import tifffile
+
+    _check_directories(data, where)
+    with tifffile.TiffFile(io.BytesIO(data)) as tiff:
+        yield tiff
+
+
+def picture_pages(tiff: Any) -> list[Any]:
+    """The pages that hold a picture, without overviews and masks."""
+    return [page for page in tiff.pages if not int(page.subfiletype) & (_REDUCED | _MASK)]
+
+
+def mask_pages(tiff: Any) -> list[Any]:
+    """The pages that say which pixels of a picture have data; not those of overviews."""
+    return [page for page in tiff.pages if int(page.subfiletype) & (_REDUCED | _MASK) == _MASK]
+
+
+# -------------------------------------------------------------------------------------------------- directories
+
+
+def _check_directories(data: bytes, where: str) -> None:
+    """Walk the chain of directories: it ends, and what the tags point to lies within the file and is not too much."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = b"+" in data[2:4]
+    count, entry, link = (order + form for form in (("Q", "HHQQ", "Q") if big else ("H", "HHII", "I")))
+    head_bytes, entry_bytes, link_bytes = (struct.calcsize(form) for form in (count, entry, link))
+    seen: set[int] = set()
+    values = 0
+    (at,) = struct.unpack_from(link, data, 8 if big else 4)
+    while at:
+        (tags,) = struct.unpack_from(count, data, at)
+        if at in seen or len(seen) == _MAX_PAGES or tags > _MAX_TAGS:
+            raise DataRejected("its pages or tags are too many or go in a circle", where=where, way_out=COPY_AGAIN)
+        seen.add(at)
+        at += head_bytes
+        for _, kind, length, offset in struct.iter_unpack(entry, data[at : at + tags * entry_bytes]):
+            size = length * _VALUE_BYTES.get(kind, 1)
+            values += length if _VALUE_BYTES.get(kind, 1) > 1 else 0
+            if size > link_bytes and offset + size > len(data):
+                raise truncated(where)
+        if values > _MAX_TAG_VALUES:
+            raise DataRejected("it is cut into too many strips or tiles", where=where, way_out="Save larger tiles.")
+        (at,) = struct.unpack_from(link, data, at + tags * entry_bytes)
+
+
+def check_data(page: Any, data: bytes, limits: Limits, where: str) -> None:
+    """Each chunk of the page is there and lies within the file; JPEG ones are no larger than they ought to be."""
+    chunks = list(zip(page.dataoffsets, page.databytecounts, strict=True))
+    ends = [start + count for start, count in chunks]
+    if len(ends) < math.prod(page.chunked) or max(ends) > len(data) or 0 in page.databytecounts:
+        raise truncated(where)
+    if compression_of(page) != "JPEG":
+        return
+    passes = 0
+    for start, count in chunks:
+        layout = jpeg_layout(data[start : start + count], where)
+        if layout.width * layout.height > math.prod(page.chunks[:2]) or layout.bands > page.samplesperpixel:
+            raise DataRejected("a tile is larger than it is stated", where=where, way_out=COPY_AGAIN)
+        passes += layout.width * layout.height * layout.scans
+    if passes > MAX_SCANNED_PIXELS * limits.pixels:
+        raise DataRejected("its JPEG tiles have too many scans", where=where, way_out="Save it again, not progressive.")

@@ -1,0 +1,197 @@
+"""The training loop of segmentation networks: a number of steps, resumable, its batches prepared beside it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from sightline.params import Frozen
+from sightline.task import Report
+from sightline.vision.checkpoints import Checkpoints
+from sightline.vision.hardware import SHORT_SPIN, wires_bfloat16
+
+State = dict[str, Any]
+"""Parameter name -> tensor, on the CPU."""
+
+
+class ScheduleParams(Frozen):
+    """One schedule of the optimiser (AdamW; a linear warm-up, then half a cosine down to `last_share`)."""
+
+    steps: int = Field(ge=1)
+    batch: int = Field(ge=1)
+    learning_rate: float = Field(gt=0)
+    weight_decay: float = Field(default=0.01, ge=0)
+    warmup_steps: int = Field(default=20, ge=0)
+    last_share: float = Field(default=0.01, gt=0, le=1, description="of the learning rate, at the end")
+    average: float = Field(default=0.99, ge=0, lt=1, description="decay a step of the moving average of the weights")
+    report_every: int = Field(default=50, ge=1, description="steps between two reports, each with a checkpoint")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto", description="of the network's arithmetic; auto: bfloat16 where the processor has it"
+    )
+
+
+class Batches(Protocol):
+    """Where inputs come from. The same number gives the same batch, so a resumed training sees what it would have."""
+
+    def __call__(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+        """Inputs (n, bands, h, w) and their truth, as the loss wants it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What one training needs besides its network.
+
+    Attributes:
+        batches: see `Batches`.
+        loss: of logits and truth.
+        validate: figures of the averaged network, asked for at each report.
+    """
+
+    batches: Batches
+    loss: Callable[[Any, Any], Any]
+    validate: Callable[[Any], Mapping[str, float]]
+
+
+def train_network(network: Any, fitting: Fitting, schedule: ScheduleParams, work: Path, report: Report) -> State:
+    """Train to the end of the schedule, from the newest checkpoint in `work` where there is one.
+
+    Returns:
+        The moving average of the weights. Killed and called again, it gives the same bits as without the kill.
+    """
+    os.environ.setdefault(*SHORT_SPIN)
+    import torch
+
+    device = choose_device()
+    mixed = choose_precision(schedule.precision, device) == "bfloat16"
+    network.to(device, memory_format=torch.channels_last).train()
+    optimiser = torch.optim.AdamW(
+        network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
+    )
+    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    checkpoints = Checkpoints(work)
+    done = _resume(checkpoints, network, optimiser, average)
+    total = 0.0
+    for step, (inputs, truth) in _prepared(fitting.batches, done, schedule.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = schedule.learning_rate * share_of_rate(step, schedule)
+        total += _step(network, optimiser, fitting.loss, (inputs, truth), mixed, device)
+        _update_average(average, network.state_dict(), min(schedule.average, (1 + step) / (10 + step)))
+        if (step + 1) % schedule.report_every == 0 or step + 1 == schedule.steps:
+            count = step % schedule.report_every + 1
+            figures = {"loss": total / count, **_validated(network, average, fitting.validate)}
+            total = 0.0
+            report.progress(step + 1, schedule.steps, f"step {step + 1}/{schedule.steps}")
+            report.metrics(step + 1, figures)
+            _keep(checkpoints, work, (network.state_dict(), optimiser.state_dict(), average), step + 1)
+    return {name: value.detach().float().cpu().contiguous().clone() for name, value in average.items()}
+
+
+def choose_device() -> Any:
+    """CUDA, else Apple's GPU, else the CPU."""
+    import torch
+
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_precision(given: str, device: Any) -> str:
+    """What `auto` stands for on this machine."""
+    if given != "auto":
+        return given
+    return "bfloat16" if wires_bfloat16(device) else "float32"
+
+
+def share_of_rate(step: int, schedule: ScheduleParams) -> float:
+    """Share of the learning rate at a step, counted from 0."""
+    if step < schedule.warmup_steps:
+        return (step + 1) / schedule.warmup_steps
+    along = (step - schedule.warmup_steps) / max(schedule.steps - schedule.warmup_steps, 1)
+    return schedule.last_share + (1 - schedule.last_share) * (1 + float(np.cos(np.pi * along))) / 2
+
+
+def _prepared(batches: Batches, first: int, steps: int) -> Iterator[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]:
+    """Each step's batch; the next one is made while the network works on this one."""
+    with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
+        coming = maker.submit(batches, first) if first < steps else None
+        for step in range(first, steps):
+            assert coming is not None
+            ready = coming.result()
+            coming = maker.submit(batches, step + 1) if step + 1 < steps else None
+            yield step, ready
+
+
+def _step(
+    network: Any,
+    optimiser: Any,
+    loss: Callable[[Any, Any], Any],
+    batch: tuple[NDArray[Any], NDArray[Any]],
+    mixed: bool,
+    device: Any,
+) -> float:
+    import torch
+
+    inputs, truth = (torch.from_numpy(part).to(device) for part in batch)
+    inputs = inputs.contiguous(memory_format=torch.channels_last)
+    with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mixed):
+        logits, _ = network(inputs)
+    value = loss(logits.float(), truth)
+    optimiser.zero_grad(set_to_none=True)
+    value.backward()
+    torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)  # a batch without a rare class can give a steep step
+    optimiser.step()
+    return float(value.detach())
+
+
+def _update_average(average: State, now: Mapping[str, Any], decay: float) -> None:
+    import torch
+
+    for name, value in average.items():
+        if value.dtype.is_floating_point:
+            value.lerp_(now[name].detach(), 1 - decay)
+        else:
+            torch.Tensor.copy_(value, now[name])
+
+
+def _validated(network: Any, average: State, validate: Callable[[Any], Mapping[str, float]]) -> Mapping[str, float]:
+    """Figures of the averaged weights; the network goes on with its own."""
+    own = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    network.load_state_dict(average)
+    network.eval()
+    try:
+        return validate(network)
+    finally:
+        network.load_state_dict(own)
+        network.train()
+
+
+def _keep(checkpoints: Checkpoints, work: Path, states: tuple[Any, Any, State], done: int) -> None:
+    import torch
+
+    path = work / "last.pt"
+    torch.save(dict(zip(("network", "optimiser", "average"), states, strict=True)) | {"done": done}, path)
+    checkpoints.keep(path)
+
+
+def _resume(checkpoints: Checkpoints, network: Any, optimiser: Any, average: State) -> int:
+    """How many steps were done; the states are put in place."""
+    import torch
+
+    newest = checkpoints.newest()
+    if newest is None:
+        return 0
+    found = torch.load(newest, map_location="cpu", weights_only=True)
+    network.load_state_dict(found["network"])
+    optimiser.load_state_dict(found["optimiser"])
+    for name, value in average.items():
+        value.copy_(found["average"][name])
+    return int(found["done"])
