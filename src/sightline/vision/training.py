@@ -23,15 +23,15 @@ State = dict[str, Any]
 
 
 class ScheduleParams(Frozen):
-    """One schedule of the optimiser (AdamW; a linear warm-up, then half a cosine down to `last_share`)."""
+    """One schedule of the optimiser (AdamW; a linear warm-up, then half a cosine down to `min_lr_ratio`)."""
 
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
     weight_decay: float = Field(default=0.01, ge=0)
     warmup_steps: int = Field(default=20, ge=0)
-    last_share: float = Field(default=0.01, gt=0, le=1, description="of the learning rate, at the end")
-    average: float = Field(default=0.99, ge=0, lt=1, description="decay a step of the moving average of the weights")
+    min_lr_ratio: float = Field(default=0.01, gt=0, le=1, description="of the learning rate, at the end")
+    ema_decay: float = Field(default=0.99, ge=0, lt=1, description="decay a step of the moving average of the weights")
     report_every: int = Field(default=50, ge=1, description="steps between two reports, each with a checkpoint")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         default="auto", description="of the network's arithmetic; auto: bfloat16 where the processor has it"
@@ -84,7 +84,7 @@ def train_network(network: Any, fitting: Fitting, schedule: ScheduleParams, work
         for group in optimiser.param_groups:
             group["lr"] = schedule.learning_rate * share_of_rate(step, schedule)
         total += _step(network, optimiser, fitting.loss, (inputs, truth), mixed, device)
-        _update_average(average, network.state_dict(), min(schedule.average, (1 + step) / (10 + step)))
+        _update_average(average, network.state_dict(), min(schedule.ema_decay, (1 + step) / (10 + step)))
         if (step + 1) % schedule.report_every == 0 or step + 1 == schedule.steps:
             count = step % schedule.report_every + 1
             figures = {"loss": total / count, **_validated(network, average, fitting.validate)}
@@ -116,7 +116,7 @@ def share_of_rate(step: int, schedule: ScheduleParams) -> float:
     if step < schedule.warmup_steps:
         return (step + 1) / schedule.warmup_steps
     along = (step - schedule.warmup_steps) / max(schedule.steps - schedule.warmup_steps, 1)
-    return schedule.last_share + (1 - schedule.last_share) * (1 + float(np.cos(np.pi * along))) / 2
+    return schedule.min_lr_ratio + (1 - schedule.min_lr_ratio) * (1 + float(np.cos(np.pi * along))) / 2
 
 
 def _prepared(batches: Batches, first: int, steps: int) -> Iterator[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]:

@@ -12,7 +12,7 @@ SCHEDULE = ScheduleParams(steps=12, batch=2, learning_rate=0.01, warmup_steps=2,
 
 
 def test_the_rate_warms_up_and_falls_to_its_last_share():
-    schedule = ScheduleParams(steps=100, batch=1, learning_rate=1.0, warmup_steps=10, last_share=0.1)
+    schedule = ScheduleParams(steps=100, batch=1, learning_rate=1.0, warmup_steps=10, min_lr_ratio=0.1)
     shares = [share_of_rate(step, schedule) for step in range(100)]
     assert shares[0] == pytest.approx(0.1)
     assert max(shares) == shares[9] == pytest.approx(1.0)

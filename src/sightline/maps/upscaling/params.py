@@ -45,7 +45,7 @@ class UpscaleParams(Frozen):
     loss: Literal["charbonnier", "l1", "mse"] = "charbonnier"
     degrade: DegradeParams = DegradeParams()
     schedule: ScheduleParams = ScheduleParams(
-        steps=2000, batch=16, learning_rate=0.001, weight_decay=0.0, warmup_steps=100, average=0.999, report_every=250
+        steps=2000, batch=16, learning_rate=0.001, weight_decay=0.0, warmup_steps=100, ema_decay=0.999, report_every=250
     )
     weights: str = Field(default="", description="RealESRGAN_x4plus.pth, for the choice realesrgan; empty: none")
     weights_sha256: Annotated[str, Field(pattern="^([0-9a-f]{64})?$")] = ""

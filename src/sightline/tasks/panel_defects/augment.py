@@ -86,7 +86,7 @@ class Windows:
     ) -> tuple[Floats, NDArray[np.int64]]:
         """A rectangle of some windows comes from the next one, with its classes (CutMix, Yun et al., 2019)."""
         patched, classes = inputs.copy(), truth.copy()
-        for number in np.flatnonzero(rng.random(self.batch) < self.params.patch):
+        for number in np.flatnonzero(rng.random(self.batch) < self.params.cutmix):
             sides = np.sqrt(rng.uniform(0.1, 0.5)) * np.exp(rng.uniform(-0.5, 0.5) * np.array([1, -1]))
             height, width = (sides * self.window_px).astype(int)
             top, left = (int(rng.integers(max(self.window_px - side, 0) + 1)) for side in (height, width))

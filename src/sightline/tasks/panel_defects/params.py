@@ -37,7 +37,7 @@ class AugmentParams(Frozen):
     band_gain: float = Field(default=0.1, ge=0, lt=1, description="the same for each band by itself")
     contrast: float = Field(default=0.2, ge=0, lt=1, description="most change of contrast, as a share")
     noise: float = Field(default=0.02, ge=0, description="most white noise, in standard deviations of the band")
-    patch: float = Field(default=0.0, ge=0, le=1, description="share of windows that get a rectangle of another")
+    cutmix: float = Field(default=0.0, ge=0, le=1, description="share of windows that get a rectangle of another")
 
 
 class NetworkParams(Frozen):

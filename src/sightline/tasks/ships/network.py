@@ -146,15 +146,15 @@ def freeze_features(network: Any, frozen: bool) -> None:
         parameter.requires_grad_(not frozen or name.startswith("body.head."))
 
 
-def window_loss(smoothing: float, hardest: float) -> Callable[[Any, Any], Any]:
+def window_loss(smoothing: float, hard_example_share: float) -> Callable[[Any, Any], Any]:
     """Of logits (n, 2, rows, columns) and classes (n, rows, columns), IGNORED left out -> scalar.
 
     The mean cross-entropy of the windows of ships plus that of the hardest windows without one: nearly all windows
-    are water, and water is soon learnt. With one window a picture and `hardest` 1 it is the usual one, but balanced.
+    are water, and water is soon learnt. With one window a picture and a share of 1 it is the usual one, but balanced.
 
     Args:
         smoothing: of the labels.
-        hardest: share of the windows without a ship, those of the largest loss, at least one.
+        hard_example_share: share of the windows without a ship, those of the largest loss, at least one.
     """
     import torch
 
@@ -164,7 +164,7 @@ def window_loss(smoothing: float, hardest: float) -> Callable[[Any, Any], Any]:
         )
         ships, others = each[truth == 1], each[truth == 0]
         if len(others):
-            others = others.topk(math.ceil(len(others) * hardest)).values
+            others = others.topk(math.ceil(len(others) * hard_example_share)).values
         parts = [part.mean() for part in (ships, others) if len(part)]
         return sum(parts) / len(parts) if parts else logits.sum() * 0
 

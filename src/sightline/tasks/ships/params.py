@@ -58,7 +58,7 @@ class WindowParams(Frozen):
     focus: float = Field(default=0.6, ge=0, le=1, description="share of the scenes' crops that show a ship")
     ship_m: float = Field(default=15.0, gt=0, description="a window is one of a ship whose centre is within this")
     sea_m: float = Field(default=45.0, gt=0, description="and one of no ship where all are farther; between: neither")
-    hardest: float = Field(
+    hard_example_share: float = Field(
         default=0.1, gt=0, le=1, description="share of the windows without ships that is learnt from"
     )
     smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="of the labels")
@@ -73,7 +73,7 @@ class AugmentParams(Frozen):
     band_gain: float = Field(default=0.1, ge=0, lt=1, description="the same for each colour by itself")
     contrast: float = Field(default=0.2, ge=0, lt=1, description="most change of contrast, as a share")
     noise: float = Field(default=0.03, ge=0, description="most white noise, in standard deviations of ImageNet")
-    erased: float = Field(default=0.25, ge=0, le=1, description="share of crops that lose a rectangle")
+    random_erasing: float = Field(default=0.25, ge=0, le=1, description="share of crops that lose a rectangle")
 
 
 class NetworkParams(Frozen):

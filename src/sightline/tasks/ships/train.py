@@ -110,7 +110,7 @@ def _fit_network(candidate: str, sets: Sets, start: ShipModel | None, work: Path
         warm = True
     else:
         warm = load_weights(network, recipe.size, params.weights, params.weights_sha256)
-    loss = window_loss(windows.smoothing, windows.hardest)
+    loss = window_loss(windows.smoothing, windows.hard_example_share)
     validate = _validator(sets, schedule.batch)
     folder = work / candidate
     for name, one in (("head", recipe.head), ("all", schedule)):
@@ -131,7 +131,7 @@ def _validator(sets: Sets, batch: int) -> Callable[[Any], Mapping[str, float]]:
     """Shares of right windows, with a ship and without, on crops of validation; nothing where there are none."""
     params = sets.params
     plain = params.augment.model_copy(update={"rotated": 0.0, "gain": 0.0, "band_gain": 0.0, "contrast": 0.0})
-    plain = plain.model_copy(update={"noise": 0.0, "erased": 0.0})
+    plain = plain.model_copy(update={"noise": 0.0, "random_erasing": 0.0})
     windows = Windows(sets.validation, params.input, params.windows, plain, batch, sets.seed)
 
     def validate(network: Any) -> dict[str, float]:

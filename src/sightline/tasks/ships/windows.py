@@ -181,7 +181,7 @@ class Windows:
         centre = lit.mean(axis=(1, 2), keepdims=True)
         lit = (lit - centre) * np.float32(1 + rng.uniform(-1, 1) * augment.contrast) + centre
         lit = lit + rng.standard_normal(lit.shape, dtype=np.float32) * np.float32(augment.noise * rng.random())
-        if rng.random() < augment.erased:
+        if rng.random() < augment.random_erasing:
             self._erase(lit, rng)
         return np.asarray(lit, dtype=np.float32)
 

@@ -23,7 +23,7 @@ from sightline.tasks.ships.grounds import read_ground_scenes
 from tests.contract.subjects import Silent
 
 SCHEDULE = {
-    "steps": 4, "batch": 2, "learning_rate": 0.002, "weight_decay": 0.0, "warmup_steps": 1, "average": 0.5,
+    "steps": 4, "batch": 2, "learning_rate": 0.002, "weight_decay": 0.0, "warmup_steps": 1, "ema_decay": 0.5,
     "report_every": 2, "precision": "float32",
 }  # fmt: skip
 PARAMS = UpscaleParams(features=8, depth=1, crop_px=12, schedule=SCHEDULE)
@@ -149,7 +149,7 @@ def test_scenes_that_cannot_be_learnt_from_are_refused(tmp_path):
 @pytest.mark.slow
 def test_a_short_fit_beats_the_kernels_on_ground_it_has_not_seen(tmp_path):
     torch.manual_seed(0)
-    schedule = {**SCHEDULE, "steps": 400, "batch": 8, "warmup_steps": 20, "average": 0.98, "report_every": 100}
+    schedule = {**SCHEDULE, "steps": 400, "batch": 8, "warmup_steps": 20, "ema_decay": 0.98, "report_every": 100}
     params = UpscaleParams(features=16, depth=2, crop_px=16, schedule=schedule)
     scenes = [scene(str(number), str(number), 200, 240, number) for number in range(2)]
     found = leave_one_ground_out(scenes, params, 1, tmp_path, Silent())

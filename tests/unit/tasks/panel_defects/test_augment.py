@@ -48,7 +48,7 @@ def test_a_batch_has_the_shape_the_network_wants(bands):
 
 def test_a_patch_brings_its_classes_along():
     batch, plain = (
-        windows(example(0), example(1), batch=40, **PLAIN, patch=1.0)(0),
+        windows(example(0), example(1), batch=40, **PLAIN, cutmix=1.0)(0),
         windows(example(0), example(1), batch=40, **PLAIN)(0),
     )
     np.testing.assert_array_equal(batch[0][:, 0] > 0, batch[1] > 0)

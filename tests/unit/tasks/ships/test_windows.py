@@ -12,7 +12,7 @@ from sightline.tasks.ships.params import AugmentParams, InputParams, WindowParam
 from sightline.tasks.ships.windows import Windows, classes_at
 from tests.unit.tasks.ships.networks import SHIPS, scene, sea
 
-PLAIN = AugmentParams(gain=0, band_gain=0, contrast=0, noise=0, erased=0)
+PLAIN = AugmentParams(gain=0, band_gain=0, contrast=0, noise=0, random_erasing=0)
 
 
 class Listed:
@@ -104,6 +104,6 @@ def test_light_is_changed_and_holes_are_cut():
     example = dotted()
     plain, lit = windows(example, focus=1.0)(0)[0], windows(example, augment=AugmentParams(), focus=1.0)(0)[0]
     assert np.abs(plain.mean(axis=(2, 3)) - lit.mean(axis=(2, 3))).max() > 0.05
-    holed = windows(example, augment=PLAIN.model_copy(update={"erased": 1.0, "rotated": 0.0}), focus=1.0)(0)[0]
+    holed = windows(example, augment=PLAIN.model_copy(update={"random_erasing": 1.0, "rotated": 0.0}), focus=1.0)(0)[0]
     flat = [(np.abs(np.diff(one, axis=1)) == 0).mean() for one in holed]
     assert min(flat) > 0.01
