@@ -84,8 +84,8 @@ class WatchParams(Frozen):
 class ScheduleParams(Frozen):
     """When a task's flows start by themselves: a cron line, seconds between two starts, or `""` for never."""
 
-    retrain: str | Annotated[float, Field(gt=0)] = "0 3 * * 1"
-    monitor: str | Annotated[float, Field(gt=0)] = "17 * * * *"
+    retrain: str | Annotated[float, Field(gt=0)] = "0 13 * * 1"
+    monitor: str | Annotated[float, Field(gt=0)] = "7 * * * *"
     timezone: str = "UTC"
     wait_s: float = Field(default=21600.0, ge=0, description="longest a retraining waits for another one of the task")
     settle_s: float = Field(default=60.0, ge=0, description="new labels count once nothing came for so long")
