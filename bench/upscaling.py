@@ -2,12 +2,11 @@
 
     .venv/bin/python -m bench.upscaling time
     .venv/bin/python -m bench.upscaling judge --scenes data/ships/real
-    .venv/bin/python -m bench.upscaling train --scenes data/ships/real --out build/models/ships/upscaler
 
 `time` runs the choices in turn on the same picture, with random weights, on which the cost does not depend; RRDBNet
 once, the others several times. It prints the medians and writes build/bench/upscaling.json. `judge` fits the fast
 network once without each ground, and writes build/bench/upscaling_judged.json; killed and called again, it goes on.
-`train` fits it on all scenes and saves it.
+`sightline aoi train-upscaler` fits it on all scenes and saves it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
 from sightline.maps.upscaling.judge import BASELINES, summarise
 from sightline.maps.upscaling.params import UpscaleParams
 from sightline.maps.upscaling.rrdb import build_rrdb
-from sightline.maps.upscaling.train import leave_one_ground_out, save_fast, train_fast
+from sightline.maps.upscaling.train import leave_one_ground_out
 from sightline.maps.upscaling.upscale import (
     Precision,
     Upscaler,
@@ -154,11 +153,10 @@ def show_judged(report: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Run one of the three."""
+    """Run one of the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["time", "judge", "train"])
+    parser.add_argument("what", choices=["time", "judge"])
     parser.add_argument("--scenes", type=Path, help="folder of a set with whole scenes")
-    parser.add_argument("--out", type=Path, help="folder for the trained network")
     parser.add_argument("--side", type=int, default=512, help="pixels of a side of the timed picture")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="of the training, instead of the recipe's")
@@ -173,17 +171,10 @@ def main() -> None:
         times = time_all(contenders(params), given.side, given.rounds)
         show_times(times)
         write_json(settings.build / "bench" / "upscaling.json", {"side_px": given.side, "choices": times})
-    elif given.what == "judge":
+    else:
         report = judge(given.scenes, params, given.seed, settings.build)
         show_judged(report)
         write_json(settings.build / "bench" / "upscaling_judged.json", report)
-    else:
-        scenes = read_ground_scenes(given.scenes, Limits())
-        out = given.out or settings.build / "models" / "ships" / "upscaler"
-        with Bars("upscaling") as bars:
-            card, weights = train_fast(scenes, params, given.seed, out.with_name(f".{out.name}-work"), bars)
-        save_fast(out, card, weights)
-        print(out)
 
 
 if __name__ == "__main__":

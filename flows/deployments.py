@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.cli import guarded
 from sightline.errors import ParamsError
-from sightline.params import ScheduleParams, TaskParams, load_section
+from sightline.params import FlowParams, TaskParams, load_section
 from sightline.settings import Settings, load_settings
 from sightline.tasks import TASKS, params_model
 
@@ -46,7 +46,7 @@ def deployments_of(settings: Settings, tasks: Iterable[str] = TASKS) -> list[Run
     return found
 
 
-def _retraining(task: str, schedule: ScheduleParams) -> RunnerDeployment:
+def _retraining(task: str, schedule: FlowParams) -> RunnerDeployment:
     from flows.retrain import retrain
 
     return _deployment(
@@ -59,7 +59,7 @@ def _retraining(task: str, schedule: ScheduleParams) -> RunnerDeployment:
     )
 
 
-def _monitoring(task: str, schedule: ScheduleParams) -> RunnerDeployment:
+def _monitoring(task: str, schedule: FlowParams) -> RunnerDeployment:
     from flows.monitor import monitor
 
     return _deployment(

@@ -81,7 +81,7 @@ class WatchParams(Frozen):
     cooldown_h: float = Field(default=24.0, ge=0, description="hours between two requests for retraining")
 
 
-class ScheduleParams(Frozen):
+class FlowParams(Frozen):
     """When a task's flows start by themselves: a cron line, seconds between two starts, or `""` for never."""
 
     retrain: str | Annotated[float, Field(gt=0)] = "0 13 * * 1"
@@ -100,7 +100,7 @@ class TaskParams(Frozen):
     evaluate: EvaluateParams = EvaluateParams()
     promotion: PromotionParams
     watch: WatchParams = WatchParams()
-    schedule: ScheduleParams = ScheduleParams()
+    schedule: FlowParams = FlowParams()
 
 
 AnyParams = TypeVar("AnyParams", bound=TaskParams)

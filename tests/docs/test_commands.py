@@ -76,7 +76,7 @@ def test_what_is_run_elsewhere_is_written_and_has_its_test(start: str, test: str
 
 
 def section(name: str) -> str:
-    parts = re.split(r"^### `sightline ([a-z ]+?)(?: [A-Z].*)?`$", REFERENCE.read_text("utf-8"), flags=re.MULTILINE)
+    parts = re.split(r"^### `sightline ([a-z -]+?)(?: [A-Z].*)?`$", REFERENCE.read_text("utf-8"), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2], strict=True))[name]
 
 

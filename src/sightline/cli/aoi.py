@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -133,6 +134,31 @@ def detect(
     table(f"found (coordinates, pictures and JSON in {out})", [{"raster": n, **v} for n, v in summary["found"].items()])
     if lacking:
         echo(f"{len(lacking)} tiles lack; their place is masked. The first: {lacking[0]}. Run it again to ask anew.")
+
+
+@aoi.command(epilog="Example: `sightline aoi train-upscaler data/ships/real/scenes --out state/upscaler`")
+def train_upscaler(
+    scenes: Annotated[Path, typer.Argument(metavar="FOLDER", help="Whole scenes of the ground; they need no labels.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder of the network, for --upscale-model.")],
+    steps: Annotated[int, typer.Option(min=0, help="Of the training; 0: the recipe's.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of weights and crops.")] = 20,
+) -> None:
+    """Train the network of `--upscale fast` on pictures of your own; killed and called again, it goes on."""
+    from sightline.maps.upscaling.params import UpscaleParams
+    from sightline.maps.upscaling.train import read_scenes, save_fast, train_fast, work_folder
+    from sightline.progress import Bars
+    from sightline.settings import load_settings
+
+    params = UpscaleParams()
+    if steps:
+        params = params.model_copy(update={"schedule": params.schedule.model_copy(update={"steps": steps})})
+    found = read_scenes(scenes, load_settings().limits)
+    work = work_folder(out, found, params, seed)
+    with Bars("upscaler") as bars:
+        card, weights = train_fast(found, params, seed, work, bars)
+    save_fast(out, card, weights)
+    shutil.rmtree(work)
+    echo(f"Trained on {len(found)} scenes; use it with `--upscale fast --upscale-model {out}`.")
 
 
 def _open(ref: str, folder: Path | None) -> tuple[Settings, Any]:

@@ -17,20 +17,40 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import BackendError, DataRejected
-from sightline.maps.pictures import FORMATS
+from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.listing import find_files
+from sightline.maps.pictures import FORMATS, read_scene_pixels
 from sightline.maps.upscaling.compact import FACTOR, build_compact
 from sightline.maps.upscaling.judge import BASELINES, Compared, compare
 from sightline.maps.upscaling.pairs import GroundScene, Pairs, fine_px
 from sightline.maps.upscaling.params import UpscaleParams
 from sightline.maps.upscaling.upscale import CARD_NAME, fast_upscaler, open_upscaler, read_fast, write_fast
-from sightline.task import Card, Json, Report
+from sightline.task import Card, Json, Limits, Report
 from sightline.vision.training import Fitting, train_network
 
 Picture = NDArray[np.uint8]
 
 _VALIDATED_PX = 256
 """Side of the fine picture in the middle of a scene that is looked at during training."""
+
+
+def read_scenes(folder: Path, limits: Limits) -> list[GroundScene]:
+    """All pictures in a folder, each a ground of its own; they need no labels.
+
+    Raises:
+        DataMissing: the folder holds no picture.
+        DataRejected: one of them is no picture of 8-bit RGB, broken or beyond the limits.
+    """
+    paths = find_files(folder, (".png", ".jpg", ".jpeg", ".tif", ".tiff"))
+    if not paths:
+        way_out = "Give the folder of the whole scenes, data/ships/real/scenes say."
+        raise DataMissing("there are no pictures", where=folder, way_out=way_out)
+    return [GroundScene(path.stem, path.stem, read_scene_pixels(path, limits)) for path in paths]
+
+
+def work_folder(out: Path, scenes: Sequence[GroundScene], params: UpscaleParams, seed: int) -> Path:
+    """A folder beside `out` for the checkpoints of this training and no other."""
+    return out.with_name(f".{out.name}-{_key(_card(scenes, params, seed))}")
 
 
 def train_fast(
