@@ -22,6 +22,7 @@ from sightline.pipeline.project import Project
 from sightline.settings import Settings
 from sightline.splits import assign, write_splits
 from sightline.task import (
+    USUAL,
     Card,
     Cost,
     Expectation,
@@ -134,11 +135,11 @@ class ToyTask:
     def sample(self, root: Path, report: Report) -> None:
         write_set(root, groups=6, frames=4, seed=self.params.seed)
 
-    def load(self, root: Path) -> Manifest:
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         images = sorted(root.glob("*.png"))
         if not images:
             raise DataMissing("no *.png is here", where=root)
-        return Manifest(root.parent, tuple(self._sample(root, path) for path in images))
+        return Manifest(root.parent, tuple(self._sample(root, path) for path in images), limits)
 
     def _sample(self, root: Path, path: Path) -> Sample:
         label = path.with_suffix(".txt")

@@ -36,6 +36,24 @@ Json = Any
 # ---------------------------------------------------------------------------------------------------- samples
 
 
+@dataclass(frozen=True)
+class Limits:
+    """What an input may weigh before it is decoded.
+
+    Attributes:
+        bytes: of the file.
+        pixels: of the picture; of several bands, their values.
+        work_pixels: of the picture at the scale at which a network looks at it, of an upload; see `ships.cost`.
+    """
+
+    bytes: int = 32 * 2**20
+    pixels: int = 64 * 2**20
+    work_pixels: int = 256 * 2**20
+
+
+USUAL = Limits()
+"""Where nobody has set others."""
+
 CONTEXT = "context"
 """The role, in `Sample.files`, of a document that tells of inputs what they do not hold themselves and what is no label
 either: where they lie. It goes into a set by excerpts alone, and stays when labels are corrected."""
@@ -84,10 +102,11 @@ class Sample:
 
 @dataclass(frozen=True)
 class Manifest:
-    """Samples of one or more sets below `root` (`data/<task>`)."""
+    """Samples of one or more sets below `root` (`data/<task>`); whoever reads their files does so within `limits`."""
 
     root: Path
     samples: tuple[Sample, ...]
+    limits: Limits = USUAL
 
     def __len__(self) -> int:
         return len(self.samples)
@@ -235,21 +254,6 @@ class Expectation:
 
 
 # ------------------------------------------------------------------------------------------------------ models
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What an input may weigh before it is decoded.
-
-    Attributes:
-        bytes: of the file.
-        pixels: of the picture; of several bands, their values.
-        work_pixels: of the picture at the scale at which a network looks at it, of an upload; see `ships.cost`.
-    """
-
-    bytes: int = 32 * 2**20
-    pixels: int = 64 * 2**20
-    work_pixels: int = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -495,10 +499,11 @@ class Task(Protocol):
         """Write the synthetic set in the upstream's real layout into `root`, the same bits for the same seed."""
         ...
 
-    def load(self, root: Path) -> Manifest:
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root` (`data/<task>/<set>`): no pixel kept, no split assigned.
 
-        Bad samples are listed with their `problem`. Raises DataMissing where the layout is not found at all.
+        Bad samples, and what breaks the limits, are listed with their `problem`. Raises DataMissing where the layout is
+        not found at all.
         """
         ...
 

@@ -11,7 +11,7 @@ import pytest
 from sightline.errors import DataMissing, ModelError
 from sightline.pipeline.listings import list_set
 from sightline.splits import assign, place
-from sightline.task import Manifest
+from sightline.task import Limits, Manifest
 from tests.contract.subjects import ALL, Silent, tiny_params, tiny_task
 
 GATE_COLUMNS = {"id", "set", "file", "problem", "sha256", "group", "stratum", "split", "fold", ""}
@@ -70,6 +70,17 @@ def test_a_listing_that_was_kept_is_the_listing(name: str, manifest: Manifest, t
     found = list_set(task, params, folder, kept, settled_ns=0)
     assert found == manifest
     assert [list(one.files) for one in found.samples] == [list(one.files) for one in manifest.samples]
+
+
+def test_limits_of_a_user_reach_the_listing_and_all_who_read_it(name: str, manifest: Manifest, tmp_path: Path) -> None:
+    task, params, folder, kept = tiny_task(name), tiny_params(name, seed=7), manifest.root / "sample", tmp_path / "kept"
+    assert list_set(task, params, folder, kept, settled_ns=0) == manifest
+    small = Limits(bytes=2000, pixels=500)
+    for _ in range(2):
+        found = list_set(task, params, folder, kept, small, settled_ns=0)
+        assert found.limits == small
+        assert any("SIGHTLINE_MAX_" in sample.problem for sample in found.samples)
+    assert found.where(lambda sample: not sample.problem).limits == small
 
 
 def test_loading_twice_gives_the_same(name: str, manifest: Manifest) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.files import sha256_file
-from sightline.task import Manifest, Report, Sample
+from sightline.task import Limits, Manifest, Report, Sample
 
 from .params import SampleParams
 
@@ -41,7 +41,7 @@ def write_sample(root: Path, params: SampleParams, seed: int, report: Report) ->
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *lines])
 
 
-def load(root: Path) -> Manifest:
+def load(root: Path, limits: Limits) -> Manifest:
     """List a set. A picture that is missing or broken is listed with its problem: the gate will name it.
 
     Raises:
@@ -57,16 +57,18 @@ def load(root: Path) -> Manifest:
     for number, line in enumerate(lines, start=2):
         if tuple(line) != COLUMNS or line["spot"] not in ("0", "1"):
             raise DataRejected(f"line {number} is not id,camera,spot with a spot of 0 or 1", where=table)
-        samples.append(_sample(root, line))
-    return Manifest(root.parent, tuple(samples))
+        samples.append(_sample(root, line, limits))
+    return Manifest(root.parent, tuple(samples), limits)
 
 
-def _sample(root: Path, line: dict[str, str]) -> Sample:
+def _sample(root: Path, line: dict[str, str], limits: Limits) -> Sample:
     name, label = f"images/{line['id']}.png", ",".join(line.values())
     width, problem = 0, ""
     try:
         with Image.open(root / name) as image:
             width = image.width
+            if image.width * image.height > limits.pixels:
+                problem = f"has more than {limits.pixels} pixels; raise SIGHTLINE_MAX_PIXELS"
     except OSError as error:
         problem = f"cannot be read ({type(error).__name__})"
     return Sample(

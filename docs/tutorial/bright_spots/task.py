@@ -8,7 +8,20 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Card, Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData
+from sightline.task import (
+    USUAL,
+    Card,
+    Expectation,
+    Json,
+    Limits,
+    Manifest,
+    Model,
+    Report,
+    Row,
+    Rows,
+    Sample,
+    TrainingData,
+)
 
 from .data import load, write_sample
 from .model import Threshold, feature, restore
@@ -31,9 +44,9 @@ class BrightSpots:
         """Write the synthetic set."""
         write_sample(root, self.params.sample, self.params.seed, report)
 
-    def load(self, root: Path) -> Manifest:
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List a set."""
-        return load(root)
+        return load(root, limits)
 
     def source(self, data: Manifest, sample: Sample) -> Path:
         """The sample's picture."""
@@ -65,7 +78,7 @@ class BrightSpots:
         )
         read = Threshold(card).read
         samples = data.train.samples
-        pixels = [read(data.train.path(sample), Limits()).pixels for sample in samples]
+        pixels = [read(data.train.path(sample), data.train.limits).pixels for sample in samples]
         values = np.array([feature(candidate, picture) for picture in pixels])
         truth = np.array([sample.figures["spot"] for sample in samples])
         tried = np.linspace(values.min(), values.max(), self.params.train.thresholds)
@@ -77,7 +90,7 @@ class BrightSpots:
         """Answer and truth, a row a picture."""
         rows = []
         for number, sample in enumerate(data.samples, start=1):
-            picture = model.read(data.path(sample), Limits())
+            picture = model.read(data.path(sample), data.limits)
             answer = model.predict([picture])[0]
             statistics = {"truth": int(sample.figures["spot"]), "answer": answer.row["output_spot"]}
             embedding = tuple(float(value) for value in answer.embedding)
@@ -103,7 +116,7 @@ class BrightSpots:
 
     def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The picture with the answer; its label is in its name."""
-        source = model.read(data.path(sample), Limits())
+        source = model.read(data.path(sample), data.limits)
         return model.draw(source, model.predict([source])[0])
 
     @staticmethod

@@ -125,7 +125,7 @@ def add(project: Project, path: Path, set_name: str = REAL, correct: bool = Fals
         raise DataRejected("this lies in data/ already", where=path, way_out="Give a folder outside.")
     with changing(project):
         _refuse_absent(project)
-        given = load_given(project.task, path)
+        given = load_given(project.task, path, project.settings.limits)
         plan = plan_merge(project, given, set_name, correct)
         left = _left_out(given, plan)
         if not plan.fresh and (plan.clashes or not plan.known):

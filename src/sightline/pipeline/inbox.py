@@ -149,7 +149,7 @@ def look(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox
     if not root.is_dir() or not any(_is_given(path) for path in root.rglob("*")):
         return nothing
     try:
-        given = load_given(project.task, root)
+        given = load_given(project.task, root, project.settings.limits)
     except DataError as error:
         return replace(nothing, refused={".": f"{error.what}. {error.way_out}"})
     stamps = {path: stamp for s in given.samples for role in s.files if (stamp := _stamp(path := given.path(s, role)))}

@@ -160,7 +160,7 @@ def evaluate_folder(
         DataRejected: files of the folder cannot be used; all are named.
     """
     root = folder.resolve()
-    manifest = Manifest(root.parent, project.task.load(root).samples)
+    manifest = project.task.load(root, project.settings.limits)
     bad = [f"{s.input_file}: {s.problem}" for s in manifest.samples if s.problem]
     if bad:
         raise DataRejected("; ".join(bad[:20]), where=folder, way_out=f"Mend or remove these {len(bad)} files.")

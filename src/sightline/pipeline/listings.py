@@ -14,25 +14,33 @@ from sightline.errors import BackendError
 from sightline.files import write_text
 from sightline.params import TaskParams
 from sightline.stamps import SETTLED_NS, Stamp, is_settled, stamp_of, stamps
-from sightline.task import Manifest, Sample, Task
+from sightline.task import USUAL, Limits, Manifest, Sample, Task
 
 
-def list_set(task: Task, params: TaskParams, folder: Path, kept: Path, settled_ns: int = SETTLED_NS) -> Manifest:
-    """`task.load(folder)`, from the file `kept` where that holds the same.
+def list_set(
+    task: Task,
+    params: TaskParams,
+    folder: Path,
+    kept: Path,
+    limits: Limits = USUAL,
+    settled_ns: int = SETTLED_NS,
+) -> Manifest:
+    """`task.load(folder, limits)`, from the file `kept` where that holds the same.
 
-    The same are: names, sizes and times of all files of the set, the parameters, the code and the installed packages.
+    The same are: names, sizes and times of all files of the set, the parameters, the limits, the code and the installed
+    packages.
     A set of which a file was written less than `settled_ns` ago is listed, but not kept.
 
     Raises:
         DataMissing: the layout is not found at all; see `Task.load`.
     """
     before = _stamps(folder)
-    key = _key(params, folder, before) if before is not None else ""
-    found = _read(kept, key, folder) if key else None
+    key = _key(params, limits, folder, before) if before is not None else ""
+    found = _read(kept, key) if key else None
     if found is not None:
-        return found
+        return Manifest(folder.parent, found, limits)
     started_ns = time.time_ns()
-    made = task.load(folder)
+    made = task.load(folder, limits)
     settled = before is not None and all(is_settled(one, started_ns, settled_ns) for one in before.values())
     if settled and _stamps(folder) == before:
         _write(kept, key, made)
@@ -46,22 +54,21 @@ def _stamps(folder: Path) -> dict[str, Stamp] | None:
         return None  # not there, or in motion: the task says what is wrong
 
 
-def _key(params: TaskParams, folder: Path, found: dict[str, Stamp]) -> str:
+def _key(params: TaskParams, limits: Limits, folder: Path, found: dict[str, Stamp]) -> str:
     code = stamps(Path(sightline.__file__).parent)
     packages = stamp_of(Path(sysconfig.get_path("purelib")))  # changes with everything that is installed or removed
-    made_of = [sys.version, packages, code, params.model_dump_json(), str(folder), found]
+    made_of = [sys.version, packages, code, params.model_dump_json(), vars(limits), str(folder), found]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 
-def _read(kept: Path, key: str, folder: Path) -> Manifest | None:
+def _read(kept: Path, key: str) -> tuple[Sample, ...] | None:
     try:
         document = json.loads(kept.read_text(encoding="utf-8"))
         if document["key"] != key:
             return None
-        samples = tuple(Sample(**values) for values in document["samples"])
+        return tuple(Sample(**values) for values in document["samples"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # none was kept, or another version of Sightline did
-    return Manifest(folder.parent, samples)
 
 
 def _write(kept: Path, key: str, made: Manifest) -> None:

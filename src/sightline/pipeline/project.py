@@ -79,7 +79,7 @@ class Project:
             DataMissing: there is no such set.
         """
         kept = self.settings.build / "listings" / self.name / f"{name}.json"
-        return list_set(self.task, self.params, self.data / name, kept)
+        return list_set(self.task, self.params, self.data / name, kept, self.settings.limits)
 
     def load(self) -> Manifest:
         """All samples of these sets, with their splits.
@@ -88,7 +88,7 @@ class Project:
             DataMissing: none of the sets is there.
         """
         names = self.require_sets()
-        manifest = Manifest(self.data, ())
+        manifest = Manifest(self.data, (), self.settings.limits)
         for name in names:
             manifest += self.listing(name)
         return place(manifest, read_splits(self.data / "splits.csv"), self.params.data.folds)

@@ -21,7 +21,7 @@ from sightline.listing import find_files, is_printable, walk_folders
 from sightline.pipeline.project import Project
 from sightline.runtime.disk import way_out_of
 from sightline.splits import SPLITS, Assignment, assign, read_splits, write_splits
-from sightline.task import Manifest, Sample, Task
+from sightline.task import USUAL, Limits, Manifest, Sample, Task
 
 _NAMED = 20
 """Most bad files that an error lists; the others are counted."""
@@ -95,7 +95,7 @@ def replace(project: Project, name: str, fill: Callable[[Path], None], expected:
     try:
         folder.mkdir(parents=True)
         fill(folder)
-        new = project.task.load(folder)
+        new = project.task.load(folder, project.settings.limits)
         place = project.data / name
         old = project.listing(name).samples if place.is_dir() else ()
         _refuse_new_problems(new, old)
@@ -192,7 +192,7 @@ def name_of(sample: Sample) -> str:
 # --------------------------------------------------------------------------------------------------------- given
 
 
-def load_given(task: Task, path: Path) -> Manifest:
+def load_given(task: Task, path: Path, limits: Limits = USUAL) -> Manifest:
     """List a person's own folder, from where its layout begins: mirrors like to nest everything one folder deeper.
 
     Raises:
@@ -200,12 +200,12 @@ def load_given(task: Task, path: Path) -> Manifest:
     """
     if not path.is_dir():
         raise DataMissing("there is no such folder", where=path, way_out="Give the folder that holds your copy.")
-    path, manifest = _outermost(task, path)
+    path, manifest = _outermost(task, path, limits)
     first = _first_folders(manifest)
     while len(first) == 1 and (path / next(iter(first))).is_dir():
         path = path / first.pop()
         try:
-            inner = task.load(path)
+            inner = task.load(path, limits)
         except DataError:
             break  # this folder is part of the layout
         if len(inner) < len(manifest):
@@ -240,16 +240,16 @@ def unlabelled(manifest: Manifest, root: Path) -> list[str]:
     return [name for name in names if is_printable(name)]  # others are told of as samples
 
 
-def _outermost(task: Task, path: Path) -> tuple[Path, Manifest]:
+def _outermost(task: Task, path: Path, limits: Limits) -> tuple[Path, Manifest]:
     """The first folder that has the layout, going down while there is only one way."""
     try:
-        return path, task.load(path)
+        return path, task.load(path, limits)
     except DataMissing:
         inner = [folder for folder in walk_folders(path, 1) if folder != path]
         if len(inner) != 1:
             raise
         try:
-            return _outermost(task, inner[0])
+            return _outermost(task, inner[0], limits)
         except DataMissing:
             pass
         raise  # of the folder that was given

@@ -13,7 +13,7 @@ import pytest
 
 from sightline.pipeline.inbox import REFUSED, list_refused, look
 from sightline.pipeline.project import Project
-from sightline.task import Manifest, Sample
+from sightline.task import USUAL, Limits, Manifest, Sample
 from tests.toy import ToyTask, toy_project, write_set
 
 
@@ -120,14 +120,14 @@ def test_an_inbox_may_be_a_link_and_hold_pipes(project: Project, inbox: Path, tm
 class CommonLabels(ToyTask):
     """The labels of all samples lie in one file."""
 
-    def load(self, root: Path) -> Manifest:
-        found = super().load(root)
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
+        found = super().load(root, limits)
         common = hashlib.sha256(b"all").hexdigest()
         samples = [
             replace(s, files={"image": s.files["image"], "labels": "labels.json"}, labels_sha256=common)
             for s in found.samples
         ]
-        return Manifest(found.root, tuple(samples))
+        return Manifest(found.root, tuple(samples), limits)
 
 
 def test_a_common_label_file_is_taken_only_as_a_whole(project: Project, inbox: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from sightline.errors import DataMissing
 from sightline.pipeline.listings import list_set
-from sightline.task import Manifest
+from sightline.task import USUAL, Limits, Manifest
 from tests.toy import PARAMS, ToyTask, write_set
 
 
@@ -21,9 +21,9 @@ class Counting(ToyTask):
         super().__init__(PARAMS)
         self.times = 0
 
-    def load(self, root: Path) -> Manifest:
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         self.times += 1
-        return super().load(root)
+        return super().load(root, limits)
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def rewrite(path: Path) -> None:
 
 
 def listed(task: Counting, folder: Path, kept: Path, settled_ns: int = 0) -> Manifest:
-    return list_set(task, PARAMS, folder, kept, settled_ns)
+    return list_set(task, PARAMS, folder, kept, settled_ns=settled_ns)
 
 
 def test_a_set_that_has_not_changed_is_read_through_once(folder: Path, tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_set_that_has_changed_is_read_through_again(folder: Path, tmp_path: Pa
 def test_other_parameters_read_it_through_again(folder: Path, tmp_path: Path) -> None:
     task = Counting()
     listed(task, folder, tmp_path / "kept")
-    list_set(task, PARAMS.model_copy(update={"seed": 2}), folder, tmp_path / "kept", 0)
+    list_set(task, PARAMS.model_copy(update={"seed": 2}), folder, tmp_path / "kept", settled_ns=0)
     assert task.times == 2
 
 

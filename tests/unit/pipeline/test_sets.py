@@ -19,7 +19,7 @@ from sightline.pipeline.deliveries import merge, plan_merge
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given, replace
 from sightline.splits import Place, read_splits, write_splits
-from sightline.task import Manifest
+from sightline.task import USUAL, Limits, Manifest
 from tests.toy import toy_project, write_set
 
 
@@ -202,11 +202,11 @@ def test_the_layout_is_found_however_deep_a_mirror_nested_it(project: Project, t
     class Nested:
         """Lists files below folders too, as tasks do whose mirrors are nested."""
 
-        def load(self, root: Path) -> Manifest:
+        def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
             folders = sorted({path.parent for path in root.rglob("*.png")})
             if not folders:
                 raise DataMissing("no *.png is here", where=root)
-            samples = project.task.load(folders[0]).samples
+            samples = project.task.load(folders[0], limits).samples
             inner = folders[0].relative_to(root)
             files = [{role: (inner / name).as_posix() for role, name in s.files.items()} for s in samples]
             return Manifest(

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.listing import check_file, closed_folders, digest_of, find_files, read_text, walk_folders
 from sightline.stamps import Stamp, stamp_of
-from sightline.task import Limits, Manifest, Sample, Upstream
+from sightline.task import USUAL, Limits, Manifest, Sample, Upstream
 from sightline.tasks.land_cover.grid import Grid, GridSizes, read_grid_sizes
 from sightline.tasks.land_cover.shapes import CLASSES, Labels, Shapes, area_shares, label_mask, read_shapes
 from sightline.tasks.land_cover.tile import Tile, read_tile
@@ -178,7 +178,7 @@ class _Layout:
     problems: Mapping[Path, str]
 
 
-def load_manifest(root: Path) -> Manifest:
+def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     """List the set in `root` (`data/<task>/<set>`): a sample for each image that has labels.
 
     Raises:
@@ -194,9 +194,9 @@ def load_manifest(root: Path) -> Manifest:
             where=root,
             way_out="Give the folder that holds sixteen_band/, train_wkt_v4.csv (the labels) and grid_sizes.csv.",
         )
-    samples = [_load_sample(name, layout) for name in labelled]
+    samples = [_load_sample(name, layout, limits) for name in labelled]
     samples += [_odd_table(path, problem, layout) for path, problem in layout.problems.items()]
-    return Manifest(root.parent, (*samples, *closed))
+    return Manifest(root.parent, (*samples, *closed), limits)
 
 
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
@@ -276,7 +276,7 @@ def _odd_table(path: Path, problem: str, layout: _Layout) -> Sample:
     )
 
 
-def _load_sample(name: str, layout: _Layout) -> Sample:
+def _load_sample(name: str, layout: _Layout, limits: Limits) -> Sample:
     image, (table, rows) = layout.images[name][0], layout.labels[name][0]
     grids = layout.grids.get(name, [])[:1]
     sizes = [layout.odd[name][0]] if name in layout.odd else [path for path, _ in grids]
@@ -289,7 +289,7 @@ def _load_sample(name: str, layout: _Layout) -> Sample:
             raise DataRejected(layout.odd[name][1])
         _require_one(name, layout)
         shapes = read_shapes(labels_of(rows, f"{table}: {name}"), f"{table}: {name}")
-        figures = sample_figures(read_tile(image, Limits()), shapes, grids[0][1])
+        figures = sample_figures(read_tile(image, limits), shapes, grids[0][1])
     except DataError as error:
         problem = str(error).replace(f"{layout.root}/", "")
     return Sample(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
-from sightline.task import Limits, Manifest, Report, Sample
+from sightline.task import Manifest, Report, Sample
 from sightline.tasks.land_cover.bands import BANDS, Bands
 from sightline.tasks.land_cover.bits import Bits, pack
 from sightline.tasks.land_cover.data import read_mask
@@ -74,7 +74,7 @@ def _write(data: Manifest, folder: Path, report: Report) -> None:
     counts: list[list[int]] = []
     with (folder / "bands.bin").open("wb") as bands_file, (folder / "masks.bin").open("wb") as masks_file:
         for number, sample in enumerate(samples, start=1):
-            bands = read_tile(data.path(sample), Limits()).bands
+            bands = read_tile(data.path(sample), data.limits).bands
             height, width = bands.shape[1:]
             masks = read_mask(data, sample, (height, width))
             bands_file.write(np.ascontiguousarray(bands, dtype=np.float16).tobytes())

@@ -10,7 +10,20 @@ from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
 from sightline.resampling import Pooled
-from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
+from sightline.task import (
+    USUAL,
+    Expectation,
+    Json,
+    Limits,
+    Manifest,
+    Model,
+    Report,
+    Row,
+    Rows,
+    Sample,
+    TrainingData,
+    Upstream,
+)
 from sightline.tasks.land_cover import metrics
 from sightline.tasks.land_cover.bands import BANDS, picture
 from sightline.tasks.land_cover.bits import pack
@@ -38,9 +51,9 @@ class LandCover:
         """Write the synthetic set."""
         write_sample(root, self.params.sample, report)
 
-    def load(self, root: Path) -> Manifest:
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root`."""
-        return load_manifest(root)
+        return load_manifest(root, limits)
 
     def source(self, data: Manifest, sample: Sample) -> Path:
         """The sample's file."""
@@ -78,7 +91,7 @@ class LandCover:
         model = _own(model)
         rows = []
         for number, sample in enumerate(data.samples, start=1):
-            tile = read_tile(self.source(data, sample), Limits())
+            tile = read_tile(self.source(data, sample), data.limits)
             truth = read_mask(data, sample, (tile.bands.shape[1], tile.bands.shape[2]))
             found = model.segment(tile.bands)
             masks = model.cutoffs.masks(found.probabilities)
@@ -100,7 +113,7 @@ class LandCover:
     def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The tile, its labels and the model's answer, side by side."""
         model = _own(model)
-        tile = read_tile(self.source(data, sample), Limits())
+        tile = read_tile(self.source(data, sample), data.limits)
         truth = read_mask(data, sample, (tile.bands.shape[1], tile.bands.shape[2]))
         found = model.cutoffs.masks(model.segment(tile.bands).probabilities)
         return np.concatenate([picture(tile.bands), coloured(pack(truth)), coloured(pack(found))], axis=1)

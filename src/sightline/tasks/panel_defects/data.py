@@ -19,7 +19,6 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import numpy as np
@@ -37,8 +36,7 @@ from sightline.listing import (
     plain_name,
     walk_folders,
 )
-from sightline.stamps import Stamp, stamp_of
-from sightline.task import Limits, Manifest, Sample, Upstream
+from sightline.task import USUAL, Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects import coco
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
 from sightline.tasks.panel_defects.duplicates import BITS, connected, difference_hash, near_duplicates
@@ -200,7 +198,7 @@ class _Item:
     polygons: int = 0
 
 
-def load_manifest(root: Path) -> Manifest:
+def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     """List the set in `root` (`data/<task>/<set>`).
 
     The group is the near-duplicates' (named by the smallest id in it), the stratum the class that the file name begins
@@ -211,7 +209,7 @@ def load_manifest(root: Path) -> Manifest:
     """
     items = list(_items(root))
     names = _ids([_first(item.files) for item in items])
-    looks = [_look(item, root) for item in items]
+    looks = [_look(item, root, limits) for item in items]
     hashed = [number for number, look in enumerate(looks) if look.bits is not None]
     bits = np.array([looks[number].bits for number in hashed], dtype=bool).reshape(-1, BITS)
     named = [names[number] for number in hashed]
@@ -230,7 +228,7 @@ def load_manifest(root: Path) -> Manifest:
         )
         for name, item, look in zip(names, items, looks, strict=True)
     ]
-    return Manifest(root.parent, tuple(sorted(samples, key=lambda sample: sample.id)))
+    return Manifest(root.parent, tuple(sorted(samples, key=lambda sample: sample.id)), limits)
 
 
 def _first(files: Mapping[str, str]) -> str:
@@ -380,7 +378,7 @@ class _Look:
     bits: NDArray[np.bool_] | None = None
 
 
-def _look(item: _Item, root: Path) -> _Look:
+def _look(item: _Item, root: Path, limits: Limits) -> _Look:
     if "image" not in item.files:
         return _Look(problem=item.problem)
     path = root / item.files["image"]
@@ -389,7 +387,7 @@ def _look(item: _Item, root: Path) -> _Look:
     except DataError as error:
         return _Look(problem=str(error))
     try:
-        sha256, width, height, bits = _fingerprint(path, stamp_of(path))
+        sha256, width, height, bits = _fingerprint(path, limits)
     except DataError as error:
         return _Look(digest_of(path), item.problem or str(error))
     figures = {"width": float(width), "height": float(height), "polygons": float(item.polygons)}
@@ -402,14 +400,10 @@ def _look(item: _Item, root: Path) -> _Look:
     return _Look(sha256, problem, figures, bits)
 
 
-@lru_cache(maxsize=2**15)
-def _fingerprint(path: Path, _: Stamp) -> tuple[str, int, int, NDArray[np.bool_]]:
-    """SHA-256, width, height and difference hash of a photograph.
-
-    Kept for as long as the process lives: a set is listed many times, and decoding is what it costs.
-    """
-    data = read_bytes(path, Limits(), str(path))
-    picture = read_photograph(data, Limits(), str(path))
+def _fingerprint(path: Path, limits: Limits) -> tuple[str, int, int, NDArray[np.bool_]]:
+    """SHA-256, width, height and difference hash of a photograph."""
+    data = read_bytes(path, limits, str(path))
+    picture = read_photograph(data, limits, str(path))
     return hashlib.sha256(data).hexdigest(), picture.shape[1], picture.shape[0], difference_hash(picture)
 
 

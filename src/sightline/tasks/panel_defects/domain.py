@@ -54,7 +54,7 @@ class Domain:
     foreground: str
     formats: tuple[str, ...]
     upstream: Upstream | None
-    load: Callable[[Path], Manifest]
+    load: Callable[[Path, Limits], Manifest]
     labels: Callable[[Manifest, Sample], NDArray[np.uint8]]
     source: Callable[[Manifest, Sample], Path | bytes]
     labelled: Callable[[Manifest], Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]]
@@ -88,7 +88,7 @@ class Domain:
 
 def _photographs(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]:
     for sample in manifest.samples:
-        yield sample, PHOTOGRAPHS.picture(manifest.path(sample), Limits()), data.read_labels(manifest, sample)
+        yield sample, PHOTOGRAPHS.picture(manifest.path(sample), manifest.limits), data.read_labels(manifest, sample)
 
 
 def _farms(manifest: Manifest) -> Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]:

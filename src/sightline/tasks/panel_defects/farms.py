@@ -17,7 +17,6 @@ import gzip
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 
@@ -26,8 +25,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.listing import check_file, closed_folders, digest_of, find_files, is_folder, walk_folders
-from sightline.stamps import Stamp, stamp_of
-from sightline.task import CONTEXT, Limits, Manifest, Sample, Upstream
+from sightline.task import CONTEXT, USUAL, Limits, Manifest, Sample, Upstream
 from sightline.tasks.panel_defects.chip import (
     BANDS,
     CLASSES,
@@ -98,7 +96,7 @@ def read_farms(manifest: Manifest) -> Iterator[tuple[Sample, Chip, Mask]]:
     for path, samples in groupby(manifest.samples, key=manifest.path):
         if not _is_records(path):
             for sample in samples:
-                chip = read_chip(path, Limits(), str(path))
+                chip = read_chip(path, manifest.limits, str(path))
                 yield sample, chip, read_mask(manifest.path(sample, "labels"), chip.valid.shape)
             continue
         yield from _read_numbered(path, list(samples))
@@ -220,12 +218,11 @@ class _Look:
     outlines: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 4)))
 
 
-def load_manifest(root: Path) -> Manifest:
+def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     """List the set in `root` (`data/<task>/<set>`).
 
     The group is the place (see `places`), the stratum `farm` or `empty`. The digests are those of the files, or of
-    what `source_of` gives and of the label where a file holds several records. What was found is kept
-    for as long as the process lives.
+    what `source_of` gives and of the label where a file holds several records.
 
     What a list of coordinates says wrongly is the problem of the chip it is about; a list that cannot be read is that
     of all chips of its name, or, where there are none, is listed itself.
@@ -234,7 +231,7 @@ def load_manifest(root: Path) -> Manifest:
         DataMissing: neither layout is found below `root`.
     """
     chips = [chip for path in _record_files(root) for chip in _record_chips(path, root)]
-    chips += [chip for folder in _pair_folders(root) for chip in _pair_chips(folder, root)]
+    chips += [chip for folder in _pair_folders(root) for chip in _pair_chips(folder, root, limits)]
     closed = closed_folders(root, _DEPTH)
     if not chips and not closed:
         raise DataMissing(
@@ -254,7 +251,7 @@ def load_manifest(root: Path) -> Manifest:
     )
     samples = [_sample(*one, root) for one in zip(chips, groups, centres, strict=True)]
     samples += [_odd_list(path, problem, root) for path, problem in odd.items()]
-    return Manifest(root.parent, (*samples, *closed))
+    return Manifest(root.parent, (*samples, *closed), limits)
 
 
 def _sample(chip: _Listed, group: str, centre: Centre, root: Path) -> Sample:
@@ -316,18 +313,11 @@ def _name(file: str) -> str:
 def _record_chips(path: Path, root: Path) -> list[_Listed]:
     file = path.relative_to(root).as_posix()
     stem = _stem(file).rpartition("/")[2]
-    looks = _look_into(path, _stamp(path))
+    looks = _look_into(path)
     files = {"image": file, "labels": file}
     if len(looks) == 1:
         return [_Listed(_name(file), files, looks[0], *_numbered(stem))]
     return [_Listed(f"{_name(file)}_{n:05d}", files, look, stem, n) for n, look in enumerate(looks)]
-
-
-def _stamp(path: Path) -> Stamp | None:
-    try:
-        return stamp_of(path)
-    except OSError:  # a link in circles: told by who opens it
-        return None
 
 
 def _numbered(stem: str) -> tuple[str, int]:
@@ -336,8 +326,7 @@ def _numbered(stem: str) -> tuple[str, int]:
     return (name, int(number)) if name and number.isdecimal() else (stem, 0)
 
 
-@lru_cache(maxsize=4096)
-def _look_into(path: Path, _: Stamp | None) -> tuple[_Look, ...]:
+def _look_into(path: Path) -> tuple[_Look, ...]:
     """One look a record; where the file breaks off, the last one says so."""
     looks: list[_Look] = []
     broken = 0
@@ -392,7 +381,7 @@ def _pair_folders(root: Path) -> list[Path]:
     return sorted(found)
 
 
-def _pair_chips(folder: Path, root: Path) -> list[_Listed]:
+def _pair_chips(folder: Path, root: Path, limits: Limits) -> list[_Listed]:
     inputs, labels = _by_stem(folder / "input", (".tif", ".tiff")), _by_stem(folder / "label", (".png",))
     prefix = "".join(f"{part}-" for part in folder.relative_to(root).parts)
     chips = []
@@ -400,7 +389,7 @@ def _pair_chips(folder: Path, root: Path) -> list[_Listed]:
         pair = inputs.get(stem, []), labels.get(stem, [])
         present = {"image": pair[0][:1], "labels": pair[1][:1]}
         files = {role: path.relative_to(root).as_posix() for role, found in present.items() for path in found}
-        chips.append(_Listed(prefix + stem, files, _look_at_pair(stem, *pair), *_numbered(stem)))
+        chips.append(_Listed(prefix + stem, files, _look_at_pair(stem, *pair, limits), *_numbered(stem)))
     return chips
 
 
@@ -411,7 +400,7 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
     return found
 
 
-def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path]) -> _Look:
+def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path], limits: Limits) -> _Look:
     for found in (images, labels):
         if len(found) > 1:
             return _Look(problem=f"{found[0]}: {len(found)} files have this name. Keep one of them.")
@@ -425,14 +414,13 @@ def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path]) -> 
         check_file(labels[0])
     except DataRejected as error:
         return _Look(problem=str(error))
-    return _look_at_files(images[0], labels[0], (stamp_of(images[0]), stamp_of(labels[0])))
+    return _look_at_files(images[0], labels[0], limits)
 
 
-@lru_cache(maxsize=2**15)
-def _look_at_files(image: Path, label: Path, _: tuple[Stamp, Stamp]) -> _Look:
+def _look_at_files(image: Path, label: Path, limits: Limits) -> _Look:
     digests = digest_of(image), digest_of(label)
     try:
-        chip = read_chip(image, Limits(), str(image))
+        chip = read_chip(image, limits, str(image))
         mask = read_mask(label, chip.valid.shape)
     except DataError as error:
         return _Look(*digests, problem=str(error))

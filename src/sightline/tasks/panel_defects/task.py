@@ -10,7 +10,20 @@ from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
 from sightline.resampling import Pooled
-from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
+from sightline.task import (
+    USUAL,
+    Expectation,
+    Json,
+    Limits,
+    Manifest,
+    Model,
+    Report,
+    Row,
+    Rows,
+    Sample,
+    TrainingData,
+    Upstream,
+)
 from sightline.tasks.panel_defects import metrics
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.model import SegmentationModel, restore_model
@@ -37,9 +50,9 @@ class PanelDefects:
         """Write the synthetic set."""
         self.domain.write_sample(root, self.params.sample, report)
 
-    def load(self, root: Path) -> Manifest:
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root`."""
-        return self.domain.load(root)
+        return self.domain.load(root, limits)
 
     def source(self, data: Manifest, sample: Sample) -> Path | bytes:
         """The sample's file, or its record's bytes where one file holds many."""
@@ -95,7 +108,7 @@ class PanelDefects:
     def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The picture, its labels and the model's answer, side by side."""
         model = self._own(model)
-        picture = model.read(self.source(data, sample), Limits())
+        picture = model.read(self.source(data, sample), data.limits)
         truth = model.overlay(picture, self.domain.labels(data, sample))
         answer = model.overlay(picture, model.segment(picture).mask)
         return np.concatenate([picture.display, truth, answer], axis=1)

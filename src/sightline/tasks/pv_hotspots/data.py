@@ -25,7 +25,7 @@ from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.geometry import Polygon, clip_polygon, polygon_area, polygon_box
 from sightline.listing import check_file, closed_folders, find_files, is_folder, read_text, walk_folders
-from sightline.task import Json, Limits, Manifest, Sample
+from sightline.task import USUAL, Json, Limits, Manifest, Sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 
 CLASSES = ("non_defected", "defected")
@@ -136,7 +136,7 @@ def _read_class(instance: Mapping[str, Json], where: str) -> bool:
 # ----------------------------------------------------------------------------------------------------- manifest
 
 
-def load_manifest(root: Path) -> Manifest:
+def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     """List the set in `root` (`data/<task>/<set>`).
 
     Raises:
@@ -149,10 +149,10 @@ def load_manifest(root: Path) -> Manifest:
             where=root,
             way_out="Give the folder that holds dataset_1 (or dataset_2): images/NAME.jpg, annotations/NAME.json.",
         )
-    samples = [(folder, sample) for folder in folders for sample in _load_folder(folder, root)]
+    samples = [(folder, sample) for folder in folders for sample in _load_folder(folder, root, limits)]
     repeated = {name for name, count in Counter(sample.id for _, sample in samples).items() if count > 1}
     named = [_unique(s, f, root) if s.id in repeated else s for f, s in samples]
-    return Manifest(root.parent, (*named, *closed))
+    return Manifest(root.parent, (*named, *closed), limits)
 
 
 def _unique(sample: Sample, folder: Path, root: Path) -> Sample:
@@ -165,7 +165,7 @@ def _find_folders(root: Path) -> list[Path]:
     return [folder for folder in folders if is_folder(folder / "images")]
 
 
-def _load_folder(folder: Path, root: Path) -> list[Sample]:
+def _load_folder(folder: Path, root: Path, limits: Limits) -> list[Sample]:
     images: dict[str, list[Path]] = {}
     labels: dict[str, list[Path]] = {}
     for found, inner, suffixes in ((images, "images", SUFFIXES), (labels, "annotations", (".json",))):
@@ -173,11 +173,14 @@ def _load_folder(folder: Path, root: Path) -> list[Sample]:
             found.setdefault(path.stem, []).append(path)
     stems = sorted(images.keys() | labels.keys())
     groups = time_blocks(stems)
-    return [_load_sample(stem, images.get(stem, []), labels.get(stem, []), f"{folder.name}/{groups[stem]}", root)
-            for stem in stems]  # fmt: skip
+    pairs = {stem: (images.get(stem, []), labels.get(stem, [])) for stem in stems}
+    return [_load_sample(stem, pairs[stem], f"{folder.name}/{groups[stem]}", root, limits) for stem in stems]
 
 
-def _load_sample(stem: str, images: Sequence[Path], labels: Sequence[Path], group: str, root: Path) -> Sample:
+def _load_sample(
+    stem: str, pair: tuple[Sequence[Path], Sequence[Path]], group: str, root: Path, limits: Limits
+) -> Sample:
+    images, labels = pair
     present = {role: found[0] for role, found in (("image", images), ("labels", labels)) if found}
     digests: dict[str, str] = {}
     figures: dict[str, float] = {}
@@ -188,7 +191,7 @@ def _load_sample(stem: str, images: Sequence[Path], labels: Sequence[Path], grou
             digests[role] = sha256_file(path)
         if len(images) != 1 or len(labels) != 1:
             raise _broken_pair(stem, images, labels)
-        thermogram = read_thermogram(images[0], Limits())
+        thermogram = read_thermogram(images[0], limits)
         figures = sample_figures(thermogram, labels[0])
     except DataError as error:
         problem = str(error).replace(f"{root}/", "")

@@ -10,7 +10,20 @@ from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
 from sightline.resampling import Pooled
-from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
+from sightline.task import (
+    USUAL,
+    Expectation,
+    Json,
+    Limits,
+    Manifest,
+    Model,
+    Report,
+    Row,
+    Rows,
+    Sample,
+    TrainingData,
+    Upstream,
+)
 from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
 from sightline.tasks.pv_hotspots.drawing import draw_labels
@@ -35,9 +48,9 @@ class PvHotspots:
         """Write the synthetic set into `root`."""
         write_sample(root, self.params.sample, report)
 
-    def load(self, root: Path) -> Manifest:
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root`. Raises DataMissing where the layout is not found."""
-        return load_manifest(root)
+        return load_manifest(root, limits)
 
     def source(self, data: Manifest, sample: Sample) -> Path:
         """The sample's thermogram."""
@@ -79,7 +92,7 @@ class PvHotspots:
         model = _own(model)
         rows = []
         for number, sample in enumerate(data.samples, start=1):
-            thermogram = model.read(data.path(sample), Limits())
+            thermogram = model.read(data.path(sample), data.limits)
             height, width = thermogram.level.shape
             labels = read_labels(data.path(sample, "labels"), width, height)
             modules = model.modules(thermogram)
@@ -101,7 +114,7 @@ class PvHotspots:
     def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The labelled modules, and beside them the model's answer."""
         model = _own(model)
-        thermogram = model.read(data.path(sample), Limits())
+        thermogram = model.read(data.path(sample), data.limits)
         height, width = thermogram.level.shape
         labels = read_labels(data.path(sample, "labels"), width, height)
         answer = model.draw(thermogram, model.predict([thermogram])[0])

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataRejected
 from sightline.files import require_weights, sha256_file, write_json
 from sightline.geometry import box_iou
-from sightline.task import Limits, Manifest, Report, TrainingData
+from sightline.task import Manifest, Report, TrainingData
 from sightline.tasks.pv_hotspots.augment import Frame, Windows
 from sightline.tasks.pv_hotspots.data import Labels, read_labels
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector, fit_frame
@@ -89,7 +89,7 @@ class Example:
 
 def _read_example(manifest: Manifest, index: int) -> Example:
     sample = manifest.samples[index]
-    thermogram = read_thermogram(manifest.path(sample), Limits())
+    thermogram = read_thermogram(manifest.path(sample), manifest.limits)
     height, width = thermogram.level.shape
     return Example(thermogram, read_labels(manifest.path(sample, "labels"), width, height))
 

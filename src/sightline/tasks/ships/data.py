@@ -17,7 +17,6 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +26,7 @@ from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.listing import Names, check_file, closed_folders, digest_of, find_files, is_folder
 from sightline.maps.pictures import FORMATS, read_scene_pixels
-from sightline.stamps import Stamp, stamp_of
-from sightline.task import Limits, Manifest, Sample, Upstream
+from sightline.task import USUAL, Limits, Manifest, Sample, Upstream
 from sightline.tasks.ships.chips import (
     CHIP_PX,
     DOCUMENT,
@@ -98,7 +96,7 @@ def read_chip(manifest: Manifest, sample: Sample) -> NDArray[np.uint8]:
     """
     path = manifest.path(sample)
     if path.suffix.lower() != ".json":
-        return _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
+        return _chip_pixels(read_bytes(path, manifest.limits, str(path)), str(path))
     document, name = read_document(path), _row_id(sample)
     if name not in document.rows:
         raise DataRejected(f"{name} is not there any more", where=path, way_out="Load the manifest again.")
@@ -115,7 +113,7 @@ _OF = "@"  # in no name of a chip
 
 
 def _chip_pixels(data: bytes, where: str) -> NDArray[np.uint8]:
-    values: NDArray[np.uint8] = decode(data, Limits(), where)
+    values: NDArray[np.uint8] = decode(data, USUAL, where)
     if values.shape != (CHIP_PX, CHIP_PX, 3):
         size = " x ".join(str(side) for side in values.shape)
         raise DataRejected(
@@ -169,7 +167,7 @@ def _is_chip_document(path: Path) -> bool:
 # ----------------------------------------------------------------------------------------------------- manifest
 
 
-def load_manifest(root: Path) -> Manifest:
+def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     """List the set in `root` (`data/<task>/<set>`): its chips, and the scenes that have boxes.
 
     Raises:
@@ -177,7 +175,7 @@ def load_manifest(root: Path) -> Manifest:
     """
     stated = _stated(root)
     chips = [*_chips(root)]
-    scenes = [*_scenes(root, stated)]
+    scenes = [*_scenes(root, stated, limits)]
     odd = [_Item(path.name, {"labels": path.name}, path.name, "", problem=why) for path, why in stated.problems.items()]
     closed = closed_folders(root, _DEPTH)
     if not chips and not scenes and not odd and not closed:
@@ -188,7 +186,7 @@ def load_manifest(root: Path) -> Manifest:
         )
     items = [*_without_contradictions(chips), *scenes, *odd]
     samples = [*(_sample(item, root, stated.grounds) for item in items), *closed]
-    return Manifest(root.parent, tuple(sorted(samples, key=lambda sample: sample.id)))
+    return Manifest(root.parent, tuple(sorted(samples, key=lambda sample: sample.id)), limits)
 
 
 def scene_pictures(root: Path) -> list[tuple[str, str, Path]]:
@@ -328,9 +326,9 @@ def _chip_file(path: Path, root: Path) -> _Item:
     sha256 = problem = ""
     try:
         check_file(path)
-        sha256, pixels_sha256, problem = _looked_at_chip(path, stamp_of(path))
+        sha256, pixels_sha256, problem = _looked_at_chip(path)
         if not problem:
-            _check_scale(path)
+            _check_scale(path, USUAL)
         item = _chip_item(path.stem, parse_stem(path.stem), files, sha256, problem)
         return replace(item, pixels_sha256=pixels_sha256)
     except DataError as error:
@@ -344,11 +342,10 @@ def _chip_item(name: str, said: ChipName, files: Mapping[str, str], sha256: str,
     return _Item(name, files, said.scene, stratum, sha256, labels_sha256, problem, {} if problem else figures)
 
 
-@lru_cache(maxsize=2**15)
-def _looked_at_chip(path: Path, _: Stamp) -> tuple[str, str, str]:
-    """SHA-256 of a chip's file and of its pixels, and why it cannot be used. Kept: a set is listed many times."""
+def _looked_at_chip(path: Path) -> tuple[str, str, str]:
+    """SHA-256 of a chip's file and of its pixels, and why it cannot be used."""
     try:
-        pixels = _chip_pixels(read_bytes(path, Limits(), str(path)), str(path))
+        pixels = _chip_pixels(read_bytes(path, USUAL, str(path)), str(path))
     except DataError as error:
         return digest_of(path), "", str(error)
     return sha256_file(path), hashlib.sha256(pixels.tobytes()).hexdigest(), ""
@@ -393,7 +390,7 @@ def _without_contradictions(chips: Sequence[_Item]) -> Iterator[_Item]:
 # ------------------------------------------------------------------------------------------------------- scenes
 
 
-def _scenes(root: Path, stated: _Stated) -> Iterator[_Item]:
+def _scenes(root: Path, stated: _Stated, limits: Limits) -> Iterator[_Item]:
     """A sample for each scene that has boxes, whether or not its picture is there."""
     pictures, names = _scene_pictures(root), Names(root)
     truths: dict[str, list[Path]] = {}
@@ -402,7 +399,7 @@ def _scenes(root: Path, stated: _Stated) -> Iterator[_Item]:
     for scene in sorted({*truths, *(scene for labels in stated.documents.values() for scene in labels.boxes)}):
         file = stated.picture(scene, names)
         found = [root / file] if file else pictures.get(scene, [])
-        yield _scene_item(scene, found, [*stated.sources(scene), *truths.get(scene, [])], root)
+        yield _scene_item(scene, found, [*stated.sources(scene), *truths.get(scene, [])], root, limits)
 
 
 def _scene_folders(root: Path) -> list[Path]:
@@ -418,7 +415,7 @@ def _scene_pictures(root: Path) -> dict[str, list[Path]]:
     return found
 
 
-def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], root: Path) -> _Item:
+def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], root: Path, limits: Limits) -> _Item:
     files = {"image": pictures[0].relative_to(root).as_posix()} if pictures else {}
     files["labels"] = sources[0].relative_to(root).as_posix()
     sha256 = labels_sha256 = problem = ""
@@ -429,9 +426,9 @@ def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], r
         sha256 = sha256_file(picture)
         boxes, source = _agreed(scene, sources), sources[0]
         labels_sha256 = boxes_digest(boxes)
-        width, height = _scene_size(picture, stamp_of(picture))
+        height, width = read_scene_pixels(picture, limits).shape[:2]
         check_frame(boxes, width, height, f"{source}: {scene}")
-        _check_scale(picture)
+        _check_scale(picture, limits)
         figures = _scene_figures(boxes, width, height)
     except DataError as error:
         problem = str(error)
@@ -461,22 +458,15 @@ def _only(paths: Sequence[Path], what: str, where: Path) -> Path:
     return existing[0]
 
 
-def _check_scale(picture: Path) -> None:
+def _check_scale(picture: Path, limits: Limits) -> None:
     """Raise DataRejected where a picture, or what lies beside it, tells of pixels of another size."""
-    gsd_m = read_head(picture, Limits()).placement.gsd_m
+    gsd_m = read_head(picture, limits).placement.gsd_m
     if gsd_m is not None and not GSD_M / _MOST_OFF <= gsd_m <= GSD_M * _MOST_OFF:
         raise DataRejected(
             f"its pixels are {gsd_m:.3g} m, not {GSD_M:g} m",
             where=picture,
             way_out=f"Bring it to {GSD_M:g} m (gdalwarp -tr {GSD_M:g} {GSD_M:g} IN OUT), then cut or label that.",
         )
-
-
-@lru_cache(maxsize=2**10)
-def _scene_size(path: Path, _: Stamp) -> tuple[int, int]:
-    """(width, height) of a scene that could be read whole. Kept: a set is listed many times."""
-    height, width = read_scene_pixels(path, Limits()).shape[:2]
-    return width, height
 
 
 def _scene_figures(boxes: Sequence[Box], width: int, height: int) -> dict[str, float]:

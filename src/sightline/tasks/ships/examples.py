@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from sightline.files import write_json
 from sightline.maps.pictures import read_scene_pixels
-from sightline.task import Limits, Manifest, Report, Sample
+from sightline.task import Manifest, Report, Sample
 from sightline.tasks.ships.data import CHIP_PX, read_boxes, read_chip
 from sightline.tasks.ships.labels import Box
 
@@ -114,7 +114,7 @@ def _write(data: Manifest, folder: Path, report: Report) -> None:
 def read_example(data: Manifest, sample: Sample) -> Example:
     """One chip or scene with its labels."""
     if not is_chip(sample):
-        return Example(read_scene_pixels(data.path(sample), Limits()), read_boxes(data, sample), chip=False)
+        return Example(read_scene_pixels(data.path(sample), data.limits), read_boxes(data, sample), chip=False)
     quarter = CHIP_PX / 4
     ship = Box("ship", quarter, quarter, CHIP_PX - quarter, CHIP_PX - quarter)
     return Example(read_chip(data, sample), (ship,) if sample.figures["ship"] else (), chip=True)

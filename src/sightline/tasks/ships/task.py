@@ -10,7 +10,20 @@ from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
 from sightline.resampling import Pooled
-from sightline.task import Expectation, Json, Limits, Manifest, Model, Report, Row, Rows, Sample, TrainingData, Upstream
+from sightline.task import (
+    USUAL,
+    Expectation,
+    Json,
+    Limits,
+    Manifest,
+    Model,
+    Report,
+    Row,
+    Rows,
+    Sample,
+    TrainingData,
+    Upstream,
+)
 from sightline.tasks.ships import metrics
 from sightline.tasks.ships.data import UPSTREAM, excerpt, load_manifest, read_boxes, source_of
 from sightline.tasks.ships.examples import is_chip, read_example
@@ -42,9 +55,9 @@ class Ships:
         """Write the synthetic set."""
         write_sample(root, self.params.sample, report)
 
-    def load(self, root: Path) -> Manifest:
+    def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root`."""
-        return load_manifest(root)
+        return load_manifest(root, limits)
 
     def source(self, data: Manifest, sample: Sample) -> Path | bytes:
         """The sample's file, or the bytes of a chip where one file holds all."""
@@ -79,7 +92,7 @@ class Ships:
         model = _own(model)
         rows = []
         for number, sample in enumerate(data.samples, start=1):
-            raster = model.read(self.source(data, sample), Limits())
+            raster = model.read(self.source(data, sample), data.limits)
             found = model.find(raster)
             statistics = _statistics(data, sample, raster, found, model)
             answer = model.answer(raster, found)
@@ -99,7 +112,7 @@ class Ships:
     def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The picture with its labelled ships, and beside it with the model's answer."""
         model = _own(model)
-        raster = model.read(self.source(data, sample), Limits())
+        raster = model.read(self.source(data, sample), data.limits)
         step, pixels = raster.reduced()
         ships = [box for box in read_example(data, sample).boxes if box.kind == "ship"]
         corners = [np.array([[b.x0, b.y0], [b.x1, b.y0], [b.x1, b.y1], [b.x0, b.y1]]) for b in ships]
