@@ -56,7 +56,7 @@ RUN_ELSEWHERE = {
     ".venv/bin/dvc checkout": _STAGES + "test_new_data_run_everything_again_and_going_back_runs_nothing",
     "make bento": _BENTO + "test_a_bento_holds_the_lock_and_no_data",
     'PATH="$PWD/.tools/uv/bin:$PATH" .venv/bin/python -m bentoml list': _BENTO + "test_a_bento_is_found_by_its_name",
-    'cp -r "$(.venv/bin/python -m bentoml get pv_hotspots:latest -o path)" bento': _BENTO
+    'cp -r "$(COLUMNS=1000 .venv/bin/python -m bentoml get pv_hotspots:latest -o path)" bento': _BENTO
     + "test_a_bento_is_found_by_its_name",
     "uv venv clean &&": _BENTO + "test_a_bento_runs_in_an_environment_of_its_own",
     "SIGHTLINE_ROOT=/srv/sightline": _BENTO + "test_a_bento_runs_in_an_environment_of_its_own",

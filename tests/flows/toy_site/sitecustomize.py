@@ -90,6 +90,7 @@ if "TOY_COUNTS" in os.environ:
 
     sightline.tasks._classes = toy_classes
     sightline.tasks.TASKS.clear()
-    sightline.tasks.TASKS["toy"] = sightline.tasks.Declaration("toy", "ToyParams", "ToyTask")
+    # Its classes are those above; what its fits are keyed by is the code of some task there is.
+    sightline.tasks.TASKS["toy"] = sightline.tasks.Declaration("pv_hotspots", "Params", "PvHotspots")
     if (os.environ.get("TOY_STOP") or os.environ.get("TOY_FAIL", "")).startswith(("before", "after")):
         toy_registry()
