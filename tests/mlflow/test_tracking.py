@@ -158,7 +158,10 @@ def test_a_person_finds_the_data_and_the_decision_in_mlflow(tracking: Tracking) 
         assert json.loads(dataset.profile)["samples"] == {"sample": 24}
         assert "champion" in client.get_registered_model("toy").description
         said = client.get_model_version("toy", "2").description
-    assert said == "threshold: accuracy 1.000\n\n**Decision**: promoted (there was no champion)"
+        experiment = client.get_experiment_by_name("toy").experiment_id
+    first, pages, decision = said.split("\n\n")
+    assert (first, decision) == ("threshold: accuracy 1.000", "**Decision**: promoted (there was no champion)")
+    assert f"(#/experiments/{experiment}/runs/{version.run_id}/artifacts)" in pages
 
 
 def test_a_copied_project_reads_its_own_and_never_writes_into_the_original(

@@ -191,11 +191,14 @@ class Tracking:
         except mlflow.exceptions.MlflowException:
             client.create_registered_model(record.task)
         client.update_registered_model(record.task, description=_ABOUT.format(task=record.task))
+        source, run_id = made_of
+        experiment = client.get_run(run_id).info.experiment_id
         made = client.create_model_version(
             record.task,
-            *made_of,
+            source,
+            run_id,
             tags={**record.tags, "artifacts_sha256": artifacts_sha256},
-            description=record.description,
+            description=f"{record.description}\n\n{_PAGES.format(experiment=experiment, run=run_id)}",
         )
         client.set_registered_model_alias(record.task, record.candidate, str(made.version))
         return int(made.version)
@@ -344,6 +347,12 @@ class Tracking:
                 mlflow.log_artifacts(str(folder))
                 return str(run.info.run_id)
 
+
+_PAGES = (
+    "[The gate's pages, the evaluation and the sources](#/experiments/{experiment}/runs/{run}/artifacts) ·"
+    " [reports of drift](#/experiments/{experiment})"
+)
+"""Links within MLflow's own pages, which know their places behind the `#`."""
 
 _ABOUT = (
     "Models of the task `{task}`. The alias `champion` answers requests; `challenger` waits, `previous` is the way"
