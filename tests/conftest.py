@@ -30,6 +30,7 @@ DIVIDED = ("contract/test_cli.py", "contract/test_models.py")
 """Files whose tests are of one task each and share what is set up for it: each task may go to another worker."""
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups when its own turn comes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first; the others keep their order. What shares something stays together."""
     ranks = {name: rank for rank, name in enumerate(LONGEST)}
