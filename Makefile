@@ -7,9 +7,9 @@ TASK   ?=
 BIN   := .venv/bin
 READY := .venv/.ready
 
-# A file's tests share what it sets up, and stay together. tests/conftest.py puts the longest first, and xdist keeps that.
+# A file's tests share what it sets up. tests/conftest.py puts the longest files first, and xdist is to keep that order.
 # The slow ring waits for servers and schedules much of its time, so that two processors have work for three.
-SPREAD := --dist loadgroup --no-loadscope-reorder
+SPREAD := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

@@ -26,24 +26,10 @@ LONGEST = (
 """Files of tests that take minutes. They begin first: none is to run alone at the end, while other workers idle."""
 
 
-DIVIDED = ("contract/test_cli.py", "contract/test_models.py")
-"""Files whose tests are of one task each and share what is set up for it: each task may go to another worker."""
-
-
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups when its own turn comes
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the longest files first; the others keep their order. What shares something stays together."""
-    ranks = {name: rank for rank, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: ranks.get(_file_of(item), len(LONGEST)))
-    for item in items:
-        params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        part = next((str(params[name]) for name in ("task", "trained") if name in params), "")
-        group = f"{_file_of(item)}[{part}]" if part and _file_of(item) in DIVIDED else _file_of(item)
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
-def _file_of(item: pytest.Item) -> str:
-    return item.path.relative_to(ROOT / "tests").as_posix()
+    """Put the tests of the longest files first; the others keep their order."""
+    ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))
 
 
 @pytest.fixture(scope="session")
