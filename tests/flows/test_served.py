@@ -94,7 +94,7 @@ def test_drift_asks_for_retraining_which_asks_for_labels(folder: ToyFolder, serv
     assert len(Tracking(folder.settings).versions("toy")) == 2
 
     log_answers(folder, seed=6, brightness=60, name="bright")
-    wait_for("the request", run_with(folder, "monitor", "Asked for retraining (sightline.drift.report)"), folder)
+    wait_for("the request", run_with(folder, "monitor", "Asked for retraining (sightline.drift)"), folder)
     run = wait_for("the retraining", run_with(folder, "retrain", "Labels are needed"), folder)
     assert run["state_name"] == "LabelsNeeded"
     assert run["parameters"]["reason"] == "drift"
