@@ -7,6 +7,7 @@ import json
 import sys
 import sysconfig
 import time
+from functools import cache
 from pathlib import Path
 
 import sightline
@@ -54,10 +55,15 @@ def _stamps(folder: Path) -> dict[str, Stamp] | None:
         return None  # not there, or in motion: the task says what is wrong
 
 
-def _key(params: TaskParams, limits: Limits, folder: Path, found: dict[str, Stamp]) -> str:
-    code = stamps(Path(sightline.__file__).parent)
+@cache
+def _program() -> tuple[str, Stamp, dict[str, Stamp]]:
+    """What lists: Python, the installed packages and this code, as they were when it began."""
     packages = stamp_of(Path(sysconfig.get_path("purelib")))  # changes with everything that is installed or removed
-    made_of = [sys.version, packages, code, params.model_dump_json(), vars(limits), str(folder), found]
+    return sys.version, packages, stamps(Path(sightline.__file__).parent)
+
+
+def _key(params: TaskParams, limits: Limits, folder: Path, found: dict[str, Stamp]) -> str:
+    made_of = [*_program(), params.model_dump_json(), vars(limits), str(folder), found]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()
 
 

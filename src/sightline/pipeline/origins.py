@@ -7,8 +7,7 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
-from sightline.errors import DataError
-from sightline.files import sha256_file
+from sightline.listing import digest_of
 from sightline.maps.placement import names_beside
 from sightline.sources import digest
 
@@ -31,7 +30,7 @@ class Surroundings:
         if self._folder != path.parent:
             self._folder, self._names = path.parent, _by_lower_name(path.parent)
         names = [name for lower in dict.fromkeys(names_beside(path)) for name in self._names.get(lower, ())]
-        return [(name, _digest(path.parent / name)) for name in names]
+        return [(name, digest_of(path.parent / name)) for name in names]
 
 
 def _by_lower_name(folder: Path) -> dict[str, list[str]]:
@@ -42,10 +41,3 @@ def _by_lower_name(folder: Path) -> dict[str, list[str]]:
     except OSError:  # a folder that may be passed but not listed
         return {}
     return dict(found)
-
-
-def _digest(path: Path) -> str:
-    try:
-        return sha256_file(path)
-    except DataError:  # a pipe, or may not be read: whoever reads it finds the same
-        return ""

@@ -21,8 +21,8 @@ Lonlat = NDArray[np.float64]
 
 def draw_maps(delivery: Delivery) -> list[str]:
     """A map of each site as an SVG element, in the order of the pictures; empty where nothing has a place."""
-    sites = _sites([picture for picture in delivery.pictures if _place(picture) is not None])
-    return [_draw(pictures) for pictures in sites]
+    located = [(picture, place) for picture in delivery.pictures if (place := _place(picture)) is not None]
+    return [_draw(pictures) for pictures in _sites(located)]
 
 
 def _draw(pictures: Sequence[Picture]) -> str:
@@ -62,11 +62,11 @@ def _place(picture: Picture) -> tuple[float, float] | None:
     return next(((lon, lat) for lon, lat, _ in placed if lon is not None and lat is not None), None)
 
 
-def _sites(pictures: Sequence[Picture]) -> list[list[Picture]]:
+def _sites(located: Sequence[tuple[Picture, tuple[float, float]]]) -> list[list[Picture]]:
     """Pictures that hang together: a drawing of two parks some kilometres apart would show two dots."""
-    if not pictures:
+    if not located:
         return []
-    places = np.array([_place(picture) for picture in pictures], dtype=np.float64)
+    places = np.array([place for _, place in located], dtype=np.float64)
     offsets_m = offsets_of(places, places[0], float(places[:, 1].mean()))
     cells: dict[tuple[int, int], list[int]] = {}
     for index, (x, y) in enumerate(np.floor(offsets_m / _APART_M).astype(int).tolist()):
@@ -79,7 +79,7 @@ def _sites(pictures: Sequence[Picture]) -> list[list[Picture]]:
             members += cells.pop((x, y), [])
             ahead += [near for near in ((x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1)) if near in cells]
         sites.append(sorted(members))
-    return [[pictures[index] for index in members] for members in sorted(sites)]
+    return [[located[index][0] for index in members] for members in sorted(sites)]
 
 
 class _Paper:

@@ -109,7 +109,7 @@ def _stages(task: Task) -> dict[str, Json]:
         "plots": [f"{evaluation}/charts", f"{evaluation}/pictures"],
     }
     return {
-        f"validate-{name}": {
+        validate_stage(name): {
             "cmd": f"${{sightline}} validate {name}",
             "deps": [data, *_code(name, "validate")],
             "params": [f"{name}.data", f"{name}.gate"],
