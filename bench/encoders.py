@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.files import write_json
-from sightline.pipeline.judge import headline, read_metrics
+from sightline.pipeline.evaluate import headline, read_metrics
 from sightline.settings import Settings, load_settings
 from sightline.task import Limits, Model
 from sightline.tasks import restore_model

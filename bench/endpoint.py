@@ -57,7 +57,9 @@ def main() -> None:
     options = _options()
     folder = load_settings().build / "bench"
     images = _images(options.images, options.count)
-    judged = _judge(options.model, options.images)  # first: what is wrong with the images is told before the minutes
+    evaluated = _evaluate(
+        options.model, options.images
+    )  # first: what is wrong with the images is told before the minutes
     contenders = _contenders(options.model, folder)
     group = Group(folder, lambda line: print(line, file=sys.stderr))
     try:
@@ -80,7 +82,7 @@ def main() -> None:
             for name in SYSTEMS[1:]
         },
         "differences": equality,
-        "judged": judged,
+        "evaluated": evaluated,
         "stages_ms": _stages(options.model, images),
     }
     write_json(folder / "endpoint.json", result)
@@ -213,22 +215,22 @@ def _nearest(module: Mapping[str, Any], others: Mapping[tuple[float, ...], Any])
     return others[place] if float(np.abs(np.subtract(place, module["box"])).max()) <= 4 else None
 
 
-def _judge(directory: Path, images: Path) -> dict[str, dict[str, float]]:
+def _evaluate(directory: Path, images: Path) -> dict[str, dict[str, float]]:
     """AP50 of both precisions on the labelled set that was sent."""
     from sightline.params import load_section
     from sightline.tasks import open_task, params_model
 
     task = open_task(TASK, load_section(ROOT / "params.yaml", TASK, params_model(TASK)))
     manifest = task.load(images)
-    judged = {}
+    evaluated = {}
     for precision in SYSTEMS[1:]:
         model: Any = restore_model(TASK, directory)
         model.precision = precision
-        rows = task.judge(model, manifest.where(lambda sample: not sample.problem), _Silent())
+        rows = task.evaluate(model, manifest.where(lambda sample: not sample.problem), _Silent())
         scores = task.score(rows, np.ones(len(rows)))
-        judged[precision] = {name: round(value, 4) for name, value in scores.items() if name.startswith("ap50")}
-        judged[precision]["frames"] = len(rows)
-    return judged
+        evaluated[precision] = {name: round(value, 4) for name, value in scores.items() if name.startswith("ap50")}
+        evaluated[precision]["frames"] = len(rows)
+    return evaluated
 
 
 class _Silent:
@@ -283,7 +285,7 @@ def _print(result: Mapping[str, Any]) -> None:
                 f"{name:<10} {clients:>7} {figures['requests_per_s']:>10} {figures['p50_ms']:>9} {figures['p99_ms']:>9}"
                 f" {figures['errors']:>7} {ratio:>12}"
             )
-    for title in ("differences", "judged", "stages_ms"):
+    for title in ("differences", "evaluated", "stages_ms"):
         print(f"{title}:")
         for name, value in result[title].items():
             print(f"  {name}: {value}")

@@ -5,7 +5,7 @@
 On the synthetic set, with the recipe in force (`--epochs` shortens it), each in a fresh clone of the last commit:
 
     bare        ultralytics' own training loop for the same fits, one process, nothing else
-    direct      the same work as a run (gate, fits, judging), one process, without DVC, MLflow and Prefect
+    direct      the same work as a run (gate, fits, evaluating), one process, without DVC, MLflow and Prefect
     warm        `sightline run` with a Prefect server that runs already
     cold        `sightline run` alone
     unchanged   `sightline run` once more
@@ -198,9 +198,9 @@ def bare() -> float:
 
 
 def direct() -> float:
-    """The gate, the fits and the judging of every candidate, one after the other in this process."""
+    """The gate, the fits and the evaluating of every candidate, one after the other in this process."""
+    from sightline.pipeline.evaluate import evaluate
     from sightline.pipeline.fit import fit
-    from sightline.pipeline.judge import judge
     from sightline.pipeline.project import open_project
     from sightline.pipeline.validate import validate
     from sightline.progress import Bars
@@ -219,7 +219,7 @@ def direct() -> float:
     with Bars("direct") as bars:
         for candidate in project.params.candidates:
             fit(project, candidate, bars, lambda _step, _values: None)
-            judge(project, candidate, bars)
+            evaluate(project, candidate, bars)
     return time.perf_counter() - begun_s
 
 

@@ -3,7 +3,7 @@
     .venv/bin/python -m bench.pv_mosaic --start build/models/pv_hotspots/fused/pretrain
 
 From one pre-trained model a short fit a seed and setting, each trained on all time blocks but those of fold 0 and
-judged on these. Prints AP50 of each, the paired differences, and writes build/bench/pv_mosaic.json.
+evaluated on these. Prints AP50 of each, the paired differences, and writes build/bench/pv_mosaic.json.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def variant(params: TaskParams, seed: int, mosaic: float, epochs: int) -> TaskPa
 
 
 def measure(params: TaskParams, data: Manifest, start: Model, candidate: str) -> dict[str, float]:
-    """Fit without fold 0, judge on fold 0."""
+    """Fit without fold 0, evaluate on fold 0."""
     task = open_task(TASK, params)
     train, test = data.where(lambda s: s.fold != 0), data.where(lambda s: s.fold == 0)
     with tempfile.TemporaryDirectory(prefix="pv-mosaic-") as work:
         fit = TrainingData(train, data.where(lambda _: False), start)
         model = task.train(candidate, fit, Path(work), Quiet())
-    rows = task.judge(model, test, Quiet())
+    rows = task.evaluate(model, test, Quiet())
     scores = task.score(rows, np.ones(len(rows)))
     return {name: scores[name] for name in METRICS}
 
@@ -64,7 +64,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--start", type=Path, required=True, help="a saved, pre-trained model")
     parser.add_argument("--data", type=Path, help="the set of real thermograms; data/pv_hotspots/real by default")
-    parser.add_argument("--candidate", default="feature", help="whose scores are judged")
+    parser.add_argument("--candidate", default="feature", help="whose scores are evaluated")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=6)
     given = parser.parse_args()

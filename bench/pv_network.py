@@ -72,7 +72,7 @@ def time_all(model: Any) -> dict[str, float]:
     return {name: statistics.median(values) * 1000 for name, values in seconds.items()}
 
 
-def judge_both(model: Any, root: Path) -> dict[str, dict[str, float]]:
+def evaluate_both(model: Any, root: Path) -> dict[str, dict[str, float]]:
     """Precision -> metrics on the labelled frames below `root`."""
     settings = load_settings()
     task = open_task(TASK, load_section(settings.root / "params.yaml", TASK, params_model(TASK)))
@@ -80,7 +80,7 @@ def judge_both(model: Any, root: Path) -> dict[str, dict[str, float]]:
     scores = {}
     for precision in PRECISIONS:
         again = type(model)(model.card, model.files, precision=precision)
-        rows = task.judge(again, manifest, Quiet())
+        rows = task.evaluate(again, manifest, Quiet())
         scores[precision] = task.score(rows, np.ones(len(rows)))
     return scores
 
@@ -96,7 +96,7 @@ def main() -> None:
     for name, value in report["milliseconds"].items():
         print(f"{name:<34}{value:8.1f} ms")
     if given.data:
-        report["metrics"] = judge_both(model, given.data)
+        report["metrics"] = evaluate_both(model, given.data)
         print("\r" + " " * 40)
         for name in ("ap50_defected", "ap50_module", "ap50_95_module"):
             values = [report["metrics"][precision][name] for precision in PRECISIONS]

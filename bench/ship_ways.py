@@ -2,7 +2,7 @@
 
     .venv/bin/python -m bench.ship_ways MODEL... --data data/ships/real
 
-Each model judges the labelled scenes of the grounds that are named after it: `build/models/ships/atto/fold-0:lb_1`.
+Each model evaluates the labelled scenes of the grounds that are named after it: `build/models/ships/atto/fold-0:lb_1`.
 The reference project asks about windows of 240 m every 120 m (224 and 112 pixels at its scale), takes each with a
 probability above 0.5 for a ship, and draws it in the window's middle. So a ship counts as often as windows show it.
 Here the network is asked about the same places. Prints precision, recall, F1 at 30 m and the error of the count;
@@ -54,7 +54,7 @@ def every_window(model: ShipModel, raster: Raster) -> list[Detection]:
     return found
 
 
-def judge(model: ShipModel, data: Manifest) -> dict[str, list[dict[str, Json]]]:
+def evaluate(model: ShipModel, data: Manifest) -> dict[str, list[dict[str, Json]]]:
     """Way -> the counts of each scene."""
     made: dict[str, list[dict[str, Json]]] = {"this task": [], "every positive window": []}
     for sample in data.samples:
@@ -78,7 +78,7 @@ def main() -> None:
     for pair in given.models:
         folder, _, ground = pair.rpartition(":")
         data = manifest.where(lambda s, g=ground: s.stratum == "scene" and s.group == g)  # type: ignore[misc]
-        for way, scenes in judge(restore_model(Path(folder)), data).items():
+        for way, scenes in evaluate(restore_model(Path(folder)), data).items():
             pooled.setdefault(way, []).extend(scenes)
     report: dict[str, Any] = {}
     for way, scenes in pooled.items():

@@ -1,11 +1,11 @@
 """Enlarging four times: what each choice costs, and how near it comes to the truth on ground it has not seen.
 
     .venv/bin/python -m bench.upscaling time
-    .venv/bin/python -m bench.upscaling judge --scenes data/ships/real
+    .venv/bin/python -m bench.upscaling evaluate --scenes data/ships/real
 
 `time` runs the choices in turn on the same picture, with random weights, on which the cost does not depend; RRDBNet
-once, the others several times. It prints the medians and writes build/bench/upscaling.json. `judge` fits the fast
-network once without each ground, and writes build/bench/upscaling_judged.json; killed and called again, it goes on.
+once, the others several times. It prints the medians and writes build/bench/upscaling.json. `evaluate` fits the fast
+network once without each ground, and writes build/bench/upscaling_evaluated.json; killed and called again, it goes on.
 `sightline aoi train-upscaler` fits it on all scenes and saves it.
 """
 
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sightline.files import write_json
 from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
-from sightline.maps.upscaling.judge import BASELINES, summarise
+from sightline.maps.upscaling.evaluate import BASELINES, summarise
 from sightline.maps.upscaling.params import UpscaleParams
 from sightline.maps.upscaling.rrdb import build_rrdb
 from sightline.maps.upscaling.train import leave_one_ground_out
@@ -124,10 +124,10 @@ def show_times(found: dict[str, dict[str, float]]) -> None:
         print(f"{name:<28}{one['s_per_mp']:>15.3f}{one['rounds']:>8.0f}")
 
 
-# ---------------------------------------------------------------------------------------------------------- judge
+# ---------------------------------------------------------------------------------------------------------- evaluate
 
 
-def judge(scenes: Path, params: UpscaleParams, seed: int, build: Path) -> dict[str, Any]:
+def evaluate(scenes: Path, params: UpscaleParams, seed: int, build: Path) -> dict[str, Any]:
     """Figures of each scene and way, and their summary."""
     found_scenes = read_ground_scenes(scenes, Limits())
     with Bars("upscaling") as bars:
@@ -136,7 +136,7 @@ def judge(scenes: Path, params: UpscaleParams, seed: int, build: Path) -> dict[s
     return {"summary": summarise(found), "rows": rows, "parameters": params.model_dump(mode="json")}
 
 
-def show_judged(report: dict[str, Any]) -> None:
+def show_evaluated(report: dict[str, Any]) -> None:
     """Print the table."""
     print(f"{'scene':<12}{'ground left out':<18}{'way':<10}{'PSNR dB':>9}{'SSIM':>9}")
     for row in report["rows"]:
@@ -155,7 +155,7 @@ def show_judged(report: dict[str, Any]) -> None:
 def main() -> None:
     """Run one of the two."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["time", "judge"])
+    parser.add_argument("what", choices=["time", "evaluate"])
     parser.add_argument("--scenes", type=Path, help="folder of a set with whole scenes")
     parser.add_argument("--side", type=int, default=512, help="pixels of a side of the timed picture")
     parser.add_argument("--rounds", type=int, default=5)
@@ -172,9 +172,9 @@ def main() -> None:
         show_times(times)
         write_json(settings.build / "bench" / "upscaling.json", {"side_px": given.side, "choices": times})
     else:
-        report = judge(given.scenes, params, given.seed, settings.build)
-        show_judged(report)
-        write_json(settings.build / "bench" / "upscaling_judged.json", report)
+        report = evaluate(given.scenes, params, given.seed, settings.build)
+        show_evaluated(report)
+        write_json(settings.build / "bench" / "upscaling_evaluated.json", report)
 
 
 if __name__ == "__main__":

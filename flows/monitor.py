@@ -113,7 +113,7 @@ def _page(project: Project, drift: Drift) -> str:
         f"# {project.name}: {drift.state}",
         "",
         f"{drift.rows} inputs of version {drift.version} compared with all labelled samples, "
-        "its answers with those that it was judged by.",
+        "its answers with those that it was evaluated by.",
         f"The report: {run_link(project.settings, drift.run_id)}",
         "",
         *(f"- {reason}" for reason in drift.reasons),

@@ -69,7 +69,7 @@ def train(name: str, candidates: Sequence[str]) -> None:
 
 @task(**STEP)
 def evaluate(name: str, candidates: Sequence[str]) -> None:
-    """Judge those candidates of which something has changed."""
+    """Evaluate those candidates of which something has changed."""
     versions.repro(load_settings(), *(evaluate_stage(name, candidate) for candidate in candidates))
 
 

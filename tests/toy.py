@@ -189,7 +189,7 @@ class ToyTask:
             )
         )
 
-    def judge(self, model: Any, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: Any, data: Manifest, report: Report) -> Rows:
         rows = []
         for sample in data.samples:
             prediction = model.predict([model.read(data.path(sample), Limits())])[0]

@@ -1,3 +1,3 @@
-"""Sightline: trains, judges, serves and watches vision models."""
+"""Sightline: trains, evaluates, serves and watches vision models."""
 
 __version__ = "0.1.0"

@@ -36,7 +36,7 @@ class DataParams(Frozen):
     """Which sets serve what.
 
     Training sets that are absent are left out; where none is there, the pre-training sets are trained on alone,
-    held out by split. Where they are there, a model is pre-trained once, then judged by `protocol`.
+    held out by split. Where they are there, a model is pre-trained once, then evaluated by `protocol`.
     """
 
     pretrain: tuple[str, ...] = ("sample",)

@@ -1,13 +1,13 @@
 """One concept: the Task. Read this file first.
 
 A task is everything that is particular to one vision problem: how its data lie on disk, which networks compete,
-how a prediction is judged. Whatever is the same for all problems (versions, gates, registry, promotion, serving,
+how a prediction is evaluated. Whatever is the same for all problems (versions, gates, registry, promotion, serving,
 drift) is written once in the platform and knows a task only through the two protocols below.
 
     task = open_task("pv_hotspots", params)        # sightline.tasks
     manifest = task.load(root)                     # what is there, a row a sample; no pixels yet
     model = task.train("fused", data, work, report)
-    rows = task.judge(model, manifest, report)     # sufficient statistics, a row a sample
+    rows = task.evaluate(model, manifest, report)     # sufficient statistics, a row a sample
     task.score(rows, weights)                      # pooled metrics; the bootstrap only changes the weights
     model.save(directory); task.restore(directory)
     model.predict([model.read(path, limits)])
@@ -187,12 +187,12 @@ class Upstream:
     names: tuple[str, ...] = ()
 
 
-# ------------------------------------------------------------------------------------------------------ judging
+# ------------------------------------------------------------------------------------------------------ evaluating
 
 
 @dataclass(frozen=True)
 class Row:
-    """What judging one sample left: enough to compute any pooled metric, and nothing that could not be stored.
+    """What evaluating one sample left: enough to compute any pooled metric, and nothing that could not be stored.
 
     `statistics` is JSON: numbers, strings, lists. `row` is the prediction's flat row (the reference for drift) and
     `embedding` its embedding.
@@ -524,7 +524,7 @@ class Task(Protocol):
         """
         ...
 
-    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a sample, in the manifest's order."""
         ...
 

@@ -56,7 +56,7 @@ model.draw(source, answer)
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A project with one registered version that was judged."""
+    """A project with one registered version that was evaluated."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     evaluation = make(tmp_path / "mlruns", task=TASK) / "artifacts" / TASK / "r1" / "artifacts" / "evaluation"
     evaluation.mkdir(parents=True)

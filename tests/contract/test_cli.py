@@ -59,13 +59,13 @@ def test_training_again_does_nothing(checkout: Checkout, task: str) -> None:
     checkout.type("train", task, "--candidate", "nonsense", code=3)
 
 
-def test_each_candidate_is_a_version_that_was_judged(checkout: Checkout, task: str) -> None:
+def test_each_candidate_is_a_version_that_was_evaluated(checkout: Checkout, task: str) -> None:
     for candidate in tiny_task(task).candidates:
         assert checkout.ask("evaluate", f"{task}@{candidate}")
     checkout.type("evaluate", f"{task}@nonsense", code=5)
 
 
-def test_a_saved_folder_is_judged_on_labels_of_ones_own(checkout: Checkout, task: str, tmp_path: Path) -> None:
+def test_a_saved_folder_is_evaluated_on_labels_of_ones_own(checkout: Checkout, task: str, tmp_path: Path) -> None:
     tiny_task(task, seed=11).sample(tmp_path / "mine", Silent())
     candidate = tiny_task(task).candidates[0]
     folder = checkout.folder / "build" / "models" / task / candidate / "final"

@@ -69,7 +69,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
         folder.mkdir()
         fresh.save(folder)
         model = type(task).restore(folder)  # from the directory alone, without parameters
-        rows = list(task.judge(model, test, Silent()))
+        rows = list(task.evaluate(model, test, Silent()))
         found.append(Trained(task, params.promotion.metric, candidate, fresh, folder, model, test, rows))
     return found
 

@@ -59,7 +59,7 @@ def test_a_task_from_sample_to_prediction(task: Task, data: Manifest, tmp_path: 
         saved = tmp_path / f"{candidate}.model"
         saved.mkdir()
         model.save(saved)
-        rows = task.judge(task.restore(saved), parts["test"], Silent())
+        rows = task.evaluate(task.restore(saved), parts["test"], Silent())
         assert [row.key for row in rows] == [sample.key for sample in parts["test"].samples]
         accuracy[candidate] = task.score(rows, np.ones(len(rows)))["accuracy"]
         assert task.score(rows, np.zeros(len(rows)) + 2)["accuracy"] == accuracy[candidate]

@@ -71,8 +71,8 @@ def test_code_runs_again_what_depends_on_it_and_prose_nothing(site: Site) -> Non
     site.write("src/sightline/cli/show.py", "# another look")
     site.dvc("repro")
     assert site.calls() == []
-    judge = site.root / "src/sightline/pipeline/judge.py"
-    judge.write_text(judge.read_text() + "\n# judged otherwise\n")
+    evaluate = site.root / "src/sightline/pipeline/evaluate.py"
+    evaluate.write_text(evaluate.read_text() + "\n# evaluated otherwise\n")
     site.dvc("repro")
     assert site.calls() == EVALUATION
     site.git("clean", "--quiet", "--force", "-d")

@@ -66,7 +66,7 @@ class Installation:
         self.sightline("data", "sample", TASK)
 
     def shrink(self) -> None:
-        """A recipe of a minute, judged by what it can learn in that time, and a look every 45 s."""
+        """A recipe of a minute, evaluated by what it can learn in that time, and a look every 45 s."""
         path = self.settings.root / "params.yaml"
         params = yaml.safe_load(path.read_text())
         task = params[TASK]

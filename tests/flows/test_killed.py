@@ -20,7 +20,7 @@ POINTS = (
     "gate",
     "train threshold",
     "train constant",
-    "judge threshold",
+    "evaluate threshold",
     "before version of threshold",
     "after version of threshold",
     "before version of constant",

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import BackendError, ModelMissing, ModelRejected
+from sightline.pipeline.evaluate import evaluate, read_metrics
 from sightline.pipeline.fit import fit
-from sightline.pipeline.judge import judge, read_metrics
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
 from sightline.settings import Settings
@@ -28,7 +28,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     project = toy_project(tmp_path_factory.mktemp("project"), "sample")
     with Bars("train") as bars:
         fit(project, "threshold", bars, lambda _step, _values: None)
-    judge(project, "threshold", Silent())
+    evaluate(project, "threshold", Silent())
     return project
 
 
@@ -132,7 +132,7 @@ def test_the_tables_say_what_mlflow_says(tracking: Tracking) -> None:
 
 
 def test_versions_of_one_training_have_runs_of_their_own(project: Project, tracking: Tracking) -> None:
-    """Judged anew after the same training: the older version keeps its figures."""
+    """Evaluated anew after the same training: the older version keeps its figures."""
     first = tracking.version("toy", "2")
     before = files_of(tracking.evaluation(first))
     again = record(project, "key3")

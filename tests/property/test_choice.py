@@ -23,7 +23,7 @@ CRITERION = Criterion(metric, 0.9, 3)
 
 
 @st.composite
-def judged(draw: st.DrawFn) -> tuple[dict[str, list[Row]], dict[str, int]]:
+def evaluated(draw: st.DrawFn) -> tuple[dict[str, list[Row]], dict[str, int]]:
     """Candidates with rows of the same samples, and the samples' folds."""
     n = draw(st.integers(1, 12))
     positive = draw(st.lists(st.booleans(), min_size=n, max_size=n))
@@ -39,7 +39,7 @@ def judged(draw: st.DrawFn) -> tuple[dict[str, list[Row]], dict[str, int]]:
 
 
 @settings(max_examples=12, deadline=None)
-@given(judged())
+@given(evaluated())
 def test_nothing_named_after_the_best_is_picked_and_nothing_beyond_noise(drawn: tuple[dict, dict]) -> None:
     candidates, _ = drawn
     found = pick(candidates, CRITERION)
@@ -56,7 +56,7 @@ def test_nothing_named_after_the_best_is_picked_and_nothing_beyond_noise(drawn: 
 
 
 @settings(max_examples=12, deadline=None)
-@given(judged())
+@given(evaluated())
 def test_the_pooled_rows_are_those_of_all_folds_once_and_of_the_picked(drawn: tuple[dict, dict]) -> None:
     candidates, fold_of = drawn
     picks = pick_nested(candidates, fold_of, CRITERION)
@@ -68,7 +68,7 @@ def test_the_pooled_rows_are_those_of_all_folds_once_and_of_the_picked(drawn: tu
 
 
 @settings(max_examples=8, deadline=None)
-@given(judged(), st.integers(0, 2))
+@given(evaluated(), st.integers(0, 2))
 def test_what_a_fold_holds_does_not_change_who_answers_for_it(drawn: tuple[dict, dict], fold: int) -> None:
     candidates, fold_of = drawn
     before = pick_nested(candidates, fold_of, CRITERION).get(fold)

@@ -86,7 +86,7 @@ class BrightSpots:
         report.metrics(0, {"train_error": float(errors.min())})
         return Threshold(card.model_copy(update={"thresholds": {"spot": float(tried[errors.argmin()])}}))
 
-    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
         """Answer and truth, a row a picture."""
         rows = []
         for number, sample in enumerate(data.samples, start=1):
@@ -95,7 +95,7 @@ class BrightSpots:
             statistics = {"truth": int(sample.figures["spot"]), "answer": answer.row["output_spot"]}
             embedding = tuple(float(value) for value in answer.embedding)
             rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
-            report.progress(number, len(data), "judging")
+            report.progress(number, len(data), "evaluating")
         return rows
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:

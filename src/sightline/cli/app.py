@@ -21,7 +21,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
-    help="Trains, judges, serves and watches vision models. Begin with `sightline run TASK --help`.",
+    help="Trains, evaluates, serves and watches vision models. Begin with `sightline run TASK --help`.",
     epilog=f"Tasks: {', '.join(TASKS)}.",
 )
 app.add_typer(data, name="data")
@@ -40,7 +40,7 @@ def main(
         bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Trains, judges, serves and watches vision models. Begin with `sightline run TASK --help`."""
+    """Trains, evaluates, serves and watches vision models. Begin with `sightline run TASK --help`."""
 
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task, such as pv_hotspots.")]
@@ -61,7 +61,7 @@ def run(
     ] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Take new labels in, validate, train, judge, register and promote; only what has changed is done."""
+    """Take new labels in, validate, train, evaluate, register and promote; only what has changed is done."""
     from sightline.cli.run import run_tasks
 
     run_tasks([open_task_project(task) for task in dict.fromkeys(tasks)], force, jobs, as_json)
@@ -108,10 +108,12 @@ def evaluate(
     data: Annotated[Path | None, typer.Option("--data", help="A labelled folder in the upstream layout.")] = None,
     model: Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")] = None,
     candidate: Annotated[str, typer.Option("--candidate", "-c", help="With --stage: which candidate.")] = "",
-    stage: Annotated[bool, typer.Option("--stage", help="Judge what `train` left in build/ (the DVC stage).")] = False,
+    stage: Annotated[
+        bool, typer.Option("--stage", help="Evaluate what `train` left in build/ (the DVC stage).")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Metrics with intervals: of a version as it was judged, or of any model on your own labels."""
+    """Metrics with intervals: of a version as it was evaluated, or of any model on your own labels."""
     from sightline.cli.evaluate import evaluate_here, evaluate_stage
 
     if stage:

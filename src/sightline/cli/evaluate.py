@@ -7,16 +7,16 @@ from pathlib import Path
 from sightline.cli.open import open_folder, open_version
 from sightline.cli.show import echo, figure_rows, print_json, table
 from sightline.errors import ParamsError
-from sightline.pipeline.judge import evaluate_folder, judge, read_metrics, seen_inputs
+from sightline.pipeline.evaluate import evaluate, evaluate_folder, read_metrics, seen_inputs
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
 from sightline.task import Json
 
 
 def evaluate_stage(project: Project, candidate: str, as_json: bool) -> None:
-    """Judge what `train` left in build/."""
+    """Evaluate what `train` left in build/."""
     with Bars(f"evaluate {candidate}") as bars:
-        metrics = judge(project, candidate, bars)
+        metrics = evaluate(project, candidate, bars)
     if as_json:
         print_json(metrics)
     else:
@@ -24,10 +24,10 @@ def evaluate_stage(project: Project, candidate: str, as_json: bool) -> None:
 
 
 def evaluate_here(ref: str, data: Path | None, folder: Path | None, as_json: bool) -> None:
-    """Figures of a version as it was judged, or of a model on the user's own labels."""
+    """Figures of a version as it was evaluated, or of a model on the user's own labels."""
     if folder is not None and data is None:
         raise ParamsError(
-            "--model needs --data", where="evaluate", way_out="A folder does not tell what it was judged on."
+            "--model needs --data", where="evaluate", way_out="A folder does not tell what it was evaluated on."
         )
     if data is not None:
         _evaluate_data(ref, data, folder, as_json)

@@ -41,7 +41,7 @@ def list_models(project: Project, tracking: Tracking, as_json: bool) -> None:
 def _describe(project: Project, tracking: Tracking, version: Version, ruling: Ruling) -> dict[str, Json]:
     """One version, numbers as numbers; `answers` tells whether it is the one that endpoints and `predict` use."""
     from sightline.drift.background import trained_on
-    from sightline.pipeline.judge import headline, read_metrics
+    from sightline.pipeline.evaluate import headline, read_metrics
 
     evaluation = tracking.evaluation(version)
     metrics = read_metrics(evaluation)

@@ -87,7 +87,7 @@ def show_outcome(project: Project, document: dict[str, Json]) -> None:
         rows.append({"metric": f"chosen by {chosen['metric']}", **{c: _chosen_by(chosen, c) for c in found}})
     rows += [{"metric": name, **{c: _figure(one["metrics"][name]) for c, one in found.items()}} for name in names]
     n = first["metrics"][names[0]]["n"]
-    table(f"{project.name}: judged on {first['set']} (n={n}, {first['protocol']}, by {first['unit']})", rows)
+    table(f"{project.name}: evaluated on {first['set']} (n={n}, {first['protocol']}, by {first['unit']})", rows)
     decision = document["decision"]
     summary = {
         "task": document["task"],

@@ -1,7 +1,7 @@
-"""What a model version was trained and judged on, and so how familiar an input is to it: read from its evaluation.
+"""What a model version was trained and evaluated on, and so how familiar an input is to it: read from its evaluation.
 
 training.csv      the samples that the final model has seen
-metrics.json      the sets that it was judged on
+metrics.json      the sets that it was evaluated on
 reference.jsonl   figures and embeddings of labelled samples; versions from before it was written have none
 """
 
@@ -52,13 +52,13 @@ class Background:
 
     Attributes:
         trained: the sets that the final model has seen, and how many samples of each.
-        judged: the sets that it was judged on.
+        evaluated: the sets that it was evaluated on.
         data_version: of the registry; empty where there is none.
         reference: what inputs are compared with.
     """
 
     trained: tuple[Part, ...] = ()
-    judged: tuple[Part, ...] = ()
+    evaluated: tuple[Part, ...] = ()
     data_version: str = ""
     reference: Reference = field(default_factory=lambda: Reference(()))
 
@@ -70,7 +70,7 @@ class Background:
     def __str__(self) -> str:
         if not self.trained:
             return "what it was trained on is not known"
-        said = f"trained on {_list(self.trained)}; judged on {_list(self.judged)}"
+        said = f"trained on {_list(self.trained)}; evaluated on {_list(self.evaluated)}"
         warning = "; it has never seen a real input" if self.only_synthetic else ""
         return said + (f"; data {self.data_version[:8]}" if self.data_version else "") + warning
 
@@ -78,7 +78,7 @@ class Background:
         """As JSON, for an answer and for what is told of a model."""
         return {
             "trained_on": [part.document() for part in self.trained],
-            "judged_on": [part.document() for part in self.judged],
+            "evaluated_on": [part.document() for part in self.evaluated],
             "data_version": self.data_version,
             "only_synthetic": self.only_synthetic if self.trained else None,
             "summary": str(self),
@@ -112,7 +112,7 @@ def read_background(evaluation: Path, data_version: str = "") -> Background:
         ModelRejected: a file of it cannot be read.
     """
     with readable(evaluation):
-        return Background(_trained(evaluation), _judged(evaluation), data_version, Reference(_rows(evaluation)))
+        return Background(_trained(evaluation), _evaluated(evaluation), data_version, Reference(_rows(evaluation)))
 
 
 def trained_on(evaluation: Path) -> tuple[Part, ...]:
@@ -130,7 +130,7 @@ def main_sets(evaluation: Path) -> tuple[str, ...]:
 def reference_rows(evaluation: Path) -> list[Row]:
     """Figures and embeddings of labelled samples, all by the final model.
 
-    Versions from before these were kept have the judged rows instead. With folds these were embedded by the folds'
+    Versions from before these were kept have the evaluated rows instead. With folds these were embedded by the folds'
     networks, whose spaces are not the final one's: their embeddings are left out.
 
     Raises:
@@ -166,7 +166,7 @@ def _metrics(evaluation: Path) -> dict[str, Json]:
     return dict(json.loads((evaluation / "metrics.json").read_text(encoding="utf-8")))
 
 
-def _judged(evaluation: Path) -> tuple[Part, ...]:
+def _evaluated(evaluation: Path) -> tuple[Part, ...]:
     return tuple(Part(name, int(part["n"])) for name, part in _metrics(evaluation)["sets"].items())
 
 

@@ -212,7 +212,7 @@ class Comparison:
         blocks.append(
             paragraph(
                 f"Compared: {self.rows} different inputs ({self.groups} independent) with {self.reference_rows} "
-                f"({self.reference_groups}) that the model was trained or judged on."
+                f"({self.reference_groups}) that the model was trained or evaluated on."
             )
         )
         if self.changes:

@@ -1,4 +1,4 @@
-"""How familiar is an input? How far it lies from what a model was trained and judged on, in a plain word.
+"""How familiar is an input? How far it lies from what a model was trained and evaluated on, in a plain word.
 
 Two looks, at a few hundred rows that a version keeps of its labelled samples (`Reference`):
 
@@ -197,7 +197,7 @@ def _is_figure(name: str, value: object) -> bool:
 
 def _reason(word: Word, distance: float | None, quantile: float | None, outside: Mapping[str, Outside]) -> str:
     if word == "familiar":
-        return "it looks like the samples that the model was trained and judged on"
+        return "it looks like the samples that the model was trained and evaluated on"
     parts = []
     if distance is not None and quantile is not None and quantile >= _USUAL:
         parts.append(f"to the network it lies farther from all samples than {quantile:.0%} of them from each other")

@@ -1,4 +1,4 @@
-"""Has what a model is asked drifted away from what it was trained and judged on? Evidently is known only here.
+"""Has what a model is asked drifted away from what it was trained and evaluated on? Evidently is known only here.
 
 Two questions, and both must be answered with yes:
 
@@ -12,7 +12,7 @@ Two questions, and both must be answered with yes:
 
 "No drift" is said only where a shift of `notice_share` of the window would have been noticed with a probability of
 80 %; else the state is `cannot tell`. What goes in is compared with all labelled samples, what comes out with rows that
-were judged by a model that had not seen them.
+were evaluated by a model that had not seen them.
 
 One row a group goes into the tests: frames of one flight are no independent evidence.
 """
@@ -50,7 +50,7 @@ MOST_DRIFTED = 20
 
 _MIN_VALUES = 3  # a column with fewer finite numbers on a side is left out
 _MAX_LEVELS = 50  # text with more values is no category
-_RARE = 0.01  # of the judged answers: a category that is as rare is outside
+_RARE = 0.01  # of the evaluated answers: a category that is as rare is outside
 
 
 def compare(
@@ -60,7 +60,7 @@ def compare(
     seed: int,
     folder: Path,
     column_tests: ColumnTests | None = None,
-    judged: Sequence[Observation] | None = None,
+    evaluated: Sequence[Observation] | None = None,
 ) -> Comparison:
     """Compare a window of answers with the reference; the report goes into `folder`, which is replaced.
 
@@ -71,14 +71,16 @@ def compare(
         seed: draws the rows of each group and shuffles.
         folder: gets index.html and drift.json, and Evidently's report unless there are too few answers.
         column_tests: Evidently's, unless a test brings its own.
-        judged: rows by models that had not seen them; their `output_*` are compared. The reference where left out.
+        evaluated: rows by models that had not seen them; their `output_*` are compared. The reference where left out.
 
     Raises:
         DataRejected: the two sides have no figure in common.
         BackendError: the report cannot be written.
     """
     rng = np.random.default_rng(seed)
-    sides = _Sides(*(Side(_unique(side), params.max_rows, rng) for side in (reference, current, judged or reference)))
+    sides = _Sides(
+        *(Side(_unique(side), params.max_rows, rng) for side in (reference, current, evaluated or reference))
+    )
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
@@ -110,11 +112,11 @@ def _unique(observations: Sequence[Observation]) -> list[Observation]:
 
 @dataclass(frozen=True)
 class _Sides:
-    """Labelled samples, the window, and what the model was judged on."""
+    """Labelled samples, the window, and what the model was evaluated on."""
 
     before: Side
     after: Side
-    judged: Side
+    evaluated: Side
 
 
 def _conclude(sides: _Sides, changes: Sequence[Change], params: WatchParams) -> Comparison:
@@ -193,15 +195,15 @@ def _changes(
     sides: _Sides, params: WatchParams, rng: np.random.Generator, column_tests: ColumnTests, folder: Path
 ) -> list[Change]:
     """One change a column, and one for the embeddings where both sides have them."""
-    before, after, judged = sides.before, sides.after, sides.judged
-    inputs, outputs = _inputs(before, after), _comparable(judged, after, "output_")
+    before, after, evaluated = sides.before, sides.after, sides.evaluated
+    inputs, outputs = _inputs(before, after), _comparable(evaluated, after, "output_")
     count = len(inputs) + len(outputs)
     near = embedding_distances(before, after)
     if not count and near is None:
         raise DataRejected(
             "the answers and the model's labelled samples have no figure in common",
             where="watch",
-            way_out="Judge and register the model again.",
+            way_out="Evaluate and register the model again.",
         )
     level = params.alpha / (4 if count and near is not None else 2)
     labels = shuffles(len(before.independent), len(after.independent), _permutations(level), rng)
@@ -211,7 +213,7 @@ def _changes(
         outside = (
             columns_outside([np.concatenate([old[n], new[n]]) for n in old], labels) if old else Exceedance((), ())
         )
-        answered = _values(judged, outputs), _values(after, outputs)
+        answered = _values(evaluated, outputs), _values(after, outputs)
         frames = _frame(old | answered[0]), _frame(new | answered[1])
         if near is not None:  # for people to see; the test of the embeddings is another
             for frame, side, distances in zip(frames, (before, after), near, strict=True):
@@ -235,7 +237,7 @@ def _changes(
 
 def _words(sides: _Sides, inputs: _Columns, outputs: _Columns) -> dict[str, tuple[str, str]]:
     """Column -> the reference and the window in words; of all rows, not only of the independent ones."""
-    parts = [(sides.before, inputs), (sides.judged, outputs)]
+    parts = [(sides.before, inputs), (sides.evaluated, outputs)]
     numbers = {n: (_spread(s.figures(n)), _spread(sides.after.figures(n))) for s, c in parts for n in c.numbers}
     return numbers | {n: (_shares(s.words(n)), _shares(sides.after.words(n))) for s, c in parts for n in c.categories}
 
@@ -265,7 +267,7 @@ def _change(
 
 
 def _outside(before: Floats | NDArray[np.str_], after: Floats | NDArray[np.str_]) -> float:
-    """Share of the answers beyond the 1 .. 99 % range of the judged ones, or in categories rarer among them."""
+    """Share of the answers beyond the 1 .. 99 % range of the evaluated ones, or in categories rarer among them."""
     if before.dtype.kind == "U":
         counts = Counter(before.tolist())
         return sum(counts[value] < _RARE * len(before) for value in after.tolist()) / len(after)

@@ -34,7 +34,7 @@ class Parts:
     """Which part of the data a sample belongs to; nothing may be in two of them.
 
     Attributes:
-        main: the sets that are judged; the others only pre-train.
+        main: the sets that are evaluated; the others only pre-train.
         protocol: whether the main sets are held out by split or by fold.
     """
 
@@ -122,7 +122,7 @@ def _table(manifest: Manifest, parts: Parts) -> pd.DataFrame:
     columns["file"] = [f"{sample.set}/{sample.input_file}" for sample in samples]
     columns["image"] = [sample.sha256 or None for sample in samples]  # a missing file has no digest
     columns["unassigned"] = ["" if name else "unassigned" for name in part]
-    columns["judged"] = [name if s.set in parts.main else None for s, name in zip(samples, part, strict=True)]
+    columns["evaluated"] = [name if s.set in parts.main else None for s, name in zip(samples, part, strict=True)]
     columns["image_elsewhere"] = _elsewhere(samples, part, lambda s: s.sha256)
     columns["group_elsewhere"] = _elsewhere(samples, part, lambda s: f"{s.set} {s.group}")
     for name in sorted({name for sample in samples for name in sample.figures}):
@@ -233,8 +233,8 @@ def _ask_parts(parts: Parts, number: int) -> Any:
 
     known = _known(_parts_are_there(parts), "critical", number)
     if parts.protocol == "holdout":
-        return gxe.ExpectColumnDistinctValuesToContainSet(column="judged", value_set=["train", "test"], **known)
-    return gxe.ExpectColumnUniqueValueCountToBeBetween(column="judged", min_value=2, **known)
+        return gxe.ExpectColumnDistinctValuesToContainSet(column="evaluated", value_set=["train", "test"], **known)
+    return gxe.ExpectColumnUniqueValueCountToBeBetween(column="evaluated", min_value=2, **known)
 
 
 def _known(why: str, severity: str, number: int) -> dict[str, Any]:

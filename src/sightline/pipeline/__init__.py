@@ -1,1 +1,1 @@
-"""What is done with a task, step by step: prepare, fit, judge, register, promote, watch. No orchestrator in it."""
+"""What is done with a task, step by step: prepare, fit, evaluate, register, promote, watch. No orchestrator in it."""

@@ -4,7 +4,7 @@ It is made on the main sets (those that promotion looks at), never on others: wi
 with folds on their out-of-fold rows. The best figure wins, unless a candidate that params.yaml names earlier lies
 within noise of it (the one-standard-error rule of Breiman et al., 1984, with a paired bootstrap for the error).
 
-A figure of the chosen one on the rows it was chosen by would flatter it. With a holdout it is judged on the test rows.
+A figure of the chosen one on the rows it was chosen by would flatter it. With a holdout it is taken from the test rows.
 With folds the choice is nested (Stone, 1974; Varma and Simon, 2006): for each fold it is made on the rows of the other
 folds alone, and the rows so chosen are pooled.
 """
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import ModelMissing
 from sightline.files import finite
-from sightline.pipeline.judge import main_rows, read_metrics
+from sightline.pipeline.evaluate import main_rows, read_metrics
 from sightline.pipeline.project import Project
 from sightline.resampling import Difference, Figure, figures, paired_difference, resampling_unit
 from sightline.task import Json, Row, Rows, load_rows
@@ -63,7 +63,7 @@ class Choice:
     """The version put forward.
 
     Attributes:
-        rows: the test rows of the main sets that the choice is judged by; none of them had a say in it.
+        rows: the test rows of the main sets that the choice is evaluated by; none of them had a say in it.
         figure: the promotion metric of these rows.
         reasons: the choice in words.
         document: the choice as JSON, for the ledger and the run's table.
@@ -184,7 +184,7 @@ def _describe(final: Pick, picks: Mapping[int, Pick]) -> dict[str, Json]:
 
 
 def explain(document: Mapping[str, Json]) -> list[str]:
-    """A choice in words: by which rows and figures, whether noise decided, and how the choice itself was judged."""
+    """A choice in words: by which rows and figures, whether noise decided, and how the choice itself was evaluated."""
     chosen, best, metric, found = document["chosen"], document["best"], document["metric"], document["figures"]
     place = f"the {document['n']} {document['rows']} samples of {' and '.join(document['sets'])}"
     if found[best] is None:
@@ -200,7 +200,7 @@ def explain(document: Mapping[str, Json]) -> list[str]:
         )
     if len(set(document["folds"].values())) > 1:
         picked = ", ".join(document["folds"].values())
-        lines.append(f"judged fold by fold, the choice made on the other folds is {picked}: its figure is pooled so")
+        lines.append(f"evaluated fold by fold, the choice made on the other folds is {picked}: its figure is pooled so")
     return lines
 
 
@@ -231,7 +231,7 @@ def _rows(tracking: Tracking, version: Version, name: str, main: tuple[str, ...]
 
 
 def _common_rows(candidates: Mapping[str, Rows]) -> dict[str, list[Row]]:
-    """The rows of the samples that every candidate was judged on, in the same order."""
+    """The rows of the samples that every candidate was evaluated on, in the same order."""
     by_key = {name: {(row.key, row.sha256): row for row in rows} for name, rows in candidates.items()}
     keys = [key for key in next(iter(by_key.values())) if all(key in rows for rows in by_key.values())]
     return {name: [rows[key] for key in keys] for name, rows in by_key.items()}

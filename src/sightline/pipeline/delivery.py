@@ -104,7 +104,7 @@ class Delivery:
         task: its name.
         out: the folder of answers.
         identity: what the answers say of the model.
-        background: what it was trained and judged on.
+        background: what it was trained and evaluated on.
         conditions: what was known of the files besides.
         threshold: instead of the model's own.
         pictures: the answered files.

@@ -39,9 +39,9 @@ class Fit:
 
 @dataclass(frozen=True)
 class Plan:
-    """The fits of a run, in order, and who judges whom.
+    """The fits of a run, in order, and who evaluates whom.
 
-    `test` maps a fit's name to the samples it is judged on: none of them was seen by that fit or the one it starts
+    `test` maps a fit's name to the samples it is evaluated on: none of them was seen by that fit or the one it starts
     from. `validation` is what the winner among candidates is chosen on. `main` are the sets that promotion looks at.
     """
 
@@ -88,7 +88,7 @@ def _holdout(main: Manifest, early: Manifest | None) -> Plan:
 
 
 def _folds(main: Manifest, early: Manifest, folds: int) -> Plan:
-    """Each fold is judged by a model that saw the others; the model for use sees all of them.
+    """Each fold is evaluated by a model that saw the others; the model for use sees all of them.
 
     Nothing of the main sets is left for validation, so candidates are compared on the pre-training sets'.
     """

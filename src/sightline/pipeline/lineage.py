@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from sightline.drift.background import trained_on
-from sightline.pipeline.judge import read_metrics
+from sightline.pipeline.evaluate import read_metrics
 from sightline.pipeline.project import Project
 from sightline.pipeline.register import UNKNOWN
 from sightline.task import Json
@@ -43,7 +43,7 @@ def lineage(project: Project, tracking: Tracking, version: Version) -> dict[str,
             "fit": version.tags.get("fit_key", ""),
         },
         "trained on": {f"{part.set} ({part.kind})": {"n": part.n} for part in trained_on(tracking.evaluation(version))},
-        "judged": {
+        "evaluated": {
             "protocol": metrics["protocol"],
             **{
                 name: {"n": part["n"], **{k: f["value"] for k, f in part["metrics"].items()}}

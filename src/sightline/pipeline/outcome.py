@@ -9,8 +9,8 @@ from dataclasses import asdict
 from sightline import versions
 from sightline.errors import SightlineError
 from sightline.pipeline.data import REAL
+from sightline.pipeline.evaluate import read_metrics
 from sightline.pipeline.inbox import look
-from sightline.pipeline.judge import read_metrics
 from sightline.pipeline.project import Project
 from sightline.pipeline.promote import Decision, promotion_rule
 from sightline.pipeline.stages import evaluate_stage, stages_of

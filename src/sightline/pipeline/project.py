@@ -48,7 +48,7 @@ class Project:
         return self.settings.build / "models" / self.name / candidate
 
     def evaluation(self, candidate: str) -> Path:
-        """Where judging writes: `build/evaluations/<task>/<candidate>`."""
+        """Where evaluating writes: `build/evaluations/<task>/<candidate>`."""
         return self.settings.build / "evaluations" / self.name / candidate
 
     def sets(self) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ One of the candidates is put forward (`choice`). It becomes champion if
 2. it beats the champion on the same samples, and the one-sided bound of the difference lies above -margin,
 3. it does not cost more time than a set multiple of the champion's.
 
-Otherwise it stays challenger: `undecided` is an answer. Samples that the champion was trained on are judged by its
+Otherwise it stays challenger: `undecided` is an answer. Samples that the champion was trained on are evaluated by its
 stored out-of-fold rows, never by a rerun.
 """
 
@@ -23,7 +23,7 @@ from sightline.errors import BackendError, DataMissing, ModelMissing
 from sightline.files import finite
 from sightline.params import PromotionParams
 from sightline.pipeline.choice import RULE, Choice, choose
-from sightline.pipeline.judge import measure_latency, seen_inputs
+from sightline.pipeline.evaluate import measure_latency, seen_inputs
 from sightline.pipeline.project import Project
 from sightline.pipeline.standing import (
     Seat,
@@ -203,7 +203,7 @@ def compare_rows(project: Project, tracking: Tracking, rows: Rows, champion: Ver
     paired = [(row, others[row.key]) for row in rows if row.key in others]
     if not paired:
         raise DataMissing(
-            "champion and challenger have no sample in common that the champion can be judged on",
+            "champion and challenger have no sample in common that the champion can be evaluated on",
             where=str(champion),
             way_out="Add samples that the champion was not trained on.",
         )
@@ -218,7 +218,7 @@ def compare_rows(project: Project, tracking: Tracking, rows: Rows, champion: Ver
 def champion_rows(
     project: Project, tracking: Tracking, champion: Version, wanted: Rows, report: Report
 ) -> dict[str, Row]:
-    """Key -> the champion's row: stored where it has one, judged anew where it has not seen the sample.
+    """Key -> the champion's row: stored where it has one, evaluated anew where it has not seen the sample.
 
     A sample it was trained on and has no out-of-fold row for is left out.
     """
@@ -230,7 +230,7 @@ def champion_rows(
     manifest = project.load().where(lambda s: s.key in fresh)
     if len(manifest):
         model = project.task.restore(tracking.directory(champion))
-        rows |= {row.key: row for row in project.task.judge(model, manifest, report)}
+        rows |= {row.key: row for row in project.task.evaluate(model, manifest, report)}
     return rows
 
 

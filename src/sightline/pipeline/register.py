@@ -1,4 +1,4 @@
-"""Registering: each judged candidate becomes a model version that can be followed back to all it was made from."""
+"""Registering: each evaluated candidate becomes a model version that can be followed back to all it was made from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from sightline import versions
 from sightline.errors import ModelMissing
 from sightline.files import sha256_file, write_json, write_text
-from sightline.pipeline.judge import by_set, headline, read_metrics
+from sightline.pipeline.evaluate import by_set, headline, read_metrics
 from sightline.pipeline.project import Project
 from sightline.pipeline.stages import evaluate_stage
 from sightline.task import Json, load_rows
@@ -23,10 +23,10 @@ UNKNOWN = "unknown"
 
 
 def register(project: Project, tracking: Tracking) -> list[Version]:
-    """Register every candidate that was judged and is not registered yet; their versions, in the candidates' order.
+    """Register every candidate that was evaluated and is not registered yet; their versions, in the candidates' order.
 
     Raises:
-        ModelMissing: a candidate was not judged.
+        ModelMissing: a candidate was not evaluated.
         BackendError: MLflow cannot be reached.
     """
     known = {version.tags.get("stage_key"): version for version in tracking.versions(project.name)}
@@ -150,7 +150,7 @@ def _read_history(path: Path) -> dict[int, dict[str, float]]:
 
 
 def _example(project: Project, evaluation: Path) -> bytes:
-    """An input that the model was judged on: real enough to be an example, and small."""
+    """An input that the model was evaluated on: real enough to be an example, and small."""
     rows = by_set(load_rows(evaluation / "rows.jsonl"))
     wanted = next(iter(rows.values()))[0].key
     manifest = project.load()

@@ -265,7 +265,7 @@ def _refused(delivery: Delivery) -> list[str]:
 
 def _made_by(delivery: Delivery) -> list[str]:
     said = {name.replace("_", " "): value for name, value in delivery.identity.items()}
-    said["trained and judged on"] = str(delivery.background)
+    said["trained and evaluated on"] = str(delivery.background)
     for name, value in delivery.conditions.items():
         said[f"condition {name}"] = value
     if not delivery.conditions:

@@ -19,7 +19,7 @@ from pathlib import Path
 from sightline import versions
 from sightline.errors import BackendError, DataMissing
 from sightline.files import sha256_file
-from sightline.pipeline.judge import read_metrics
+from sightline.pipeline.evaluate import read_metrics
 from sightline.pipeline.project import Project
 from sightline.task import Json
 from sightline.tracking import Tracking, Version
@@ -50,7 +50,7 @@ class Reproduction:
 
 
 def reproduce(project: Project, tracking: Tracking, version: Version) -> Reproduction:
-    """Train and judge a version again in a temporary folder.
+    """Train and evaluate a version again in a temporary folder.
 
     Raises:
         DataMissing: its commit or its data are not to be had here.

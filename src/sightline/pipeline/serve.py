@@ -65,7 +65,7 @@ class RegistryChampions:
         return seat.number, lambda: self._load(seat)
 
     def background(self, number: int) -> Background:
-        """What a version was trained and judged on. Raises ModelRejected or BackendError."""
+        """What a version was trained and evaluated on. Raises ModelRejected or BackendError."""
         version = self._tracking.version(self._task, str(number))
         return read_background(self._tracking.evaluation(version), version.tags.get("data_version", ""))
 

@@ -101,7 +101,7 @@ def _stages(task: Task) -> dict[str, Json]:
     }
     evaluate = {
         "cmd": f"${{sightline}} evaluate {name} --candidate {each} --stage",
-        "deps": [models, data, *_code(name, "judge")],
+        "deps": [models, data, *_code(name, "evaluate")],
         "params": [f"{name}.seed", f"{name}.data", f"{name}.evaluate"],
         "outs": [f"{evaluation}/{one}" for one in ("rows.jsonl", "validation.jsonl", "reference.jsonl", "training.csv")]
         + [f"{evaluation}/plots"],

@@ -26,7 +26,7 @@ def validate(project: Project) -> Verdict:
 
 
 def parts_of(project: Project, manifest: Manifest) -> Parts:
-    """What is judged and how it is held out: the training sets by protocol, else the pre-training sets by split."""
+    """What is evaluated and how it is held out: the training sets by protocol, else the pre-training sets by split."""
     data = project.params.data
     there = {sample.set for sample in manifest.samples}
     main = tuple(name for name in data.train if name in there)

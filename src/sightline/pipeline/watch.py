@@ -1,7 +1,7 @@
-"""Watching: is a model still asked what it was judged on?
+"""Watching: is a model still asked what it was evaluated on?
 
 The window are the champion's answers of the last days in the prediction log. What came in is compared with all labelled
-samples of the sets that promotion looks at, what went out with its judged rows.
+samples of the sets that promotion looks at, what went out with its evaluated rows.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Drift:
 def watch(
     project: Project, tracking: Tracking, *, now_s: float | None = None, column_tests: ColumnTests | None = None
 ) -> Drift:
-    """Compare the champion's answers of the last days with what it was judged on.
+    """Compare the champion's answers of the last days with what it was evaluated on.
 
     Closed days of the log are exported to Parquet first. The report goes to `build/watch/<task>/report/` and to
     MLflow, the verdict into the ledger.
@@ -85,8 +85,8 @@ def watch(
         if answer.version == champion.number and answer.time_s >= champion.created_s
     ]
     report = settings.build / "watch" / name / "report"
-    labelled, judged = _reference(tracking, champion)
-    found = compare(labelled, window, params.watch, params.seed, report, column_tests, judged)
+    labelled, evaluated = _reference(tracking, champion)
+    found = compare(labelled, window, params.watch, params.seed, report, column_tests, evaluated)
     registry = f"{mlflow_address(settings)}/#/models/{name}"
     back = link("The versions of this task in MLflow (while `sightline up` runs)", registry)
     write_text(report / "index.html", found.page((back,)))
@@ -116,7 +116,7 @@ def should_ask_retraining(project: Project, drift: Drift, now_s: float | None = 
 
 
 def _reference(tracking: Tracking, champion: Version) -> tuple[list[Observation], list[Observation]]:
-    """Labelled samples, also those that it was trained on, and judged rows: each by a model that had not seen it.
+    """Labelled samples, also those that it was trained on, and evaluated rows: each by a model that had not seen it.
 
     Both of the sets that promotion looks at: what a model was only pre-trained on is no reason to call it known.
     """
@@ -124,13 +124,13 @@ def _reference(tracking: Tracking, champion: Version) -> tuple[list[Observation]
     with readable(folder):
         rows = load_rows(folder / "rows.jsonl")
     main = main_sets(folder)
-    labelled, judged = (
-        [_judged(row) for row in part if row.key.split("/", 1)[0] in main] for part in (reference_rows(folder), rows)
+    labelled, evaluated = (
+        [_evaluated(row) for row in part if row.key.split("/", 1)[0] in main] for part in (reference_rows(folder), rows)
     )
-    return labelled, judged
+    return labelled, evaluated
 
 
-def _judged(row: Row) -> Observation:
+def _evaluated(row: Row) -> Observation:
     return Observation(row.key, row.sha256, f"{row.key.split('/', 1)[0]} {row.group}", row.row, row.embedding)
 
 

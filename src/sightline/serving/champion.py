@@ -57,7 +57,7 @@ class Champions(Protocol):
         ...
 
     def background(self, number: int) -> Background:
-        """What a version was trained and judged on; `UNKNOWN` where nobody knows."""
+        """What a version was trained and evaluated on; `UNKNOWN` where nobody knows."""
         ...
 
 

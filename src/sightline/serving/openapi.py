@@ -263,7 +263,7 @@ def _background_schemas() -> dict[str, Json]:
     return {
         "Familiarity": {
             "type": "object",
-            "description": "How far the image lies from what the model was trained and judged on.",
+            "description": "How far the image lies from what the model was trained and evaluated on.",
             "required": ["word", "reason"],
             "properties": {
                 "word": text | {"enum": list(get_args(Word))},
@@ -276,10 +276,10 @@ def _background_schemas() -> dict[str, Json]:
         },
         "Background": {
             "type": "object",
-            "description": "What the version was trained and judged on.",
+            "description": "What the version was trained and evaluated on.",
             "properties": {
                 "trained_on": parts,
-                "judged_on": parts,
+                "evaluated_on": parts,
                 "data_version": text,
                 "only_synthetic": {"type": "boolean", "nullable": True},
                 "summary": text,

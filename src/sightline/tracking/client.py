@@ -145,7 +145,7 @@ class Tracking:
     # ------------------------------------------------------------------------------------------ the registry
 
     def register(self, record: Record) -> Version:
-        """Store a judged candidate as a new model version, with the alias of its candidate.
+        """Store an evaluated candidate as a new model version, with the alias of its candidate.
 
         Everything is logged before the version is made: a version is whole, or it is not there. It has a run to
         itself: the run of its training if no other version is there already, so that none overwrites another's files.
@@ -296,7 +296,7 @@ class Tracking:
         return self._artifacts(version, "saved_model")
 
     def evaluation(self, version: Version) -> Path:
-        """Local folder of its judging: rows.jsonl, metrics.json, training.csv."""
+        """Local folder of its evaluating: rows.jsonl, metrics.json, training.csv."""
         return self._artifacts(version, "evaluation")
 
     def sources(self, version: Version) -> Path:

@@ -77,7 +77,7 @@ def build_network(
         bands: channels of the input.
         classes: channels of the answer.
         decoder_channels: five widths of a U-Net's decoder, the deepest first.
-        decoder: a U-Net's, or a feature pyramid's, which judges at a quarter of the resolution, from all depths alike.
+        decoder: a U-Net's, or a feature pyramid's, which answers at a quarter of the resolution, from all depths alike.
 
     Returns:
         A `torch.nn.Module`. The embedding is the mean of the deepest features.

@@ -67,9 +67,9 @@ def toy_classes(name: str) -> tuple[Any, Any]:
             count(f"ended {candidate}")
             return model
 
-        def judge(self, model: Any, *rest: Any) -> Any:
-            reach(f"judge {model.card.candidate}")
-            return super().judge(model, *rest)
+        def evaluate(self, model: Any, *rest: Any) -> Any:
+            reach(f"evaluate {model.card.candidate}")
+            return super().evaluate(model, *rest)
 
     if name not in ("toy", "twin"):
         raise ParamsError(f"there is no task {name!r}", where="TASK", way_out="Known: toy, twin.")

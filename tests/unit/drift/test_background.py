@@ -15,7 +15,7 @@ def make_row(name: str, number: int, value: float) -> Row:
 
 
 def write_evaluation(folder: Path, *sets: str, protocol: str = "holdout", reference: bool = True) -> Path:
-    """Two samples trained on and one judged of each set."""
+    """Two samples trained on and one evaluated of each set."""
     folder.mkdir()
     lines = ["key,sha256,labels_sha256,group", *(f"{name}/{n},sha,sha,g" for name in sets for n in range(2))]
     (folder / "training.csv").write_text("\n".join(lines) + "\n")
@@ -32,7 +32,7 @@ def test_a_model_of_synthetic_pictures_alone_says_so(tmp_path: Path) -> None:
     background = read_background(write_evaluation(tmp_path / "evaluation", "sample"), "1a2b3c4d5e6f")
     assert background.only_synthetic
     assert str(background) == (
-        "trained on 2 synthetic (sample); judged on 1 synthetic (sample); data 1a2b3c4d; "
+        "trained on 2 synthetic (sample); evaluated on 1 synthetic (sample); data 1a2b3c4d; "
         "it has never seen a real input"
     )  # fmt: skip
 
@@ -43,7 +43,7 @@ def test_sets_are_told_apart(tmp_path: Path) -> None:
         {"set": "real", "kind": "real", "n": 2},
         {"set": "sample", "kind": "synthetic", "n": 2},
     ]
-    assert [part["n"] for part in document["judged_on"]] == [1, 1]
+    assert [part["n"] for part in document["evaluated_on"]] == [1, 1]
     assert document["only_synthetic"] is False
 
 
@@ -53,7 +53,7 @@ def test_what_is_not_known_is_told_as_that() -> None:
     assert not UNKNOWN.only_synthetic
 
 
-def test_a_version_without_a_reference_has_its_judged_rows(tmp_path: Path) -> None:
+def test_a_version_without_a_reference_has_its_evaluated_rows(tmp_path: Path) -> None:
     (row,) = reference_rows(write_evaluation(tmp_path / "old", "real", reference=False))
     assert (row.row, row.embedding) == ({"input_x": 1.0}, (1.0,))
     (folded,) = reference_rows(write_evaluation(tmp_path / "folds", "real", protocol="folds", reference=False))

@@ -118,7 +118,7 @@ def test_the_same_image_twice_in_one_part_is_a_warning(tmp_path: Path) -> None:
     verdict.raise_if_failed()
 
 
-def test_an_image_that_pre_trains_and_judges_is_found(tmp_path: Path) -> None:
+def test_an_image_that_pre_trains_and_evaluates_is_found(tmp_path: Path) -> None:
     rows = [*samples(), *(replace(sample(n, "sample"), sha256=f"sample{n}") for n in range(18))]
     assert ask(tmp_path, rows, parts=FOLDS).passed
     rows[20] = replace(rows[20], sha256=rows[0].sha256)

@@ -133,7 +133,7 @@ def test_a_fold_without_a_positive_is_answered_for_and_a_lone_fold_cannot_be() -
 def put_forward(
     project: Project, tracking: FakeTracking, right: Mapping[str, Mapping[str, Sequence[float]]], protocol: str
 ) -> Choice:
-    """Choose among versions whose judged rows are right or wrong as told: candidate -> file -> rights."""
+    """Choose among versions whose evaluated rows are right or wrong as told: candidate -> file -> rights."""
     versions = []
     samples = [s for s in project.load().samples if s.set == "real"]
     for candidate, files in right.items():
@@ -174,7 +174,7 @@ def test_with_folds_the_real_rows_decide_not_the_synthetic_ones(tmp_path: Path) 
 
 
 def test_with_folds_the_figure_is_that_of_the_nested_choice(tmp_path: Path) -> None:
-    """Better over all, but by one fold alone: judged without that fold the choice falls on the other one."""
+    """Better over all, but by one fold alone: evaluated without that fold the choice falls on the other one."""
     project, tracking = toy_project(tmp_path, "sample", "real"), FakeTracking()
     samples = [s for s in project.load().samples if s.set == "real"]
     lucky = [1.0 if s.fold == 0 else 0.0 for s in samples]
@@ -224,8 +224,8 @@ def test_the_rows_that_decide_are_of_the_main_sets(tmp_path: Path, protocol: str
     if plan.protocol == "holdout":
         assert {s.set for s in plan.validation.samples} == main
     else:
-        judged = [s.key for part in plan.test.values() for s in part.samples if s.set in main]
-        assert len(judged) == len(set(judged)) == 24 * len(main)
+        evaluated = [s.key for part in plan.test.values() for s in part.samples if s.set in main]
+        assert len(evaluated) == len(set(evaluated)) == 24 * len(main)
 
 
 @pytest.mark.parametrize("task", TASKS)

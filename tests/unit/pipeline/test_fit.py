@@ -35,19 +35,19 @@ def test_the_sample_alone_is_held_out_by_split(tmp_path: Path) -> None:
     assert not seen & {s.group for s in plan.test["final"].samples}
 
 
-def test_real_data_are_judged_out_of_fold_after_one_pretraining(tmp_path: Path) -> None:
+def test_real_data_are_evaluated_out_of_fold_after_one_pretraining(tmp_path: Path) -> None:
     plan = make_plan(toy_project(tmp_path, "sample", "real"))
     assert [f.name for f in plan.fits] == ["pretrain", "fold-0", "fold-1", "fold-2", "final"]
     assert plan.main == ("real",)
-    judged = [s.key for name in ("fold-0", "fold-1", "fold-2") for s in plan.test[name].samples]
-    assert sorted(judged) == sorted(s.key for s in plan.fits[-1].train.samples)
+    evaluated = [s.key for name in ("fold-0", "fold-1", "fold-2") for s in plan.test[name].samples]
+    assert sorted(evaluated) == sorted(s.key for s in plan.fits[-1].train.samples)
     for one in plan.fits[1:4]:
         tested = {s.group for s in plan.test[one.name].samples}
         assert not tested & {s.group for s in (*one.train.samples, *one.validation.samples)}
         assert one.start == "pretrain"
 
 
-def test_nothing_that_judges_was_seen_in_pretraining(tmp_path: Path) -> None:
+def test_nothing_that_evaluates_was_seen_in_pretraining(tmp_path: Path) -> None:
     plan = make_plan(toy_project(tmp_path, "sample", "real"))
     tested = {s.key for data in plan.test.values() for s in data.samples}
     assert not tested & {s.key for s in plan.fits[0].train.samples}

@@ -11,8 +11,8 @@ import pytest
 
 from sightline.errors import BackendError, ModelMissing
 from sightline.params import PromotionParams
+from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
-from sightline.pipeline.judge import judge
 from sightline.pipeline.project import Project
 from sightline.pipeline.promote import champion_rows, promote, promote_by_hand, rollback, weigh
 from sightline.pipeline.standing import champion_version, standing_of
@@ -28,12 +28,12 @@ HOW = PromotionParams(metric="accuracy", floor=0.6, margin=0.02, latency_ratio=1
 
 
 def produce(project: Project, tracking: FakeTracking) -> list[Version]:
-    """Train, judge and register all candidates, into folders of their own."""
+    """Train, evaluate and register all candidates, into folders of their own."""
     versions = []
     for candidate in project.task.candidates:
         with Bars("train") as bars:
             fit(project, candidate, bars, lambda _step, _values: None)
-        judge(project, candidate, Silent())
+        evaluate(project, candidate, Silent())
         number = len(tracking.made) + 1
         kept = project.settings.root / f"kept{number}"
         project.models(candidate).rename(kept)

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 
 from sightline.drift.background import reference_rows
+from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
-from sightline.pipeline.judge import judge
 from sightline.pipeline.reference import refer, spread
 from sightline.progress import Bars
 from sightline.task import Limits, Sample, TrainingData
@@ -29,7 +29,7 @@ def test_all_labelled_samples_are_the_reference_also_those_trained_on(tmp_path: 
     project = toy_project(tmp_path, "sample", "real")
     with Bars("train") as bars:
         fit(project, "threshold", bars, lambda _step, _values: None)
-    judge(project, "threshold", Silent())
+    evaluate(project, "threshold", Silent())
     rows = reference_rows(project.evaluation("threshold"))
     assert sorted(row.key for row in rows) == sorted(sample.key for sample in project.load().samples)
     assert all(set(row.row) == {"input_mean"} for row in rows)  # no answer: it has seen these

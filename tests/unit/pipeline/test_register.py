@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from sightline.pipeline.evaluate import evaluate, read_metrics
 from sightline.pipeline.fit import fit
-from sightline.pipeline.judge import judge, read_metrics
 from sightline.pipeline.lineage import lineage
 from sightline.pipeline.project import Project
 from sightline.pipeline.register import flatten_metrics, flatten_params
@@ -17,11 +17,11 @@ from tests.toy import Silent, toy_project
 
 
 @pytest.fixture
-def judged(tmp_path: Path) -> Project:
+def evaluated(tmp_path: Path) -> Project:
     project = toy_project(tmp_path, "sample")
     with Bars("train") as bars:
         fit(project, "threshold", bars, lambda _step, _values: None)
-    judge(project, "threshold", Silent())
+    evaluate(project, "threshold", Silent())
     return project
 
 
@@ -30,8 +30,8 @@ def test_parameters_become_dotted_names() -> None:
     assert flat == {"seed": "1", "train.epochs": "3", "train.sizes": "[1, 2]"}
 
 
-def test_metrics_are_named_by_set_and_leave_out_the_undefined(judged: Project) -> None:
-    metrics = read_metrics(judged.evaluation("threshold"))
+def test_metrics_are_named_by_set_and_leave_out_the_undefined(evaluated: Project) -> None:
+    metrics = read_metrics(evaluated.evaluation("threshold"))
     metrics["validation"]["metrics"]["accuracy"]["value"] = None
     flat = flatten_metrics(metrics)
     assert flat["sample/accuracy"] == 1.0
@@ -39,20 +39,24 @@ def test_metrics_are_named_by_set_and_leave_out_the_undefined(judged: Project) -
     assert "validation/accuracy" not in flat
 
 
-def test_lineage_leads_back_to_data_and_forward_to_decisions(judged: Project) -> None:
+def test_lineage_leads_back_to_data_and_forward_to_decisions(evaluated: Project) -> None:
     tracking = FakeTracking()
-    version = tracking.add("toy", "threshold", judged.models("threshold") / "final", judged.evaluation("threshold"))
+    version = tracking.add(
+        "toy", "threshold", evaluated.models("threshold") / "final", evaluated.evaluation("threshold")
+    )
     tracking.tag(version, {"data_version": "abc.dir", "git_commit": "123"})
-    judged.ledger.record("promotion", "toy", {"challenger": 1, "champion": None, "outcome": "promoted", "reasons": []})
-    judged.ledger.record("promotion", "toy", {"challenger": 7, "champion": 6, "outcome": "refused", "reasons": []})
-    document = lineage(judged, tracking, tracking.version("toy", "1"))  # type: ignore[arg-type]
+    evaluated.ledger.record(
+        "promotion", "toy", {"challenger": 1, "champion": None, "outcome": "promoted", "reasons": []}
+    )
+    evaluated.ledger.record("promotion", "toy", {"challenger": 7, "champion": 6, "outcome": "refused", "reasons": []})
+    document = lineage(evaluated, tracking, tracking.version("toy", "1"))  # type: ignore[arg-type]
     assert document["made from"]["data version"] == "abc.dir"
-    assert document["judged"]["sample"]["accuracy"] == 1.0
+    assert document["evaluated"]["sample"]["accuracy"] == 1.0
     assert [entry["outcome"] for entry in document["decisions"]] == ["promoted"]
     json.dumps(document)
 
 
-def test_figures_are_paired_by_set_and_name(judged: Project) -> None:
-    metrics = read_metrics(judged.evaluation("threshold"))
+def test_figures_are_paired_by_set_and_name(evaluated: Project) -> None:
+    metrics = read_metrics(evaluated.evaluation("threshold"))
     assert pair_figures(metrics, metrics) == {"sample/accuracy": (1.0, 1.0)}
     assert pair_figures(metrics, {"sets": {}}) == {"sample/accuracy": (1.0, None)}

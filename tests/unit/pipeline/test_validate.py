@@ -23,7 +23,7 @@ def test_the_synthetic_set_alone_is_held_out_by_split(tmp_path: Path) -> None:
     assert "train and test have samples" in validate(toy_project(tmp_path, "sample")).asked
 
 
-def test_the_real_set_is_judged_in_folds(tmp_path: Path) -> None:
+def test_the_real_set_is_evaluated_in_folds(tmp_path: Path) -> None:
     assert "two folds or more have samples" in validate(toy_project(tmp_path, "sample", "real")).asked
 
 

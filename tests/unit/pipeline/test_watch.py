@@ -32,14 +32,14 @@ def flat_row(rng: np.random.Generator, level: float) -> dict[str, float | int | 
 
 
 class Watched:
-    """A project whose champion was judged on 60 images, and whose endpoint answers."""
+    """A project whose champion was evaluated on 60 images, and whose endpoint answers."""
 
     def __init__(self, root: Path, *, with_champion: bool = True) -> None:
         self.project = toy_project(root)
         self.tracking = FakeTracking()
         self.rng = np.random.default_rng(0)
         self.evaluation = root / "evaluation"
-        self.judge(("real", 60, 0.0))
+        self.evaluate(("real", 60, 0.0))
         self.tracking.add("toy", "threshold", root / "model", self.evaluation)
         if with_champion:
             self.promote(1)
@@ -48,8 +48,8 @@ class Watched:
         """Make a version champion."""
         promote_by_hand(self.project, self.tracking, str(number), "a test")  # type: ignore[arg-type]
 
-    def judge(self, *parts: tuple[str, int, float]) -> None:
-        """Store judged rows: (set, how many, their level); promotion looks at the set `real`."""
+    def evaluate(self, *parts: tuple[str, int, float]) -> None:
+        """Store evaluated rows: (set, how many, their level); promotion looks at the set `real`."""
         rows = []
         for name, count, level in parts:
             for n in range(count):
@@ -138,11 +138,11 @@ def test_only_the_champions_answers_of_the_window_count(watched: Watched) -> Non
     assert (watched.watch().state, watched.watch().rows) == ("same", 25)
 
 
-def test_only_the_sets_that_judge_are_the_reference(watched: Watched) -> None:
+def test_only_the_sets_that_evaluate_are_the_reference(watched: Watched) -> None:
     watched.answer(40, level=5.0)
-    watched.judge(("real", 60, 0.0), ("sample", 60, 5.0))
+    watched.evaluate(("real", 60, 0.0), ("sample", 60, 5.0))
     assert watched.watch().verdict
-    watched.judge(("real", 60, 5.0), ("sample", 60, 0.0))
+    watched.evaluate(("real", 60, 5.0), ("sample", 60, 0.0))
     assert not watched.watch().verdict
 
 
@@ -166,7 +166,7 @@ def test_a_champion_on_the_shifted_data_ends_the_drift(watched: Watched, tmp_pat
     watched.answer(40, level=5.0)
     assert watched.watch().verdict
     watched.evaluation = tmp_path / "second"
-    watched.judge(("real", 60, 0.0), ("real", 20, 5.0))
+    watched.evaluate(("real", 60, 0.0), ("real", 20, 5.0))
     watched.tracking.add("toy", "threshold", tmp_path / "model", watched.evaluation)
     watched.promote(2)
     assert watched.watch().state == "too few"
@@ -216,10 +216,10 @@ def test_no_answers_are_too_few(watched: Watched) -> None:
     assert (entry.document["state"], entry.document["known"]) == ("too few", False)
 
 
-def test_three_judged_flights_cannot_tell_but_with_the_samples_trained_on_half_a_shift_is_drift(
+def test_three_evaluated_flights_cannot_tell_but_with_the_samples_trained_on_half_a_shift_is_drift(
     watched: Watched,
 ) -> None:
-    watched.judge(("real", 3, 0.0))
+    watched.evaluate(("real", 3, 0.0))
     watched.answer(60)
     watched.answer(60, level=8.0)
     before = watched.watch()

@@ -85,7 +85,7 @@ def test_an_answer_says_what_the_model_was_trained_on_and_how_far_the_image_lies
     assert near.json["familiarity"]["outside"] == {}
     for told in (near.json["background"], told_of_model.json["background"]):
         assert told["trained_on"] == [{"set": "sample", "kind": "synthetic", "n": 9}]
-        assert told["judged_on"] == [{"set": "sample", "kind": "synthetic", "n": 3}]
+        assert told["evaluated_on"] == [{"set": "sample", "kind": "synthetic", "n": 3}]
         assert told["summary"].endswith("it has never seen a real input")
 
 

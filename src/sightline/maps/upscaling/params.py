@@ -24,8 +24,8 @@ class DegradeParams(Frozen):
     noise: tuple[float, float] = Field(
         default=(0.0, 2.0), description="standard deviation of the noise in training, least and most, in grey levels"
     )
-    judged_blur_px: float = Field(default=0.5, ge=0, description="the same where the answer is judged")
-    judged_noise: float = Field(default=1.0, ge=0)
+    evaluated_blur_px: float = Field(default=0.5, ge=0, description="the same where the answer is evaluated")
+    evaluated_noise: float = Field(default=1.0, ge=0)
 
     @model_validator(mode="after")
     def _ranges_ascend(self) -> DegradeParams:

@@ -1,4 +1,4 @@
-"""Training of the fast enlargement on real scenes, and its judgement on ground that it has not seen.
+"""Training of the fast enlargement on real scenes, and its evaluation on ground that it has not seen.
 
 work/checkpoint/            of one training; killed and called again, it goes on from there
 work/<ground>-<digest>/     of the fit that has not seen this ground: its checkpoint, then its saved network
@@ -21,7 +21,7 @@ from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.listing import find_files
 from sightline.maps.pictures import FORMATS, read_scene_pixels
 from sightline.maps.upscaling.compact import FACTOR, build_compact
-from sightline.maps.upscaling.judge import BASELINES, Compared, compare
+from sightline.maps.upscaling.evaluate import BASELINES, Compared, compare
 from sightline.maps.upscaling.pairs import GroundScene, Pairs, fine_px
 from sightline.maps.upscaling.params import UpscaleParams
 from sightline.maps.upscaling.upscale import CARD_NAME, fast_upscaler, open_upscaler, read_fast, write_fast
@@ -201,7 +201,7 @@ def save_fast(directory: Path, card: Card, weights: bytes) -> None:
         ) from error
 
 
-# -------------------------------------------------------------------------------------------------------- judging
+# -------------------------------------------------------------------------------------------------------- evaluating
 
 
 def leave_one_ground_out(

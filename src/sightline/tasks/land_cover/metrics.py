@@ -1,7 +1,7 @@
-"""What is judged: ten overlapping masks against ten, as counts that pool.
+"""What is evaluated: ten overlapping masks against ten, as counts that pool.
 
 `jaccard_mean` is the competition's: true positives, false positives and false negatives of each class are summed over
-all tiles, and the mean is taken over the classes that are in truth or answer (`classes_judged` says how many). The
+all tiles, and the mean is taken over the classes that are in truth or answer (`classes_evaluated` says how many). The
 competition sums the areas of polygons, which here run along the edges of pixels; so areas are counts of pixels.
 
 `jaccard_soft_pooled` is the reference project's: of probabilities, and pooled over classes, so that the large ones
@@ -56,7 +56,7 @@ class Pool:
         inside, whole, present = np.tensordot(weights, self._soft, axes=1).sum(axis=0)
         return {
             "jaccard_mean": mean_of(jaccard),
-            "classes_judged": float(np.count_nonzero(~np.isnan(jaccard))),
+            "classes_evaluated": float(np.count_nonzero(~np.isnan(jaccard))),
             **{f"jaccard_{name}": float(value) for name, value in zip(CLASSES, jaccard, strict=True)},
             "jaccard_soft_pooled": float(inside / (whole + present - inside)) if whole + present > 0 else float("nan"),
             "jaccard_mean_majority": _jaccard_of_majority(counts, float(weights @ self._pixels)),

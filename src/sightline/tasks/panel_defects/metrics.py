@@ -1,4 +1,4 @@
-"""What is judged: masks against masks, as counts that pool.
+"""What is evaluated: masks against masks, as counts that pool.
 
 IoU and F1 of a class are computed from its true positives, false positives and false negatives summed over all
 pictures (dataset-global). A class that is in neither truth nor answer has none (NaN) and is left out of means; so the

@@ -33,7 +33,7 @@ SUFFIXES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")
 DEFECT_KEYS = ("defected_module", "defected_modules")
 
 MIN_VISIBLE_SHARE = 0.25
-"""Modules with less of their area inside the frame are dropped: nobody could judge them."""
+"""Modules with less of their area inside the frame are dropped: nobody could evaluate them."""
 
 BLOCK_GAP_S = 30.0
 """Frames closer than this show the same panels and form one group."""

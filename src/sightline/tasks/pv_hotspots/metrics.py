@@ -1,4 +1,4 @@
-"""Judging boxes: sufficient statistics a frame, and pooled metrics of weighted frames.
+"""Evaluating boxes: sufficient statistics a frame, and pooled metrics of weighted frames.
 
 Average precision as COCO defines it (101 recall points, greedy matching by score): pooled over all frames of a split,
 so it is no mean of per-frame figures. The weights say how often each frame is drawn by the bootstrap.
@@ -23,7 +23,7 @@ RECALL_POINTS = np.linspace(0, 1, 101)
 FALSE_ALARMS_PER_IMAGE = 0.1
 
 KINDS = ("module", *CLASSES)
-"""What is judged: modules whatever their class, and each class."""
+"""What is evaluated: modules whatever their class, and each class."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Detections:
     defect: Floats
 
     def scores(self, kind: str) -> Floats:
-        """(n,) by which the boxes are ranked when `kind` is judged."""
+        """(n,) by which the boxes are ranked when `kind` is evaluated."""
         match kind:
             case "module":
                 return self.objectness
@@ -71,7 +71,7 @@ def match(boxes: Floats, scores: Floats, truth: Floats) -> NDArray[np.bool_]:
 
 
 def frame_statistics(found: Detections, labels: Labels, threshold: float) -> dict[str, Json]:
-    """What judging one frame leaves.
+    """What evaluating one frame leaves.
 
     truth: number of true boxes of each kind; hits: a bit for each of IOU_THRESHOLDS; modules: label and defect
     probability of each true module (0 where it was not found); confusion: rows truth, columns answer at `threshold`,

@@ -129,7 +129,7 @@ class Modules:
 
     @property
     def detections(self) -> Detections:
-        """What is judged."""
+        """What is evaluated."""
         return Detections(self.found.boxes, self.found.objectness, self.defect)
 
 

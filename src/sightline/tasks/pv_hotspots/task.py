@@ -87,7 +87,7 @@ class PvHotspots:
             raise ParamsError(f"there is no candidate {candidate!r}", where=NAME, way_out=f"Known: {known}.")
         return train_model(candidate, data, self.params.train, self.params.seed, work, report)
 
-    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a frame."""
         model = _own(model)
         rows = []

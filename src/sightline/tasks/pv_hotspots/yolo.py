@@ -211,7 +211,7 @@ def _trainer_class() -> type[Any]:  # noqa: C901 - the classes derive from libra
                     yield ready
 
     class Trainer(DetectionTrainer):  # type: ignore[misc]
-        """ultralytics' trainer on windows in memory, without its validation (the platform judges)."""
+        """ultralytics' trainer on windows in memory, without its validation (the platform evaluates)."""
 
         windows: Windows
         start_state: State | None

@@ -24,7 +24,7 @@ _MOST_CHIPS = 200
 
 
 @dataclass(frozen=True)
-class Judged:
+class Evaluated:
     """What a model found in labelled examples, with raw logits.
 
     Attributes:
@@ -58,7 +58,7 @@ def _calibrated_rows(scene: Mapping[str, Any], calibration: Calibration, thresho
     return {**scene, "threshold": threshold, "detections": found}
 
 
-def look_at(model: ShipModel, examples: StoredExamples, report: Report) -> Judged:
+def look_at(model: ShipModel, examples: StoredExamples, report: Report) -> Evaluated:
     """What a model finds in all scenes and in some chips of labelled examples."""
     chips = examples.chips[:: max(-(-len(examples.chips) // _MOST_CHIPS), 1)]
     chosen = [*examples.scenes, *chips]
@@ -76,19 +76,19 @@ def look_at(model: ShipModel, examples: StoredExamples, report: Report) -> Judge
         (find(number).middle, float(bool(examples.boxes[index])))
         for number, index in enumerate(chips, start=len(examples.scenes))
     ]
-    return Judged(scenes, np.array(middles, dtype=np.float64).reshape(-1, 2))
+    return Evaluated(scenes, np.array(middles, dtype=np.float64).reshape(-1, 2))
 
 
-def calibrated(model: ShipModel, judged: Judged) -> ShipModel:
+def calibrated(model: ShipModel, evaluated: Evaluated) -> ShipModel:
     """The model with the probabilities and the threshold that fit what it found."""
-    peaks, recipe = judged.peaks, model.recipe
-    logits, labels = np.concatenate([peaks, judged.chips]).T
+    peaks, recipe = evaluated.peaks, model.recipe
+    logits, labels = np.concatenate([peaks, evaluated.chips]).T
     calibration = fit_calibration(logits, labels.astype(np.int64))
     floor = float(calibration(np.log(recipe.scan.floor / (1 - recipe.scan.floor))))
     scores = [float(value) for value in calibration(peaks[:, 0])]
-    threshold = best_threshold(scores, [int(value) for value in peaks[:, 1]], judged.ships, floor)
-    middles = [float(value) for value in calibration(judged.chips[:, 0])]
-    of_chips = [int(value) for value in judged.chips[:, 1]]
+    threshold = best_threshold(scores, [int(value) for value in peaks[:, 1]], evaluated.ships, floor)
+    middles = [float(value) for value in calibration(evaluated.chips[:, 0])]
+    of_chips = [int(value) for value in evaluated.chips[:, 1]]
     # Around a chip there is nothing to see: the same ship has another logit there.
     thresholds = threshold, best_threshold(middles, of_chips, sum(of_chips), floor)
     card = make_card(model.card.candidate, replace(recipe, calibration=calibration), thresholds, {}, model.files)
@@ -101,9 +101,9 @@ def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, rep
     for deviations in params.blobs.deviations:
         recipe = Recipe("blobs", params.input, params.scan, params.blobs, deviations)
         model = ShipModel(make_card(candidate, recipe, (UNKNOWN, UNKNOWN), {}, {}), {})
-        judged = look_at(model, examples, report)
-        model = calibrated(model, judged)
-        f1 = judged.f1(model.recipe.calibration, model.threshold)
+        evaluated = look_at(model, examples, report)
+        model = calibrated(model, evaluated)
+        f1 = evaluated.f1(model.recipe.calibration, model.threshold)
         if f1 > best:
             best, chosen = f1, model
     assert chosen is not None

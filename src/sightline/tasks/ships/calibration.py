@@ -76,12 +76,12 @@ def best_threshold(scores: Sequence[float], verdicts: Sequence[int], ships: int,
         ships: how many there are.
         floor: below the lowest of them.
     """
-    judged = sorted(((s, v == RIGHT) for s, v in zip(scores, verdicts, strict=True) if v != NEITHER), reverse=True)
-    if not ships or not any(right for _, right in judged):
+    evaluated = sorted(((s, v == RIGHT) for s, v in zip(scores, verdicts, strict=True) if v != NEITHER), reverse=True)
+    if not ships or not any(right for _, right in evaluated):
         return UNKNOWN
-    values = np.array([score for score, _ in judged])
-    hits = np.cumsum([right for _, right in judged])
-    f1 = 2 * hits / (np.arange(1, len(judged) + 1) + ships)
+    values = np.array([score for score, _ in evaluated])
+    hits = np.cumsum([right for _, right in evaluated])
+    f1 = 2 * hits / (np.arange(1, len(evaluated) + 1) + ships)
     last = np.append(np.diff(values) != 0, True)
     best = int(np.argmax(np.where(last, f1, -1.0)))
     following = values[best + 1] if best + 1 < len(values) else min(floor, values[best])

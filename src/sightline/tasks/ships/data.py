@@ -6,7 +6,7 @@
     scenes/<id>.geojson  or  hand_labels.json              boxes of the scenes' ships
 
 There may be any number of `shipsnet*.json` and `hand_labels*.json`, one a delivery; a scene that two of them speak of
-must have the same boxes in both. A scene without boxes is no sample: nothing can be learnt from it or judged by it.
+must have the same boxes in both. A scene without boxes is no sample: nothing can be learnt from it or evaluated by it.
 Chips are grouped by the ground that their scene shows, with the scene itself: half of the chips overlap another one of
 their scene.
 """

@@ -1,4 +1,4 @@
-"""What is judged: chips by their middle, scenes by the ships that were found, as rows that pool.
+"""What is evaluated: chips by their middle, scenes by the ships that were found, as rows that pool.
 
 A detection is right where a ship's middle lies within 30 m of it. The highest takes its nearest ship first, and a ship
 is found once: a second detection of it is wrong. One that lies on a vessel of another kind (smaller than 160 m, or at
@@ -127,7 +127,7 @@ class Pool:
         self._found = np.array(listed, dtype=np.float64).reshape(-1, 6)
 
     def score(self, weights: Floats) -> dict[str, float]:
-        """Pooled metrics; NaN where there is nothing to judge."""
+        """Pooled metrics; NaN where there is nothing to evaluate."""
         return {**self._of_detections(weights), **self._of_chips(weights)}
 
     def _of_chips(self, weights: Floats) -> dict[str, float]:
@@ -171,9 +171,9 @@ def _ratio(above: float, below: float) -> float:
 
 def precision_recall(scores: Floats, verdicts: Floats, weights: Floats, ships: float) -> tuple[Floats, Floats]:
     """Precision and recall with the threshold at each score, falling; detections of equal score come together."""
-    judged = (verdicts != NEITHER) & (weights > 0)
-    order = np.argsort(-scores[judged], kind="stable")
-    ranked, right, share = scores[judged][order], verdicts[judged][order] == RIGHT, weights[judged][order]
+    evaluated = (verdicts != NEITHER) & (weights > 0)
+    order = np.argsort(-scores[evaluated], kind="stable")
+    ranked, right, share = scores[evaluated][order], verdicts[evaluated][order] == RIGHT, weights[evaluated][order]
     hits, taken = np.cumsum(share * right), np.cumsum(share)
     last = np.append(np.diff(ranked) != 0, True)[: len(ranked)]
     return ratio_of(hits[last], taken[last]), hits[last] / ships if ships else hits[last] * np.nan

@@ -1,7 +1,7 @@
 """ConvNeXt (Liu et al., 2022) as a classifier of windows, and the same weights as a dense scan.
 
-The features are timm's, under timm's names, so that its published weights fit. A window is averaged, normalised and
-judged by the head, as timm does; the head is applied at every place of the feature map, so that one pass over a large
+The features are timm's, under timm's names, so that its published weights fit. A window is averaged, normalised
+and told by the head, as in timm; the head is applied at every place of the feature map, so that one pass over a large
 tile answers all windows that lie in it.
 
 ConvNeXt gives a feature every 32 pixels. With a finer stride the last steps of 2 are left out and what follows is
@@ -116,7 +116,7 @@ def _dilate(body: Any, stride_px: int) -> None:
 def load_weights(network: Any, size: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> bool:
     """Start a network from the weights that params name for its size; whether they name any.
 
-    The file is a state dict of timm's model of this size. Its last layer is left out, as it judges other classes.
+    The file is a state dict of timm's model of this size. Its last layer is left out, as it evaluates other classes.
 
     Raises:
         ParamsError: the file is not there, not that one, or does not fit.

@@ -18,7 +18,7 @@ from sightline.tasks.ships.sensor import add_clouds, draw_clouds, expose
 from sightline.tasks.ships.wakes import paint_wake
 
 FROM_LAND_PX = 20
-"""What is nearer to land is not counted when detections are judged: vessels in open water keep off by as much."""
+"""What is nearer to land is not counted when detections are evaluated: vessels in open water keep off by as much."""
 
 _TRIES = 60  # to find a free place for a vessel; in a narrow scene there may be none
 

@@ -87,7 +87,7 @@ class Ships:
             raise ParamsError(f"there is no candidate {candidate!r}", where=self.name, way_out=f"Known: {known}.")
         return train_model(candidate, data, self.params.train, self.params.seed, work, report)
 
-    def judge(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a chip or a scene."""
         model = _own(model)
         rows = []

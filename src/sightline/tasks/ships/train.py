@@ -55,20 +55,20 @@ def train_model(
     start = _start(data)
     examples = store_examples(data.train, work / "examples" / "train", report)
     validation = store_examples(data.validation, work / "examples" / "validation", report)
-    judged = validation if _is_of_same_sets(data) and _has_ships(validation) else examples
+    evaluated = validation if _is_of_same_sets(data) and _has_ships(validation) else examples
     if candidate == BLOBS:
-        made = fit_blobs(candidate, params, judged, report)
+        made = fit_blobs(candidate, params, evaluated, report)
     else:
         files = _fit_network(candidate, Sets(examples, validation, params, seed), start, work, report)
         recipe = Recipe("network", params.input, params.scan, params.blobs)
         model = ShipModel(make_card(candidate, recipe, (UNKNOWN, UNKNOWN), {}, files), files)
-        made = calibrated(model, look_at(model, judged, report))
+        made = calibrated(model, look_at(model, evaluated, report))
     provenance: dict[str, Json] = {
         "seed": seed,
         "parameters": params.model_dump(mode="json"),
         "train": data.train.digest(),
         "train_samples": len(examples),
-        "calibrated_on": "validation" if judged is validation else "train",
+        "calibrated_on": "validation" if evaluated is validation else "train",
         "start": None if start is None else {"train": start.card.provenance.get("train"), "files": start.card.files},
     }
     return ShipModel(made.card.model_copy(update={"provenance": provenance}), made.files)

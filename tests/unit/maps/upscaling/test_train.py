@@ -1,4 +1,4 @@
-"""Training of the fast enlargement: honest pairs, a resumable fit that learns, and a judgement on unseen ground."""
+"""Training of the fast enlargement: honest pairs, a resumable fit that learns, and an evaluation on unseen ground."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from sightline.errors import DataRejected
+from sightline.maps.upscaling.evaluate import Compared, compare, summarise
 from sightline.maps.upscaling.fidelity import SHAVE_PX, Fidelity, fidelity
-from sightline.maps.upscaling.judge import Compared, compare, summarise
 from sightline.maps.upscaling.pairs import GroundScene, Pairs, degrade, fine_px
 from sightline.maps.upscaling.params import DegradeParams, UpscaleParams
 from sightline.maps.upscaling.train import leave_one_ground_out, save_fast, train_fast
@@ -27,7 +27,7 @@ SCHEDULE = {
     "report_every": 2, "precision": "float32",
 }  # fmt: skip
 PARAMS = UpscaleParams(features=8, depth=1, crop_px=12, schedule=SCHEDULE)
-EXACT = DegradeParams(blur_px=(0.0, 0.0), noise=(0.0, 0.0), judged_blur_px=0.0, judged_noise=0.0)
+EXACT = DegradeParams(blur_px=(0.0, 0.0), noise=(0.0, 0.0), evaluated_blur_px=0.0, evaluated_noise=0.0)
 
 
 def scene(name="a", ground="g", height=120, width=140, seed=0):
@@ -158,10 +158,10 @@ def test_a_short_fit_beats_the_kernels_on_ground_it_has_not_seen(tmp_path):
     assert ways["fast"]["psnr_db"] > ways["bicubic"]["psnr_db"] + 0.5
 
 
-# ------------------------------------------------------------------------------------------------------------ judging
+# ---------------------------------------------------------------------------------------------------------- evaluating
 
 
-def test_each_ground_is_judged_by_a_network_that_has_not_seen_it(tmp_path):
+def test_each_ground_is_evaluated_by_a_network_that_has_not_seen_it(tmp_path):
     scenes = [scene("a", "north"), scene("b", "north", seed=1), scene("c", "south", seed=2)]
     found = leave_one_ground_out(scenes, PARAMS, 1, tmp_path, Silent())
     assert [(one.scene, one.way) for one in found] == [

@@ -22,7 +22,7 @@ def masks(seed, share, size=(30, 40)):
     return np.random.default_rng(seed).random((len(CLASSES), *size)) < np.reshape(share, (-1, 1, 1))
 
 
-def judged(*pairs, probabilities=None):
+def evaluated(*pairs, probabilities=None):
     statistics = [
         tile_counts(truth, answer, answer.astype(np.float32) if probabilities is None else probabilities)
         for truth, answer in pairs
@@ -35,10 +35,10 @@ def test_counts_are_summed_over_tiles_before_the_ratio():
     truth, answer = np.zeros((2, 10, 4, 5), dtype=bool), np.zeros((2, 10, 4, 5), dtype=bool)
     truth[0, TREES, 0], answer[0, TREES, :2] = True, True  # 5 right, 5 too many
     truth[1, TREES] = True  # 20 missed
-    figures = judged((truth[0], answer[0]), (truth[1], answer[1]))
+    figures = evaluated((truth[0], answer[0]), (truth[1], answer[1]))
     assert figures["jaccard_trees"] == pytest.approx(5 / 30)
     assert figures["jaccard_mean"] == pytest.approx(5 / 30)
-    assert figures["classes_judged"] == 1
+    assert figures["classes_evaluated"] == 1
     assert math.isnan(figures["jaccard_crops"])
 
 
@@ -46,13 +46,13 @@ def test_a_class_that_is_answered_where_it_never_is_counts():
     truth, answer = np.zeros((10, 4, 5), dtype=bool), np.zeros((10, 4, 5), dtype=bool)
     truth[TREES] = answer[TREES] = True
     answer[CROPS, 0, 0] = True
-    figures = judged((truth, answer))
-    assert (figures["jaccard_mean"], figures["classes_judged"]) == (0.5, 2)
+    figures = evaluated((truth, answer))
+    assert (figures["jaccard_mean"], figures["classes_evaluated"]) == (0.5, 2)
 
 
 def test_agrees_with_torchmetrics():
     pairs = [(masks(seed, 0.3), masks(seed + 10, 0.4)) for seed in range(3)]
-    figures = judged(*pairs)
+    figures = evaluated(*pairs)
     truth, answer = (torch.from_numpy(np.stack([pair[side] for pair in pairs])).int() for side in (0, 1))
     each = multilabel_jaccard_index(answer, truth, num_labels=len(CLASSES), average="none")
     assert [figures[f"jaccard_{name}"] for name in CLASSES] == pytest.approx(each.tolist())
@@ -65,7 +65,7 @@ def test_the_pooled_soft_one_is_nearly_reached_by_trees_and_crops_alone():
     truth = masks(1, share, (600, 600))
     answer = np.zeros_like(truth)
     answer[[TREES, CROPS]] = truth[[TREES, CROPS]]
-    figures = judged((truth, answer))
+    figures = evaluated((truth, answer))
     assert figures["jaccard_soft_pooled"] == pytest.approx(0.82, abs=0.01)
     assert figures["jaccard_mean"] == pytest.approx(0.2)
 
@@ -74,7 +74,7 @@ def test_the_soft_one_is_of_probabilities():
     truth = masks(2, 0.3)
     probabilities = np.full(truth.shape, 0.5, dtype=np.float32)
     inside = 0.5 * truth.sum()
-    figures = judged((truth, truth), probabilities=probabilities)
+    figures = evaluated((truth, truth), probabilities=probabilities)
     assert figures["jaccard_soft_pooled"] == pytest.approx(inside / (0.5 * truth.size + truth.sum() - inside))
 
 
@@ -82,13 +82,13 @@ def test_the_majority_answers_the_most_frequent_class_everywhere():
     truth = masks(3, [0, 0, 0, 0, 0.2, 0.6, 0, 0, 0, 0])
     everywhere = np.zeros_like(truth)
     everywhere[CROPS] = True
-    figures = judged((truth, truth))
-    assert figures["jaccard_mean_majority"] == pytest.approx(judged((truth, everywhere))["jaccard_mean"])
+    figures = evaluated((truth, truth))
+    assert figures["jaccard_mean_majority"] == pytest.approx(evaluated((truth, everywhere))["jaccard_mean"])
     empty = np.zeros_like(truth)
-    nothing = judged((empty, empty))
+    nothing = evaluated((empty, empty))
     assert math.isnan(nothing["jaccard_mean"])
     assert math.isnan(nothing["jaccard_mean_majority"])
-    assert nothing["classes_judged"] == 0
+    assert nothing["classes_evaluated"] == 0
 
 
 def test_the_table_names_every_class_and_in_how_many_tiles_it_is():

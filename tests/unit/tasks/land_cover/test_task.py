@@ -34,8 +34,8 @@ def model(task, manifest, tmp_path_factory):
     return task.train("rules", data, tmp_path_factory.mktemp("work"), Silent())
 
 
-def test_judging_finds_trees_better_than_chance(task, manifest, model):
-    rows = task.judge(model, manifest, Silent())
+def test_evaluating_finds_trees_better_than_chance(task, manifest, model):
+    rows = task.evaluate(model, manifest, Silent())
     figures = task.score(rows, np.ones(len(rows)))
     assert figures["jaccard_trees"] > 0.5
     assert figures["jaccard_buildings"] == 0 or np.isnan(figures["jaccard_buildings"])  # the rules know none
@@ -63,7 +63,7 @@ def test_unknown_candidates_are_told(task, manifest, tmp_path):
 
 def test_a_model_of_another_task_is_no_model_of_this(task, manifest):
     with pytest.raises(TypeError, match="land_cover"):
-        task.judge(object(), manifest, Silent())
+        task.evaluate(object(), manifest, Silent())
 
 
 def test_the_recipes_of_the_repository_fit():

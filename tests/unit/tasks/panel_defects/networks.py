@@ -19,7 +19,7 @@ INPUT = InputParams(window_px=WINDOW, overlap_px=24, least_region_px=4)
 
 
 def pointwise_graph(bands, classes, window_px=WINDOW):
-    """A graph that judges each pixel by its first band alone: class k where it is nearest to k / (classes - 1)."""
+    """A graph that evaluates each pixel by its first band alone: class k where it is nearest to k / (classes - 1)."""
     from onnx import TensorProto, helper, numpy_helper
 
     centres = np.linspace(0, 1, classes)

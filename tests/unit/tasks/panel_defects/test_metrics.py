@@ -1,4 +1,4 @@
-"""Judging: against scikit-learn and torchmetrics, and on masks whose figures can be worked out by hand."""
+"""Evaluating: against scikit-learn and torchmetrics, and on masks whose figures can be worked out by hand."""
 
 from __future__ import annotations
 

@@ -54,9 +54,9 @@ def manifest(tmp_path, panels):
     return panels.load(root)
 
 
-def test_judging_gives_a_row_a_picture_in_order(panels, manifest, tmp_path):
+def test_evaluating_gives_a_row_a_picture_in_order(panels, manifest, tmp_path):
     assert not [sample.problem for sample in manifest.samples if sample.problem]
-    rows = panels.judge(tiny_model(), manifest, Silent())
+    rows = panels.evaluate(tiny_model(), manifest, Silent())
     assert [row.key for row in rows] == [sample.key for sample in manifest.samples]
     save_rows(rows, tmp_path / "rows.jsonl")
     again = load_rows(tmp_path / "rows.jsonl")
@@ -67,7 +67,7 @@ def test_judging_gives_a_row_a_picture_in_order(panels, manifest, tmp_path):
 
 
 def test_weights_choose_the_pictures(panels, manifest):
-    rows = panels.judge(tiny_model(), manifest, Silent())
+    rows = panels.evaluate(tiny_model(), manifest, Silent())
     clean = np.array([row.key.endswith("Clean-3") for row in rows], dtype=float)
     assert np.isnan(panels.score(rows, clean)["iou_mean_foreground"])
     assert panels.score(rows[:1], np.ones(1))["iou_mean"] == 1
@@ -88,7 +88,7 @@ def test_the_gate_asks_about_figures_that_samples_have(panels, manifest):
 
 
 def test_plots_are_what_the_platform_draws(panels, manifest):
-    drawn = panels.plots(panels.judge(tiny_model(), manifest, Silent()))
+    drawn = panels.plots(panels.evaluate(tiny_model(), manifest, Silent()))
     assert np.array(drawn["confusion"]["matrix"]).shape == (6, 6)
     assert len(drawn["classification_report"]["rows"]) == 6
 
@@ -97,17 +97,17 @@ def test_both_tasks_are_of_one_class_and_keep_apart(panels, farms, manifest, tmp
     assert type(panels) is type(farms)
     assert (panels.name, farms.name) == ("panel_defects", "solar_farms")
     with pytest.raises(TypeError, match="no model of solar_farms"):
-        farms.judge(tiny_model("panel_defects"), manifest, Silent())
+        farms.evaluate(tiny_model("panel_defects"), manifest, Silent())
     with pytest.raises(TypeError, match="no model of panel_defects"):
-        panels.judge(object(), manifest, Silent())
+        panels.evaluate(object(), manifest, Silent())
     with pytest.raises(ParamsError, match="no candidate 'other'"):
         panels.train("other", TrainingData(manifest, manifest), tmp_path, Silent())
 
 
-def test_farms_are_judged_record_by_record(farms, tmp_path):
+def test_farms_are_evaluated_record_by_record(farms, tmp_path):
     write_farm_sample(tmp_path / "sample", FarmSampleParams(places=2, side_px=64, shift_m=50.0), Silent())
     manifest: Manifest = farms.load(tmp_path / "sample")
-    rows = farms.judge(tiny_model("solar_farms"), manifest, Silent())
+    rows = farms.evaluate(tiny_model("solar_farms"), manifest, Silent())
     assert [row.key for row in rows] == [sample.key for sample in manifest.samples]
     assert 0 <= farms.score(rows, np.ones(len(rows)))["pixel_accuracy"] <= 1
     shown = farms.picture(tiny_model("solar_farms"), manifest, manifest.samples[0])

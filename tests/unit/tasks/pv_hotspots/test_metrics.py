@@ -1,4 +1,4 @@
-"""Judging on frames whose figures can be worked out by hand."""
+"""Evaluating on frames whose figures can be worked out by hand."""
 
 from __future__ import annotations
 

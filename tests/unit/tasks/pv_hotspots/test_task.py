@@ -52,9 +52,9 @@ def manifest(tmp_path):
     return open_task("pv_hotspots", PARAMS).load(root)
 
 
-def test_judging_gives_a_row_a_frame_in_order(manifest, tmp_path):
+def test_evaluating_gives_a_row_a_frame_in_order(manifest, tmp_path):
     task, told = open_task("pv_hotspots", PARAMS), Told()
-    rows = task.judge(tiny_model(), manifest, told)
+    rows = task.evaluate(tiny_model(), manifest, told)
     assert [row.key for row in rows] == [sample.key for sample in manifest.samples]
     assert told.steps[-1] == (3, 3)
     save_rows(rows, tmp_path / "rows.jsonl")
@@ -67,7 +67,7 @@ def test_judging_gives_a_row_a_frame_in_order(manifest, tmp_path):
 
 def test_weights_choose_the_frames(manifest):
     task = open_task("pv_hotspots", PARAMS)
-    rows = task.judge(tiny_model(), manifest, Told())
+    rows = task.evaluate(tiny_model(), manifest, Told())
     assert np.isnan(task.score(rows, np.array([0.0, 0.0, 1.0]))["ap50_defected"])
     assert task.score(rows[:1], np.ones(1))["ap50_module"] == pytest.approx(1)
 
@@ -81,7 +81,7 @@ def test_the_gate_asks_about_figures_that_samples_have(manifest):
 
 def test_plots_are_what_the_platform_draws(manifest):
     task = open_task("pv_hotspots", PARAMS)
-    drawn = task.plots(task.judge(tiny_model(), manifest, Told()))
+    drawn = task.plots(task.evaluate(tiny_model(), manifest, Told()))
     assert {"x", "y", "xlabel", "ylabel"} <= set(drawn["precision_recall_defected"])
     assert np.array(drawn["confusion"]["matrix"]).shape == (3, 3)
 
@@ -92,4 +92,4 @@ def test_it_keeps_to_the_contract():
     assert task.candidates == ("fused", "network", "feature")
     assert issubclass(params_model("pv_hotspots"), TaskParams)
     with pytest.raises(TypeError, match="no model"):
-        task.judge(object(), Manifest(None, ()), Told())
+        task.evaluate(object(), Manifest(None, ()), Told())

@@ -52,7 +52,7 @@ def test_other_vessels_are_neither_right_nor_wrong():
         ]
 
 
-def test_boxes_are_judged_by_their_overlap():
+def test_boxes_are_evaluated_by_their_overlap():
     made = scene_statistics(
         [found(100, 100, 0.9, length=50), found(300, 100, 0.8, length=20)], [box(100, 100)], 3.0, 0.5
     )

@@ -32,8 +32,8 @@ def model(task, manifest, tmp_path_factory):
     return task.train("blobs", data, tmp_path_factory.mktemp("work"), Silent())
 
 
-def test_judging_gives_figures_of_chips_and_of_scenes(task, manifest, model):
-    rows = task.judge(model, manifest, Silent())
+def test_evaluating_gives_figures_of_chips_and_of_scenes(task, manifest, model):
+    rows = task.evaluate(model, manifest, Silent())
     figures = task.score(rows, np.ones(len(rows)))
     assert figures["chip_accuracy"] > 0.5
     assert 0 <= figures["f1"] <= 1
@@ -65,7 +65,7 @@ def test_unknown_candidates_are_told(task, manifest, tmp_path):
 
 def test_a_model_of_another_task_is_no_model_of_this(task, manifest):
     with pytest.raises(TypeError, match="ships"):
-        task.judge(object(), manifest, Silent())
+        task.evaluate(object(), manifest, Silent())
 
 
 def test_the_recipes_of_the_repository_fit():

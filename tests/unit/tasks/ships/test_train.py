@@ -73,10 +73,10 @@ def test_examples_are_decoded_once(manifest, examples, tmp_path):
 
 @pytest.mark.parametrize("model", [network_model(), blob_model()], ids=["network", "blobs"])
 def test_a_calibration_puts_the_threshold_between_ships_and_the_rest(examples, model):
-    judged = look_at(model, examples, Silent())
-    assert judged.ships == 8
-    made = calibrated(model, judged)
-    assert judged.f1(made.recipe.calibration, made.threshold) == 1
+    evaluated = look_at(model, examples, Silent())
+    assert evaluated.ships == 8
+    made = calibrated(model, evaluated)
+    assert evaluated.f1(made.recipe.calibration, made.threshold) == 1
     assert 0 < made.threshold < 1
     assert made.files == model.files
 

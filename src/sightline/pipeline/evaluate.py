@@ -1,4 +1,4 @@
-"""Judging: each sample by a model that has not seen it, metrics with intervals, plots and pictures."""
+"""Evaluating: each sample by a model that has not seen it, metrics with intervals, plots and pictures."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from sightline.resampling import Figure, figures, resampling_unit
 from sightline.task import Json, Manifest, Model, Report, Row, Rows, save_rows
 
 
-def judge(project: Project, candidate: str, report: Report) -> dict[str, Json]:
-    """Judge a candidate that was trained, into `build/evaluations/<task>/<candidate>/`; its metrics.json.
+def evaluate(project: Project, candidate: str, report: Report) -> dict[str, Json]:
+    """Evaluate a candidate that was trained, into `build/evaluations/<task>/<candidate>/`; its metrics.json.
 
     rows.jsonl holds the test rows of all sets (out of fold where there are folds), validation.jsonl those that the
     winner is chosen on, reference.jsonl what inputs are compared with when the version is in use.
@@ -39,9 +39,9 @@ def judge(project: Project, candidate: str, report: Report) -> dict[str, Json]:
     try:
         rows: list[Row] = []
         for name, data in plan.test.items():
-            rows += project.task.judge(project.task.restore(models / name), data, report)
+            rows += project.task.evaluate(project.task.restore(models / name), data, report)
         final = project.task.restore(models / "final")
-        validation = project.task.judge(final, plan.validation, report)
+        validation = project.task.evaluate(final, plan.validation, report)
         metrics: dict[str, Json] = {"protocol": plan.protocol, "main": list(plan.main)}
         metrics["sets"] = {name: _measure(project, of_set) for name, of_set in by_set(rows).items()}
         metrics["validation"] = _measure(project, validation)
@@ -134,7 +134,7 @@ def _draw_plot(name: str, plot: Mapping[str, Json], path: Path) -> None:
 
 
 def _draw(project: Project, models: Path, test: Mapping[str, Manifest], folder: Path) -> None:
-    """Pictures of samples from all over each part, drawn by the model that judged them."""
+    """Pictures of samples from all over each part, drawn by the model that evaluated them."""
     from PIL import Image
 
     folder.mkdir(parents=True)
@@ -151,12 +151,12 @@ def _draw(project: Project, models: Path, test: Mapping[str, Manifest], folder: 
 def evaluate_folder(
     project: Project, model: Model, folder: Path, seen: frozenset[str], report: Report
 ) -> dict[str, Json]:
-    """Judge a model on a user's own labelled folder in the upstream layout.
+    """Evaluate a model on a user's own labelled folder in the upstream layout.
 
     Samples the model was trained on (`seen`, SHA-256 of inputs) are left out and counted.
 
     Raises:
-        DataMissing: nothing is left to judge on.
+        DataMissing: nothing is left to evaluate on.
         DataRejected: files of the folder cannot be used; all are named.
     """
     root = folder.resolve()
@@ -169,9 +169,9 @@ def evaluate_folder(
         raise DataMissing(
             f"all {len(manifest)} samples were trained on",
             where=folder,
-            way_out="Judge on samples the model has not seen.",
+            way_out="Evaluate on samples the model has not seen.",
         )
-    rows = project.task.judge(model, fresh, report)
+    rows = project.task.evaluate(model, fresh, report)
     measured = _measure(project, rows)
     return {
         "task": project.name,
@@ -188,7 +188,7 @@ def read_metrics(folder: Path) -> dict[str, Json]:
     """The metrics.json of an evaluation.
 
     Raises:
-        DataMissing: it was not judged yet.
+        DataMissing: it was not evaluated yet.
     """
     try:
         return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))

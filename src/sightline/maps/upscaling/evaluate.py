@@ -36,7 +36,7 @@ def compare(scenes: Sequence[GroundScene], ways: Mapping[str, Upscaler], how: De
         fine = scene.pixels[:height, :width]
         # The same noise for all ways and at any time.
         noise_seed = int(hashlib.sha256(fine.tobytes()).hexdigest()[:8], 16)
-        coarse = degrade(fine, how.judged_blur_px, how.judged_noise, np.random.default_rng(noise_seed))
+        coarse = degrade(fine, how.evaluated_blur_px, how.evaluated_noise, np.random.default_rng(noise_seed))
         for way, upscaler in ways.items():
             found.append(Compared(scene.name, scene.ground, way, fidelity(fine, upscaler(coarse))))
     return found
