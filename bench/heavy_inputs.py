@@ -57,7 +57,7 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class Told:
+class Outcome:
     """What came back."""
 
     statuses: list[int]
@@ -158,9 +158,9 @@ def main() -> None:
         with _endpoint(task, given) as running:
             for upload in UPLOADS[task]:
                 body = upload.body()
-                told = _send(running, upload, body)
-                statuses = ", ".join(f"{told.statuses.count(one)} x {one}" for one in sorted(set(told.statuses)))
-                figures = f"{told.seconds:.1f} | {told.more_mb:,.0f} | {told.probe_s:.2f} | {told.said}"
+                outcome = _send(running, upload, body)
+                statuses = ", ".join(f"{outcome.statuses.count(one)} x {one}" for one in sorted(set(outcome.statuses)))
+                figures = f"{outcome.seconds:.1f} | {outcome.more_mb:,.0f} | {outcome.probe_s:.2f} | {outcome.said}"
                 print(f"| {task} | {upload.what} | {len(body):,} | {statuses} | {figures} |", flush=True)
     if "solar_farms" in options.tasks:
         print(_read_record(), flush=True)
@@ -180,7 +180,7 @@ def _endpoint(task: str, given: Mapping[str, str]) -> Iterator[Any]:
             yield running
 
 
-def _send(running: Any, upload: Upload, body: bytes) -> Told:
+def _send(running: Any, upload: Upload, body: bytes) -> Outcome:
     worker = _largest(running.process.pid)
     Path(f"/proc/{worker}/clear_refs").write_text("5")  # the most memory is counted from here
     before_mb = _memory_mb(worker, "VmRSS:")
@@ -198,7 +198,8 @@ def _send(running: Any, upload: Upload, body: bytes) -> Told:
         time.sleep(0.1)
     seconds = time.monotonic() - start_s
     said = next((text for status, text in answers if status != 200), "")
-    return Told([status for status, _ in answers], seconds, _memory_mb(worker, "VmHWM:") - before_mb, slowest_s, said)
+    more_mb = _memory_mb(worker, "VmHWM:") - before_mb
+    return Outcome([status for status, _ in answers], seconds, more_mb, slowest_s, said)
 
 
 def _largest(process: int) -> int:
@@ -218,8 +219,8 @@ def _ask(running: Any, upload: Upload, body: bytes) -> tuple[int, str]:
     try:
         connection.request("POST", f"/v1/predict{upload.query}", body, {"Content-Type": upload.kind})
         response = connection.getresponse()
-        told = json.loads(response.read())
-        return response.status, str(told.get("error", ""))
+        reply = json.loads(response.read())
+        return response.status, str(reply.get("error", ""))
     except OSError as error:
         return 0, type(error).__name__
     finally:

@@ -43,8 +43,8 @@ def main(words: list[str] | None = None) -> None:
             one.add_argument("--reason", choices=("request", "schedule", "drift", "labels"), default="request")
             one.add_argument("--wait-s", type=float, default=0.0, help="how long to wait for another run of the task")
     arguments = vars(parser.parse_args(words))
-    told = {name: arguments.pop(name) for name in ("flow", "tasks", "outcome", "jobs")}
-    guarded(lambda: _run(Order(**told, parameters=arguments)))
+    order = {name: arguments.pop(name) for name in ("flow", "tasks", "outcome", "jobs")}
+    guarded(lambda: _run(Order(**order, parameters=arguments)))
 
 
 @dataclass(frozen=True)

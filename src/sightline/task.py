@@ -431,10 +431,10 @@ class Surveying(Protocol):
         """The same model with another threshold or step of its scan. Raises ParamsError where a value cannot be."""
         ...
 
-    def look(self, source: Any, told: Callable[[int, int], None]) -> Prediction:
-        """The answer to one input of `read`, as `predict` gives it; `told` of what is done and of all, on the way.
+    def look(self, source: Any, on_progress: Callable[[int, int], None]) -> Prediction:
+        """The answer to one input of `read`, as `predict` gives it; `on_progress` is called with steps done and all.
 
-        What `told` raises ends it.
+        An exception of `on_progress` ends it.
         """
         ...
 

@@ -89,11 +89,11 @@ TINY: dict[str, dict[str, Any]] = {
 class Silent:
     """A report that keeps what it is told."""
 
-    told: list[tuple[int, int, str]] = field(default_factory=list)
+    steps: list[tuple[int, int, str]] = field(default_factory=list)
     figures: list[dict[str, float]] = field(default_factory=list)
 
     def progress(self, done: int, total: int, what: str) -> None:
-        self.told.append((done, total, what))
+        self.steps.append((done, total, what))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         self.figures.append({"step": step, **values})

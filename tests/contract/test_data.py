@@ -28,7 +28,7 @@ def manifest(name: str, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     task = tiny_task(name)
     report = Silent()
     task.sample(root, report)
-    assert all(0 < done <= total and what for done, total, what in report.told)
+    assert all(0 < done <= total and what for done, total, what in report.steps)
     return task.load(root)
 
 

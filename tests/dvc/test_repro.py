@@ -63,9 +63,9 @@ def set_kind(settings: Settings, kind: str) -> None:
 def test_a_stage_runs_once_and_its_key_follows(settings: Settings, capfd: pytest.CaptureFixture[str]) -> None:
     assert versions.status(settings, ["one"]) == ["one"]
     versions.repro(settings, "one")
-    told = capfd.readouterr()
-    assert "progress of the stage" in told.err
-    assert told.out == "", "DVC's advice is not for people"
+    captured = capfd.readouterr()
+    assert "progress of the stage" in captured.err
+    assert captured.out == "", "DVC's advice is not for people"
     assert versions.status(settings, ["one"]) == []
     key = versions.stage_key(settings, "one")
     versions.repro(settings, "one")

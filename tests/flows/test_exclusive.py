@@ -58,15 +58,15 @@ def test_a_second_run_is_told_who_is_first(settings: Settings) -> None:
 
 
 def test_a_run_that_may_wait_says_for_whom_and_goes_on_after_it(settings: Settings) -> None:
-    other, told = hold(settings), list[str]()
+    other, lines = hold(settings), list[str]()
 
     def tell(line: str) -> None:
-        told.append(line)
+        lines.append(line)
         end(other)
 
     with exclusive(settings, "toy", "", wait_s=30, tell=tell):
-        assert told == [line for line in told if f"process {other.pid}" in line]
-        assert len(told) == 1
+        assert lines == [line for line in lines if f"process {other.pid}" in line]
+        assert len(lines) == 1
 
 
 def test_the_run_that_was_killed_is_named_once(settings: Settings) -> None:

@@ -31,10 +31,10 @@ POINTS = (
 def test_ctrl_c_ends_a_run_and_its_stage_without_a_traceback(folder: ToyFolder, prefect_server: Group) -> None:
     process = folder.start_until("gate", "retrain", "toy")
     process.send_signal(signal.SIGINT)  # the stage is in a group of its own
-    _, told = process.communicate(timeout=120)
+    _, output = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "run it again to go on where it was" in told
-    assert "Traceback" not in told
+    assert "run it again to go on where it was" in output
+    assert "Traceback" not in output
     folder.assert_stage_is_gone()
 
 
@@ -45,9 +45,9 @@ def test_a_run_killed_at_each_step_does_nothing_twice(folder: ToyFolder, prefect
             assert_second_run_is_refused(folder, process.pid)
         folder.kill(process)
 
-    status, told = folder.run_flow("retrain", "toy", fail="before alias champion")
-    assert status == 0, told
-    assert "the server went away" in told  # and was tried again
+    status, output = folder.run_flow("retrain", "toy", fail="before alias champion")
+    assert status == 0, output
+    assert "the server went away" in output  # and was tried again
 
     # A training is begun again only where it was killed in the middle, and ended once.
     assert Counter(folder.counted()) == {
@@ -71,17 +71,17 @@ def test_a_run_killed_at_each_step_does_nothing_twice(folder: ToyFolder, prefect
 
 
 def assert_second_run_is_refused(folder: ToyFolder, first: int) -> None:
-    status, told = folder.run_flow("retrain", "toy")
+    status, output = folder.run_flow("retrain", "toy")
     assert status == 7
-    assert f"another run of this task is under way (process {first}" in told
-    assert "Traceback" not in told
+    assert f"another run of this task is under way (process {first}" in output
+    assert "Traceback" not in output
 
 
 def test_a_run_with_nothing_changed_trains_nothing(folder: ToyFolder, prefect_server: Group) -> None:
     before = folder.counted()
-    status, told = folder.run_flow("retrain", "toy")
-    assert status == 0, told
-    assert "unchanged" in told
+    status, output = folder.run_flow("retrain", "toy")
+    assert status == 0, output
+    assert "unchanged" in output
     assert folder.counted() == before
     assert len(Tracking(folder.settings).versions("toy")) == 2
 

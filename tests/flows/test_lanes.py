@@ -19,14 +19,14 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 def test_two_tasks_side_by_side_come_to_what_each_comes_to_alone(folder: ToyFolder) -> None:
     folder.call("sightline", "data", "sample", "twin")
     outcome = folder.settings.root / "build" / "outcome.json"
-    status, told = folder.run_flow("retrain", "toy", "twin", "--jobs", "2", "--outcome", str(outcome))
-    assert status == 0, told
+    status, output = folder.run_flow("retrain", "toy", "twin", "--jobs", "2", "--outcome", str(outcome))
+    assert status == 0, output
     documents = json.loads(outcome.read_text())
     assert {task: document["decision"]["outcome"] for task, document in documents.items()} == {
         "toy": "promoted",
         "twin": "promoted",
     }
-    assert {line.partition(": ")[0] for line in told.splitlines()} == {"toy", "twin"}
+    assert {line.partition(": ")[0] for line in output.splitlines()} == {"toy", "twin"}
     assert sorted(folder.counted()) == sorted(
         2 * ["begun threshold", "ended threshold", "begun constant", "ended constant"]
     )
@@ -39,8 +39,8 @@ def test_a_task_that_fails_is_told_and_the_other_goes_on(folder: ToyFolder) -> N
     shutil.rmtree(folder.settings.data / "twin")
     outcome = folder.settings.root / "build" / "outcome.json"
     outcome.unlink()
-    status, told = folder.run_flow("retrain", "twin", "toy", "--jobs", "2", "--outcome", str(outcome))
-    assert status == 4, told
-    assert "twin: " in told
-    assert "Traceback" not in told
+    status, output = folder.run_flow("retrain", "twin", "toy", "--jobs", "2", "--outcome", str(outcome))
+    assert status == 4, output
+    assert "twin: " in output
+    assert "Traceback" not in output
     assert set(json.loads(outcome.read_text())) == {"toy"}

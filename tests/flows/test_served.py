@@ -89,8 +89,8 @@ def test_drift_asks_for_retraining_which_asks_for_labels(folder: ToyFolder, serv
     given = folder.settings.root / "given"
     write_set(given, groups=24, frames=2, seed=5)
     folder.call("sightline", "data", "add", "toy", str(given))
-    status, told = folder.run_flow("retrain", "toy")
-    assert status == 0, told
+    status, output = folder.run_flow("retrain", "toy")
+    assert status == 0, output
     assert len(Tracking(folder.settings).versions("toy")) == 2
 
     log_answers(folder, seed=6, brightness=60, name="bright")

@@ -96,8 +96,8 @@ class ToyFolder:
     def run_flow(self, *words: str, fail: str = "") -> tuple[int, str]:
         """Run `python -m flows ..` to its end; exit status and what it told."""
         process = self.start_flow(*words, fail=fail)
-        _, told = process.communicate(timeout=600)
-        return process.returncode, told
+        _, output = process.communicate(timeout=600)
+        return process.returncode, output
 
     def start_until(self, point: str, *words: str) -> subprocess.Popen[str]:
         """Start a flow and return when it waits at a point."""

@@ -121,10 +121,10 @@ def test_ships_come_with_the_coordinates_they_were_drawn_at(upscale: str, server
     assert {name: found["count"] for name, found in job["summary"]["found"].items()} == {"raw": 3, "enlarged": 3}
     assert sources(tmp_path) == [f"area {job['id']}"] * 2
     status, found = server.ask("GET", job["files"]["raw.geojson"])
-    told = json.loads(found) if isinstance(found, bytes) else found
+    document = json.loads(found) if isinstance(found, bytes) else found
     for lon, lat in places():
         distances = [
-            np.hypot(one["properties"]["lon"] - lon, one["properties"]["lat"] - lat) for one in told["features"]
+            np.hypot(one["properties"]["lon"] - lon, one["properties"]["lat"] - lat) for one in document["features"]
         ]
         assert min(distances) < 5e-5  # degrees, about a pixel
     for name, magic in {"raw.png": b"\x89PNG", "comparison.png": b"\x89PNG", "raw.tif": b"II"}.items():

@@ -203,7 +203,7 @@ def test_a_worker_does_not_outlive_its_supervisor(tmp_path: Path) -> None:
 
 def test_a_token_is_asked_for_and_an_endpoint_without_champion_is_not_ready(tmp_path: Path) -> None:
     with serve(TOY, tmp_path, token="a-long-enough-secret") as running:
-        running.wait_until(lambda status, told: status == 503 and told["error"] == "toy has no champion")
+        running.wait_until(lambda status, document: status == 503 and document["error"] == "toy has no champion")
         assert running.ask("GET", "/readyz")[0] == 503
         assert running.predict(png())[0] == 401
         assert running.ask("GET", "/metrics")[0] == 401

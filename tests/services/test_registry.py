@@ -42,7 +42,7 @@ def test_it_follows_the_champion_and_survives_a_registry_that_is_gone(
     first, second = register(settings, saved), register(settings, saved)
     tracking = Tracking(settings)
     with serve("tests.services.toy_registry_service:Toy", tmp_path, poll_s="0.2") as running:
-        running.wait_until(lambda status, told: status == 503 and told["error"] == "toy has no champion")
+        running.wait_until(lambda status, document: status == 503 and document["error"] == "toy has no champion")
         ledger, champion = Ledger(settings.ledger), None
         for number in (first, second, first):
             row = {"outcome": "promoted", "challenger": number, "champion": champion, "reasons": []}
@@ -56,5 +56,5 @@ def test_it_follows_the_champion_and_survives_a_registry_that_is_gone(
         database.write_bytes(b"this is no database" * 1000)
         for path in database.parent.glob("mlflow.db-*"):
             path.unlink()
-        running.wait_until(lambda status, told: status == 200 and "MLflow failed" in told.get("warning", ""))
+        running.wait_until(lambda status, document: status == 200 and "MLflow failed" in document.get("warning", ""))
         assert running.predict(png(150))[1]["version"] == first

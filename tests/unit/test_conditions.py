@@ -18,7 +18,7 @@ def test_texts_become_numbers():
 
 
 @pytest.mark.parametrize(
-    ("given", "where", "told"),
+    ("given", "where", "named"),
     [
         ([("gsd", "3")], "gsd", "gsd_m"),
         ([("gsd_m", "three")], "gsd_m", "not a number"),
@@ -27,11 +27,11 @@ def test_texts_become_numbers():
         ([("gsd_m", "1"), ("gsd_m", "2")], "gsd_m", "twice"),
     ],
 )
-def test_what_is_wrong_is_named(given, where, told):
+def test_what_is_wrong_is_named(given, where, named):
     with pytest.raises(RequestError) as caught:
         parse_conditions(given, CARD)
     assert caught.value.where == where
-    assert told in str(caught.value)
+    assert named in str(caught.value)
 
 
 def test_a_model_without_conditions_gets_its_input_as_it_is():

@@ -24,8 +24,8 @@ def sample(tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Ta
 
     projects = [open_to_pin(task) for task in dict.fromkeys(tasks)]
     with Bars("sample") as bars:
-        told = write(projects, bars)
-    for line in told:
+        lines = write(projects, bars)
+    for line in lines:
         echo(line)
 
 

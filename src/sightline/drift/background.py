@@ -88,7 +88,7 @@ class Background:
         """How far the input of this answer lies from what the model knows."""
         return self.reference.familiarity(prediction.row, prediction.embedding)
 
-    def told(self, prediction: Prediction) -> dict[str, Json]:
+    def attached(self, prediction: Prediction) -> dict[str, Json]:
         """What an answer says of this: `familiarity` of its input, and the model's `background`."""
         return {"familiarity": self.familiarity(prediction).document(), "background": self.document()}
 

@@ -121,8 +121,8 @@ class Colours:
         if stored.dtype == np.uint8 and not _is_scaled(self.dataset, self.bands):
             return np.asarray(stored, dtype=np.uint8)
         scales, offsets = (
-            np.array([told[band - 1] for band in self.bands])[:, None, None]
-            for told in (self.dataset.scales, self.dataset.offsets)
+            np.array([scaling[band - 1] for band in self.bands])[:, None, None]
+            for scaling in (self.dataset.scales, self.dataset.offsets)
         )
         levels = (stored.astype(np.float64) * scales + offsets) * _gain_of(self.dataset, self.bands)
         levels[~np.isfinite(levels)] = 0
@@ -163,9 +163,9 @@ def _bands_of(dataset: DatasetReader, where: str) -> tuple[int, int, int]:
     from rasterio.enums import ColorInterp
 
     kinds = list(dataset.colorinterp)
-    told = [kind.name if kind.name in _NAMES else "" for kind in kinds]
+    tagged = [kind.name if kind.name in _NAMES else "" for kind in kinds]
     described = [(text or "").strip().lower() for text in dataset.descriptions]
-    for names in (described, told):  # a description is written by hand, while most writers tag the first three as RGB
+    for names in (described, tagged):  # a description is written by hand, while most writers tag the first three as RGB
         if all(names.count(name) == 1 for name in _NAMES):
             red, green, blue = (names.index(name) + 1 for name in _NAMES)
             return red, green, blue
@@ -203,8 +203,8 @@ def _check_levels(colours: Colours) -> None:
     rows, columns = min(height, side), min(width, side)
     window = colours._stored((height - rows) // 2, (width - columns) // 2, rows, columns)
     stored, shown = colours._read(dataset, colours.bands, window), ~colours._hidden(window)
-    told = zip(stored, colours.bands, strict=True)
-    values = np.stack([band[shown] * dataset.scales[at - 1] + dataset.offsets[at - 1] for band, at in told])
+    numbered = zip(stored, colours.bands, strict=True)
+    values = np.stack([band[shown] * dataset.scales[at - 1] + dataset.offsets[at - 1] for band, at in numbered])
     values = values[np.isfinite(values)] * _gain_of(dataset, colours.bands)
     if values.size and not (values.min() > -1 and _LEAST_BRIGHT < values.max() < 256):
         raise DataRejected(

@@ -99,11 +99,11 @@ def read_backup(folder: Path) -> Kept:
         DataMissing: it is no whole backup.
     """
     try:
-        told = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        files = {str(name): str(digest) for name, digest in told["files"].items()}
-        if told["format"] != _FORMAT or any(_leaves(name) for name in files):
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        files = {str(name): str(digest) for name, digest in manifest["files"].items()}
+        if manifest["format"] != _FORMAT or any(_leaves(name) for name in files):
             raise ValueError("format")
-        return Kept(folder, files, float(told["made_s"]), str(told["commit"]))
+        return Kept(folder, files, float(manifest["made_s"]), str(manifest["commit"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         way_out = f"Give a folder that `sightline backup` has finished: it holds {MANIFEST}."
         raise DataMissing("this is not a whole backup", where=folder, way_out=way_out) from error

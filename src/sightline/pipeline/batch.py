@@ -233,7 +233,7 @@ class Desk:
             "file": one.said,
             "sha256": sha256,
             **job.identity,
-            **job.background.told(prediction),
+            **job.background.attached(prediction),
             "conditions": dict(job.conditions),
             "threshold": job.threshold,
             "found": prediction.found,

@@ -211,11 +211,11 @@ def warn(document: Mapping[str, Json]) -> str:
         return ""
     place = f"the {better['n']} test samples of {' and '.join(document['sets'])}"
     bound = better["lower_bound"]
-    told = "which is beyond noise" if bound is not None and bound > 0 else "which is within noise"
+    significance = "which is beyond noise" if bound is not None and bound > 0 else "which is within noise"
     return (
         f"{better['candidate']} (version {document['versions'][better['candidate']]}) is better than "
         f"{document['chosen']} on {place}: {document['metric']} {_shown(better['figure'])} against "
-        f"{_shown(better['chosen_figure'])}, {told} (one-sided bound of the difference {_shown(bound)})"
+        f"{_shown(better['chosen_figure'])}, {significance} (one-sided bound of the difference {_shown(bound)})"
     )
 
 

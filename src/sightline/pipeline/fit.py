@@ -24,7 +24,7 @@ from sightline.task import Manifest, Model, Report, Sample, TrainingData
 from sightline.tasks import modules_of
 
 Live = Callable[[int, dict[str, float]], None]
-"""Told of each step's figures while training goes on (MLflow listens)."""
+"""Called with each step's figures while training goes on (MLflow listens)."""
 
 
 @dataclass(frozen=True)

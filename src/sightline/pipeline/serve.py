@@ -123,11 +123,11 @@ class MapSurveys:
         model: Any,
         out: Path,
         report: Report,
-        answered: Callable[[Any, Prediction], None],
+        on_answer: Callable[[Any, Prediction], None],
     ) -> dict[str, Json]:
         """See `survey`."""
         place = Place(out, self._settings.tile_cache, self._settings.limits)
-        return survey(plan, upscaler, model, place, report, answered)
+        return survey(plan, upscaler, model, place, report, on_answer)
 
 
 def areas_in(ledger: Ledger, settings: Settings) -> Areas:

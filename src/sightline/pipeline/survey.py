@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
 RAW, ENLARGED = "raw", "enlarged"
 
-Answered = Callable[[Any, Prediction], None]
-"""Told of an input that was looked at, and of the answer."""
+OnAnswer = Callable[[Any, Prediction], None]
+"""Called with an input that was scanned, and the answer."""
 
 MOST_SCANNED_PX = 2**31
 """Pixels of an area at the network's scale: what a file on this machine may have too."""
@@ -139,7 +139,7 @@ def _refuse_work(plan: Plan, factor: int) -> None:
 
 
 def survey(
-    plan: Plan, upscaler: Upscaler | None, model: Any, place: Place, report: Report, answered: Answered | None = None
+    plan: Plan, upscaler: Upscaler | None, model: Any, place: Place, report: Report, on_answer: OnAnswer | None = None
 ) -> dict[str, Json]:
     """Fetch, stitch, enlarge, look, and write everything below `place.out`; the summary.
 
@@ -149,7 +149,7 @@ def survey(
         model: who looks, a `Surveying`.
         place: where it reads and writes.
         report: told of the progress; what it raises ends the survey, and another one goes on from there.
-        answered: told of each raster that was looked at, as `model.read` gave it, and of what was found there.
+        on_answer: called with each raster that was scanned, as `model.read` gave it, and the answer.
 
     Raises:
         BackendError: tiles cannot be had, or the disk is full; called again it goes on.
@@ -170,8 +170,8 @@ def survey(
     for name, raster in rasters.items():
         began = time.perf_counter()
         source, prediction = _look(name, raster, model, plan.area, place, report)
-        if answered is not None:
-            answered(source, prediction)
+        if on_answer is not None:
+            on_answer(source, prediction)
         found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
         seconds[f"looking at {name}"] = time.perf_counter() - began
     if len(rasters) > 1:

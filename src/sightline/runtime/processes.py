@@ -171,11 +171,11 @@ def interrupted_once() -> Iterator[None]:
 
     Elsewhere than in the main thread nothing is changed.
     """
-    told: list[int] = []
+    received: list[int] = []
 
     def interrupt(number: int, _frame: object) -> None:
-        told.append(number)
-        if len(told) == 1:
+        received.append(number)
+        if len(received) == 1:
             raise KeyboardInterrupt
 
     if threading.current_thread() is not threading.main_thread():

@@ -12,7 +12,7 @@ def without_proxy(environment: Mapping[str, str]) -> dict[str, str]:
 
     Programs read the name in small letters or in capitals, so both are given.
     """
-    told = ",".join(environment.get(name, "") for name in ("no_proxy", "NO_PROXY"))
-    hosts = [host for part in told.split(",") if (host := part.strip())]
+    listed = ",".join(environment.get(name, "") for name in ("no_proxy", "NO_PROXY"))
+    hosts = [host for part in listed.split(",") if (host := part.strip())]
     value = ",".join(dict.fromkeys([*hosts, *LOOPBACK]))
     return {"no_proxy": value, "NO_PROXY": value}

@@ -94,13 +94,13 @@ def _again(body: bytes, receive: Receive) -> Receive:
 def _artifact_location(body: bytes) -> str:
     """The field of a request; empty where MLflow will not find it either."""
     try:
-        told = json.loads(body)
+        document = json.loads(body)
     except ValueError:
         return ""
-    if isinstance(told, str):  # MLflow reads JSON in a JSON string too
-        return _artifact_location(told.encode())
+    if isinstance(document, str):  # MLflow reads JSON in a JSON string too
+        return _artifact_location(document.encode())
     fields = ("artifact_location", "artifactLocation")  # both are names of it in JSON for protobuf
-    found = [told[name] for name in fields if told.get(name)] if isinstance(told, dict) else []
+    found = [document[name] for name in fields if document.get(name)] if isinstance(document, dict) else []
     return str(found[0]) if len(found) == 1 else "ambiguous" if found else ""
 
 

@@ -118,8 +118,8 @@ def prefect_environment(settings: Settings) -> dict[str, str]:
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_CLI_PROMPT": "false",
     }
-    told = {key: os.environ.get(key, value) for key, value in ours.items()}
-    return {**common_environment(settings), **told, **_pass(settings)}
+    chosen = {key: os.environ.get(key, value) for key, value in ours.items()}
+    return {**common_environment(settings), **chosen, **_pass(settings)}
 
 
 def _pass(settings: Settings) -> dict[str, str]:
@@ -147,9 +147,9 @@ def prefect_api(settings: Settings) -> str:
 
     Costs milliseconds. The server is asked, so that a stale note is not believed.
     """
-    told = os.environ.get("PREFECT_API_URL", "")
-    if told:
-        return told
+    address = os.environ.get("PREFECT_API_URL", "")
+    if address:
+        return address
     address = running(settings.state).get("prefect", "")
     return f"{address}/api" if address and answers(f"{address}/api/health") else ""
 
@@ -179,9 +179,9 @@ def prefect_for_a_run(settings: Settings) -> Iterator[PrefectForRun]:
     Raises:
         BackendError: it did not become ready (from the call that waits).
     """
-    told = prefect_api(settings)
-    if told:
-        yield PrefectForRun(told, lambda: None, comes_back=True)
+    address = prefect_api(settings)
+    if address:
+        yield PrefectForRun(address, lambda: None, comes_back=True)
         return
     server = _bare_prefect(settings)
     group = processes.Group(settings.state, lambda _: None)

@@ -160,7 +160,7 @@ class _Routes:
                 "version": answered.version,
                 "prediction_id": answered.id,
                 "sha256": answered.question.input.sha256,
-                **answered.question.champion.background.told(answered.prediction),
+                **answered.question.champion.background.attached(answered.prediction),
             }
             if wanted["picture"]:
                 document["picture"] = _data_address(await self._engine.draw(answered))
@@ -190,8 +190,8 @@ class _Routes:
     async def _held(self, request: Request) -> AsyncIterator[Answered]:
         """The answer to an upload; what it holds in memory counts till the end."""
         card = self._engine.champion().model.card
-        told = ((name, text) for name, text in request.query_params.multi_items() if name not in _OPTIONS)
-        conditions = parse_conditions(told, card)
+        given = ((name, text) for name, text in request.query_params.multi_items() if name not in _OPTIONS)
+        conditions = parse_conditions(given, card)
         upload = await read_upload(request, card.formats, self._settings.max_bytes)
         async with self._engine.answering(upload.content, upload.name, conditions, lambda: _gone(request)) as answered:
             yield answered
@@ -222,10 +222,10 @@ class _Routes:
         self._engine.check()
         await asyncio.to_thread(self._check_log)
         warning = self._engine.keeper.problem
-        told: dict[str, Json] = {"warning": warning.what} if warning else {}
+        notes: dict[str, Json] = {"warning": warning.what} if warning else {}
         if self._looks_at_areas():
-            told["areas"] = True
-        return JSONResponse({"ready": True, "task": self._engine.task, "version": champion.number, **told})
+            notes["areas"] = True
+        return JSONResponse({"ready": True, "task": self._engine.task, "version": champion.number, **notes})
 
     def _looks_at_areas(self) -> bool:
         champion = self._engine.keeper.champion

@@ -89,7 +89,7 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
     rasters = _query("rasters", "boolean", "Also return the answer's rasters (`mask` ...), as data addresses.")
     exports = _query("exports", "boolean", "Also return the answer's interchange formats (GeoJSON ...) in `exports`.")
     raster = _in_path("name", "Which: `mask` holds the class of each pixel.")
-    told = [_query(name, "number", f"Of the image: {meaning}.") for name, meaning in conditions.items()]
+    described = [_query(name, "number", f"Of the image: {meaning}.") for name, meaning in conditions.items()]
     png = {"image/png": binary}
     answer = {"application/json": {"schema": {"$ref": "#/components/schemas/Answer"}}}
     return {
@@ -97,7 +97,7 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
             "post": {
                 "summary": "Predict one image",
                 "description": "With `Accept: image/png` the answer is the picture of /v1/picture.",
-                "parameters": [source, picture, rasters, exports, *told],
+                "parameters": [source, picture, rasters, exports, *described],
                 "requestBody": body,
                 "responses": {
                     "200": {"description": "The answer; its row is in the log.", "content": {**answer, **png}}
@@ -108,7 +108,7 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
         "/v1/raster/{name}": {
             "post": {
                 "summary": "Predict one image and return one of the answer's rasters",
-                "parameters": [raster, source, *told],
+                "parameters": [raster, source, *described],
                 "requestBody": body,
                 "responses": {"200": {"description": "The raster, as large as the image.", "content": png}}
                 | _problem_responses("404", *_ANSWERS),
@@ -117,7 +117,7 @@ def _predicting(formats: tuple[str, ...], conditions: Mapping[str, str]) -> dict
         "/v1/picture": {
             "post": {
                 "summary": "Predict one image and draw the answer on it",
-                "parameters": [source, *told],
+                "parameters": [source, *described],
                 "requestBody": body,
                 "responses": {"200": {"description": "The picture.", "content": png}} | _problem_responses(*_ANSWERS),
             }

@@ -67,8 +67,8 @@ class AreaOrder(BaseModel):
         return read_area(bbox=bbox, geojson=geojson, wkt=self.wkt)
 
 
-Told = Callable[[Any, Prediction], None]
-"""Told of an input that was looked at, and of the answer."""
+OnAnswer = Callable[[Any, Prediction], None]
+"""Called with an input that was scanned, and the answer."""
 
 
 class Surveys(Protocol):
@@ -79,7 +79,7 @@ class Surveys(Protocol):
         ...
 
     def run(
-        self, plan: Plan, upscaler: Upscaler | None, model: Any, out: Path, report: Report, answered: Told
+        self, plan: Plan, upscaler: Upscaler | None, model: Any, out: Path, report: Report, on_answer: OnAnswer
     ) -> dict[str, Json]:
         """See `pipeline.survey.survey`."""
         ...

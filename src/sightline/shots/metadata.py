@@ -126,8 +126,8 @@ def _xmp_fields(data: bytes, tag: Any) -> dict[str, str]:
 
 def _from_autopilot(xmp: Mapping[str, str], name: str) -> float | None:
     """A figure that FLIR's cameras copy from the autopilot; None where they write nothing but zeros."""
-    told = ("Camera:Yaw", "Camera:Pitch", "Camera:Roll", "FLIR:MAVRelativeAltitude")
-    return _number(xmp.get(name)) if any(_number(xmp.get(one)) for one in told) else None
+    copied = ("Camera:Yaw", "Camera:Pitch", "Camera:Roll", "FLIR:MAVRelativeAltitude")
+    return _number(xmp.get(name)) if any(_number(xmp.get(one)) for one in copied) else None
 
 
 # ---------------------------------------------------------------------------------------------------------- EXIF

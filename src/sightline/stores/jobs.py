@@ -231,5 +231,5 @@ def _one(connection: sqlite3.Connection, number: int) -> Job | None:
 
 def _job(row: tuple[Any, ...]) -> Job:
     number, task, time_s, order, state, attempts, worker, hold_s, progress, outcome, changed_s = row
-    told = json.loads(order), state, attempts, worker, hold_s, json.loads(progress), json.loads(outcome)
-    return Job(number, task, time_s, *told, changed_s)
+    state_fields = json.loads(order), state, attempts, worker, hold_s, json.loads(progress), json.loads(outcome)
+    return Job(number, task, time_s, *state_fields, changed_s)

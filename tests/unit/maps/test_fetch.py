@@ -57,7 +57,7 @@ def test_all_tiles_come_once_and_are_those_asked_for(tmp_path: Path) -> None:
     assert server.requests == dict.fromkeys(wanted, 1)
     for tile in wanted:
         np.testing.assert_array_equal(cached(plan, tmp_path, tile), drawn(tile))
-    assert report.told[-1][:2] == (len(wanted), len(wanted))
+    assert report.steps[-1][:2] == (len(wanted), len(wanted))
     assert all(one.agent.startswith("sightline/") for one in server.asked)
 
 

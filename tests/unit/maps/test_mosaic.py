@@ -110,8 +110,8 @@ def test_missing_tiles_are_masked_and_listed(tmp_path: Path) -> None:
     np.testing.assert_array_equal(colours[~hole], right[~hole])
     assert mosaic.covered == pytest.approx(1 - hole.mean())
     fetched = fetch(plan, tmp_path, Silent())
-    told = write_mosaic(plan, tmp_path / "cache", mosaic.path, Silent(), fetched).missing
-    assert told == fetched.missing == tuple(Missing(tile, "there is no such file") for tile in gone)
+    missing = write_mosaic(plan, tmp_path / "cache", mosaic.path, Silent(), fetched).missing
+    assert missing == fetched.missing == tuple(Missing(tile, "there is no such file") for tile in gone)
 
 
 def test_what_a_tile_leaves_empty_is_masked(tmp_path: Path) -> None:

@@ -103,12 +103,12 @@ def test_the_plan_is_told_to_people_and_to_programs() -> None:
     wanted = 240 / 224
     zoom = choose_zoom(ALGECIRAS, ESRI, wanted)
     plan = make_plan(ALGECIRAS, zoom, ESRI, wanted)
-    text, told = plan_text(plan), json.loads(json.dumps(describe_plan(plan)))
-    assert zoom == told["zoom"] == told["advised_zoom"] == 17
-    assert told["tiles"] == plan.tile_count == 26 * 19
-    assert told["megapixels"] == pytest.approx(plan.width_px * plan.height_px / 1e6)
-    assert told["gsd_m"] == pytest.approx(0.9647, abs=1e-3)
-    assert told["wanted_zoom"] == pytest.approx(16.849, abs=1e-3)
+    text, described = plan_text(plan), json.loads(json.dumps(describe_plan(plan)))
+    assert zoom == described["zoom"] == described["advised_zoom"] == 17
+    assert described["tiles"] == plan.tile_count == 26 * 19
+    assert described["megapixels"] == pytest.approx(plan.width_px * plan.height_px / 1e6)
+    assert described["gsd_m"] == pytest.approx(0.9647, abs=1e-3)
+    assert described["wanted_zoom"] == pytest.approx(16.849, abs=1e-3)
     assert f"{plan.tile_count:,} of esri at zoom 17" in text
     assert "36.1300 N, 5.4350 W" in text
     assert "zoom 16.85, so 17, which is this one" in text

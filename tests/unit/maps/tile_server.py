@@ -162,9 +162,9 @@ class Silent:
     """A `Report` that remembers what it was told."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[int, int, str]] = []
+        self.steps: list[tuple[int, int, str]] = []
 
     def progress(self, done: int, total: int, what: str) -> None:
-        self.told.append((done, total, what))
+        self.steps.append((done, total, what))
 
     def metrics(self, step: int, values: object) -> None: ...

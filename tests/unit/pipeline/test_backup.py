@@ -136,8 +136,8 @@ def test_nothing_is_restored_beside_running_servers(project: Settings, fresh: Se
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "mlruns/../../outside", "src/x.py"])
 def test_a_forged_manifest_writes_nowhere_else(project: Settings, fresh: Settings, tmp_path: Path, name: str) -> None:
     kept = back_up(project, tmp_path / "kept", Silent())
-    told = json.loads((kept.folder / MANIFEST).read_text())
-    (kept.folder / MANIFEST).write_text(json.dumps({**told, "files": {**told["files"], name: "0" * 64}}))
+    manifest = json.loads((kept.folder / MANIFEST).read_text())
+    (kept.folder / MANIFEST).write_text(json.dumps({**manifest, "files": {**manifest["files"], name: "0" * 64}}))
     with pytest.raises(DataMissing, match="not a whole backup"):
         restore(fresh, kept.folder, Silent())
 

@@ -123,11 +123,11 @@ def test_tiles_of_a_folder_that_have_changed_are_stitched_anew(tiles, place, tmp
 
 
 def test_each_answer_is_told_with_what_it_is_an_answer_to(tiles, place):
-    told = []
+    answers = []
     upscaler = open_upscaler("bicubic")
-    survey(planned(tiles, factor=4), upscaler, network_model(), place, Silent(), lambda *both: told.append(both))
-    assert [prediction.document["count"] for _, prediction in told] == [3, 3]
-    for (source, _), name in zip(told, ("raw.tif", "enlarged.tif"), strict=True):
+    survey(planned(tiles, factor=4), upscaler, network_model(), place, Silent(), lambda *both: answers.append(both))
+    assert [prediction.document["count"] for _, prediction in answers] == [3, 3]
+    for (source, _), name in zip(answers, ("raw.tif", "enlarged.tif"), strict=True):
         assert source.sha256 == sha256_file(place.out / name)
 
 

@@ -34,8 +34,8 @@ class LookingModel(CountingModel):
 
     threshold: float | None = None
 
-    def look(self, source: ToyInput, told: Callable[[int, int], None]) -> Prediction:
-        told(1, 1)
+    def look(self, source: ToyInput, on_progress: Callable[[int, int], None]) -> Prediction:
+        on_progress(1, 1)
         return self.predict([source])[0]
 
     def within(self, prediction: Prediction, area: Any) -> Prediction:

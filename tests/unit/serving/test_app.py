@@ -63,7 +63,7 @@ def test_an_image_gets_the_tasks_answer_and_its_lineage(endpoint: Endpoint) -> N
         "version": 1,
         "prediction_id": 1,
         "sha256": row.sha256,
-        **UNKNOWN.told(Prediction(row.row, row.embedding, {})),
+        **UNKNOWN.attached(Prediction(row.row, row.embedding, {})),
     }
     assert row.row == {"input_mean": 150.0, "output_spot": 1}
     assert row.embedding.tolist() == [150.0, 150.0]
@@ -83,10 +83,10 @@ def test_an_answer_says_what_the_model_was_trained_on_and_how_far_the_image_lies
     assert far.json["familiarity"]["word"] == "unlike anything it was trained on"
     assert far.json["familiarity"]["outside"] == {"input_mean": {"value": 255.0, "low": 40.0, "high": 48.0}}
     assert near.json["familiarity"]["outside"] == {}
-    for told in (near.json["background"], told_of_model.json["background"]):
-        assert told["trained_on"] == [{"set": "sample", "kind": "synthetic", "n": 9}]
-        assert told["evaluated_on"] == [{"set": "sample", "kind": "synthetic", "n": 3}]
-        assert told["summary"].endswith("it has never seen a real input")
+    for background in (near.json["background"], told_of_model.json["background"]):
+        assert background["trained_on"] == [{"set": "sample", "kind": "synthetic", "n": 9}]
+        assert background["evaluated_on"] == [{"set": "sample", "kind": "synthetic", "n": 3}]
+        assert background["summary"].endswith("it has never seen a real input")
 
 
 def test_a_version_whose_evaluation_is_broken_answers_all_the_same(tmp_path: Path, model: CountingModel) -> None:
@@ -184,13 +184,13 @@ def test_conditions_of_the_image_come_as_query_parameters(tmp_path: Path) -> Non
     model = ConditionedModel()
     endpoint = Endpoint(tmp_path, SetChampions(model))
     request = {"method": "POST", "headers": PNG, "body": [png()]}
-    told, strange, wrong, described = endpoint.run(
+    given, strange, wrong, described = endpoint.run(
         {**request, "path": "/v1/predict?gain=2.5&source=a.png"},
         {**request, "path": "/v1/predict?gane=2.5"},
         {**request, "path": "/v1/predict?gain=much"},
         {"method": "GET", "path": "/v1/openapi.json"},
     )
-    assert (told.status, told.json["peak"]) == (200, 125)
+    assert (given.status, given.json["peak"]) == (200, 125)
     assert (strange.status, strange.json["where"], "gain" in strange.json["way_out"]) == (422, "gane", True)
     assert (wrong.status, wrong.json["where"]) == (422, "gain")
     names = [p["name"] for p in described.json["paths"]["/v1/predict"]["post"]["parameters"]]

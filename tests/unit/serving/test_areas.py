@@ -313,11 +313,11 @@ def test_a_failed_area_is_answered_with_its_error_and_without_paths(tmp_path: Pa
     async def story() -> tuple[Answer, Answer]:
         return await endpoint.post({"bbox": BBOX}), await endpoint.get("/v1/areas/1")
 
-    failed, told = endpoint.within(story)
+    failed, state = endpoint.within(story)
     assert_problem(failed, 422, "cannot open raw.tif, says a library")
     assert failed.headers["location"] == "/v1/areas/1"
-    assert (told.json["state"], told.json["problem"]) == ("failed", failed.json)
-    assert str(tmp_path) not in (failed.body + told.body).decode()
+    assert (state.json["state"], state.json["problem"]) == ("failed", failed.json)
+    assert str(tmp_path) not in (failed.body + state.body).decode()
 
 
 def test_what_nobody_foresaw_is_told_as_that_only(endpoint: MapEndpoint) -> None:

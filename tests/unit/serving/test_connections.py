@@ -48,13 +48,13 @@ def connect(port: int) -> socket.socket:
 
 def rest(connection: socket.socket) -> bytes:
     """All that comes until the server closes; a TimeoutError where it does not."""
-    told = b""
+    received = b""
     try:
         while piece := connection.recv(2**16):
-            told += piece
+            received += piece
     except ConnectionResetError:
         pass
-    return told
+    return received
 
 
 def ask(port: int) -> bytes:
@@ -95,16 +95,16 @@ def test_half_a_head_is_closed(half: bytes) -> None:
 def test_a_head_that_comes_byte_by_byte_gets_no_more_time_for_each() -> None:
     with serving(head_s=0.5) as port, connect(port) as connection:
         connection.settimeout(0.05)
-        told = None
+        received = None
         for byte in HEAD * 20:  # 28 s, if each byte gave it another half second
             connection.sendall(bytes([byte]))
             try:
-                told = connection.recv(2**10)
+                received = connection.recv(2**10)
                 break
             except TimeoutError:
                 continue
-        assert told is not None, "it was never closed"
-        assert told.startswith(b"HTTP/1.1 408 ")
+        assert received is not None, "it was never closed"
+        assert received.startswith(b"HTTP/1.1 408 ")
 
 
 def test_half_a_second_request_on_the_same_connection_is_closed() -> None:

@@ -151,8 +151,8 @@ def _place_of(source: Path, dataset: DatasetReader) -> dict[str, Any]:
     """Coordinate system and transform, by the file or by what lies beside it; empty where neither says."""
     if dataset.crs is not None and not dataset.transform.is_identity:
         return {"crs": dataset.crs, "transform": dataset.transform}
-    told = placement_of(dataset.shape, str(source), source, dataset)
-    return {} if told.place is None else {"crs": told.crs, "transform": told.transform}
+    placement = placement_of(dataset.shape, str(source), source, dataset)
+    return {} if placement.place is None else {"crs": placement.crs, "transform": placement.transform}
 
 
 def _source_of(dataset: DatasetReader, place: Mapping[str, Any]) -> _Source:

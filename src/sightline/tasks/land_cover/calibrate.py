@@ -58,18 +58,18 @@ def calibrate(recipe: Recipe, files: Mapping[str, bytes], rules: Rules, fitted: 
     cutoffs: list[tuple[float, int]] = []
     for kind, name in enumerate(CLASSES):
         jaccard, probability, area = (at_home if kind in missing else found).best(kind)
-        told: dict[str, Json] = {
+        described: dict[str, Json] = {
             "by": _answered_by(kind, recipe),
             "fitted_on": "training" if kind in missing else "validation" if found.present(kind) else "nothing",
             "jaccard": round(jaccard, 4),
         }
         if kind in rules and found.present(kind):
             of_rule = by_rule.best(kind)
-            told["jaccard_of_rule"] = round(of_rule[0], 4)
+            described["jaccard_of_rule"] = round(of_rule[0], 4)
             if of_rule[0] > jaccard:
-                taken[kind], told["by"], (_, probability, area) = rules[kind], "rule", of_rule
+                taken[kind], described["by"], (_, probability, area) = rules[kind], "rule", of_rule
         cutoffs.append((probability, area))
-        chosen[name] = told
+        chosen[name] = described
     probabilities, areas = zip(*cutoffs, strict=True)
     return Calibrated(replace(recipe, rules=taken), Cutoffs(probabilities, areas), chosen)
 

@@ -44,17 +44,17 @@ class Rule:
     elongation: tuple[float, float]
     fill: float
 
-    def find(self, raster: Scaled, told: Callable[[int, int], None] | None = None) -> list[Detection]:
+    def find(self, raster: Scaled, on_progress: Callable[[int, int], None] | None = None) -> list[Detection]:
         """All blobs of a raster; the score is the logarithm of their mean contrast over the least one.
 
-        `told` of the squares that are done, and of all; what it raises ends the search.
+        `on_progress` is called with the squares done and all; an exception of it ends the search.
         """
         found: list[Detection] = []
         tiles = list(self._tiles(raster.size))
         for number, (top, left) in enumerate(tiles, start=1):
             found.extend(self._in_tile(raster, top, left))
-            if told is not None:
-                told(number, len(tiles))
+            if on_progress is not None:
+                on_progress(number, len(tiles))
         return found
 
     def _tiles(self, size: tuple[int, int]) -> Iterator[tuple[int, int]]:

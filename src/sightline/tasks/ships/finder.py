@@ -26,7 +26,7 @@ NEAR_M = 30.0
 TRUSTED_M = 45.0
 """How far the middle of an extent may be from its peak to be the better place of the ship."""
 
-Told = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Found:
 class Finder(Protocol):
     """What finds ships."""
 
-    def __call__(self, raster: Raster, told: Told | None = None) -> Found:
+    def __call__(self, raster: Raster, on_progress: OnProgress | None = None) -> Found:
         """Those of one raster, with logits."""
         ...
 
@@ -65,10 +65,10 @@ class NetworkFinder:
     input: InputParams
     params: ScanParams
 
-    def __call__(self, raster: Raster, told: Told | None = None) -> Found:
+    def __call__(self, raster: Raster, on_progress: OnProgress | None = None) -> Found:
         """See `Finder`. Raises DataRejected where the raster is broken, or too large at the network's scale."""
         with _opened(raster, self.input.gsd_m) as scaled:
-            heat = self.scanner(scaled, told)
+            heat = self.scanner(scaled, on_progress)
             stride_px, floor = self.params.stride_px, self.params.floor
             peaks = peaks_of(heat.logits, stride_px, float(np.log(floor / (1 - floor))))
             middle = logit_at(heat.logits, stride_px, scaled.size[1] / 2, scaled.size[0] / 2)
@@ -131,10 +131,10 @@ class BlobFinder:
     input: InputParams
     params: ScanParams
 
-    def __call__(self, raster: Raster, told: Told | None = None) -> Found:
+    def __call__(self, raster: Raster, on_progress: OnProgress | None = None) -> Found:
         """See `Finder`; the embedding is the mean and the spread of the colours in a grid of 4 x 4."""
         with _opened(raster, self.input.gsd_m) as scaled:
-            found = self.rule.find(scaled, told)
+            found = self.rule.find(scaled, on_progress)
         down, across = scaled.factors
         alone = suppress(found, self.params.separation_m / self.input.gsd_m, self.params.overlap)
         ships = [one.scaled(1 / down, 1 / across) for one in alone]

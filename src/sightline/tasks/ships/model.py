@@ -19,7 +19,7 @@ from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.cost import check_work, held_bytes_of, most_scanned_px, refusal_of_gsd, scanned_px
 from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
-from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder, Told
+from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder, OnProgress
 from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
@@ -222,9 +222,9 @@ class ShipModel:
         """The same model with another threshold; see `sightline.task.Thresholded`."""
         return self.tuned(threshold, None)
 
-    def look(self, source: Raster, told: Told) -> Prediction:
+    def look(self, source: Raster, on_progress: OnProgress) -> Prediction:
         """The answer to one raster, told of on the way; see `sightline.task.Surveying`."""
-        return self.answer(source, self.find(source, told))
+        return self.answer(source, self.find(source, on_progress))
 
     def within(self, prediction: Prediction, area: Any) -> Prediction:
         """Without the ships whose middle lies outside a geometry in longitude and latitude."""
@@ -240,9 +240,9 @@ class ShipModel:
 
     # --------------------------------------------------------------------------------------------- predicting
 
-    def find(self, source: Raster, told: Told | None = None) -> Found:
+    def find(self, source: Raster, on_progress: OnProgress | None = None) -> Found:
         """All that was found down to the scan's floor, with probabilities."""
-        found = self.finder(source, told)
+        found = self.finder(source, on_progress)
         calibrate = self.recipe.calibration
         ships = [replace(one, score=float(calibrate(one.score))) for one in found.detections]
         return Found(ships, float(calibrate(found.middle)), found.embedding)

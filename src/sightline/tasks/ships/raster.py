@@ -137,16 +137,16 @@ def read_raster(source: Path | bytes, limits: Limits, wanted_gsd_m: float = GSD_
     head = read_head(source, limits)
     most_px = most_scanned_px(source, limits)
     check_work(head.size, head.gsd_m, wanted_gsd_m, most_px, head.name)
-    told: dict[str, Any] = {"most_scanned_px": most_px, "mask": head.mask, "orientation": head.orientation}
+    read_so: dict[str, Any] = {"most_scanned_px": most_px, "mask": head.mask, "orientation": head.orientation}
     if head.stays_on_disk:
         assert isinstance(source, Path)
         with opened_colours(source, head.name, head.mask, head.orientation) as colours:
-            return _made(head, sha256_file(source), colours, path=source, **told)
+            return _made(head, sha256_file(source), colours, path=source, **read_so)
     data = read_bytes(source, limits, head.name)
     picture: Picture = read_scene(data, limits, head.name, head.mask, as_stored=bool(head.placement.source))
     head = replace(head, size=(picture.pixels.shape[0], picture.pixels.shape[1]))
     sha256 = hashlib.sha256(data).hexdigest()
-    return _made(head, sha256, _part_of(picture.pixels), pixels=picture.pixels, hidden=picture.hidden, **told)
+    return _made(head, sha256, _part_of(picture.pixels), pixels=picture.pixels, hidden=picture.hidden, **read_so)
 
 
 def raster_of(pixels: Pixels, gsd_m: float = GSD_M) -> Raster:
@@ -230,30 +230,30 @@ def read_head(source: Path | bytes, limits: Limits) -> Head:
     if not _is_tiff(source):
         return _head_of_picture(source, limits, name)
     checked = source if isinstance(source, Path) else read_bytes(source, limits, name)
-    told = check_tiff(checked, name)
-    height, width = told.size
+    header = check_tiff(checked, name)
+    height, width = header.size
     with opened_tiff(checked, name) as dataset:
-        placement = placement_of(told.size, name, path, dataset)
+        placement = placement_of(header.size, name, path, dataset)
     # A place on Earth speaks of pixels as they are stored.
-    orientation = UPRIGHT if placement.source else told.orientation
+    orientation = UPRIGHT if placement.source else header.orientation
     size = shown_size(width, height, orientation)[::-1]
     if path is None:
         return Head(size, placement, name, orientation=orientation)
-    large = path.stat().st_size > limits.bytes or height * width * told.bands > limits.pixels
+    large = path.stat().st_size > limits.bytes or height * width * header.bands > limits.pixels
     return Head(size, placement, name, large, mask_beside(path), orientation)
 
 
 def _head_of_picture(source: Path | bytes, limits: Limits, name: str) -> Head:
     """Of a JPEG or PNG."""
-    told = probe(read_bytes(source, limits, name), name)
-    size = (told.height, told.width)
+    header = probe(read_bytes(source, limits, name), name)
+    size = (header.height, header.width)
     check_sides(size, name)
     placement = placement_of(size, name, source if isinstance(source, Path) else None)
-    if told.orientation != UPRIGHT and placement.source:
+    if header.orientation != UPRIGHT and placement.source:
         # What lies beside it speaks of pixels as they are stored, and the answer of them upright.
         why = f"{placement.source} is not used: the picture is stored turned (EXIF)"
         placement = Placement(unused=(*placement.unused, why))
-    return Head(size, placement, name, scans=told.scans)
+    return Head(size, placement, name, scans=header.scans)
 
 
 def _is_tiff(source: Path | bytes) -> bool:

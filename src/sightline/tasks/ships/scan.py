@@ -102,12 +102,12 @@ class Scanner:
         self.tiles = tiles
         self._session = open_session(graph, threads)
 
-    def __call__(self, raster: Scaled, told: Callable[[int, int], None] | None = None) -> Heat:
+    def __call__(self, raster: Scaled, on_progress: Callable[[int, int], None] | None = None) -> Heat:
         """Scan a raster.
 
         Args:
             raster: at the network's scale.
-            told: of the tiles that are done, and of all.
+            on_progress: called with the number of tiles that are done, and of all.
 
         Raises:
             Stopped: nobody waits for the answer any more.
@@ -123,8 +123,8 @@ class Scanner:
             logits[top : top + height, left : left + width] = answer[:height, :width]
             share = embedding.astype(np.float64) * height * width
             total, weight = share if total is None else total + share, weight + height * width
-            if told is not None:
-                told(number, len(tiles))
+            if on_progress is not None:
+                on_progress(number, len(tiles))
         assert total is not None
         return Heat(logits, (total / weight).astype(np.float32))
 

@@ -174,7 +174,7 @@ def test_each_ground_is_evaluated_by_a_network_that_has_not_seen_it(tmp_path):
     assert seen == {"north": ["south"], "south": ["north"]}
     report = Silent()
     assert leave_one_ground_out(scenes, PARAMS, 1, tmp_path, report) == found
-    assert report.told == []  # nothing was trained again
+    assert report.steps == []  # nothing was trained again
     with pytest.raises(DataRejected, match="1 ground"):
         leave_one_ground_out(scenes[:2], PARAMS, 1, tmp_path, Silent())
 

@@ -202,7 +202,7 @@ def test_a_raster_gets_the_answer_of_its_pixels_and_a_finer_transform(tmp_path):
     np.testing.assert_array_equal(np.moveaxis(values, 0, 2), upscaler(picture))
     assert (transform.a, transform.e, transform.c, transform.f) == (0.75, -0.75, 500_000, 4_000_000)
     assert crs.to_epsg() == 3857
-    assert report.told[-1][0] == report.told[-1][1] == upscaler.plan.count(50, 70)
+    assert report.steps[-1][0] == report.steps[-1][1] == upscaler.plan.count(50, 70)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["fine.tif"]
 
 

@@ -174,8 +174,8 @@ def test_shares_are_those_of_what_the_file_shows(tmp_path):
     path = write(tmp_path / "half.tif", values)
     tile = whole.predict([whole.read(path, Limits())])[0]
     scene_ = whole.predict([whole.read(path, Limits(pixels=100))])[0]
-    for told in (tile, scene_):
-        assert told.document["no_data"] == 0.5
-        assert told.document["classes"]["crops"]["share"] == pytest.approx(0.25)
-        assert told.document["classes"]["crops"]["area_px"] == 20 * 15
-        assert told.row["output_share_crops"] == pytest.approx(0.25)
+    for prediction in (tile, scene_):
+        assert prediction.document["no_data"] == 0.5
+        assert prediction.document["classes"]["crops"]["share"] == pytest.approx(0.25)
+        assert prediction.document["classes"]["crops"]["area_px"] == 20 * 15
+        assert prediction.row["output_share_crops"] == pytest.approx(0.25)

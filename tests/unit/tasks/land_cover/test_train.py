@@ -119,9 +119,9 @@ def calibrated(rules, validation, examples=None):
 def test_a_rule_takes_its_class_where_it_wins_on_validation_and_the_card_says_so():
     made = calibrated({POND: WATER}, Labelled(tile(1)))
     assert set(made.recipe.rules) == {POND}
-    told = made.chosen["standing_water"]
-    assert (told["by"], told["fitted_on"]) == ("rule", "validation")
-    assert told["jaccard_of_rule"] > 0.95 > told["jaccard"]
+    chosen = made.chosen["standing_water"]
+    assert (chosen["by"], chosen["fitted_on"]) == ("rule", "validation")
+    assert chosen["jaccard_of_rule"] > 0.95 > chosen["jaccard"]
     assert made.chosen["trees"] == {"by": "network", "fitted_on": "nothing", "jaccard": 0.0}
 
 

@@ -74,13 +74,13 @@ def test_windows_give_what_the_whole_picture_gives():
 
 def test_shares_polygons_and_mask_agree():
     truth = blobs(90, 120)
-    told = answer(tiny_model(taken=INPUT.model_copy(update={"least_region_px": 0.0})), photograph(truth))
-    document, mask = told.document, told.rasters["mask"]
+    prediction = answer(tiny_model(taken=INPUT.model_copy(update={"least_region_px": 0.0})), photograph(truth))
+    document, mask = prediction.document, prediction.rasters["mask"]
     shares = [document["shares"][name] for name in PHOTOGRAPHS.classes]
     assert shares == pytest.approx(np.bincount(mask.ravel(), minlength=6) / mask.size, abs=1e-6)
-    assert sum(told.row[f"output_share_{name}"] for name in PHOTOGRAPHS.classes) == pytest.approx(1)
-    features = told.exports["pixels.json"]["features"]
-    assert len(features) == told.row["output_regions"] == len(document["regions"])
+    assert sum(prediction.row[f"output_share_{name}"] for name in PHOTOGRAPHS.classes) == pytest.approx(1)
+    features = prediction.exports["pixels.json"]["features"]
+    assert len(features) == prediction.row["output_regions"] == len(document["regions"])
     drawn = np.zeros_like(mask)
     for feature in features:
         polygon = shape(feature["geometry"])
@@ -94,17 +94,17 @@ def test_small_regions_are_in_the_mask_but_get_no_polygon():
     truth = np.zeros((40, 40), dtype=np.uint8)
     truth[5, 5] = 2
     truth[10:20, 10:20] = 3
-    told = answer(tiny_model(), photograph(truth))
-    assert told.rasters["mask"][5, 5] == 2
-    regions = told.document["regions"]
+    prediction = answer(tiny_model(), photograph(truth))
+    assert prediction.rasters["mask"][5, 5] == 2
+    regions = prediction.document["regions"]
     assert [(one["class"], one["area_px"], one["box"]) for one in regions] == [
         ("electrical-damage", 100, [10, 10, 20, 20])
     ]
 
 
 def test_regions_are_listed_from_the_largest():
-    told = answer(tiny_model(), photograph(blobs(120, 120)))
-    areas = [region["area_px"] for region in told.document["regions"]]
+    prediction = answer(tiny_model(), photograph(blobs(120, 120)))
+    areas = [region["area_px"] for region in prediction.document["regions"]]
     assert len(areas) > 3
     assert areas == sorted(areas, reverse=True)
 
@@ -268,14 +268,14 @@ def test_what_is_transparent_is_no_area_and_no_finding():
     truth = blobs(90, 120)
     pixels = np.concatenate([photograph(truth), np.full((90, 120, 1), 255, np.uint8)], axis=-1)
     pixels[:, :40, 3] = 0
-    told = answer(tiny_model(), pixels)
+    prediction = answer(tiny_model(), pixels)
     seen = truth[:, 40:]
-    np.testing.assert_array_equal(told.rasters["mask"][:, 40:], seen)
-    assert not told.rasters["mask"][:, :40].any()
-    assert told.document["no_data"] == pytest.approx(1 / 3, abs=1e-6)
-    shares = [told.document["shares"][name] for name in PHOTOGRAPHS.classes]
+    np.testing.assert_array_equal(prediction.rasters["mask"][:, 40:], seen)
+    assert not prediction.rasters["mask"][:, :40].any()
+    assert prediction.document["no_data"] == pytest.approx(1 / 3, abs=1e-6)
+    shares = [prediction.document["shares"][name] for name in PHOTOGRAPHS.classes]
     assert shares == pytest.approx(np.bincount(seen.ravel(), minlength=6) / seen.size, abs=1e-6)
-    assert all(region["box"][0] >= 40 for region in told.document["regions"])
+    assert all(region["box"][0] >= 40 for region in prediction.document["regions"])
 
 
 def chip_file(counts, **tags):
@@ -309,8 +309,8 @@ def scaled_by_file(offset):
 def test_scale_and_offset_of_a_chip_give_the_same_answer():
     plain = answered(chip_file(farm_counts()))
     tagged = answered(chip_file(farm_counts() + np.uint16(1000), **scaled_by_file(-0.1)))
-    told = answered(chip_file(farm_counts() + np.uint16(1000)), offset=-1000.0)
-    for one in (tagged, told):
+    by_offset = answered(chip_file(farm_counts() + np.uint16(1000)), offset=-1000.0)
+    for one in (tagged, by_offset):
         np.testing.assert_array_equal(one.rasters["mask"], plain.rasters["mask"])
         assert one.document["shares"] == plain.document["shares"]
         assert one.row == pytest.approx(plain.row, abs=0.01)
@@ -320,10 +320,10 @@ def test_scale_and_offset_of_a_chip_give_the_same_answer():
 def test_a_hole_in_a_chip_is_no_farm_and_no_reflectance():
     counts = farm_counts()
     counts[:, :, 54:] = 65535
-    told = answered(chip_file(counts, extratags=[(42113, "s", 0, "65535", True)]))
-    assert not told.rasters["mask"][:, 54:].any()
-    assert told.document["no_data"] == pytest.approx(10 / 64, abs=1e-6)
-    assert told.document["shares"]["solar_panel"] == pytest.approx(22 / 54, abs=1e-6)
+    prediction = answered(chip_file(counts, extratags=[(42113, "s", 0, "65535", True)]))
+    assert not prediction.rasters["mask"][:, 54:].any()
+    assert prediction.document["no_data"] == pytest.approx(10 / 64, abs=1e-6)
+    assert prediction.document["shares"]["solar_panel"] == pytest.approx(22 / 54, abs=1e-6)
 
 
 def test_counts_that_are_a_thousand_too_high_are_pointed_out():

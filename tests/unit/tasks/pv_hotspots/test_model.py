@@ -41,8 +41,8 @@ def test_rise_in_kelvin_and_severity_need_radiometry_and_conditions(radiometric)
     model = tiny_model()
     module = answer_bytes(model, radiometric)["modules"][0]
     assert (module["class"], module["rise_unit"], module["severity"]) == ("defected", "K", "unknown")
-    told = model.under(model.read(radiometric, Limits()), {"irradiance_w_per_m2": 1000.0, "calibrated": 1.0})
-    module = model.predict([told])[0].document["modules"][0]
+    given = model.under(model.read(radiometric, Limits()), {"irradiance_w_per_m2": 1000.0, "calibrated": 1.0})
+    module = model.predict([given])[0].document["modules"][0]
     assert module["rise"] == pytest.approx(15, abs=1)
     assert (module["rise_calibrated"], module["severity"]) == (True, "medium")
 
@@ -281,5 +281,5 @@ def test_real_photographs_are_no_thermograms_and_real_thermograms_are(real_data)
         thermogram = read_thermogram(file, Limits())
         assert follows_palette(thermogram.picture, thermogram.palette), file  # also without its counts
     photographs = sorted((real_data / "panel_defects" / "images").iterdir())[:60]
-    told = [read_thermogram(file, Limits()).thermal for file in photographs]
-    assert sum(told) <= 0.1 * len(told)  # grey ones cannot be told by their colours
+    thermal = [read_thermogram(file, Limits()).thermal for file in photographs]
+    assert sum(thermal) <= 0.1 * len(thermal)  # grey ones cannot be told by their colours

@@ -22,7 +22,7 @@ PARAMS = Params.model_validate(
 )
 
 
-class Told:
+class Recorded:
     def __init__(self):
         self.steps = []
 
@@ -53,10 +53,10 @@ def manifest(tmp_path):
 
 
 def test_evaluating_gives_a_row_a_frame_in_order(manifest, tmp_path):
-    task, told = open_task("pv_hotspots", PARAMS), Told()
-    rows = task.evaluate(tiny_model(), manifest, told)
+    task, report = open_task("pv_hotspots", PARAMS), Recorded()
+    rows = task.evaluate(tiny_model(), manifest, report)
     assert [row.key for row in rows] == [sample.key for sample in manifest.samples]
-    assert told.steps[-1] == (3, 3)
+    assert report.steps[-1] == (3, 3)
     save_rows(rows, tmp_path / "rows.jsonl")
     again = load_rows(tmp_path / "rows.jsonl")
     assert task.score(again, np.ones(3)) == task.score(rows, np.ones(3))
@@ -67,7 +67,7 @@ def test_evaluating_gives_a_row_a_frame_in_order(manifest, tmp_path):
 
 def test_weights_choose_the_frames(manifest):
     task = open_task("pv_hotspots", PARAMS)
-    rows = task.evaluate(tiny_model(), manifest, Told())
+    rows = task.evaluate(tiny_model(), manifest, Recorded())
     assert np.isnan(task.score(rows, np.array([0.0, 0.0, 1.0]))["ap50_defected"])
     assert task.score(rows[:1], np.ones(1))["ap50_module"] == pytest.approx(1)
 
@@ -81,7 +81,7 @@ def test_the_gate_asks_about_figures_that_samples_have(manifest):
 
 def test_plots_are_what_the_platform_draws(manifest):
     task = open_task("pv_hotspots", PARAMS)
-    drawn = task.plots(task.evaluate(tiny_model(), manifest, Told()))
+    drawn = task.plots(task.evaluate(tiny_model(), manifest, Recorded()))
     assert {"x", "y", "xlabel", "ylabel"} <= set(drawn["precision_recall_defected"])
     assert np.array(drawn["confusion"]["matrix"]).shape == (3, 3)
 
@@ -92,4 +92,4 @@ def test_it_keeps_to_the_contract():
     assert task.candidates == ("fused", "network", "feature")
     assert issubclass(params_model("pv_hotspots"), TaskParams)
     with pytest.raises(TypeError, match="no model"):
-        task.evaluate(object(), Manifest(None, ()), Told())
+        task.evaluate(object(), Manifest(None, ()), Recorded())

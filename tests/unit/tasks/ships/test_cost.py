@@ -92,7 +92,7 @@ def test_the_bound_holds_before_decoding(make):
 
 def test_the_cost_is_known_from_the_head(tmp_path):
     model, pixels = network_model(), scene()[0]
-    native, enlarged = (model.weigh(png(pixels), Limits(), told).seen_px for told in ({}, {"gsd_m": 6.0}))
+    native, enlarged = (model.weigh(png(pixels), Limits(), conditions).seen_px for conditions in ({}, {"gsd_m": 6.0}))
     assert 300 * 400 <= native < 4 * 300 * 400 <= enlarged  # with the overlaps of tiles
     path = geotiff(tmp_path / "scene.tif", pixels, 6.0)
     for source in (path, path.read_bytes()):
@@ -109,12 +109,12 @@ def test_a_long_look_can_be_ended_on_the_way(make):
     source = model.under(model.read(png(scene(300, 400)[0]), Limits()), {"gsd_m": 10.0})
     heard = []
 
-    def told(done, total):
+    def on_progress(done, total):
         heard.append((done, total))
         raise SightlineError("enough")
 
     with pytest.raises(SightlineError, match="enough"):
-        model.look(source, told)
+        model.look(source, on_progress)
     ((done, total),) = heard
     assert done == 1
     assert total > 3

@@ -185,8 +185,8 @@ def test_a_raster_says_who_told_its_pixels(tmp_path):
         "none",
     )
     assert "3 m a pixel assumed" in assumed.found
-    told = model.predict([model.under(model.read(tmp_path / "a.png", Limits()), {"gsd_m": 1.5})])[0]
-    assert (told.document["gsd_from"], "assumed" in told.found) == ("user", False)
+    given = model.predict([model.under(model.read(tmp_path / "a.png", Limits()), {"gsd_m": 1.5})])[0]
+    assert (given.document["gsd_from"], "assumed" in given.found) == ("user", False)
     (tmp_path / "a.pgw").write_text("4\n0\n0\n-4\n500000\n5500000\n")
     alone = model.predict([model.read(tmp_path / "a.png", Limits())])[0].document
     assert alone["gsd_from"] == "assumed"

@@ -64,10 +64,10 @@ def test_examples_are_decoded_once(manifest, examples, tmp_path):
     assert sorted(len(examples[index].boxes) for index in examples.chips) == [0, 0, 1, 1]
     report = Silent()
     store_examples(manifest, tmp_path / "e", report)
-    told = len(report.told)
-    assert told > 0
+    steps = len(report.steps)
+    assert steps > 0
     store_examples(manifest, tmp_path / "e", report)
-    assert len(report.told) == told
+    assert len(report.steps) == steps
     assert len(store_examples(Manifest(manifest.root, ()), tmp_path / "none", report)) == 0
 
 
