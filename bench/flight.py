@@ -38,7 +38,6 @@ from sightline.shots.ground import metres_per_degree
 from sightline.task import Limits
 from sightline.tasks import open_task, params_model
 from sightline.tasks.pv_hotspots.camera import Camera, display, look
-from sightline.tasks.pv_hotspots.faults import FaultParams
 from sightline.tasks.pv_hotspots.sample import SampleParams
 from sightline.tasks.pv_hotspots.scene import Site, SiteFaults, build_site, render
 from sightline.tasks.pv_hotspots.simulation import Module
@@ -113,7 +112,7 @@ def make_flight(folder: Path, frames: int) -> int:
 def _write_part(part: Part) -> int:
     params, rng = part.params, np.random.default_rng([7, part.number])
     module = Module(params.heat, 1.0)
-    site = build_site(rng, params.site, module, (950.0, 25.0), SiteFaults(0.03, FaultParams()))
+    site = build_site(rng, params.site, module, (950.0, 25.0), SiteFaults(0.03, params.faults))
     camera, shown = Camera(params.camera), set()
     north_m = part.number * _APART_M
     for frame, (x, y) in enumerate(_course(site, part.frames)):

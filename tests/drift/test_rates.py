@@ -21,24 +21,26 @@ from sightline.drift.comparison import Observation
 from sightline.drift.report import compare
 from sightline.params import WatchParams
 from sightline.task import Limits
-from sightline.tasks.pv_hotspots.camera import CameraParams
 from sightline.tasks.pv_hotspots.palette import colourise
+from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.radiometry import embed_radiometry, read_radiometry
-from sightline.tasks.pv_hotspots.sample import SampleParams, write_sample
-from sightline.tasks.pv_hotspots.scene import SiteParams
+from sightline.tasks.pv_hotspots.sample import write_sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
+from tests.parameters import changed, params_of
 from tests.toy import Silent
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FLIGHTS, FRAMES, REPETITIONS = 60, 2, 40
 PARAMS = WatchParams()
-SMALL = SampleParams(
+SMALL = changed(
+    params_of("pv_hotspots", Params).sample,
+    defect_boost=1.0,
     seed=7,
     flights=FLIGHTS,
     frames_per_flight=FRAMES,
-    site=SiteParams(tables_across=2, tables_along=3),
-    camera=CameraParams(width_px=320, height_px=256, focal_px=264.5, supersampling=1),
+    site={"tables_across": 2, "tables_along": 3},
+    camera={"width_px": 320, "height_px": 256, "focal_px": 264.5, "supersampling": 1},
 )
 
 Counts = NDArray[np.uint16]

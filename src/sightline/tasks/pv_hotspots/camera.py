@@ -18,23 +18,23 @@ class CameraParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width_px: int = Field(default=640, ge=64)
-    height_px: int = Field(default=512, ge=64)
-    focal_px: float = Field(default=529.0, gt=0)
-    barrel: float = Field(default=0.33, ge=0, lt=1, description="k of the division model, lengths in focal lengths")
-    psf_px: float = Field(default=0.8, ge=0, description="standard deviation of the optics' blur")
-    netd_k: float = Field(default=0.05, ge=0, description="noise of a pixel")
-    column_noise_k: float = Field(default=0.02, ge=0, description="fixed offset of each column")
-    row_noise_k: float = Field(default=0.02, ge=0, description="fixed offset of each row")
-    supersampling: int = Field(default=2, ge=1, description="rays along a side of a pixel")
-    jpeg_quality: int = Field(default=90, ge=1, le=95)
+    width_px: int = Field(ge=64)
+    height_px: int = Field(ge=64)
+    focal_px: float = Field(gt=0)
+    barrel: float = Field(ge=0, lt=1, description="k of the division model, lengths in focal lengths")
+    psf_px: float = Field(ge=0, description="standard deviation of the optics' blur")
+    netd_k: float = Field(ge=0, description="noise of a pixel")
+    column_noise_k: float = Field(ge=0, description="fixed offset of each column")
+    row_noise_k: float = Field(ge=0, description="fixed offset of each row")
+    supersampling: int = Field(ge=1, description="rays along a side of a pixel")
+    jpeg_quality: int = Field(ge=1, le=95)
     # The factory's constants of that camera, but for the offset: 53 degrees Celsius give 8,300 counts, which is what
     # the published files read on modules, and a kelvin is 63 counts there.
-    planck_r1: float = Field(default=17096.453, gt=0)
-    planck_b: float = Field(default=1428.0, gt=0)
-    planck_f: float = 1.0
-    planck_o: int = -3654
-    planck_r2: float = Field(default=0.046642166, gt=0)
+    planck_r1: float = Field(gt=0)
+    planck_b: float = Field(gt=0)
+    planck_f: float
+    planck_o: int
+    planck_r2: float = Field(gt=0)
 
     @property
     def planck(self) -> Planck:

@@ -17,25 +17,15 @@ class FaultParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    shares: dict[FaultKind, float] = Field(
-        default={
-            "hot_cell": 0.60,
-            "hot_cells": 0.18,
-            "hot_box": 0.12,
-            "bypassed_third": 0.04,
-            "open_module": 0.03,
-            "soiling": 0.03,
-        },
-        description="relative frequency of each fault",
-    )
-    cell_w: float = Field(default=5.5, gt=0, description="median heat in a hot cell")
-    cell_spread: float = Field(default=0.8, ge=0, description="standard deviation of its logarithm")
-    cell_range_w: tuple[float, float] = Field(default=(2.0, 18.0), description="bounds of it")
-    top_row_share: float = Field(default=0.6, ge=0, le=1, description="hot cells beside the junction box's row")
-    bypassed_k: tuple[float, float] = Field(default=(2.0, 7.0), description="rise of a bypassed third")
-    open_k: float = Field(default=5.0, gt=0, description="rise of a module that delivers nothing")
-    soiled_k: tuple[float, float] = Field(default=(1.5, 5.0), description="rise of soiled cells, at the lower edge")
-    box_k: tuple[float, float] = Field(default=(2.5, 12.0), description="rise over a hot junction box")
+    shares: dict[FaultKind, float] = Field(description="relative frequency of each fault")
+    cell_w: float = Field(gt=0, description="median heat in a hot cell")
+    cell_spread: float = Field(ge=0, description="standard deviation of its logarithm")
+    cell_range_w: tuple[float, float] = Field(description="bounds of it")
+    top_row_share: float = Field(ge=0, le=1, description="hot cells beside the junction box's row")
+    bypassed_k: tuple[float, float] = Field(description="rise of a bypassed third")
+    open_k: float = Field(gt=0, description="rise of a module that delivers nothing")
+    soiled_k: tuple[float, float] = Field(description="rise of soiled cells, at the lower edge")
+    box_k: tuple[float, float] = Field(description="rise over a hot junction box")
 
 
 def draw_fault(rng: np.random.Generator, params: FaultParams, heat: HeatParams, loss_w_per_m2k: float) -> Sources:

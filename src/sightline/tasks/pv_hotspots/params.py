@@ -17,41 +17,39 @@ CANDIDATES = ("fused", "network", "feature")
 class InputParams(Frozen):
     """How a frame's level becomes the three channels of the network's input."""
 
-    width_px: int = Field(default=640, ge=64, multiple_of=32, description="frames of other sizes are fitted into it")
-    height_px: int = Field(default=512, ge=64, multiple_of=32)
-    low_percentile: float = Field(default=1.0, ge=0, lt=50, description="of the frame's level: 0 of the first channel")
-    high_percentile: float = Field(default=99.0, gt=50, le=100, description="1 of the first channel, before the gain")
-    level_gain: float = Field(default=0.8, gt=0)
-    level_offset: float = 0.05
-    contrast_sigma_px: tuple[float, float] = Field(default=(15.0, 3.0), description="size of the surroundings")
-    contrast_gain: tuple[float, float] = (1.0, 5.0)
+    width_px: int = Field(ge=64, multiple_of=32, description="frames of other sizes are fitted into it")
+    height_px: int = Field(ge=64, multiple_of=32)
+    low_percentile: float = Field(ge=0, lt=50, description="of the frame's level: 0 of the first channel")
+    high_percentile: float = Field(gt=50, le=100, description="1 of the first channel, before the gain")
+    level_gain: float = Field(gt=0)
+    level_offset: float
+    contrast_sigma_px: tuple[float, float] = Field(description="size of the surroundings")
+    contrast_gain: tuple[float, float]
 
 
 class RegionParams(Frozen):
     """Which pixels of a module are looked at for its physical feature."""
 
-    erode_px: int = Field(default=2, ge=0, description="taken off the parallelogram on all sides")
-    min_px: int = Field(default=60, ge=1, description="with fewer left, the parallelogram is not eroded")
-    shrink_grid: tuple[float, ...] = Field(
-        default=(0.0, 0.04, 0.08, 0.12, 0.16, 0.2), min_length=1, description="shares by which boxes may be shrunk"
-    )
-    neighbours: int = Field(default=8, ge=1, description="modules around, for the rise over them")
+    erode_px: int = Field(ge=0, description="taken off the parallelogram on all sides")
+    min_px: int = Field(ge=1, description="with fewer left, the parallelogram is not eroded")
+    shrink_grid: tuple[float, ...] = Field(min_length=1, description="shares by which boxes may be shrunk")
+    neighbours: int = Field(ge=1, description="modules around, for the rise over them")
 
 
 class AugmentParams(Frozen):
     """What is done to a frame before the network sees it in training. Colours are left alone: hue is temperature."""
 
-    window_px: tuple[int, int] = Field(default=(256, 320), description="height and width of what is cut out")
-    flips: bool = True
-    rotation_deg: float = Field(default=12.0, ge=0, le=180)
-    scale: tuple[float, float] = Field(default=(0.8, 1.3), description="bounds, drawn evenly on a log scale")
-    contrast: tuple[float, float] = Field(default=(0.8, 1.25), description="factor on the range of the level")
-    offset: float = Field(default=0.1, ge=0, description="most the range is moved, as a share of it")
-    noise: float = Field(default=0.01, ge=0, description="most white noise, as a share of the range")
-    column_noise: float = Field(default=0.003, ge=0, description="the same for each column as a whole")
-    mosaic: float = Field(default=0.0, ge=0, le=1, description="share of inputs put together of four")
-    defect_weight: float = Field(default=2.0, ge=1, description="how much more often frames with defects are drawn")
-    defect_focus: float = Field(default=0.5, ge=0, le=1, description="share of their windows that show a defect")
+    window_px: tuple[int, int] = Field(description="height and width of what is cut out")
+    flips: bool
+    rotation_deg: float = Field(ge=0, le=180)
+    scale: tuple[float, float] = Field(description="bounds, drawn evenly on a log scale")
+    contrast: tuple[float, float] = Field(description="factor on the range of the level")
+    offset: float = Field(ge=0, description="most the range is moved, as a share of it")
+    noise: float = Field(ge=0, description="most white noise, as a share of the range")
+    column_noise: float = Field(ge=0, description="the same for each column as a whole")
+    mosaic: float = Field(ge=0, le=1, description="share of inputs put together of four")
+    defect_weight: float = Field(ge=1, description="how much more often frames with defects are drawn")
+    defect_focus: float = Field(ge=0, le=1, description="share of their windows that show a defect")
 
 
 class ScheduleParams(Frozen):
@@ -59,51 +57,51 @@ class ScheduleParams(Frozen):
 
     epochs: int = Field(ge=1)
     windows: int = Field(ge=1, description="inputs an epoch")
-    batch: int = Field(default=4, ge=2)
-    learning_rate: float = Field(default=0.003, gt=0)
-    freeze: int = Field(default=0, ge=0, le=22, description="first layers that stay as they are")
+    batch: int = Field(ge=2)
+    learning_rate: float = Field(gt=0)
+    freeze: int = Field(ge=0, le=22, description="first layers that stay as they are")
 
 
 class DetectionParams(Frozen):
     """Which of the network's boxes are kept."""
 
-    min_objectness: float = Field(default=0.05, gt=0, lt=1)
-    nms_iou: float = Field(default=0.5, gt=0, lt=1)
-    max_boxes: int = Field(default=300, ge=1)
+    min_objectness: float = Field(gt=0, lt=1)
+    nms_iou: float = Field(gt=0, lt=1)
+    max_boxes: int = Field(ge=1)
 
 
 class ScoreParams(Frozen):
     """A logistic score: what the features of a module weigh (see `model.module_features`)."""
 
-    intercept: float = 0.0
+    intercept: float
     coefficients: dict[FeatureName, Annotated[float, Field(ge=0)]]
 
 
 class FusionParams(Frozen):
     """How the candidates' probabilities are made of the features."""
 
-    fused: ScoreParams = ScoreParams(intercept=3.0, coefficients={"neighbours": 1.5, "box": 1.5, "network": 1.0})
-    network: ScoreParams = ScoreParams(coefficients={"network": 1.0})
-    feature: ScoreParams = ScoreParams(coefficients={"box": 3.0})
-    strength: float = Field(default=100.0, gt=0, description="with which a fit keeps `fused` near to these values")
+    fused: ScoreParams
+    network: ScoreParams
+    feature: ScoreParams
+    strength: float = Field(gt=0, description="with which a fit keeps `fused` near to these values")
 
 
 class TrainParams(Frozen):
     """A training recipe."""
 
-    input: InputParams = InputParams()
-    region: RegionParams = RegionParams()
-    augment: AugmentParams = AugmentParams()
+    input: InputParams
+    region: RegionParams
+    augment: AugmentParams
     scratch: ScheduleParams = Field(description="where no earlier fit is continued")
     continued: ScheduleParams = Field(description="where one is")
-    detection: DetectionParams = DetectionParams()
-    fusion: FusionParams = FusionParams()
-    weights: str = Field(default="", description="a .safetensors or .pt file to start from; empty: none")
-    weights_sha256: str = Field(default="", pattern="^([0-9a-f]{64})?$")
-    class_gain: float = Field(default=0.5, gt=0, description="of the classification loss; boxes have 7.5")
-    class_weights: tuple[float, float] = Field(default=(1.0, 1.0), description="of the classification loss")
-    precision: Literal["float32", "int8"] = Field(default="float32", description="of the served network")
-    calibration_frames: int = Field(default=24, ge=1, description="frames that int8 is calibrated on")
+    detection: DetectionParams
+    fusion: FusionParams
+    weights: str = Field(description="a .safetensors or .pt file to start from; empty: none")
+    weights_sha256: str = Field(pattern="^([0-9a-f]{64})?$")
+    class_gain: float = Field(gt=0, description="of the classification loss; boxes have 7.5")
+    class_weights: tuple[float, float] = Field(description="of the classification loss")
+    precision: Literal["float32", "int8"] = Field(description="of the served network")
+    calibration_frames: int = Field(ge=1, description="frames that int8 is calibrated on")
 
     @model_validator(mode="after")
     def _weights_have_a_digest(self) -> TrainParams:
@@ -115,17 +113,17 @@ class TrainParams(Frozen):
 class GateParams(Frozen):
     """Limits of the gate before training."""
 
-    modules: tuple[float, float] = Field(default=(1, 400), description="modules in a frame")
-    defected_share_mean: tuple[float, float] = Field(default=(0.001, 0.25), description="mean over all frames")
-    side_px: tuple[float, float] = Field(default=(128, 4096), description="sides of a frame")
-    smallest_module_px: float = Field(default=3.0, ge=0, description="shorter side of the smallest box; a warning")
-    level_spread: float = Field(default=4.0, gt=0, description="range 5 .. 95 % of a frame: else there is no picture")
+    modules: tuple[float, float] = Field(description="modules in a frame")
+    defected_share_mean: tuple[float, float] = Field(description="mean over all frames")
+    side_px: tuple[float, float] = Field(description="sides of a frame")
+    smallest_module_px: float = Field(ge=0, description="shorter side of the smallest box; a warning")
+    level_spread: float = Field(gt=0, description="range 5 .. 95 % of a frame: else there is no picture")
 
 
 class Params(TaskParams):
     """The section `pv_hotspots`, with the training recipe of the profile in force."""
 
-    candidates: tuple[str, ...] = CANDIDATES
-    sample: SampleParams = SampleParams()
-    gate: GateParams = GateParams()
+    candidates: tuple[str, ...]
+    sample: SampleParams
+    gate: GateParams
     train: TrainParams

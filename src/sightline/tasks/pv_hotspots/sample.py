@@ -29,24 +29,24 @@ class SampleParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(default=1, ge=0)
-    flights: int = Field(default=15, ge=1)
-    frames_per_flight: int = Field(default=4, ge=1)
-    frame_interval_s: int = Field(default=6, ge=1, description="between frames of a flight")
-    flight_interval_s: int = Field(default=600, ge=60, description="between flights")
-    defective_share: float = Field(default=0.016, ge=0, le=1, description="of modules")
-    affected_share: float = Field(default=0.30, gt=0, le=1, description="of flights (so of frames) with any")
-    defect_boost: float = Field(default=1.0, ge=0, description="multiplies both shares: more faults to learn from")
-    height_m: tuple[float, float] = Field(default=(10.0, 12.5), description="of the camera above ground")
-    pitch_deg: tuple[float, float] = Field(default=(8.0, 26.0), description="from straight down to the north")
-    yaw_deg: tuple[float, float] = (-9.0, 9.0)
-    roll_deg: tuple[float, float] = (-3.0, 3.0)
-    step_m: tuple[float, float] = Field(default=(1.0, 3.5), description="flown between frames")
-    least_visible: float = Field(default=0.1, ge=0, le=1, description="modules showing less are not labelled")
-    heat: HeatParams = HeatParams()
-    faults: FaultParams = FaultParams()
-    site: SiteParams = SiteParams()
-    camera: CameraParams = CameraParams()
+    seed: int = Field(ge=0)
+    flights: int = Field(ge=1)
+    frames_per_flight: int = Field(ge=1)
+    frame_interval_s: int = Field(ge=1, description="between frames of a flight")
+    flight_interval_s: int = Field(ge=60, description="between flights")
+    defective_share: float = Field(ge=0, le=1, description="of modules")
+    affected_share: float = Field(gt=0, le=1, description="of flights (so of frames) with any")
+    defect_boost: float = Field(ge=0, description="multiplies both shares: more faults to learn from")
+    height_m: tuple[float, float] = Field(description="of the camera above ground")
+    pitch_deg: tuple[float, float] = Field(description="from straight down to the north")
+    yaw_deg: tuple[float, float]
+    roll_deg: tuple[float, float]
+    step_m: tuple[float, float] = Field(description="flown between frames")
+    least_visible: float = Field(ge=0, le=1, description="modules showing less are not labelled")
+    heat: HeatParams
+    faults: FaultParams
+    site: SiteParams
+    camera: CameraParams
 
 
 def write_sample(root: Path, params: SampleParams, report: Report) -> None:

@@ -20,26 +20,26 @@ class SiteParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tables_across: int = Field(default=4, ge=1, description="tables from west to east")
-    tables_along: int = Field(default=6, ge=1, description="tables from south to north")
-    modules_per_table: int = Field(default=10, ge=1, description="modules in each of a table's two rows")
-    module_gap_m: float = Field(default=0.02, ge=0)
-    table_gap_m: tuple[float, float] = (0.25, 0.45)
-    alley_m: tuple[float, float] = Field(default=(1.8, 2.8), description="from a table's top to the next, on a map")
-    tilt_deg: tuple[float, float] = (15.0, 25.0)
-    clearance_m: float = Field(default=0.7, gt=0, description="lower edge above the ground")
-    irradiance_w_per_m2: tuple[float, float] = (800.0, 1000.0)
-    air_c: tuple[float, float] = (20.0, 30.0)
-    wind_m_per_s: tuple[float, float] = (0.5, 2.0)
-    module_spread_k: float = Field(default=0.2, ge=0, description="healthy modules differ by this")
-    slope_k: tuple[float, float] = Field(default=(0.1, 0.5), description="across and along a module, half the range")
-    box_k: float = Field(default=0.4, ge=0, description="mean rise over the box of a healthy module")
-    ground_below_k: tuple[float, float] = Field(default=(2.5, 5.5), description="ground cooler than modules")
-    ground_spread_k: tuple[float, float] = (0.8, 2.0)
-    ground_exponent: float = Field(default=2.2, gt=0, description="of the ground's power spectrum")
-    gap_below_k: float = Field(default=3.0, description="gaps between modules cooler than modules")
-    shade_k: float = Field(default=1.6, ge=0, description="ground cooler in the shade of a table")
-    glare_k: float = Field(default=1.2, ge=0, description="greatest reflection of the sky's brightness on a frame")
+    tables_across: int = Field(ge=1, description="tables from west to east")
+    tables_along: int = Field(ge=1, description="tables from south to north")
+    modules_per_table: int = Field(ge=1, description="modules in each of a table's two rows")
+    module_gap_m: float = Field(ge=0)
+    table_gap_m: tuple[float, float]
+    alley_m: tuple[float, float] = Field(description="from a table's top to the next, on a map")
+    tilt_deg: tuple[float, float]
+    clearance_m: float = Field(gt=0, description="lower edge above the ground")
+    irradiance_w_per_m2: tuple[float, float]
+    air_c: tuple[float, float]
+    wind_m_per_s: tuple[float, float]
+    module_spread_k: float = Field(ge=0, description="healthy modules differ by this")
+    slope_k: tuple[float, float] = Field(description="across and along a module, half the range")
+    box_k: float = Field(ge=0, description="mean rise over the box of a healthy module")
+    ground_below_k: tuple[float, float] = Field(description="ground cooler than modules")
+    ground_spread_k: tuple[float, float]
+    ground_exponent: float = Field(gt=0, description="of the ground's power spectrum")
+    gap_below_k: float = Field(description="gaps between modules cooler than modules")
+    shade_k: float = Field(ge=0, description="ground cooler in the shade of a table")
+    glare_k: float = Field(ge=0, description="greatest reflection of the sky's brightness on a frame")
 
 
 @dataclass(frozen=True)

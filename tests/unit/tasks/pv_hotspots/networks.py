@@ -8,11 +8,13 @@ import numpy as np
 from PIL import Image
 
 from sightline.tasks.pv_hotspots.model import GRAPHS, WEIGHTS, HotspotModel, Recipe, make_card
-from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams, RegionParams
+from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.scoring import Scorer
+from tests.parameters import changed, params_of
 
 WIDTH, HEIGHT = 128, 96
-INPUT = InputParams(width_px=WIDTH, height_px=HEIGHT)
+TRAIN = params_of("pv_hotspots", Params).train
+INPUT = changed(TRAIN.input, width_px=WIDTH, height_px=HEIGHT)
 
 
 def constant_graph(boxes, classes):
@@ -51,7 +53,7 @@ def tiny_model(classes=None, boxes=MODULES):
     graph = constant_graph(boxes, given)
     files = {WEIGHTS: b"weights", GRAPHS["float32"]: graph, GRAPHS["int8"]: graph}
     scorer = Scorer(intercept=-3.0, coefficients={"box": 1.0, "neighbours": 1.0})
-    recipe = Recipe(INPUT, DetectionParams(), RegionParams(min_px=9), 0.08, scorer)
+    recipe = Recipe(INPUT, TRAIN.detection, changed(TRAIN.region, min_px=9), 0.08, scorer)
     return HotspotModel(make_card("fused", recipe, {"defected": 0.5}, {"seed": 1}, files), files, threads=1)
 
 

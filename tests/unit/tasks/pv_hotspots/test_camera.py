@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.tasks.pv_hotspots.camera import Camera, CameraParams, display, look
+from sightline.tasks.pv_hotspots.camera import Camera, display, look
+from sightline.tasks.pv_hotspots.params import Params
+from tests.parameters import changed, params_of
 
-PARAMS = CameraParams(width_px=160, height_px=128, focal_px=130.0)
+CAMERA = params_of("pv_hotspots", Params).sample.camera
+PARAMS = changed(CAMERA, width_px=160, height_px=128, focal_px=130.0)
 QUIET = PARAMS.model_copy(update={"netd_k": 0.0, "column_noise_k": 0.0, "row_noise_k": 0.0})
 
 

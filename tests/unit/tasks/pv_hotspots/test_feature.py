@@ -14,9 +14,11 @@ from sightline.tasks.pv_hotspots.feature import (
     module_quads,
     network_input,
 )
-from sightline.tasks.pv_hotspots.params import InputParams, RegionParams
+from sightline.tasks.pv_hotspots.params import Params
+from tests.parameters import params_of
 
 WIDTH, HEIGHT = 640, 512
+TRAIN = params_of("pv_hotspots", Params).train
 
 
 def lattice(angle_deg=10.0, across=48.0, along=80.0, rows=5, columns=10):
@@ -75,7 +77,7 @@ def test_rise_is_the_hottest_pixel_over_the_median():
     quads = lattice()
     x, y = quads[7].mean(axis=0)
     level = draw(quads, np.full(len(quads), 50.0), [(x, y, 71.0)])
-    measured = measure_modules([level], boxes_of(quads), RegionParams())[0]
+    measured = measure_modules([level], boxes_of(quads), TRAIN.region)[0]
     assert measured.rise[7] == pytest.approx(21)
     assert np.delete(measured.rise, 7).max() < 1
 
@@ -88,7 +90,7 @@ def test_a_spot_at_the_edge_counts_for_its_own_module_only():
     level = draw(quads, np.full(len(quads), 50.0), [(*corner, 90.0)])
     boxes = boxes_of(quads)
     assert (box_rise(level, boxes, 0.0) > 30).sum() > 1
-    assert np.flatnonzero(measure_modules([level], boxes, RegionParams())[0].rise > 30).tolist() == [hot]
+    assert np.flatnonzero(measure_modules([level], boxes, TRAIN.region)[0].rise > 30).tolist() == [hot]
 
 
 def test_a_module_that_is_hot_as_a_whole_rises_over_its_neighbours_only():
@@ -96,7 +98,7 @@ def test_a_module_that_is_hot_as_a_whole_rises_over_its_neighbours_only():
     temperatures = np.full(len(quads), 50.0)
     temperatures[9] = 56
     level = draw(quads, temperatures)
-    measured = measure_modules([level, 2 * level], boxes_of(quads), RegionParams())
+    measured = measure_modules([level, 2 * level], boxes_of(quads), TRAIN.region)
     assert measured[0].rise[9] == pytest.approx(0)
     assert measured[0].over_neighbours[9] == pytest.approx(6)
     assert measured[1].over_neighbours[9] == pytest.approx(12)
@@ -107,14 +109,14 @@ def test_a_module_that_is_hot_as_a_whole_rises_over_its_neighbours_only():
 )
 def test_odd_boxes_do_no_harm(boxes):
     level = np.ones((HEIGHT, WIDTH), dtype=np.float32)
-    assert measure_modules([level], boxes, RegionParams())[0].rise.tolist() == [0] * len(boxes)
+    assert measure_modules([level], boxes, TRAIN.region)[0].rise.tolist() == [0] * len(boxes)
     assert box_rise(level, boxes, 0.1).tolist() == [0] * len(boxes)
 
 
 def test_the_network_sees_the_same_whatever_the_unit_of_the_level():
     rng = np.random.default_rng(1)
     level = rng.normal(8000, 100, (HEIGHT, WIDTH)).astype(np.float32)
-    params = InputParams()
+    params = TRAIN.input
     one = network_input(level, frame_scale(level, params), params)
     other = level / 37 - 100
     again = network_input(other, frame_scale(other, params), params)
@@ -124,6 +126,6 @@ def test_the_network_sees_the_same_whatever_the_unit_of_the_level():
 
 def test_a_frame_of_one_temperature_is_no_division_by_zero():
     level = np.full((64, 64), 7, dtype=np.float32)
-    params = InputParams()
+    params = TRAIN.input
     assert np.isfinite(network_input(level, frame_scale(level, params), params)).all()
     assert frame_scale(level, params) == Scale(7.0, 1e-6)

@@ -13,12 +13,11 @@ from sightline.task import Limits
 from sightline.tasks.pv_hotspots.detector import decode, fit_frame, non_maximum_suppression
 from sightline.tasks.pv_hotspots.model import GRAPHS, restore_model
 from sightline.tasks.pv_hotspots.palette import colourise, follows_palette
-from sightline.tasks.pv_hotspots.params import DetectionParams
 from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.thermogram import read_thermogram
 from sightline.vision.graphs import THREADS_VARIABLE
 from tests.unit.bad_images import tiff
-from tests.unit.tasks.pv_hotspots.networks import HEIGHT, INPUT, MODULES, WIDTH, picture, png, tiny_model
+from tests.unit.tasks.pv_hotspots.networks import HEIGHT, INPUT, MODULES, TRAIN, WIDTH, picture, png, tiny_model
 
 
 def answer(model, pixels):
@@ -188,7 +187,7 @@ def test_overlapping_boxes_leave_the_better_one():
 
 def test_boxes_are_clipped_to_the_frame_and_slivers_left_out():
     answer = np.array([[10.0, 10, 40, 40, 0.9, 0.0], [200, 10, 4, 4, 0.9, 0.0]], dtype=np.float32).T
-    found = decode(answer, np.zeros(3, dtype=np.float32), DetectionParams(), (100, 50))
+    found = decode(answer, np.zeros(3, dtype=np.float32), TRAIN.detection, (100, 50))
     assert found.boxes.tolist() == [[0, 0, 30, 30]]
 
 

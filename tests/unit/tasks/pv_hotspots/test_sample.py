@@ -16,8 +16,10 @@ from scipy.ndimage import binary_erosion
 
 from sightline.geometry import clip_polygon, polygon_area
 from sightline.task import Limits
-from sightline.tasks.pv_hotspots.sample import SampleParams, write_sample
+from sightline.tasks.pv_hotspots.params import Params
+from sightline.tasks.pv_hotspots.sample import write_sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
+from tests.parameters import changed, params_of
 
 
 class Progress:
@@ -33,16 +35,18 @@ class Progress:
         raise AssertionError("a sample has no metrics")
 
 
-SMALL = {
-    "camera": {"width_px": 320, "height_px": 256, "focal_px": 264.5},
-    "site": {"tables_across": 2, "tables_along": 3},
-}
+SAMPLE = changed(params_of("pv_hotspots", Params).sample, defect_boost=1.0)
+SMALL = changed(
+    SAMPLE,
+    camera={"width_px": 320, "height_px": 256, "focal_px": 264.5},
+    site={"tables_across": 2, "tables_along": 3},
+)
 WIDTH, HEIGHT = 320, 256
 
 
 def written(root: Path, **fields: Any) -> Path:
     """A set of quarter-size frames of small sites."""
-    write_sample(root, SampleParams.model_validate(SMALL | fields), Progress())
+    write_sample(root, changed(SMALL, **fields), Progress())
     return root
 
 
@@ -91,7 +95,7 @@ def test_layout_is_the_upstreams(sample: Path) -> None:
 
 
 def test_frames_are_like_the_real_ones(tmp_path: Path) -> None:
-    write_sample(tmp_path, SampleParams(flights=1, frames_per_flight=1), Progress())
+    write_sample(tmp_path, changed(SAMPLE, flights=1, frames_per_flight=1), Progress())
     thermogram = frame(tmp_path, STEMS[0])
     assert thermogram.radiometric
     assert thermogram.palette == "iron"
@@ -104,7 +108,7 @@ def test_frames_are_like_the_real_ones(tmp_path: Path) -> None:
 def test_the_same_seed_gives_the_same_bits(sample: Path, tmp_path: Path) -> None:
     progress = Progress()
     fields = {"flights": 2, "frames_per_flight": 2, "defect_boost": 6.0, "seed": 5}
-    write_sample(tmp_path / "again", SampleParams.model_validate(SMALL | fields), progress)
+    write_sample(tmp_path / "again", changed(SMALL, **fields), progress)
     first = digests(sample)
     assert first == digests(tmp_path / "again")
     assert progress.calls == [(k, 4, f"frame {k}/4") for k in (1, 2, 3, 4)]
@@ -162,6 +166,6 @@ def test_shares_are_those_asked_for(tmp_path: Path) -> None:
 
 def test_params_refuse_what_they_do_not_know() -> None:
     with pytest.raises(ValidationError, match="flight"):
-        SampleParams(flight=3)  # type: ignore[call-arg]
+        changed(SAMPLE, flight=3)
     with pytest.raises(ValidationError, match="netd"):
-        SampleParams.model_validate({"camera": {"netd": 1}})
+        changed(SAMPLE, camera={"netd": 1})

@@ -5,10 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.tasks.pv_hotspots.faults import FaultParams, draw_fault
-from sightline.tasks.pv_hotspots.simulation import HeatParams, Module, Plate, Sources
+from sightline.tasks.pv_hotspots.faults import draw_fault
+from sightline.tasks.pv_hotspots.params import Params
+from sightline.tasks.pv_hotspots.simulation import Module, Plate, Sources
+from tests.parameters import changed, params_of
 
-HEAT = HeatParams()
+SAMPLE = params_of("pv_hotspots", Params).sample
+HEAT = SAMPLE.heat
 LOSS = 31.84  # W/m2K at 1 m/s
 
 
@@ -133,7 +136,7 @@ def test_junction_box_is_at_the_top_middle(module: Module) -> None:
 def test_faults_are_as_hot_and_as_large_as_they_say(
     module: Module, kind: str, low_k: float, high_k: float, cells: tuple[int, int]
 ) -> None:
-    params = FaultParams(shares={kind: 1.0})  # type: ignore[dict-item]
+    params = changed(SAMPLE.faults, shares={kind: 1.0})
     base = module.rise(900.0)
     rng = np.random.default_rng(0)
     for _ in range(12):
@@ -143,7 +146,7 @@ def test_faults_are_as_hot_and_as_large_as_they_say(
 
 
 def test_kinds_come_in_their_shares() -> None:
-    params = FaultParams(shares={"open_module": 3.0, "hot_box": 1.0})
+    params = changed(SAMPLE.faults, shares={"open_module": 3.0, "hot_box": 1.0})
     rng = np.random.default_rng(0)
     boxes = [draw_fault(rng, params, HEAT, LOSS).box_w > 0 for _ in range(400)]
     assert np.mean(boxes) == pytest.approx(0.25, abs=0.06)

@@ -12,14 +12,10 @@ from sightline.params import TaskParams
 from sightline.task import Manifest, load_rows, save_rows
 from sightline.tasks import open_task, params_model
 from sightline.tasks.pv_hotspots.params import Params
+from tests.parameters import params_of
 from tests.unit.tasks.pv_hotspots.networks import MODULES, picture, tiny_model
 
-PARAMS = Params.model_validate(
-    {
-        "train": {"scratch": {"epochs": 1, "windows": 2}, "continued": {"epochs": 1, "windows": 2}},
-        "promotion": {"metric": "ap50_defected", "floor": 0.5},
-    }
-)
+PARAMS = params_of("pv_hotspots", Params)
 
 
 class Recorded:

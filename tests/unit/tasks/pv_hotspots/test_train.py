@@ -16,10 +16,12 @@ import pytest
 from sightline.errors import DataRejected, ParamsError
 from sightline.task import TrainingData
 from sightline.tasks.pv_hotspots.augment import Frame, Windows
-from sightline.tasks.pv_hotspots.params import AugmentParams, InputParams, Params
+from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.scoring import Scorer, best_threshold, fit_scorer
+from tests.parameters import changed, params_of
 
 ROOT = Path(__file__).resolve().parents[4]
+PARAMS = params_of("pv_hotspots", Params)
 
 # ------------------------------------------------------------------------------------------------------ windows
 
@@ -41,8 +43,9 @@ def frame(hot=True):
 
 
 def windows(frames=None, **augment):
-    params = AugmentParams(window_px=(128, 160), noise=0, column_noise=0, offset=0, contrast=(1, 1), **augment)
-    return Windows([frame()] if frames is None else frames, 24, params, InputParams(), seed=3)
+    plain = {"window_px": (128, 160), "noise": 0, "column_noise": 0, "offset": 0, "contrast": (1, 1)}
+    params = changed(PARAMS.train.augment, **plain, **augment)
+    return Windows([frame()] if frames is None else frames, 24, params, PARAMS.train.input, seed=3)
 
 
 def test_boxes_follow_the_pixels():
@@ -138,16 +141,16 @@ def test_a_checkpoint_that_was_changed_is_not_read(tmp_path):
 
 # --------------------------------------------------------------------------------------------------- whole fits
 
-TINY = {
-    "train": {
+TINY = changed(
+    PARAMS,
+    train={
         "augment": {"window_px": (128, 160)},
         "scratch": {"epochs": 3, "windows": 4, "batch": 2},
         "continued": {"epochs": 1, "windows": 4, "batch": 2},
         "calibration_frames": 1,
     },
-    "promotion": {"metric": "ap50_defected", "floor": 0.5},
-    "sample": {"flights": 1, "frames_per_flight": 2},
-}
+    sample={"flights": 1, "frames_per_flight": 2},
+)
 
 
 class Silent:
@@ -162,7 +165,7 @@ class Silent:
 def tiny(tmp_path_factory):
     from sightline.tasks.pv_hotspots.task import PvHotspots
 
-    task = PvHotspots(Params.model_validate(TINY))
+    task = PvHotspots(TINY)
     root = tmp_path_factory.mktemp("pv") / "sample"
     task.sample(root, Silent())
     return task, task.load(root)
@@ -176,7 +179,7 @@ def test_training_on_nothing_is_refused(tmp_path):
     from sightline.task import Manifest
     from sightline.tasks.pv_hotspots.task import PvHotspots
 
-    task, empty = PvHotspots(Params.model_validate(TINY)), Manifest(tmp_path, ())
+    task, empty = PvHotspots(TINY), Manifest(tmp_path, ())
     with pytest.raises(DataRejected, match="no labelled frame"):
         task.train("fused", TrainingData(empty, empty), tmp_path, Silent())
     with pytest.raises(ParamsError, match="candidate"):
@@ -200,7 +203,7 @@ def test_candidates_share_one_detector_and_a_later_fit_continues_it(tiny, tmp_pa
 
 
 _CHILD = """
-import json, sys
+import sys
 from pathlib import Path
 from sightline.task import TrainingData
 from sightline.tasks.pv_hotspots.params import Params
@@ -212,7 +215,7 @@ class Report:
     def metrics(self, step, values):
         pass
 
-task = PvHotspots(Params.model_validate(json.loads(sys.argv[1])))
+task = PvHotspots(Params.model_validate_json(sys.argv[1]))
 manifest = task.load(Path(sys.argv[2]))
 task.train("fused", TrainingData(manifest, manifest.where(lambda s: False)), Path(sys.argv[3]), Report())
 """
@@ -221,10 +224,9 @@ task.train("fused", TrainingData(manifest, manifest.where(lambda s: False)), Pat
 @pytest.mark.slow
 def test_a_killed_fit_goes_on_from_its_last_epoch(tiny, tmp_path):
     _, manifest = tiny
-    params = json.loads(json.dumps(TINY))
-    params["train"]["scratch"]["epochs"] = 6
+    params = changed(TINY, train={"scratch": {"epochs": 6}})
     work = tmp_path / "work"
-    command = [sys.executable, "-c", _CHILD, json.dumps(params), str(manifest.root / "sample"), str(work)]
+    command = [sys.executable, "-c", _CHILD, params.model_dump_json(), str(manifest.root / "sample"), str(work)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
     assert child.stdout is not None
