@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import BaseModel
 
+from docs.tutorial.bright_spots.answer import Answer
 from docs.tutorial.bright_spots.params import BrightSpotsParams
 from docs.tutorial.bright_spots.task import BrightSpots
 from sightline.params import TaskParams
 from sightline.task import Task
-from sightline.tasks import TASKS, open_task, params_model
+from sightline.tasks import TASKS, answer_model, open_task, params_model
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -129,6 +131,10 @@ def tiny_params(name: str, seed: int) -> TaskParams:
 def tiny_task(name: str, seed: int = 7) -> Task:
     params = tiny_params(name, seed)
     return BrightSpots(params) if isinstance(params, BrightSpotsParams) else open_task(name, params)
+
+
+def answer_of(name: str) -> type[BaseModel]:
+    return Answer if name == "bright_spots" else answer_model(name)
 
 
 ALL = [*TASKS, "bright_spots"]

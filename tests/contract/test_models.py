@@ -30,7 +30,7 @@ from sightline.task import (
     save_rows,
 )
 from sightline.vision.images import noise_picture
-from tests.contract.subjects import TRAINED, Silent, tiny_params, tiny_task
+from tests.contract.subjects import TRAINED, Silent, answer_of, tiny_params, tiny_task
 
 
 @dataclass(frozen=True)
@@ -227,6 +227,13 @@ def test_an_answer_can_be_logged_sent_and_drawn(trained: list[Trained]) -> None:
         assert np.isfinite(answer.embedding).all()
         picture = one.model.draw(source, answer)
         assert (picture.dtype, picture.ndim, picture.shape[2]) == (np.uint8, 3, 3)
+
+
+def test_an_answer_is_what_its_type_says(trained: list[Trained]) -> None:
+    """So that clients, which are told of the type, find each key that it names and no other."""
+    for one in trained:
+        for found in answers(one.task, one.model, Manifest(one.data.root, one.data.samples[:3])):
+            answer_of(one.task.name).model_validate_json(json.dumps(found.document), strict=True, extra="forbid")
 
 
 def test_plots_are_curves_matrices_or_tables(trained: list[Trained]) -> None:

@@ -13,6 +13,8 @@ from sightline.errors import ParamsError
 from sightline.sources import modules_below
 
 if TYPE_CHECKING:  # the list of tasks stands in `--help`, which imports nothing heavy
+    from pydantic import BaseModel
+
     from sightline.params import TaskParams
     from sightline.task import Model, Task
 
@@ -25,12 +27,14 @@ class Declaration:
         package: below `sightline.tasks`; two tasks may share one.
         params: the class in its `params` that types the task's section of params.yaml.
         task: the class in its `task` that is the task.
+        answer: the class in its `answer` that types what its models answer, `Prediction.document`.
         minutes: that the CPU recipe trains for on two cores, about: of tasks side by side the longest begins first.
     """
 
     package: str
     params: str
     task: str
+    answer: str = "Answer"
     minutes: int = 1
 
 
@@ -38,7 +42,7 @@ TASKS: dict[str, Declaration] = {
     "pv_hotspots": Declaration("pv_hotspots", "Params", "PvHotspots", minutes=6),
     "panel_defects": Declaration("panel_defects", "Params", "PanelDefects", minutes=5),
     "ships": Declaration("ships", "Params", "Ships", minutes=4),
-    "solar_farms": Declaration("panel_defects", "FarmParams", "PanelDefects", minutes=3),
+    "solar_farms": Declaration("panel_defects", "FarmParams", "PanelDefects", "FarmAnswer", minutes=3),
     "land_cover": Declaration("land_cover", "Params", "LandCover", minutes=2),
 }
 """The only list of tasks. Their endpoints' ports follow its order: a new one goes to the end."""
@@ -50,18 +54,29 @@ def longest_first(names: Iterable[str]) -> list[str]:
 
 
 def modules_of(name: str) -> tuple[str, ...]:
-    """The modules that a task is asked for by: all else that its models are made by, they import."""
+    """The modules that a task is asked for by: all else that its models are made by, they import.
+
+    `answer` is none of them: it tells what an answer looks like, and makes none.
+    """
     found = TASKS.get(name)
-    return ("sightline.task", *modules_below(f"sightline.tasks.{found.package}")) if found else ("sightline.task",)
+    if found is None:
+        return ("sightline.task",)
+    package = f"sightline.tasks.{found.package}"
+    return ("sightline.task", *(module for module in modules_below(package) if module != f"{package}.answer"))
 
 
-def _classes(name: str) -> tuple[type[TaskParams], type[Task]]:
-    """The parameters' model and the class of a task; imported only when asked for."""
+def _declaration(name: str) -> Declaration:
     found = TASKS.get(name)
     if found is None:
         near = difflib.get_close_matches(name, TASKS, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
         raise ParamsError(f"there is no task {name!r}", where="TASK", way_out=hint)
+    return found
+
+
+def _classes(name: str) -> tuple[type[TaskParams], type[Task]]:
+    """The parameters' model and the class of a task; imported only when asked for."""
+    found = _declaration(name)
     package = f"sightline.tasks.{found.package}"
     params: type[TaskParams] = getattr(import_module(f"{package}.params"), found.params)
     task: type[Task] = getattr(import_module(f"{package}.task"), found.task)
@@ -75,6 +90,17 @@ def params_model(name: str) -> type[TaskParams]:
         ParamsError: the name is unknown.
     """
     return _classes(name)[0]
+
+
+def answer_model(name: str) -> type[BaseModel]:
+    """What the models of a task answer as JSON, as a type with a field for each key.
+
+    Raises:
+        ParamsError: the name is unknown.
+    """
+    found = _declaration(name)
+    answer: type[BaseModel] = getattr(import_module(f"sightline.tasks.{found.package}.answer"), found.answer)
+    return answer
 
 
 def open_task(name: str, params: TaskParams) -> Task:
