@@ -21,7 +21,9 @@ from scipy.stats import ks_2samp
 
 from sightline.drift.comparison import Observation
 from sightline.drift.report import compare
-from sightline.params import WatchParams
+from sightline.params import load_section
+from sightline.settings import load_settings
+from sightline.tasks import params_model
 
 GROUPS = (3, 10, 50)
 SHIFTS = ((0.0, 0.0), (0.25, 6.0), (0.5, 6.0), (1.0, 6.0), (1.0, 2.0))
@@ -51,10 +53,11 @@ def compare_columns(reference: pd.DataFrame, current: pd.DataFrame, _level: floa
 def count_states(groups: int, window: int, shift: tuple[float, float], repetitions: int, folder: Path) -> Counter[str]:
     """State -> how many of the repetitions end in it."""
     states: Counter[str] = Counter()
+    watch = load_section(load_settings().root / "params.yaml", "pv_hotspots", params_model("pv_hotspots")).watch
     for number in range(repetitions):
         reference = draw_side("reference", groups, 4, 0.0, 0.0, 2 * number)
         current = draw_side("window", window, 1, *shift, 2 * number + 1)
-        found = compare(reference, current, WatchParams(), number, folder / "report", compare_columns)
+        found = compare(reference, current, watch, number, folder / "report", compare_columns)
         states[found.state] += 1
     return states
 

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from sightline.files import write_json
 from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
 from sightline.maps.upscaling.evaluate import BASELINES, summarise
-from sightline.maps.upscaling.params import UpscaleParams
+from sightline.maps.upscaling.params import UpscaleParams, load_upscale_params
 from sightline.maps.upscaling.rrdb import build_rrdb
 from sightline.maps.upscaling.train import leave_one_ground_out
 from sightline.maps.upscaling.upscale import (
@@ -162,7 +162,8 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="of the training, instead of the recipe's")
     parser.add_argument("--seed", type=int, default=20)
     given = parser.parse_args()
-    settings, params = load_settings(), UpscaleParams()
+    settings = load_settings()
+    params = load_upscale_params(settings.root / "params.yaml")
     if given.steps:
         params = params.model_copy(update={"schedule": params.schedule.model_copy(update={"steps": given.steps})})
     if given.what != "time" and given.scenes is None:

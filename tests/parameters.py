@@ -14,6 +14,8 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import BaseModel
 
+from sightline.params import TaskParams
+
 ROOT = Path(__file__).resolve().parents[1]
 
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
@@ -23,6 +25,12 @@ AnyModel = TypeVar("AnyModel", bound=BaseModel)
 def _repository() -> dict[str, Any]:
     found: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     return found
+
+
+def platform_params() -> TaskParams:
+    """What every task's section has, as pv_hotspots has it."""
+    section = _repository()["pv_hotspots"]
+    return TaskParams.model_validate({name: section[name] for name in TaskParams.model_fields})
 
 
 def params_of(task: str, model: type[AnyModel], profile: str = "cpu") -> AnyModel:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected, ModelRejected
-from sightline.params import DataParams, EvaluateParams, Frozen, PromotionParams, TaskParams
+from sightline.params import Frozen, TaskParams
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
 from sightline.splits import assign, write_splits
@@ -36,21 +36,23 @@ from sightline.task import (
     TrainingData,
 )
 from sightline.vision.images import noise_picture
+from tests.parameters import changed, platform_params
 
 SIDE = 12
 
 
 class ToyParams(TaskParams):
-    train: Frozen = Frozen()
+    train: Frozen
 
 
-PARAMS = ToyParams(
+_PLATFORM = changed(
+    platform_params(),
     seed=1,
     candidates=("threshold", "constant"),
-    data=DataParams(folds=3),
-    evaluate=EvaluateParams(resamples=100, pictures=2),
-    promotion=PromotionParams(metric="accuracy", floor=0.6),
+    evaluate={"resamples": 100, "pictures": 2},
+    promotion={"metric": "accuracy", "floor": 0.6, "margin": 0.02},
 )
+PARAMS = ToyParams(**dict(_PLATFORM), train=Frozen())
 
 
 class Silent:

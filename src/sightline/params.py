@@ -1,4 +1,4 @@
-"""params.yaml, typed: the only home of scientific values.
+"""params.yaml, typed: the only home of scientific values, so no field has a default in code.
 
 A task has one section; what every task has is declared here, what is its own in `tasks/<task>/params.py`:
 
@@ -12,8 +12,10 @@ A task has one section; what every task has is declared here, what is its own in
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -39,20 +41,20 @@ class DataParams(Frozen):
     held out by split. Where they are there, a model is pre-trained once, then evaluated by `protocol`.
     """
 
-    pretrain: tuple[str, ...] = ("sample",)
-    train: tuple[str, ...] = ("real",)
-    protocol: Literal["folds", "holdout"] = "folds"
-    folds: int = Field(default=3, ge=2, le=20)
-    validation_share: float = Field(default=0.2, gt=0, lt=0.5)
-    test_share: float = Field(default=0.2, gt=0, lt=0.5)
+    pretrain: tuple[str, ...]
+    train: tuple[str, ...]
+    protocol: Literal["folds", "holdout"]
+    folds: int = Field(ge=2, le=20)
+    validation_share: float = Field(gt=0, lt=0.5)
+    test_share: float = Field(gt=0, lt=0.5)
 
 
 class EvaluateParams(Frozen):
     """How metrics get their intervals: a bootstrap over groups."""
 
-    resamples: int = Field(default=1000, ge=100, le=100_000)
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    pictures: int = Field(default=12, ge=0, description="how many samples are drawn for the reports")
+    resamples: int = Field(ge=100, le=100_000)
+    confidence: float = Field(gt=0.5, lt=1)
+    pictures: int = Field(ge=0, description="how many samples are drawn for the reports")
 
 
 class PromotionParams(Frozen):
@@ -60,50 +62,51 @@ class PromotionParams(Frozen):
 
     metric: str
     floor: float = Field(description="below it nothing is promoted")
-    margin: float = Field(default=0.02, ge=0, description="how far the one-sided bound may lie below zero")
-    confidence: float = Field(default=0.95, gt=0.5, lt=1)
-    latency_ratio: float = Field(default=1.5, gt=0, description="most the challenger may cost, of the champion")
+    margin: float = Field(ge=0, description="how far the one-sided bound may lie below zero")
+    confidence: float = Field(gt=0.5, lt=1)
+    latency_ratio: float = Field(gt=0, description="most the challenger may cost, of the champion")
 
 
 class WatchParams(Frozen):
     """When the prediction log is said to have drifted from the training reference."""
 
-    window_days: int = Field(default=7, ge=1)
-    min_rows: int = Field(default=20, ge=5, description="fewer answers say nothing")
-    max_rows: int = Field(default=1000, ge=20, description="rows drawn from each side for the tests")
-    alpha: float = Field(default=0.01, gt=0, lt=0.5, description="family-wise error of the whole verdict")
+    window_days: int = Field(ge=1)
+    min_rows: int = Field(ge=5, description="fewer answers say nothing")
+    max_rows: int = Field(ge=20, description="rows drawn from each side for the tests")
+    alpha: float = Field(gt=0, lt=0.5, description="family-wise error of the whole verdict")
     outside_share: float = Field(
-        default=0.25, gt=0, lt=1, description="share of the answers outside the reference that makes a change a drift"
+        gt=0, lt=1, description="share of the answers outside the reference that makes a change a drift"
     )
     notice_share: float = Field(
-        default=0.5, gt=0, le=1, description="share of the answers outside that must be noticeable to say 'no drift'"
+        gt=0, le=1, description="share of the answers outside that must be noticeable to say 'no drift'"
     )
-    cooldown_h: float = Field(default=24.0, ge=0, description="hours between two requests for retraining")
+    cooldown_h: float = Field(ge=0, description="hours between two requests for retraining")
 
 
 class FlowParams(Frozen):
     """When a task's flows start by themselves: a cron line, seconds between two starts, or `""` for never."""
 
-    retrain: str | Annotated[float, Field(gt=0)] = "0 13 * * 1"
-    monitor: str | Annotated[float, Field(gt=0)] = "7 * * * *"
-    timezone: str = "UTC"
-    wait_s: float = Field(default=21600.0, ge=0, description="longest a retraining waits for another one of the task")
-    settle_s: float = Field(default=60.0, ge=0, description="new labels count once nothing came for so long")
+    retrain: str | Annotated[float, Field(gt=0)]
+    monitor: str | Annotated[float, Field(gt=0)]
+    timezone: str
+    wait_s: float = Field(ge=0, description="longest a retraining waits for another one of the task")
+    settle_s: float = Field(ge=0, description="new labels count once nothing came for so long")
 
 
 class TaskParams(Frozen):
     """What every task's section has. Tasks narrow `sample`, `gate` and `train`."""
 
-    seed: int = Field(default=20, ge=0, lt=2**31)
+    seed: int = Field(ge=0, lt=2**31)
     candidates: tuple[str, ...]
-    data: DataParams = DataParams()
-    evaluate: EvaluateParams = EvaluateParams()
+    data: DataParams
+    evaluate: EvaluateParams
     promotion: PromotionParams
-    watch: WatchParams = WatchParams()
-    schedule: FlowParams = FlowParams()
+    watch: WatchParams
+    schedule: FlowParams
 
 
 AnyParams = TypeVar("AnyParams", bound=TaskParams)
+AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
 def read_params(path: Path) -> dict[str, Any]:
@@ -137,26 +140,47 @@ def load_section(path: Path, name: str, model: type[AnyParams]) -> AnyParams:
     """The section of one task, with the training recipe of the profile in force.
 
     Raises:
-        ParamsError: the section or the profile is absent, a key is unknown (the nearest known one is named), or a
-            value does not fit.
+        ParamsError: the section or the profile is absent, a key is unknown (the nearest known one is named), values are
+            missing (all are named), or a value does not fit.
     """
     raw = read_params(path)
-    if name not in raw:
-        known = [key for key in raw if key != "profile"]
-        raise ParamsError(f"there is no section {name!r}", where=path, way_out=_nearest(name, known))
-    values = dict(raw[name] or {})
+    values = _section(raw, name, path)
     profile, recipes = raw.get("profile"), values.get("train")
     if not isinstance(recipes, dict) or profile not in recipes:
         known = sorted(recipes) if isinstance(recipes, dict) else []
         raise ParamsError(
             f"{name}.train has no recipe for the profile {profile!r}", where=path, way_out=_nearest(str(profile), known)
         )
-    try:
-        # The recipes that are not in force must be right too: a typo should not wait for the day it is used.
-        checked = {key: model.model_validate({**values, "train": recipe}) for key, recipe in recipes.items()}
-    except ValidationError as error:
-        raise _explain(error, path, name, model) from error
+    # The recipes that are not in force must be right too: a typo should not wait for the day it is used.
+    checked, complaints = {}, []
+    for key, recipe in recipes.items():
+        try:
+            checked[key] = model.model_validate({**values, "train": recipe})
+        except ValidationError as error:
+            complaints += [_Complaint.read(one, name, key) for one in error.errors()]
+    if complaints:
+        raise _explain(complaints, path, model)
     return checked[profile]
+
+
+def load_plain_section(path: Path, name: str, model: type[AnyModel]) -> AnyModel:
+    """A section that is no task's, so has no recipes.
+
+    Raises:
+        ParamsError: as `load_section`.
+    """
+    values = _section(read_params(path), name, path)
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        raise _explain([_Complaint.read(one, name) for one in error.errors()], path, model) from error
+
+
+def _section(raw: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
+    if name not in raw:
+        known = [key for key in raw if key != "profile"]
+        raise ParamsError(f"there is no section {name!r}", where=path, way_out=_nearest(name, known))
+    return dict(raw[name] or {})
 
 
 def _nearest(word: str, known: list[str]) -> str:
@@ -166,41 +190,87 @@ def _nearest(word: str, known: list[str]) -> str:
     return f"Known: {', '.join(known)}." if known else "Nothing is known here."
 
 
-def _explain(error: ValidationError, path: Path, name: str, model: type[BaseModel]) -> ParamsError:
-    """Turn pydantic's first complaint into a sentence that names the key and the way out."""
+@dataclass(frozen=True)
+class _Complaint:
+    """What pydantic says against one key: `keys` lead to it in the model, `field` in the file."""
+
+    keys: list[str]
+    field: str
+    kind: str
+    message: str
+    given: object
+
+    @classmethod
+    def read(cls, error: Mapping[str, Any], section: str, recipe: str = "") -> _Complaint:
+        keys = [str(part) for part in error["loc"]]
+        placed = [*keys[:1], recipe, *keys[1:]] if recipe and keys[:1] == ["train"] else keys
+        return cls(keys, ".".join([section, *placed]), error["type"], error["msg"], error.get("input"))
+
+
+def _explain(complaints: Sequence[_Complaint], path: Path, model: type[BaseModel]) -> ParamsError:
+    """Turn pydantic's complaints into a sentence that names the key and the way out."""
     # A misspelt key makes two complaints, one unknown and one missing: the unknown one names the cause.
-    first = min(error.errors(), key=lambda complaint: complaint["type"] != "extra_forbidden")
-    keys = [str(part) for part in first["loc"]]
-    field = ".".join([name, *keys])
-    if first["type"] == "extra_forbidden":
-        way_out = _nearest(keys[-1], _keys_at(model, keys[:-1]))
-        return ParamsError(f"the key {keys[-1]!r} is unknown", where=f"{path}: {field}", way_out=way_out)
-    given = first.get("input")
-    shown = "" if isinstance(given, dict) else f" (given: {given!r})"
-    what = first["msg"][0].lower() + first["msg"][1:] + shown
-    return ParamsError(what, where=f"{path}: {field}", way_out=_meant_by(model, keys))
+    unknown = next((one for one in complaints if one.kind == "extra_forbidden"), None)
+    if unknown:
+        way_out = _nearest(unknown.keys[-1], _keys_at(model, unknown.keys[:-1]))
+        return ParamsError(
+            f"the key {unknown.keys[-1]!r} is unknown", where=f"{path}: {unknown.field}", way_out=way_out
+        )
+    missing = {one.field: _meaning(model, one.keys) for one in complaints if one.kind == "missing"}
+    if missing:
+        return _name_missing(missing, path)
+    first = complaints[0]
+    shown = "" if isinstance(first.given, dict) else f" (given: {first.given!r})"
+    what = first.message[0].lower() + first.message[1:] + shown
+    meaning = _meaning(model, first.keys)
+    way_out = f"Give one that fits: {meaning}." if meaning else "Give one that fits."
+    return ParamsError(what, where=f"{path}: {first.field}", way_out=way_out)
 
 
-def _meant_by(model: type[BaseModel], keys: list[str]) -> str:
-    """What a key is for and what it is where it is left out, as far as the section says so."""
+def _name_missing(missing: Mapping[str, str], path: Path) -> ParamsError:
+    """All values that are missing at once: `missing` holds what each is, in words."""
+    way_out = "Add what is missing: the params.yaml that comes with Sightline has a value for each key."
+    if len(missing) == 1:
+        field, meaning = next(iter(missing.items()))
+        return ParamsError(f"the value is missing{_in_brackets(meaning)}", where=f"{path}: {field}", way_out=way_out)
+    named = "; ".join(f"{field}{_in_brackets(meaning)}" for field, meaning in missing.items())
+    return ParamsError(f"{len(missing)} values are missing: {named}", where=path, way_out=way_out)
+
+
+def _in_brackets(meaning: str) -> str:
+    return f" ({meaning})" if meaning else ""
+
+
+def _meaning(model: type[BaseModel], keys: Sequence[str]) -> str:
+    """What a key is for, as far as its section says so."""
     section = _section_at(model, keys[:-1])
     known = section.model_fields.get(keys[-1]) if section is not None and keys else None
-    if known is None or known.is_required():
-        return "Give one that fits" + (f": {known.description}." if known and known.description else ".")
-    meant = f" ({known.description})" if known.description else ""
-    return f"Give one that fits{meant}, or leave the key out for the default."
+    return (known and known.description) or ""
 
 
-def _keys_at(model: type[BaseModel], keys: list[str]) -> list[str]:
+def _keys_at(model: type[BaseModel], keys: Sequence[str]) -> list[str]:
     """Field names of the section that `keys` leads to."""
     section = _section_at(model, keys)
     return [] if section is None else list(section.model_fields)
 
 
-def _section_at(model: type[BaseModel], keys: list[str]) -> type[BaseModel] | None:
-    for key in keys:
-        inner = model.model_fields[key].annotation if key in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+def _section_at(model: type[BaseModel], keys: Sequence[str]) -> type[BaseModel] | None:
+    """The section that `keys` leads to; the keys of a mapping to sections (`networks`) are names, not fields."""
+    rest = list(keys)
+    while rest:
+        field = model.model_fields.get(rest.pop(0))
+        inner = section_of(field.annotation) if field else None
+        if field is None or inner is None:
             return None
+        if get_origin(field.annotation) is dict and rest:
+            rest.pop(0)
         model = inner
     return model
+
+
+def section_of(annotation: object) -> type[BaseModel] | None:
+    """The section that a field holds: itself, or each value of a mapping; None: it holds a plain value."""
+    for kind in (annotation, *get_args(annotation)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind
+    return None

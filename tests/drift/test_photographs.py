@@ -9,12 +9,12 @@ from scipy.stats import ks_2samp
 
 from sightline.drift.comparison import Observation
 from sightline.drift.report import compare
-from sightline.params import WatchParams
 from sightline.pipeline.project import Project
 from sightline.pipeline.reference import refer
 from sightline.settings import Settings
 from sightline.task import Limits, TrainingData
 from tests.contract.subjects import Silent, tiny_params, tiny_task
+from tests.parameters import platform_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -38,5 +38,5 @@ def test_real_photographs_are_drift_to_a_model_of_synthetic_ones(real_data: Path
         source = model.read(file, Limits())
         (prediction,) = model.predict([source])
         window.append(Observation(file.name, source.sha256, source.sha256, prediction.row, prediction.embedding))
-    found = compare(reference, window, WatchParams(), 1, tmp_path / "report", column_tests)
+    found = compare(reference, window, platform_params().watch, 1, tmp_path / "report", column_tests)
     assert found.state == "drift", found.reasons

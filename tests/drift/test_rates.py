@@ -19,20 +19,19 @@ from scipy.stats import binomtest, ks_2samp
 
 from sightline.drift.comparison import Observation
 from sightline.drift.report import compare
-from sightline.params import WatchParams
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.radiometry import embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.sample import write_sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
-from tests.parameters import changed, params_of
+from tests.parameters import changed, params_of, platform_params
 from tests.toy import Silent
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 FLIGHTS, FRAMES, REPETITIONS = 60, 2, 40
-PARAMS = WatchParams()
+PARAMS = platform_params().watch
 SMALL = changed(
     params_of("pv_hotspots", Params).sample,
     defect_boost=1.0,

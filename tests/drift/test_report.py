@@ -13,7 +13,7 @@ from scipy.stats import ks_2samp
 
 from sightline.drift.comparison import Observation
 from sightline.drift.report import compare, evidently_report
-from sightline.params import WatchParams
+from tests.parameters import platform_params
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -46,7 +46,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def found(folder: Path):
     reference, current = observations("reference", 120, 0.0, "iron"), observations("current", 40, 4.0, "rainbow")
-    return compare(reference, current, WatchParams(), 1, folder)
+    return compare(reference, current, platform_params().watch, 1, folder)
 
 
 def test_the_verdict_rests_on_what_evidently_computes(found, folder: Path) -> None:

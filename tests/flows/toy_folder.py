@@ -45,7 +45,7 @@ STAGES = """
 """
 DVC_YAML = "stages:" + "".join(STAGES.replace("TASK", task) for task in ("toy", "twin"))
 
-SCHEDULE = {"retrain": "", "monitor": 40, "wait_s": 300, "settle_s": 3}
+SCHEDULE = {"retrain": "", "monitor": 40, "timezone": "UTC", "wait_s": 300, "settle_s": 3}
 
 
 class ToyFolder:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sightline.params import DataParams
 from sightline.splits import SPLITS, assign, place, read_splits, write_splits
 from sightline.task import Manifest, Sample
+from tests.parameters import changed, platform_params
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=["Cc"]), min_size=1, max_size=8)
 
@@ -29,7 +30,8 @@ def make_samples(groups: dict[str, list[str]], set_name: str = "real") -> list[S
 STRATA = st.lists(st.sampled_from(["none", "defects", "many"]), min_size=1, max_size=12)
 GROUPS = st.dictionaries(NAMES, STRATA, min_size=1, max_size=14)
 PARAMS = st.builds(
-    DataParams,
+    changed,
+    st.just(platform_params().data),
     folds=st.integers(2, 6),
     validation_share=st.floats(0.05, 0.4),
     test_share=st.floats(0.05, 0.4),
@@ -98,7 +100,7 @@ def test_groups_of_one_size_are_shared_out_as_asked(count: int, size: int, param
 def test_a_rare_stratum_reaches_every_part(count: int) -> None:
     groups = {f"rare{number}": ["defects"] * 2 for number in range(count)}
     groups |= {f"plain{number}": ["none"] * 2 for number in range(4 * count)}
-    places = assign(make_samples(groups), DataParams())
+    places = assign(make_samples(groups), platform_params().data)
     assert {places["real", f"rare{number}"].split for number in range(count)} == set(SPLITS)
 
 

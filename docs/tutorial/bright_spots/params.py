@@ -10,27 +10,27 @@ from sightline.params import Frozen, TaskParams
 class SampleParams(Frozen):
     """The synthetic set."""
 
-    pictures: int = Field(default=90, ge=10)
-    size_px: int = Field(default=32, ge=8)
-    contrast: float = Field(default=60.0, gt=0, description="mean height of a spot, in grey levels")
+    pictures: int = Field(ge=10)
+    size_px: int = Field(ge=8)
+    contrast: float = Field(gt=0, description="mean height of a spot, in grey levels")
 
 
 class GateParams(Frozen):
     """What data must be like to be trained on."""
 
-    min_spot_share: float = Field(default=0.1, ge=0, le=1)
-    max_spot_share: float = Field(default=0.9, ge=0, le=1)
+    min_spot_share: float = Field(ge=0, le=1)
+    max_spot_share: float = Field(ge=0, le=1)
 
 
 class TrainParams(Frozen):
     """The recipe."""
 
-    thresholds: int = Field(default=64, ge=2, description="how many thresholds are tried")
+    thresholds: int = Field(ge=2, description="how many thresholds are tried")
 
 
 class BrightSpotsParams(TaskParams):
     """The whole section."""
 
-    sample: SampleParams = SampleParams()
-    gate: GateParams = GateParams()
-    train: TrainParams = TrainParams()
+    sample: SampleParams
+    gate: GateParams
+    train: TrainParams

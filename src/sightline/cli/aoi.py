@@ -144,15 +144,16 @@ def train_upscaler(
     seed: Annotated[int, typer.Option(min=0, help="Of weights and crops.")] = 20,
 ) -> None:
     """Train the network of `--upscale fast` on pictures of your own; killed and called again, it goes on."""
-    from sightline.maps.upscaling.params import UpscaleParams
+    from sightline.maps.upscaling.params import load_upscale_params
     from sightline.maps.upscaling.train import read_scenes, save_fast, train_fast, work_folder
     from sightline.progress import Bars
     from sightline.settings import load_settings
 
-    params = UpscaleParams()
+    settings = load_settings()
+    params = load_upscale_params(settings.root / "params.yaml")
     if steps:
         params = params.model_copy(update={"schedule": params.schedule.model_copy(update={"steps": steps})})
-    found = read_scenes(scenes, load_settings().limits)
+    found = read_scenes(scenes, settings.limits)
     work = work_folder(out, found, params, seed)
     with Bars("upscaler") as bars:
         card, weights = train_fast(found, params, seed, work, bars)

@@ -28,13 +28,13 @@ class ScheduleParams(Frozen):
     steps: int = Field(ge=1)
     batch: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(default=0.01, ge=0)
-    warmup_steps: int = Field(default=20, ge=0)
-    min_lr_ratio: float = Field(default=0.01, gt=0, le=1, description="of the learning rate, at the end")
-    ema_decay: float = Field(default=0.99, ge=0, lt=1, description="decay a step of the moving average of the weights")
-    report_every: int = Field(default=50, ge=1, description="steps between two reports, each with a checkpoint")
+    weight_decay: float = Field(ge=0)
+    warmup_steps: int = Field(ge=0)
+    min_lr_ratio: float = Field(gt=0, le=1, description="of the learning rate, at the end")
+    ema_decay: float = Field(ge=0, lt=1, description="decay a step of the moving average of the weights")
+    report_every: int = Field(ge=1, description="steps between two reports, each with a checkpoint")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        default="auto", description="of the network's arithmetic; auto: bfloat16 where the processor has it"
+        description="of the network's arithmetic; auto: bfloat16 where the processor has it"
     )
 
 

@@ -15,11 +15,12 @@ from sightline.drift.report import compare
 from sightline.drift.twosample import categories_p_value
 from sightline.errors import BackendError, DataRejected
 from sightline.params import WatchParams
+from tests.parameters import changed, platform_params
 
 if TYPE_CHECKING:
     import pandas as pd
 
-PARAMS = WatchParams()
+PARAMS = platform_params().watch
 
 
 def observations(
@@ -122,7 +123,7 @@ def test_traffic_of_one_known_kind_is_a_changed_mix_and_no_drift(folder: Path) -
 
 
 def test_the_false_alarm_rate_stays_below_alpha(folder: Path) -> None:
-    params = WatchParams(alpha=0.1, outside_share=0.01)  # the first question alone must hold the level
+    params = changed(PARAMS, alpha=0.1, outside_share=0.01)  # the first question alone must hold the level
     alarms = sum(
         evaluate(folder, observations("ref", 60, seed=100 + n), observations("new", 25, seed=900 + n), params).drifted
         for n in range(40)
@@ -216,7 +217,7 @@ def alone(side: list[Observation]) -> list[Observation]:
 
 def test_frames_of_a_flight_are_not_independent_evidence(folder: Path) -> None:
     # Flights differ from each other, frames of one hardly do: taken frame by frame, many a window would alarm.
-    params = WatchParams(alpha=0.1, outside_share=0.01)
+    params = changed(PARAMS, alpha=0.1, outside_share=0.01)
     alarms, naive = 0, 0
     for n in range(20):
         reference = observations("ref", 200, seed=n, frames=10, between=3.0)

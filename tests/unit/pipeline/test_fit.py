@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import DataMissing, ParamsError
-from sightline.params import DataParams
 from sightline.pipeline.fit import fit, fit_keys, is_finished, make_plan
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
+from tests.parameters import changed
 from tests.toy import PARAMS, ToyTask, split_again, toy_project, write_set
 
 
@@ -54,7 +54,7 @@ def test_nothing_that_evaluates_was_seen_in_pretraining(tmp_path: Path) -> None:
 
 
 def test_holdout_can_be_asked_for(tmp_path: Path) -> None:
-    params = PARAMS.model_copy(update={"data": DataParams(protocol="holdout")})
+    params = changed(PARAMS, data={"protocol": "holdout"})
     plan = make_plan(toy_project(tmp_path, "sample", "real", params=params))
     assert [f.name for f in plan.fits] == ["pretrain", "final"]
     assert {s.set for s in plan.validation.samples} == {"real"}

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from sightline.errors import BackendError, ModelMissing
-from sightline.params import PromotionParams
 from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
 from sightline.pipeline.project import Project
@@ -22,9 +21,12 @@ from sightline.stores.ledger import Ledger
 from sightline.task import load_rows
 from sightline.tracking import Version
 from tests.fake_tracking import FakeTracking
+from tests.parameters import changed, platform_params
 from tests.toy import Silent, ToyTask, split_again, toy_project, write_set
 
-HOW = PromotionParams(metric="accuracy", floor=0.6, margin=0.02, latency_ratio=1.5)
+HOW = changed(
+    platform_params().promotion, metric="accuracy", floor=0.6, margin=0.02, confidence=0.95, latency_ratio=1.5
+)
 
 
 def produce(project: Project, tracking: FakeTracking) -> list[Version]:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.vision.training import Fitting, ScheduleParams, share_of_rate
+from sightline.tasks.panel_defects.params import FarmParams
+from sightline.vision.training import Fitting, share_of_rate
+from tests.parameters import changed, params_of
 from tests.toy import Silent
 
-SCHEDULE = ScheduleParams(steps=12, batch=2, learning_rate=0.01, warmup_steps=2, report_every=4)
+SCRATCH = params_of("solar_farms", FarmParams).train.networks["unet"].scratch
+SCHEDULE = changed(SCRATCH, steps=12, batch=2, learning_rate=0.01, warmup_steps=2, report_every=4)
 
 
 def test_the_rate_warms_up_and_falls_to_its_last_share():
-    schedule = ScheduleParams(steps=100, batch=1, learning_rate=1.0, warmup_steps=10, min_lr_ratio=0.1)
+    schedule = changed(SCRATCH, steps=100, batch=1, learning_rate=1.0, warmup_steps=10, min_lr_ratio=0.1)
     shares = [share_of_rate(step, schedule) for step in range(100)]
     assert shares[0] == pytest.approx(0.1)
     assert max(shares) == shares[9] == pytest.approx(1.0)

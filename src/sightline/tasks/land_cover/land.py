@@ -22,30 +22,30 @@ class LandParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    crops_settled: Span = (0.32, 0.62)
-    crops_open: Span = Field(default=(0.05, 0.35), description="of the open scenes that have fields at all")
-    cropped_open: float = Field(default=0.45, ge=0, le=1, description="share of the open scenes with fields")
-    trees_settled: Span = (0.04, 0.08)
-    trees_open: Span = (0.08, 0.22)
-    buildings: Span = Field(default=(0.045, 0.105), description="settled scenes only")
-    tracks_m_per_km2: Span = Field(default=(6500.0, 12500.0), description="length of tracks")
-    roads_m_per_km2: Span = Field(default=(2000.0, 3200.0), description="length of roads, settled scenes only")
-    ponds_per_km2: float = Field(default=17.0, ge=0)
-    small_vehicles_per_km2: float = Field(default=20.0, ge=0)
-    large_vehicles_per_km2: float = Field(default=1.6, ge=0)
-    misc_per_building: float = Field(default=1.7, ge=0, description="sheds, tanks and walls")
-    road_m: Span = (5.5, 7.5)
-    track_m: Span = (2.6, 4.2)
-    river_m: Span = (3.2, 5.2)
-    pond_radius_m: Span = (4.0, 9.0)
-    tree_radius_m: Span = (2.0, 6.0)
-    field_m: float = Field(default=130.0, gt=20, description="longest side of a field")
-    building_m: tuple[Span, Span] = Field(default=((8.0, 20.0), (6.0, 13.0)), description="along and across the road")
-    setback_m: Span = (4.0, 12.0)
-    gap_m: Span = (3.0, 14.0)
-    small_vehicle_m: Span = (4.5, 1.8)
-    large_vehicle_m: Span = (10.0, 2.5)
-    building_height_m: Span = (3.0, 8.0)
+    crops_settled: Span
+    crops_open: Span = Field(description="of the open scenes that have fields at all")
+    cropped_open: float = Field(ge=0, le=1, description="share of the open scenes with fields")
+    trees_settled: Span
+    trees_open: Span
+    buildings: Span = Field(description="settled scenes only")
+    tracks_m_per_km2: Span = Field(description="length of tracks")
+    roads_m_per_km2: Span = Field(description="length of roads, settled scenes only")
+    ponds_per_km2: float = Field(ge=0)
+    small_vehicles_per_km2: float = Field(ge=0)
+    large_vehicles_per_km2: float = Field(ge=0)
+    misc_per_building: float = Field(ge=0, description="sheds, tanks and walls")
+    road_m: Span
+    track_m: Span
+    river_m: Span
+    pond_radius_m: Span
+    tree_radius_m: Span
+    field_m: float = Field(gt=20, description="longest side of a field")
+    building_m: tuple[Span, Span] = Field(description="along and across the road")
+    setback_m: Span
+    gap_m: Span
+    small_vehicle_m: Span
+    large_vehicle_m: Span
+    building_height_m: Span
 
 
 @dataclass

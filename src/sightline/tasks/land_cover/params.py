@@ -23,9 +23,9 @@ ClassName = Literal[
 class InputParams(Frozen):
     """How a tile becomes windows of the network."""
 
-    window_px: int = Field(default=160, ge=32, multiple_of=32, description="side of the network's input")
-    overlap_px: int = Field(default=40, ge=0, description="of neighbouring windows")
-    indices: bool = Field(default=True, description="NDWI, NDVI, CCCI and EVI beside the eight bands")
+    window_px: int = Field(ge=32, multiple_of=32, description="side of the network's input")
+    overlap_px: int = Field(ge=0, description="of neighbouring windows")
+    indices: bool = Field(description="NDWI, NDVI, CCCI and EVI beside the eight bands")
 
     @model_validator(mode="after")
     def _windows_advance(self) -> InputParams:
@@ -37,13 +37,11 @@ class InputParams(Frozen):
 class AugmentParams(Frozen):
     """What is done to a window in training. Every window is also turned by right angles and mirrored."""
 
-    focus: float = Field(default=0.7, ge=0, le=1, description="share of the windows that show an object of a class")
-    balance: float = Field(
-        default=0.5, ge=0, le=1, description="exponent of 1 / frequency by which that class is drawn"
-    )
-    gain: float = Field(default=0.1, ge=0, lt=1, description="most change of brightness, as a share")
-    band_gain: float = Field(default=0.03, ge=0, lt=1, description="the same for each band by itself")
-    noise: float = Field(default=0.03, ge=0, description="most white noise, in standard deviations of the channel")
+    focus: float = Field(ge=0, le=1, description="share of the windows that show an object of a class")
+    balance: float = Field(ge=0, le=1, description="exponent of 1 / frequency by which that class is drawn")
+    gain: float = Field(ge=0, lt=1, description="most change of brightness, as a share")
+    band_gain: float = Field(ge=0, lt=1, description="the same for each band by itself")
+    noise: float = Field(ge=0, description="most white noise, in standard deviations of the channel")
 
 
 class NetworkParams(Frozen):
@@ -57,36 +55,32 @@ class NetworkParams(Frozen):
 class RuleParams(Frozen):
     """The plain baseline: which classes have a rule, and how it is fitted on the training set."""
 
-    classes: tuple[ClassName, ...] = ("tracks", "trees", "crops", "waterways", "standing_water")
-    conditions: int = Field(default=2, ge=1, le=4, description="most intervals in a rule")
-    quantiles: int = Field(
-        default=40, ge=4, le=200, description="bounds that are tried, of the class and of all pixels"
-    )
-    pixels_per_tile: int = Field(default=60_000, ge=100, description="most that are looked at")
+    classes: tuple[ClassName, ...]
+    conditions: int = Field(ge=1, le=4, description="most intervals in a rule")
+    quantiles: int = Field(ge=4, le=200, description="bounds that are tried, of the class and of all pixels")
+    pixels_per_tile: int = Field(ge=100, description="most that are looked at")
 
 
 class ThresholdParams(Frozen):
     """What is tried for each class, together."""
 
-    probability: tuple[float, ...] = Field(default=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9), min_length=1)
-    area_px: tuple[int, ...] = Field(default=(0, 4, 12, 32, 100, 300), min_length=1, description="smaller patches go")
+    probability: tuple[float, ...] = Field(min_length=1)
+    area_px: tuple[int, ...] = Field(min_length=1, description="smaller patches go")
 
 
 class TrainParams(Frozen):
     """A training recipe."""
 
-    input: InputParams = InputParams()
-    augment: AugmentParams = AugmentParams()
-    smooth: float = Field(default=1.0, gt=0, description="of the soft Jaccard in the loss")
-    decoder_channels: tuple[int, int, int, int, int] = (256, 128, 64, 32, 16)
+    input: InputParams
+    augment: AugmentParams
+    smooth: float = Field(gt=0, description="of the soft Jaccard in the loss")
+    decoder_channels: tuple[int, int, int, int, int]
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
-    rules: RuleParams = RuleParams()
-    rules_may_replace: tuple[ClassName, ...] = Field(
-        default=("waterways", "standing_water"), description="in a network's answer, where they win on validation"
-    )
-    thresholds: ThresholdParams = ThresholdParams()
-    weights: dict[str, str] = Field(default={}, description="encoder -> a .safetensors file, or imagenet")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default={})
+    rules: RuleParams
+    rules_may_replace: tuple[ClassName, ...] = Field(description="in a network's answer, where they win on validation")
+    thresholds: ThresholdParams
+    weights: dict[str, str] = Field(description="encoder -> a .safetensors file, or imagenet")
+    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
     @model_validator(mode="after")
     def _names_fit(self) -> TrainParams:
@@ -101,18 +95,18 @@ class TrainParams(Frozen):
 class GateParams(Frozen):
     """Limits of the gate before training."""
 
-    side_px: tuple[float, float] = Field(default=(32, 8192), description="sides of a tile")
-    highest: tuple[float, float] = Field(default=(0.05, 1.0), description="a tile's brightest value, of 0 .. 1")
-    no_data: float = Field(default=0.5, ge=0, le=1, description="most of a tile that may be without data")
-    overhang: float = Field(default=0.05, ge=0, description="how far polygons may leave a tile, in its sides")
-    trees_share_mean: tuple[float, float] = Field(default=(0.001, 0.9), description="mean share of the tiles' area")
+    side_px: tuple[float, float] = Field(description="sides of a tile")
+    highest: tuple[float, float] = Field(description="a tile's brightest value, of 0 .. 1")
+    no_data: float = Field(ge=0, le=1, description="most of a tile that may be without data")
+    overhang: float = Field(ge=0, description="how far polygons may leave a tile, in its sides")
+    trees_share_mean: tuple[float, float] = Field(description="mean share of the tiles' area")
 
 
 class Params(TaskParams):
     """The section `land_cover`, with the training recipe of the profile in force."""
 
-    sample: SampleParams = SampleParams()
-    gate: GateParams = GateParams()
+    sample: SampleParams
+    gate: GateParams
     train: TrainParams
 
     @model_validator(mode="after")

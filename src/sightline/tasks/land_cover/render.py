@@ -22,30 +22,27 @@ class SurfaceParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    buildings: Eight = (16, 17, 19, 21, 22, 23, 25, 26)
-    misc: Eight = (12, 13, 15, 16, 17, 18, 20, 21)
-    road: Eight = (9, 10, 11, 12, 13, 14, 15, 16)
-    track: Eight = (12, 14, 18, 22, 25, 28, 31, 33)
-    trees: Eight = (3, 3, 6, 4, 3, 18, 38, 40)
-    crops: Eight = (4, 5, 9, 8, 7, 25, 42, 44)
-    waterway: Eight = (6, 6, 6, 5, 4, 3, 2, 1)
-    standing_water: Eight = (5, 5, 6, 5, 4, 4, 3, 2)
-    soil: Eight = (10, 12, 16, 20, 23, 26, 30, 32)
-    vehicles: Span = Field(default=(5.0, 45.0), description="the same in all bands")
-    spread: float = Field(default=0.12, ge=0, description="brightness of one object against its kind")
-    roof_spread: float = Field(default=0.28, ge=0)
-    band_spread: float = Field(default=0.03, ge=0, description="colour of one object against its kind")
-    crop_cover: Span = Field(default=(0.45, 1.0), description="share of a field that plants hide")
-    bare_fields: float = Field(default=0.12, ge=0, le=1, description="share of the fields that are ploughed")
-    grass: Span = Field(default=(0.05, 0.35), description="mean share of the open ground that grass hides, of a region")
-    row_m: Span = Field(default=(3.0, 6.0), description="period of rows in a field")
-    row_contrast: Span = (0.02, 0.12)
-    texture: dict[str, float] = Field(
-        default={"soil": 0.10, "crops": 0.05, "trees": 0.20, "track": 0.06, "road": 0.03, "roof": 0.03, "water": 0.02},
-        description="relative roughness",
-    )
-    shadow: float = Field(default=0.45, gt=0, le=1, description="what is left of the light in a shadow")
-    tree_height: float = Field(default=1.4, ge=0, description="in radii of the crown")
+    buildings: Eight
+    misc: Eight
+    road: Eight
+    track: Eight
+    trees: Eight
+    crops: Eight
+    waterway: Eight
+    standing_water: Eight
+    soil: Eight
+    vehicles: Span = Field(description="the same in all bands")
+    spread: float = Field(ge=0, description="brightness of one object against its kind")
+    roof_spread: float = Field(ge=0)
+    band_spread: float = Field(ge=0, description="colour of one object against its kind")
+    crop_cover: Span = Field(description="share of a field that plants hide")
+    bare_fields: float = Field(ge=0, le=1, description="share of the fields that are ploughed")
+    grass: Span = Field(description="mean share of the open ground that grass hides, of a region")
+    row_m: Span = Field(description="period of rows in a field")
+    row_contrast: Span
+    texture: dict[str, float] = Field(description="relative roughness")
+    shadow: float = Field(gt=0, le=1, description="what is left of the light in a shadow")
+    tree_height: float = Field(ge=0, description="in radii of the crown")
 
 
 @dataclass(frozen=True)

@@ -37,22 +37,22 @@ class SampleParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(default=4, ge=0)
-    regions: int = Field(default=10, ge=1)
-    scenes_per_region: int = Field(default=2, ge=1, le=25)
-    width_m: float = Field(default=285.0, ge=40, description="of a scene; the real ones have 1,000")
-    height_m: float = Field(default=280.0, ge=40)
-    gsd_m: float = Field(default=1.24, gt=0.1, description="pixel of M")
-    settled_share: float = Field(default=0.5, ge=0, le=1, description="of the regions, with roads and buildings")
-    river_share: float = Field(default=0.3, ge=0, le=1, description="of the regions, with a waterway in each scene")
-    products: tuple[Product, ...] = Field(default=("M",), description="which rasters of a scene are written")
-    cells_per_px: int = Field(default=4, ge=1, le=8, description="the scene is drawn so much finer than M; P's pixel")
-    grid_units_per_m: float = Field(default=9e-6, gt=0, description="degrees of latitude, as the real ones have")
-    swir_px: int = Field(default=6, ge=1, description="pixel of A, in pixels of M")
-    swir_counts: float = Field(default=12000.0, gt=0, description="of A at a reflectance of 1; assumed")
-    land: LandParams = LandParams()
-    surface: SurfaceParams = SurfaceParams()
-    sensor: SensorParams = SensorParams()
+    seed: int = Field(ge=0)
+    regions: int = Field(ge=1)
+    scenes_per_region: int = Field(ge=1, le=25)
+    width_m: float = Field(ge=40, description="of a scene; the real ones have 1,000")
+    height_m: float = Field(ge=40)
+    gsd_m: float = Field(gt=0.1, description="pixel of M")
+    settled_share: float = Field(ge=0, le=1, description="of the regions, with roads and buildings")
+    river_share: float = Field(ge=0, le=1, description="of the regions, with a waterway in each scene")
+    products: tuple[Product, ...] = Field(description="which rasters of a scene are written")
+    cells_per_px: int = Field(ge=1, le=8, description="the scene is drawn so much finer than M; P's pixel")
+    grid_units_per_m: float = Field(gt=0, description="degrees of latitude, as the real ones have")
+    swir_px: int = Field(ge=1, description="pixel of A, in pixels of M")
+    swir_counts: float = Field(gt=0, description="of A at a reflectance of 1; assumed")
+    land: LandParams
+    surface: SurfaceParams
+    sensor: SensorParams
 
     @property
     def size(self) -> tuple[int, int]:

@@ -25,36 +25,21 @@ class SensorParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gain: Eight = (0.905, 0.940, 0.938, 0.962, 0.964, 1.000, 0.961, 0.978)
-    offset: Eight = Field(
-        default=(-8.604, -5.809, -4.996, -3.649, -3.021, -4.521, -5.522, -2.992), description="W / (m2 sr um)"
-    )
-    esun: Eight = Field(
-        default=(1757.89, 2004.61, 1830.18, 1712.07, 1535.33, 1348.08, 1055.94, 858.77), description="W / (m2 um)"
-    )
-    calibration: Eight = Field(
-        default=(0.0130, 0.0126, 0.0097, 0.0058, 0.0110, 0.0052, 0.0122, 0.0090),
-        description="W / (m2 sr) a count; assumed",
-    )
-    bandwidth_um: Eight = Field(
-        default=(0.0405, 0.0540, 0.0618, 0.0381, 0.0585, 0.0387, 0.1004, 0.0889), description="assumed"
-    )
-    sun_elevation_deg: Span = Field(default=(45.0, 65.0), description="of a region; assumed")
-    sun_azimuth_deg: Span = Field(default=(110.0, 160.0), description="clockwise from north, of a region; assumed")
-    sun_distance_au: float = Field(default=1.0, gt=0.98, lt=1.02)
-    haze: Eight = Field(
-        default=(0.05, 0.037, 0.023, 0.016, 0.012, 0.008, 0.005, 0.003), description="reflectance of the clear air"
-    )
-    haze_factor: Span = Field(default=(0.6, 1.4), description="of a region")
-    psf_px: float = Field(default=0.45, ge=0, description="standard deviation of the point spread, in pixels")
-    snr: float = Field(default=100.0, gt=1, description="signal over the standard deviation of its noise")
-    shift_px: Span = Field(default=(1.0, 2.0), description="of P, A and three_band against M, in pixels of M")
-    swir_plants: Eight = Field(
-        default=(0.72, 0.62, 0.66, 0.64, 0.34, 0.36, 0.33, 0.27), description="of NIR2 reflectance in A; assumed"
-    )
-    swir_mineral: Eight = Field(
-        default=(1.05, 1.12, 1.14, 1.15, 1.02, 1.03, 1.0, 0.95), description="of NIR2 reflectance in A; assumed"
-    )
+    gain: Eight
+    offset: Eight = Field(description="W / (m2 sr um)")
+    esun: Eight = Field(description="W / (m2 um)")
+    calibration: Eight = Field(description="W / (m2 sr) a count; assumed")
+    bandwidth_um: Eight = Field(description="assumed")
+    sun_elevation_deg: Span = Field(description="of a region; assumed")
+    sun_azimuth_deg: Span = Field(description="clockwise from north, of a region; assumed")
+    sun_distance_au: float = Field(gt=0.98, lt=1.02)
+    haze: Eight = Field(description="reflectance of the clear air")
+    haze_factor: Span = Field(description="of a region")
+    psf_px: float = Field(ge=0, description="standard deviation of the point spread, in pixels")
+    snr: float = Field(gt=1, description="signal over the standard deviation of its noise")
+    shift_px: Span = Field(description="of P, A and three_band against M, in pixels of M")
+    swir_plants: Eight = Field(description="of NIR2 reflectance in A; assumed")
+    swir_mineral: Eight = Field(description="of NIR2 reflectance in A; assumed")
 
 
 class Light:

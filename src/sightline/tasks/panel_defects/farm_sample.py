@@ -31,13 +31,13 @@ class FarmSampleParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(default=1, ge=0)
-    places: int = Field(default=24, ge=1, description="each is there twice, in two years")
-    side_px: int = Field(default=256, ge=32, le=1024)
-    empty_share: float = Field(default=0.5, ge=0, le=1, description="of the places without a farm")
-    shift_m: float = Field(default=300.0, ge=0, description="most that a chip's centre moves between the years")
-    land: LandParams = LandParams()
-    sight: SightParams = SightParams()
+    seed: int = Field(ge=0)
+    places: int = Field(ge=1, description="each is there twice, in two years")
+    side_px: int = Field(ge=32, le=1024)
+    empty_share: float = Field(ge=0, le=1, description="of the places without a farm")
+    shift_m: float = Field(ge=0, description="most that a chip's centre moves between the years")
+    land: LandParams
+    sight: SightParams
 
 
 def write_farm_sample(root: Path, params: FarmSampleParams, report: Report) -> None:

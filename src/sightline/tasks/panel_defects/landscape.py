@@ -47,19 +47,19 @@ class LandParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    field_m: tuple[float, float] = Field(default=(250.0, 600.0), description="typical side of a field")
-    edge_m: float = Field(default=25.0, ge=0, description="how far the fields' borders wander")
-    field_spread: float = Field(default=0.12, ge=0, description="relative brightness of fields of one cover")
-    texture: float = Field(default=0.06, ge=0, description="relative brightness within a field")
-    lookalikes: tuple[int, int] = Field(default=(1, 4), description="rectangles that are no farms")
-    farms: tuple[int, int] = Field(default=(1, 3), description="in a place that has any")
-    length_m: tuple[float, float] = (350.0, 1300.0)
-    width_m: tuple[float, float] = (220.0, 700.0)
-    wing_share: float = Field(default=0.6, ge=0, le=1, description="of the farms have a second, smaller part")
-    block_m: tuple[float, float] = Field(default=(90.0, 220.0), description="between service roads")
-    road_m: float = Field(default=9.0, ge=0)
-    panel_share: tuple[float, float] = Field(default=(0.35, 0.6), description="of the ground under the rows")
-    row_beat: float = Field(default=0.08, ge=0, description="relative unevenness of rows against pixels")
+    field_m: tuple[float, float] = Field(description="typical side of a field")
+    edge_m: float = Field(ge=0, description="how far the fields' borders wander")
+    field_spread: float = Field(ge=0, description="relative brightness of fields of one cover")
+    texture: float = Field(ge=0, description="relative brightness within a field")
+    lookalikes: tuple[int, int] = Field(description="rectangles that are no farms")
+    farms: tuple[int, int] = Field(description="in a place that has any")
+    length_m: tuple[float, float]
+    width_m: tuple[float, float]
+    wing_share: float = Field(ge=0, le=1, description="of the farms have a second, smaller part")
+    block_m: tuple[float, float] = Field(description="between service roads")
+    road_m: float = Field(ge=0)
+    panel_share: tuple[float, float] = Field(description="of the ground under the rows")
+    row_beat: float = Field(ge=0, description="relative unevenness of rows against pixels")
 
 
 @dataclass(frozen=True)
@@ -164,12 +164,12 @@ class SightParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gain: tuple[float, float] = Field(default=(0.9, 1.1), description="of the illumination")
-    dry: tuple[float, float] = Field(default=(0.0, 0.6), description="share of the vegetation that is dry this year")
-    haze: tuple[float, float] = Field(default=(0.0, 0.04), description="reflectance of the air at 443 nm")
-    haze_slope: float = Field(default=1.5, ge=0, description="it falls with wavelength to this power")
-    haze_patch: float = Field(default=0.3, ge=0, description="relative unevenness of the haze")
-    noise: float = Field(default=0.005, ge=0, description="relative noise of a pixel")
+    gain: tuple[float, float] = Field(description="of the illumination")
+    dry: tuple[float, float] = Field(description="share of the vegetation that is dry this year")
+    haze: tuple[float, float] = Field(description="reflectance of the air at 443 nm")
+    haze_slope: float = Field(ge=0, description="it falls with wavelength to this power")
+    haze_patch: float = Field(ge=0, description="relative unevenness of the haze")
+    noise: float = Field(ge=0, description="relative noise of a pixel")
 
 
 def look(rng: np.random.Generator, params: SightParams, place: Place) -> Array:

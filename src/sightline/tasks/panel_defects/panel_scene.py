@@ -20,18 +20,18 @@ class SceneParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    cells: tuple[int, int] = Field(default=(6, 10), description="across and along a panel")
-    cell_px: int = Field(default=26, ge=8, description="of the flat drawing")
-    panels_across: tuple[int, int] = (1, 4)
-    panels_along: tuple[int, int] = (1, 2)
-    tilt_deg: tuple[float, float] = Field(default=(5.0, 58.0), description="of the panels away from the camera")
-    turn_deg: tuple[float, float] = (-35.0, 35.0)
-    roll_deg: tuple[float, float] = (-14.0, 14.0)
-    fill: tuple[float, float] = Field(default=(0.9, 3.0), description="the panels' extent over the frame's")
-    focal: float = Field(default=1.1, gt=0, description="focal length over the frame's side")
-    glare: float = Field(default=0.35, ge=0, description="most that the sky's reflection adds")
-    exposure: tuple[float, float] = (0.75, 1.25)
-    noise: float = Field(default=0.012, ge=0, description="of a pixel, of full scale")
+    cells: tuple[int, int] = Field(description="across and along a panel")
+    cell_px: int = Field(ge=8, description="of the flat drawing")
+    panels_across: tuple[int, int]
+    panels_along: tuple[int, int]
+    tilt_deg: tuple[float, float] = Field(description="of the panels away from the camera")
+    turn_deg: tuple[float, float]
+    roll_deg: tuple[float, float]
+    fill: tuple[float, float] = Field(description="the panels' extent over the frame's")
+    focal: float = Field(gt=0, description="focal length over the frame's side")
+    glare: float = Field(ge=0, description="most that the sky's reflection adds")
+    exposure: tuple[float, float]
+    noise: float = Field(ge=0, description="of a pixel, of full scale")
 
 
 @dataclass(frozen=True)

@@ -20,24 +20,24 @@ PIXELS = "pixels"
 class InputParams(Frozen):
     """How a picture becomes windows of the network."""
 
-    scale: float = Field(default=1.0, gt=0, le=4, description="of the picture's own pixels, before it is windowed")
-    window_px: int = Field(default=256, ge=32, multiple_of=32, description="side of the network's input")
+    scale: float = Field(gt=0, le=4, description="of the picture's own pixels, before it is windowed")
+    window_px: int = Field(ge=32, multiple_of=32, description="side of the network's input")
     longest_px: int = Field(
-        default=2048, ge=256, description="longest side that is windowed: larger pictures are made smaller for it"
+        ge=256, description="longest side that is windowed: larger pictures are made smaller for it"
     )
-    overlap_px: int = Field(default=64, ge=0, description="of neighbouring windows, for pictures that are larger")
-    least_region_px: float = Field(default=16.0, ge=0, description="smaller regions get no polygon; the mask has them")
+    overlap_px: int = Field(ge=0, description="of neighbouring windows, for pictures that are larger")
+    least_region_px: float = Field(ge=0, description="smaller regions get no polygon; the mask has them")
 
 
 class AugmentParams(Frozen):
     """What is done to a window in training. Every window is also turned by right angles and mirrored."""
 
-    zoom: tuple[float, float] = Field(default=(0.8, 1.25), description="bounds, drawn evenly on a log scale")
-    gain: float = Field(default=0.2, ge=0, lt=1, description="most change of brightness, as a share")
-    band_gain: float = Field(default=0.1, ge=0, lt=1, description="the same for each band by itself")
-    contrast: float = Field(default=0.2, ge=0, lt=1, description="most change of contrast, as a share")
-    noise: float = Field(default=0.02, ge=0, description="most white noise, in standard deviations of the band")
-    cutmix: float = Field(default=0.0, ge=0, le=1, description="share of windows that get a rectangle of another")
+    zoom: tuple[float, float] = Field(description="bounds, drawn evenly on a log scale")
+    gain: float = Field(ge=0, lt=1, description="most change of brightness, as a share")
+    band_gain: float = Field(ge=0, lt=1, description="the same for each band by itself")
+    contrast: float = Field(ge=0, lt=1, description="most change of contrast, as a share")
+    noise: float = Field(ge=0, description="most white noise, in standard deviations of the band")
+    cutmix: float = Field(ge=0, le=1, description="share of windows that get a rectangle of another")
 
 
 class NetworkParams(Frozen):
@@ -47,7 +47,7 @@ class NetworkParams(Frozen):
     """
 
     encoder: EncoderName
-    decoder: DecoderName = "unet"
+    decoder: DecoderName
     input: InputParams | None = Field(default=None, description="in place of the recipe's")
     scratch: ScheduleParams = Field(description="where no earlier fit is continued")
     continued: ScheduleParams = Field(description="where one is")
@@ -56,34 +56,30 @@ class NetworkParams(Frozen):
 class PixelParams(Frozen):
     """The plain baseline: extremely randomised trees (scikit-learn) on single pixels."""
 
-    pixels_per_image: int = Field(default=400, ge=1, description="drawn from each image")
-    trees: int = Field(default=60, ge=1)
-    pixels_per_tree: int = Field(default=60000, ge=1)
-    pixels_per_leaf: int = Field(default=5, ge=1)
-    features_share: float = Field(default=0.2, gt=0, le=1, description="of the features, that a split chooses among")
-    balance: float = Field(default=0.65, ge=0, le=1, description="exponent of 1 / frequency, for classes")
-    sigmas_px: tuple[Annotated[float, Field(gt=0, le=64)], ...] = Field(
-        default=(1.0, 2.0, 4.0, 8.0, 16.0), min_length=1, description="of the surroundings"
-    )
+    pixels_per_image: int = Field(ge=1, description="drawn from each image")
+    trees: int = Field(ge=1)
+    pixels_per_tree: int = Field(ge=1)
+    pixels_per_leaf: int = Field(ge=1)
+    features_share: float = Field(gt=0, le=1, description="of the features, that a split chooses among")
+    balance: float = Field(ge=0, le=1, description="exponent of 1 / frequency, for classes")
+    sigmas_px: tuple[Annotated[float, Field(gt=0, le=64)], ...] = Field(min_length=1, description="of the surroundings")
 
 
 class TrainParams(Frozen):
     """A training recipe."""
 
-    input: InputParams = InputParams()
-    augment: AugmentParams = AugmentParams()
-    loss: LossName = "jaccard+entropy"
-    balance: float = Field(default=0.5, ge=0, le=1, description="exponent of 1 / frequency, for classes and strata")
+    input: InputParams
+    augment: AugmentParams
+    loss: LossName
+    balance: float = Field(ge=0, le=1, description="exponent of 1 / frequency, for classes and strata")
     priors: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
-        default=(0.0,), min_length=1, description="exponents of frequency, tried on validation as weights of the answer"
+        min_length=1, description="exponents of frequency, tried on validation as weights of the answer"
     )
-    decoder_channels: tuple[int, int, int, int, int] = Field(
-        default=(256, 128, 64, 32, 16), description="of a U-Net's decoder"
-    )
+    decoder_channels: tuple[int, int, int, int, int] = Field(description="of a U-Net's decoder")
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
-    pixels: PixelParams = PixelParams()
-    weights: dict[str, str] = Field(default={}, description="encoder -> a .safetensors file, or imagenet")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default={})
+    pixels: PixelParams
+    weights: dict[str, str] = Field(description="encoder -> a .safetensors file, or imagenet")
+    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
     @model_validator(mode="after")
     def _weights_have_digests(self) -> TrainParams:
@@ -101,16 +97,14 @@ class TrainParams(Frozen):
 class GateParams(Frozen):
     """Limits of the gate before training."""
 
-    side_px: tuple[float, float] = Field(default=(32, 8192), description="sides of a picture")
-    foreground_share_mean: tuple[float, float] = Field(
-        default=(0.01, 0.9), description="mean share of pixels that are not background"
-    )
+    side_px: tuple[float, float] = Field(description="sides of a picture")
+    foreground_share_mean: tuple[float, float] = Field(description="mean share of pixels that are not background")
 
 
 class _SegmentationParams(TaskParams):
     """What both sections have, with the training recipe of the profile in force."""
 
-    gate: GateParams = GateParams()
+    gate: GateParams
     train: TrainParams
 
     @model_validator(mode="after")
@@ -125,11 +119,11 @@ class Params(_SegmentationParams):
     """The section `panel_defects`."""
 
     domain: ClassVar[str] = "panel_defects"
-    sample: SampleParams = SampleParams()
+    sample: SampleParams
 
 
 class FarmParams(_SegmentationParams):
     """The section `solar_farms`."""
 
     domain: ClassVar[str] = "solar_farms"
-    sample: FarmSampleParams = FarmSampleParams()
+    sample: FarmSampleParams

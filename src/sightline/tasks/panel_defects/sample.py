@@ -36,19 +36,19 @@ class SampleParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(default=1, ge=0)
-    scenes: int = Field(default=52, ge=1)
-    side_px: int = Field(default=256, ge=32, le=2048)
+    seed: int = Field(ge=0)
+    scenes: int = Field(ge=1)
+    side_px: int = Field(ge=32, le=2048)
     shares: tuple[float, float, float, float, float, float] = Field(
-        default=(0.24, 0.20, 0.22, 0.11, 0.09, 0.14), description="of scenes by their main defect, as the classes"
+        description="of scenes by their main defect, as the classes"
     )
-    second_share: float = Field(default=0.12, ge=0, le=1, description="of spoilt scenes that have droppings too")
-    repeated_share: float = Field(default=0.15, ge=0, le=1, description="of scenes that are there twice")
-    jpeg_quality: tuple[int, int] = (80, 93)
-    least_area_px: float = Field(default=8.0, ge=0, description="smaller areas are not labelled")
-    outline_px: float = Field(default=0.7, ge=0, description="how closely a polygon follows its area")
-    scene: SceneParams = SceneParams()
-    soiling: SoilingParams = SoilingParams()
+    second_share: float = Field(ge=0, le=1, description="of spoilt scenes that have droppings too")
+    repeated_share: float = Field(ge=0, le=1, description="of scenes that are there twice")
+    jpeg_quality: tuple[int, int]
+    least_area_px: float = Field(ge=0, description="smaller areas are not labelled")
+    outline_px: float = Field(ge=0, description="how closely a polygon follows its area")
+    scene: SceneParams
+    soiling: SoilingParams
 
 
 def write_sample(root: Path, params: SampleParams, report: Report) -> None:

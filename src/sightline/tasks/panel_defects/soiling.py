@@ -23,19 +23,19 @@ class SoilingParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    dust_share: tuple[float, float] = Field(default=(0.25, 1.1), description="of the panel; above 1 it covers all")
-    dust_transmittance: tuple[float, float] = (0.5, 0.9)
-    droppings: tuple[int, int] = (3, 30)
-    dropping_cells: tuple[float, float] = Field(default=(0.15, 1.1), description="radius")
-    drip_share: float = Field(default=0.35, ge=0, le=1, description="of the droppings that run down")
-    snow_share: tuple[float, float] = (0.15, 0.8)
-    impacts: tuple[int, int] = (1, 3)
-    crack_branches: tuple[int, int] = (7, 16)
-    crack_cells: tuple[float, float] = Field(default=(1.0, 4.0), description="length of a branch")
-    crack_turn_rad: float = Field(default=0.35, ge=0, description="spread of the walk's turns")
-    crack_fork: float = Field(default=0.05, ge=0, le=1, description="chance of a fork at each step")
-    burns: tuple[int, int] = (1, 5)
-    burn_cells: tuple[float, float] = Field(default=(0.4, 1.6), description="half a side")
+    dust_share: tuple[float, float] = Field(description="of the panel; above 1 it covers all")
+    dust_transmittance: tuple[float, float]
+    droppings: tuple[int, int]
+    dropping_cells: tuple[float, float] = Field(description="radius")
+    drip_share: float = Field(ge=0, le=1, description="of the droppings that run down")
+    snow_share: tuple[float, float]
+    impacts: tuple[int, int]
+    crack_branches: tuple[int, int]
+    crack_cells: tuple[float, float] = Field(description="length of a branch")
+    crack_turn_rad: float = Field(ge=0, description="spread of the walk's turns")
+    crack_fork: float = Field(ge=0, le=1, description="chance of a fork at each step")
+    burns: tuple[int, int]
+    burn_cells: tuple[float, float] = Field(description="half a side")
 
 
 def add_dust(rng: np.random.Generator, params: SoilingParams, colour: Array, cell_px: int) -> tuple[Array, Area]:

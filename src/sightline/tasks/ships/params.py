@@ -18,24 +18,22 @@ BLOBS = "blobs"
 class InputParams(Frozen):
     """What the network looks at. All sides are pixels at the network's scale."""
 
-    gsd_m: float = Field(default=3.0, ge=0.5, le=3.0, description="metres a pixel, to which every raster is brought")
-    pooled_px: int = Field(default=32, ge=STRIDE, multiple_of=STRIDE, description="side of what the head averages")
-    context_px: int = Field(default=48, ge=0, multiple_of=16, description="seen around it on each side")
+    gsd_m: float = Field(ge=0.5, le=3.0, description="metres a pixel, to which every raster is brought")
+    pooled_px: int = Field(ge=STRIDE, multiple_of=STRIDE, description="side of what the head averages")
+    context_px: int = Field(ge=0, multiple_of=16, description="seen around it on each side")
 
 
 class ScanParams(Frozen):
     """How a raster is scanned."""
 
-    tile_px: int = Field(default=704, ge=2 * STRIDE, multiple_of=STRIDE, description="side of what is computed at once")
-    context_px: int = Field(default=48, ge=0, multiple_of=16, description="of a tile on each side that is not kept")
-    stride_px: int = Field(default=8, ge=8, le=256, multiple_of=8, description="from one window to the next")
-    floor: float = Field(default=0.05, gt=0, lt=1, description="peaks below this probability are not looked at")
-    separation_m: float = Field(default=75.0, gt=0, description="the lower of two peaks that are nearer is dropped")
-    overlap: float = Field(default=0.3, gt=0, lt=1, description="the same for the intersection over union of boxes")
-    land_spread: float = Field(
-        default=10.0, gt=0, description="grey levels by which water around a ship varies at most"
-    )
-    largest_m2: float = Field(default=32_000.0, gt=0, description="what is larger is no ship, but has one at its berth")
+    tile_px: int = Field(ge=2 * STRIDE, multiple_of=STRIDE, description="side of what is computed at once")
+    context_px: int = Field(ge=0, multiple_of=16, description="of a tile on each side that is not kept")
+    stride_px: int = Field(ge=8, le=256, multiple_of=8, description="from one window to the next")
+    floor: float = Field(gt=0, lt=1, description="peaks below this probability are not looked at")
+    separation_m: float = Field(gt=0, description="the lower of two peaks that are nearer is dropped")
+    overlap: float = Field(gt=0, lt=1, description="the same for the intersection over union of boxes")
+    land_spread: float = Field(gt=0, description="grey levels by which water around a ship varies at most")
+    largest_m2: float = Field(gt=0, description="what is larger is no ship, but has one at its berth")
 
     @property
     def graph_stride_px(self) -> int:
@@ -52,28 +50,26 @@ class ScanParams(Frozen):
 class WindowParams(Frozen):
     """What a network is trained on: crops of scenes and chips, each with the windows that fit in it."""
 
-    side_px: int = Field(default=224, ge=STRIDE, multiple_of=STRIDE, description="of a crop, at the network's scale")
-    stride_px: Literal[8, 16, 32] = Field(default=16, description="from one window of a crop to the next")
-    chips: float = Field(default=0.25, ge=0, le=1, description="share of the crops that are chips, where there are any")
-    focus: float = Field(default=0.6, ge=0, le=1, description="share of the scenes' crops that show a ship")
-    ship_m: float = Field(default=15.0, gt=0, description="a window is one of a ship whose centre is within this")
-    sea_m: float = Field(default=45.0, gt=0, description="and one of no ship where all are farther; between: neither")
-    hard_example_share: float = Field(
-        default=0.1, gt=0, le=1, description="share of the windows without ships that is learnt from"
-    )
-    smoothing: float = Field(default=0.1, ge=0, lt=0.5, description="of the labels")
+    side_px: int = Field(ge=STRIDE, multiple_of=STRIDE, description="of a crop, at the network's scale")
+    stride_px: Literal[8, 16, 32] = Field(description="from one window of a crop to the next")
+    chips: float = Field(ge=0, le=1, description="share of the crops that are chips, where there are any")
+    focus: float = Field(ge=0, le=1, description="share of the scenes' crops that show a ship")
+    ship_m: float = Field(gt=0, description="a window is one of a ship whose centre is within this")
+    sea_m: float = Field(gt=0, description="and one of no ship where all are farther; between: neither")
+    hard_example_share: float = Field(gt=0, le=1, description="share of the windows without ships that is learnt from")
+    smoothing: float = Field(ge=0, lt=0.5, description="of the labels")
 
 
 class AugmentParams(Frozen):
     """What is done to a crop in training. Every crop is also turned by right angles and mirrored."""
 
-    rotated: float = Field(default=0.5, ge=0, le=1, description="share that is turned by any angle and zoomed")
-    zoom: tuple[float, float] = Field(default=(0.85, 1.2), description="bounds, drawn evenly on a log scale")
-    gain: float = Field(default=0.2, ge=0, lt=1, description="most change of brightness, as a share")
-    band_gain: float = Field(default=0.1, ge=0, lt=1, description="the same for each colour by itself")
-    contrast: float = Field(default=0.2, ge=0, lt=1, description="most change of contrast, as a share")
-    noise: float = Field(default=0.03, ge=0, description="most white noise, in standard deviations of ImageNet")
-    random_erasing: float = Field(default=0.25, ge=0, le=1, description="share of crops that lose a rectangle")
+    rotated: float = Field(ge=0, le=1, description="share that is turned by any angle and zoomed")
+    zoom: tuple[float, float] = Field(description="bounds, drawn evenly on a log scale")
+    gain: float = Field(ge=0, lt=1, description="most change of brightness, as a share")
+    band_gain: float = Field(ge=0, lt=1, description="the same for each colour by itself")
+    contrast: float = Field(ge=0, lt=1, description="most change of contrast, as a share")
+    noise: float = Field(ge=0, description="most white noise, in standard deviations of ImageNet")
+    random_erasing: float = Field(ge=0, le=1, description="share of crops that lose a rectangle")
 
 
 class NetworkParams(Frozen):
@@ -91,24 +87,24 @@ class NetworkParams(Frozen):
 class BlobParams(Frozen):
     """The plain baseline: which blobs could be ships; how strongly they must stand out is fitted."""
 
-    sea_px: int = Field(default=96, ge=16, description="side of the squares whose median is the sea's level")
-    deviations: tuple[float, ...] = Field(default=(4.0, 6.0, 8.0, 12.0, 16.0, 24.0), min_length=1, description="tried")
-    length_m: tuple[float, float] = Field(default=(120.0, 450.0))
-    elongation: tuple[float, float] = Field(default=(1.8, 9.0))
-    fill: float = Field(default=0.5, gt=0, le=1, description="least share of its rectangle that a blob covers")
+    sea_px: int = Field(ge=16, description="side of the squares whose median is the sea's level")
+    deviations: tuple[float, ...] = Field(min_length=1, description="tried")
+    length_m: tuple[float, float]
+    elongation: tuple[float, float]
+    fill: float = Field(gt=0, le=1, description="least share of its rectangle that a blob covers")
 
 
 class TrainParams(Frozen):
     """A training recipe."""
 
-    input: InputParams = InputParams()
-    scan: ScanParams = ScanParams()
-    windows: WindowParams = WindowParams()
-    augment: AugmentParams = AugmentParams()
+    input: InputParams
+    scan: ScanParams
+    windows: WindowParams
+    augment: AugmentParams
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
-    blobs: BlobParams = BlobParams()
-    weights: dict[str, str] = Field(default={}, description="size -> a .safetensors file of timm's, to start from")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(default={})
+    blobs: BlobParams
+    weights: dict[str, str] = Field(description="size -> a .safetensors file of timm's, to start from")
+    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
 
     @model_validator(mode="after")
     def _names_fit(self) -> TrainParams:
@@ -132,17 +128,15 @@ class TrainParams(Frozen):
 class GateParams(Frozen):
     """Limits of the gate before training."""
 
-    side_px: tuple[float, float] = Field(default=(32, 32768), description="sides of a chip or a scene")
-    scene_share_mean: tuple[float, float] = Field(
-        default=(0.0, 1.0), description="share of the samples that are scenes"
-    )
+    side_px: tuple[float, float] = Field(description="sides of a chip or a scene")
+    scene_share_mean: tuple[float, float] = Field(description="share of the samples that are scenes")
 
 
 class Params(TaskParams):
     """The section `ships`, with the training recipe of the profile in force."""
 
-    sample: SampleParams = SampleParams()
-    gate: GateParams = GateParams()
+    sample: SampleParams
+    gate: GateParams
     train: TrainParams
 
     @model_validator(mode="after")

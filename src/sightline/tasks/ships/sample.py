@@ -33,14 +33,14 @@ class SampleParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    seed: int = Field(default=5, ge=0)
-    scenes: int = Field(default=10, ge=1, le=600)
-    chips: int = Field(default=600, ge=0, le=20_000, description="in all; fewer where scenes have no room for them")
-    harbour_share: float = Field(default=0.4, ge=0, le=1, description="of the scenes")
-    coast_share: float = Field(default=0.3, ge=0, le=1, description="of the scenes; the others are open water")
-    document: bool = Field(default=True, description="whether shipsnet.json is written beside the files of the chips")
-    tiles: bool = Field(default=True, description="whether the scenes are cut into map tiles too")
-    scene: SceneParams = SceneParams()
+    seed: int = Field(ge=0)
+    scenes: int = Field(ge=1, le=600)
+    chips: int = Field(ge=0, le=20_000, description="in all; fewer where scenes have no room for them")
+    harbour_share: float = Field(ge=0, le=1, description="of the scenes")
+    coast_share: float = Field(ge=0, le=1, description="of the scenes; the others are open water")
+    document: bool = Field(description="whether shipsnet.json is written beside the files of the chips")
+    tiles: bool = Field(description="whether the scenes are cut into map tiles too")
+    scene: SceneParams
 
 
 @dataclass(frozen=True)

@@ -28,16 +28,16 @@ class SceneParams(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    width_px: int = Field(default=1024, ge=256, le=8192)
-    height_px: int = Field(default=768, ge=256, le=8192)
-    vessels_per_km2: tuple[float, float] = Field(default=(2.0, 4.5), description="of water, at most: places are rare")
-    median_m: float = Field(default=90.0, ge=20, le=350, description="length of vessels; log-normal")
-    spread: float = Field(default=0.8, ge=0, description="standard deviation of the length's logarithm")
-    length_m: tuple[float, float] = Field(default=(20.0, 350.0), description="shortest and longest")
-    moving_share: float = Field(default=0.3, ge=0, le=1, description="of vessels; of small ones twice as many")
-    berth_share: float = Field(default=0.45, ge=0, le=1, description="of the berths, with a vessel")
-    cloudy_share: float = Field(default=0.25, ge=0, le=1, description="of the scenes")
-    cloud_cover: tuple[float, float] = (0.02, 0.15)
+    width_px: int = Field(ge=256, le=8192)
+    height_px: int = Field(ge=256, le=8192)
+    vessels_per_km2: tuple[float, float] = Field(description="of water, at most: places are rare")
+    median_m: float = Field(ge=20, le=350, description="length of vessels; log-normal")
+    spread: float = Field(ge=0, description="standard deviation of the length's logarithm")
+    length_m: tuple[float, float] = Field(description="shortest and longest")
+    moving_share: float = Field(ge=0, le=1, description="of vessels; of small ones twice as many")
+    berth_share: float = Field(ge=0, le=1, description="of the berths, with a vessel")
+    cloudy_share: float = Field(ge=0, le=1, description="of the scenes")
+    cloud_cover: tuple[float, float]
 
 
 @dataclass(frozen=True)

@@ -15,19 +15,21 @@ from sightline.errors import DataRejected
 from sightline.maps.upscaling.evaluate import Compared, compare, summarise
 from sightline.maps.upscaling.fidelity import SHAVE_PX, Fidelity, fidelity
 from sightline.maps.upscaling.pairs import GroundScene, Pairs, degrade, fine_px
-from sightline.maps.upscaling.params import DegradeParams, UpscaleParams
+from sightline.maps.upscaling.params import load_upscale_params
 from sightline.maps.upscaling.train import leave_one_ground_out, save_fast, train_fast
 from sightline.maps.upscaling.upscale import open_upscaler, read_fast
 from sightline.task import Limits
 from sightline.tasks.ships.grounds import read_ground_scenes
-from tests.contract.subjects import Silent
+from tests.contract.subjects import ROOT, Silent
+from tests.parameters import changed
 
 SCHEDULE = {
     "steps": 4, "batch": 2, "learning_rate": 0.002, "weight_decay": 0.0, "warmup_steps": 1, "ema_decay": 0.5,
     "report_every": 2, "precision": "float32",
 }  # fmt: skip
-PARAMS = UpscaleParams(features=8, depth=1, crop_px=12, schedule=SCHEDULE)
-EXACT = DegradeParams(blur_px=(0.0, 0.0), noise=(0.0, 0.0), evaluated_blur_px=0.0, evaluated_noise=0.0)
+RECIPE = load_upscale_params(ROOT / "params.yaml")
+PARAMS = changed(RECIPE, features=8, depth=1, crop_px=12, schedule=SCHEDULE)
+EXACT = changed(RECIPE.degrade, blur_px=(0.0, 0.0), noise=(0.0, 0.0), evaluated_blur_px=0.0, evaluated_noise=0.0)
 
 
 def scene(name="a", ground="g", height=120, width=140, seed=0):
@@ -91,7 +93,7 @@ def test_real_scenes_hang_together_by_their_ground(real_data):
         "lb_1": "lb_1", "scene_2": "lb_1", "sfbay_4": "sfbay_4",
         "scene_1": "scene_1", "scene_4": "scene_1", "sfbay_1": "scene_1",
     }  # fmt: skip
-    assert min(min(one.pixels.shape[:2]) for one in scenes) >= fine_px(UpscaleParams())
+    assert min(min(one.pixels.shape[:2]) for one in scenes) >= fine_px(RECIPE)
 
 
 def test_scenes_need_no_labels_but_names_of_their_own(tmp_path):
@@ -150,7 +152,7 @@ def test_scenes_that_cannot_be_learnt_from_are_refused(tmp_path):
 def test_a_short_fit_beats_the_kernels_on_ground_it_has_not_seen(tmp_path):
     torch.manual_seed(0)
     schedule = {**SCHEDULE, "steps": 400, "batch": 8, "warmup_steps": 20, "ema_decay": 0.98, "report_every": 100}
-    params = UpscaleParams(features=16, depth=2, crop_px=16, schedule=schedule)
+    params = changed(RECIPE, features=16, depth=2, crop_px=16, schedule=schedule)
     scenes = [scene(str(number), str(number), 200, 240, number) for number in range(2)]
     found = leave_one_ground_out(scenes, params, 1, tmp_path, Silent())
     ways = summarise(found)["ways"]
@@ -227,9 +229,7 @@ def test_equal_pictures_and_borders():
 # ------------------------------------------------------------------------------------------------------------- params
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"weights": "w.pth"}, {"degrade": {"noise": [2.0, 1.0]}}, {"weights_sha256": "abc"}, {"depths": 3}]
-)
+@pytest.mark.parametrize("wrong", [{"depth": -1}, {"degrade": {"noise": [2.0, 1.0]}}, {"loss": "gan"}, {"depths": 3}])
 def test_wrong_parameters_are_refused(wrong):
     with pytest.raises(ValidationError):
-        UpscaleParams.model_validate(wrong)
+        changed(RECIPE, **wrong)

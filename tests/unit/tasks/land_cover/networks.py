@@ -6,13 +6,14 @@ import numpy as np
 
 from sightline.tasks.land_cover.augment import Channels
 from sightline.tasks.land_cover.model import LandCoverModel, Recipe, make_card
-from sightline.tasks.land_cover.params import InputParams
+from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.rules import Condition, Rule
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import Cutoffs
 from sightline.vision.session import GRAPH, WEIGHTS
+from tests.parameters import changed, params_of
 
-INPUT = InputParams(window_px=32, overlap_px=12)
+INPUT = changed(params_of("land_cover", Params).train.input, window_px=32, overlap_px=12)
 WATER = Rule((Condition("ndwi", 0.1, 1.0),))
 BRIGHT = Rule((Condition("brightness", 0.5, 1.0),))
 

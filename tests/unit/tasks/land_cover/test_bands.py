@@ -7,7 +7,8 @@ import pytest
 
 from sightline.errors import DataRejected
 from sightline.tasks.land_cover.bands import BANDS, INDICES, index_channels, picture, scale_of, to_unit, without_data
-from sightline.tasks.land_cover.render import SurfaceParams
+from sightline.tasks.land_cover.params import Params
+from tests.parameters import params_of
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,9 @@ def test_counts_are_divided_by_2047_whatever_the_crop_shows() -> None:
 
 
 def surface(name: str) -> np.ndarray:
-    return np.array(getattr(SurfaceParams(), name), dtype=np.float32).reshape(8, 1, 1) / 100
+    return (
+        np.array(getattr(params_of("land_cover", Params).sample.surface, name), dtype=np.float32).reshape(8, 1, 1) / 100
+    )
 
 
 def test_indices_tell_water_plants_and_soil_apart() -> None:

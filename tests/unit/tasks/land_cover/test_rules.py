@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from sightline.tasks.land_cover.examples import StoredExamples
-from sightline.tasks.land_cover.params import RuleParams
+from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.rules import FEATURES, Condition, Rule, fit_rules, rule_features
 from sightline.tasks.land_cover.shapes import CLASSES
+from tests.parameters import changed, params_of
 
 WATER, TREES = CLASSES.index("standing_water"), CLASSES.index("trees")
 SIDE = 40
+RULES = params_of("land_cover", Params).train.rules
 
 
 class Labelled(StoredExamples):
@@ -56,7 +58,7 @@ def masks(rules, bands):
 
 
 def test_a_class_that_an_index_separates_is_found_on_another_tile():
-    rules = fit_rules(Labelled(tile(0), tile(1)), RuleParams(classes=("standing_water", "trees")), seed=1)
+    rules = fit_rules(Labelled(tile(0), tile(1)), changed(RULES, classes=("standing_water", "trees")), seed=1)
     assert set(rules) == {WATER}  # there are no trees to learn from
     bands, bits = tile(2)
     assert np.mean(masks(rules, bands)[WATER] == (bits > 0)) > 0.98
@@ -64,18 +66,18 @@ def test_a_class_that_an_index_separates_is_found_on_another_tile():
 
 
 def test_a_second_condition_is_taken_where_the_first_is_not_enough():
-    rules = fit_rules(Labelled(tile_of_dark_water(0)), RuleParams(classes=("standing_water",)), seed=1)
+    rules = fit_rules(Labelled(tile_of_dark_water(0)), changed(RULES, classes=("standing_water",)), seed=1)
     assert len(rules[WATER].conditions) == 2
     bands, bits = tile_of_dark_water(3)
     assert np.mean(masks(rules, bands)[WATER] == (bits > 0)) > 0.95
 
 
 def test_only_the_named_classes_get_a_rule():
-    assert fit_rules(Labelled(tile(0)), RuleParams(classes=("trees",)), seed=1) == {}
+    assert fit_rules(Labelled(tile(0)), changed(RULES, classes=("trees",)), seed=1) == {}
 
 
 def test_the_same_seed_gives_the_same_rule():
-    examples, params = Labelled(tile(0), tile(1)), RuleParams(pixels_per_tile=200)
+    examples, params = Labelled(tile(0), tile(1)), changed(RULES, pixels_per_tile=200)
     assert fit_rules(examples, params, 1) == fit_rules(examples, params, 1)
 
 

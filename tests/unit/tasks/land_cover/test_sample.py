@@ -17,11 +17,14 @@ from scipy.ndimage import binary_erosion
 from sightline.task import Limits, Manifest, Sample
 from sightline.tasks.land_cover.bands import index_channels
 from sightline.tasks.land_cover.data import load_manifest, read_mask
-from sightline.tasks.land_cover.sample import SampleParams, write_sample
+from sightline.tasks.land_cover.params import Params
+from sightline.tasks.land_cover.sample import write_sample
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.tile import read_tile
+from tests.parameters import changed, params_of
 
-SMALL: dict[str, Any] = {"regions": 4, "scenes_per_region": 2, "width_m": 130.0, "height_m": 120.0, "seed": 5}
+SAMPLE = params_of("land_cover", Params).sample
+SMALL = changed(SAMPLE, regions=4, scenes_per_region=2, width_m=130.0, height_m=120.0, seed=5)
 REAL_SHARES = {
     **{"buildings": 0.033, "misc_structures": 0.0071, "roads": 0.0081, "tracks": 0.030, "trees": 0.102},
     **{"crops": 0.275, "waterways": 0.0050, "standing_water": 0.0017},
@@ -44,7 +47,7 @@ class Progress:
 
 
 def written(root: Path, **fields: Any) -> Path:
-    write_sample(root, SampleParams.model_validate(SMALL | fields), Progress())
+    write_sample(root, changed(SMALL, **fields), Progress())
     return root
 
 
@@ -57,7 +60,7 @@ def digests(root: Path) -> dict[str, str]:
 def default(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     """The default set."""
     root = tmp_path_factory.mktemp("land") / "sample"
-    write_sample(root, SampleParams(), Progress())
+    write_sample(root, SAMPLE, Progress())
     return load_manifest(root)
 
 
@@ -146,7 +149,7 @@ def test_a_shift_of_the_labels_would_show(default: Manifest) -> None:
 
 def test_the_same_seed_gives_the_same_bits(tmp_path: Path) -> None:
     progress = Progress()
-    write_sample(tmp_path / "one", SampleParams.model_validate(SMALL), progress)
+    write_sample(tmp_path / "one", SMALL, progress)
     assert progress.calls == [(k, 8, f"scene {k}/8") for k in range(1, 9)]
     first = digests(tmp_path / "one")
     assert first == digests(written(tmp_path / "two"))
@@ -197,8 +200,8 @@ def test_p_is_shifted_against_m_by_one_or_two_pixels(tmp_path: Path) -> None:
 
 def test_params_refuse_what_they_do_not_know() -> None:
     with pytest.raises(ValidationError, match="scenes"):
-        SampleParams(scenes=3)  # type: ignore[call-arg]
+        changed(SAMPLE, scenes=3)
     with pytest.raises(ValidationError, match="gain"):
-        SampleParams.model_validate({"sensor": {"gain": [1, 2]}})
+        changed(SAMPLE, sensor={"gain": [1, 2]})
     with pytest.raises(ValidationError, match="products"):
-        SampleParams.model_validate({"products": ["X"]})
+        changed(SAMPLE, products=["X"])

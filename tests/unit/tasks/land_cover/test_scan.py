@@ -129,15 +129,15 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from sightline.task import Limits
-from tests.unit.tasks.land_cover.networks import network_model, scene
+from tests.unit.tasks.land_cover.networks import INPUT, network_model, scene
 from tests.unit.tasks.land_cover.tiles import write
-from sightline.tasks.land_cover.params import InputParams
+from tests.parameters import changed
 from sightline.tasks.land_cover.thresholds import Cutoffs
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-model = network_model(Cutoffs((0.5,) * 10, (50,) * 10), taken=InputParams(window_px=160, overlap_px=40))
+model = network_model(Cutoffs((0.5,) * 10, (50,) * 10), taken=changed(INPUT, window_px=160, overlap_px=40))
 small = write(Path(sys.argv[2]), scene(200, 200))
 model.predict([model.read(small, Limits(pixels=1000))])  # libraries and the session
 before = peak_mb()

@@ -14,6 +14,7 @@ from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.task import LandCover
 from tests.contract.subjects import ROOT, Silent, tiny_params
+from tests.parameters import changed, params_of
 
 
 @pytest.fixture(scope="module")
@@ -72,21 +73,23 @@ def test_the_recipes_of_the_repository_fit():
     assert set(params.train.rules.classes) < set(CLASSES)
 
 
+PARAMS = params_of("land_cover", Params)
+UNET = PARAMS.train.networks["unet"]
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"candidates": ["unet", "oracle"]},
-        {"train": {"networks": {"rules": {}}}},
+        {"train": {"networks": {"rules": UNET}}},
         {"train": {"rules_may_replace": ["roads"]}},
         {"train": {"input": {"window_px": 64, "overlap_px": 64}}},
         {"train": {"weights": {"resnet34": "a file"}}},
     ],
 )
 def test_parameters_that_contradict_each_other_are_refused(changes):
-    given = tiny_params("land_cover", 7).model_dump(mode="json")
-    train = given["train"] | changes.get("train", {})
     with pytest.raises(ValidationError):
-        Params.model_validate(given | changes | {"train": train})
+        changed(PARAMS, **changes)
 
 
 def test_the_model_is_of_this_task(model):

@@ -15,22 +15,26 @@ from sightline.tasks.land_cover.calibrate import Fitted, calibrate
 from sightline.tasks.land_cover.data import load_manifest
 from sightline.tasks.land_cover.examples import store_examples
 from sightline.tasks.land_cover.model import LandCoverModel
-from sightline.tasks.land_cover.params import AugmentParams, ThresholdParams, TrainParams
-from sightline.tasks.land_cover.sample import SampleParams, write_sample
+from sightline.tasks.land_cover.params import Params
+from sightline.tasks.land_cover.sample import write_sample
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.train import measure_channels, train_model
 from tests.contract.subjects import Silent
+from tests.parameters import changed, params_of
 from tests.unit.tasks.land_cover.networks import WATER, network_model, rules_model
 from tests.unit.tasks.land_cover.test_rules import Labelled, tile
 
 POND, CROPS, TREES = (CLASSES.index(name) for name in ("standing_water", "crops", "trees"))
 PLAIN = Channels((0.4,) * 8 + (0.0,) * 4, (0.2,) * 8 + (0.4,) * 4)
+PARAMS = params_of("land_cover", Params)
+UNET = PARAMS.train.networks["unet"]
 STEPS = {"steps": 2, "batch": 2, "learning_rate": 0.001, "warmup_steps": 1, "report_every": 1}
-TINY = {
-    "input": {"window_px": 32, "overlap_px": 8},
-    "decoder_channels": (16, 8, 8, 8, 8),
-    "networks": {"unet": {"encoder": "resnet34", "scratch": STEPS, "continued": STEPS}},
-}
+TINY = changed(
+    PARAMS.train,
+    input={"window_px": 32, "overlap_px": 8},
+    decoder_channels=(16, 8, 8, 8, 8),
+    networks={"unet": changed(UNET, scratch=STEPS, continued=STEPS)},
+)
 
 
 def rare_example(side=200):
@@ -43,7 +47,7 @@ def rare_example(side=200):
 
 
 def windows(examples, **params):
-    return Windows(examples, PLAIN, AugmentParams(**params), window_px=32, batch=16, seed=4)
+    return Windows(examples, PLAIN, changed(PARAMS.train.augment, **params), window_px=32, batch=16, seed=4)
 
 
 def shows_pond(made):
@@ -112,7 +116,7 @@ def calibrated(rules, validation, examples=None):
     model = network_model()
     empty = Labelled()
     empty.counts = np.zeros((0, 10), dtype=np.int64)
-    fitted = Fitted(examples or Labelled(tile(0)), validation or empty, ThresholdParams(), Silent())
+    fitted = Fitted(examples or Labelled(tile(0)), validation or empty, PARAMS.train.thresholds, Silent())
     return calibrate(model.recipe, model.files, rules, fitted)
 
 
@@ -140,7 +144,7 @@ def test_without_validation_thresholds_come_from_training_and_no_rule_is_taken()
 
 def test_the_baseline_answers_nothing_for_classes_without_a_rule():
     model = rules_model({POND: WATER})
-    fitted = Fitted(Labelled(tile(0)), Labelled(tile(1)), ThresholdParams(), Silent())
+    fitted = Fitted(Labelled(tile(0)), Labelled(tile(1)), PARAMS.train.thresholds, Silent())
     made = calibrate(model.recipe, {}, {}, fitted)
     assert [made.chosen[name]["by"] for name in ("standing_water", "roads")] == ["rule", "nothing"]
 
@@ -152,7 +156,7 @@ def test_the_baseline_answers_nothing_for_classes_without_a_rule():
 def manifest(tmp_path_factory):
     root = tmp_path_factory.mktemp("land_cover") / "sample"
     shape = {"regions": 3, "scenes_per_region": 1, "width_m": 70.0, "height_m": 60.0, "cells_per_px": 2}
-    write_sample(root, SampleParams.model_validate({"seed": 6, **shape}), Silent())
+    write_sample(root, changed(PARAMS.sample, seed=6, **shape), Silent())
     return load_manifest(root)
 
 
@@ -174,7 +178,7 @@ def test_stored_examples_are_the_tiles_and_their_labels(manifest, tmp_path):
 
 
 def test_rules_are_fitted_in_a_moment(manifest, tmp_path):
-    model = train_model("rules", data_of(manifest), TrainParams.model_validate(TINY), 1, tmp_path, Silent())
+    model = train_model("rules", data_of(manifest), TINY, 1, tmp_path, Silent())
     assert model.files == {}
     assert TREES in model.recipe.rules
     assert model.card.provenance["chosen"]["trees"]["by"] == "rule"
@@ -183,15 +187,15 @@ def test_rules_are_fitted_in_a_moment(manifest, tmp_path):
 def test_nothing_to_train_on_is_told(manifest, tmp_path):
     data = TrainingData(manifest.where(lambda s: False), manifest)
     with pytest.raises(DataRejected, match="no labelled tile"):
-        train_model("rules", data, TrainParams.model_validate(TINY), 1, tmp_path, Silent())
+        train_model("rules", data, TINY, 1, tmp_path, Silent())
     foreign: object = object()
     with pytest.raises(DataRejected, match="land_cover"):
-        train_model("rules", data_of(manifest, foreign), TrainParams.model_validate(TINY), 1, tmp_path, Silent())
+        train_model("rules", data_of(manifest, foreign), TINY, 1, tmp_path, Silent())
 
 
 @pytest.mark.slow
 def test_a_network_is_fitted_and_continued(manifest, tmp_path):
-    params, report = TrainParams.model_validate(TINY), Silent()
+    params, report = TINY, Silent()
     first = train_model("unet", data_of(manifest), params, 1, tmp_path / "a", report)
     assert any("validation_jaccard_mean" in figures for figures in report.figures)
     assert not (tmp_path / "a" / "unet").exists()  # the checkpoints are gone
@@ -204,6 +208,6 @@ def test_a_network_is_fitted_and_continued(manifest, tmp_path):
 @pytest.mark.slow
 def test_weights_that_are_not_there_are_told(manifest, tmp_path):
     weights = {"weights": {"resnet34": str(Path("absent.safetensors"))}, "weights_sha256": {"resnet34": "0" * 64}}
-    params = TrainParams.model_validate(TINY | weights)
+    params = changed(TINY, **weights)
     with pytest.raises(ParamsError, match=r"absent\.safetensors"):
         train_model("unet", data_of(manifest), params, 1, tmp_path, Silent())

@@ -10,12 +10,15 @@ from PIL import Image
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import DOMAINS, PHOTOGRAPHS
 from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, make_card
-from sightline.tasks.panel_defects.params import InputParams
+from sightline.tasks.panel_defects.params import Params
 from sightline.vision.session import GRAPH, WEIGHTS
+from tests.parameters import changed, params_of
 
 WINDOW = 64
 CLASSES = len(PHOTOGRAPHS.classes)
-INPUT = InputParams(window_px=WINDOW, overlap_px=24, least_region_px=4)
+INPUT = changed(
+    params_of("panel_defects", Params).train.input, scale=1.0, window_px=WINDOW, overlap_px=24, least_region_px=4
+)
 
 
 def pointwise_graph(bands, classes, window_px=WINDOW):

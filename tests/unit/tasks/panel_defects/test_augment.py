@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
-from sightline.tasks.panel_defects.params import AugmentParams
+from sightline.tasks.panel_defects.params import Params
+from tests.parameters import changed, params_of
 
+AUGMENT = changed(params_of("panel_defects", Params).train.augment, zoom=(0.8, 1.25), cutmix=0.0)
 PLAIN = {"zoom": (1.0, 1.0), "gain": 0.0, "band_gain": 0.0, "contrast": 0.0, "noise": 0.0}
 
 
@@ -27,7 +29,7 @@ def example(seed=0, height=90, width=70, bands=3):
 def windows(*examples, share=None, bands=3, seed=4, batch=6, **params):
     normalisation = Normalisation((0.5,) * bands, (1.0,) * bands)
     shares = share or [1 / len(examples)] * len(examples)
-    return Windows(Labelled(examples), shares, normalisation, AugmentParams(**params), 32, batch, seed)
+    return Windows(Labelled(examples), shares, normalisation, changed(AUGMENT, **params), 32, batch, seed)
 
 
 def test_the_same_step_gives_the_same_batch_and_another_step_another():

@@ -11,23 +11,27 @@ import pytest
 from sightline.task import Limits, Manifest, Sample
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS, Domain
 from sightline.tasks.panel_defects.examples import store_examples, usable
-from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
+from sightline.tasks.panel_defects.farm_sample import write_farm_sample
+from sightline.tasks.panel_defects.params import FarmParams, Params
 from sightline.tasks.panel_defects.picture import Picture
-from sightline.tasks.panel_defects.sample import SampleParams, write_sample
+from sightline.tasks.panel_defects.sample import write_sample
+from tests.parameters import changed, params_of
 from tests.toy import Silent
 
 
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     root = tmp_path_factory.mktemp("panels") / "sample"
-    write_sample(root, SampleParams(scenes=6, side_px=64), Silent())
+    write_sample(root, changed(params_of("panel_defects", Params).sample, scenes=6, side_px=64), Silent())
     return PHOTOGRAPHS.load(root)
 
 
 @pytest.fixture(scope="module")
 def farms(tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     root = tmp_path_factory.mktemp("farms") / "sample"
-    write_farm_sample(root, FarmSampleParams(places=2, side_px=64, shift_m=50.0), Silent())
+    write_farm_sample(
+        root, changed(params_of("solar_farms", FarmParams).sample, places=2, side_px=64, shift_m=50.0), Silent()
+    )
     return FARMS.load(root)
 
 

@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 
 from sightline.tasks.panel_defects.chip import BANDS
-from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
+from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.farms import load_manifest, read_farms
-from sightline.tasks.panel_defects.landscape import LandParams
+from sightline.tasks.panel_defects.params import FarmParams
+from tests.parameters import changed, params_of
 
-PARAMS = FarmSampleParams(
+PARAMS = changed(
+    params_of("solar_farms", FarmParams).sample,
     places=6,
     side_px=128,
     shift_m=100.0,
-    land=LandParams(length_m=(150.0, 350.0), width_m=(120.0, 250.0), field_m=(150.0, 300.0)),
+    land={"length_m": (150.0, 350.0), "width_m": (120.0, 250.0), "field_m": (150.0, 300.0)},
 )
 
 

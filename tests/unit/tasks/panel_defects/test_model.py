@@ -13,12 +13,13 @@ from shapely.geometry import shape
 from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected, RequestError
 from sightline.task import Limits
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
-from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
+from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.model import restore_model
-from sightline.tasks.panel_defects.params import InputParams
+from sightline.tasks.panel_defects.params import FarmParams
 from sightline.vision.masks import mask_of
 from sightline.vision.scaling import enlarged_rows, scaled
 from sightline.vision.session import GRAPH, WEIGHTS
+from tests.parameters import changed, params_of
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import INPUT, WINDOW, blobs, photograph, png, tiny_model
 
@@ -66,7 +67,7 @@ def test_rows_of_an_enlarged_plane_are_those_of_the_whole():
 def test_windows_give_what_the_whole_picture_gives():
     pixels = np.random.default_rng(0).integers(0, 256, (150, 130, 3), dtype=np.uint8)
     tiled = tiny_model()
-    whole = tiny_model(taken=InputParams(window_px=160, overlap_px=0, least_region_px=4))
+    whole = tiny_model(taken=changed(INPUT, window_px=160, overlap_px=0, least_region_px=4))
     one, other = (model.segment(model.read(png(pixels), Limits())) for model in (tiled, whole))
     np.testing.assert_allclose(one.certainty, other.certainty, atol=1e-5)
     assert (one.mask != other.mask).mean() < 1e-4  # ties
@@ -174,7 +175,9 @@ def test_pictures_beyond_the_limits_are_refused():
 
 def test_farms_are_answered_with_the_same_class(tmp_path):
     root = tmp_path / "sample"
-    write_farm_sample(root, FarmSampleParams(places=2, side_px=96, shift_m=50.0), Silent())
+    write_farm_sample(
+        root, changed(params_of("solar_farms", FarmParams).sample, places=2, side_px=96, shift_m=50.0), Silent()
+    )
     manifest = FARMS.load(root)
     model = tiny_model("solar_farms")
     inputs = [model.read(FARMS.source(manifest, sample), Limits()) for sample in manifest.samples]

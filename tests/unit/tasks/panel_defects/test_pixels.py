@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sightline.tasks.panel_defects import pixels
-from sightline.tasks.panel_defects.params import PixelParams
+from sightline.tasks.panel_defects.params import Params
 from sightline.tasks.panel_defects.pixels import (
     PixelClassifier,
     feature_strips,
@@ -15,8 +15,16 @@ from sightline.tasks.panel_defects.pixels import (
     train_pixels,
 )
 from sightline.vision.graphs import open_session
+from tests.parameters import changed, params_of
 
-PARAMS = PixelParams(trees=12, pixels_per_leaf=2, pixels_per_tree=400, features_share=0.5, sigmas_px=(1.0, 3.0))
+PARAMS = changed(
+    params_of("panel_defects", Params).train.pixels,
+    trees=12,
+    pixels_per_leaf=2,
+    pixels_per_tree=400,
+    features_share=0.5,
+    sigmas_px=(1.0, 3.0),
+)
 
 
 def problem(count=900, width=7, classes=(0, 1, 2, 3), seed=0):

@@ -13,21 +13,21 @@ from sightline.files import write_json
 from sightline.task import Manifest, TrainingData, load_rows, save_rows
 from sightline.tasks import open_task
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
-from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
+from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.params import FarmParams, Params
+from tests.parameters import changed, params_of
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import photograph, tiny_model
-from tests.unit.tasks.panel_defects.test_params import section
 
 
 @pytest.fixture
 def panels():
-    return open_task("panel_defects", Params.model_validate(section()))
+    return open_task("panel_defects", params_of("panel_defects", Params))
 
 
 @pytest.fixture
 def farms():
-    return open_task("solar_farms", FarmParams.model_validate(section()))
+    return open_task("solar_farms", params_of("solar_farms", FarmParams))
 
 
 @pytest.fixture
@@ -105,7 +105,11 @@ def test_both_tasks_are_of_one_class_and_keep_apart(panels, farms, manifest, tmp
 
 
 def test_farms_are_evaluated_record_by_record(farms, tmp_path):
-    write_farm_sample(tmp_path / "sample", FarmSampleParams(places=2, side_px=64, shift_m=50.0), Silent())
+    write_farm_sample(
+        tmp_path / "sample",
+        changed(params_of("solar_farms", FarmParams).sample, places=2, side_px=64, shift_m=50.0),
+        Silent(),
+    )
     manifest: Manifest = farms.load(tmp_path / "sample")
     rows = farms.evaluate(tiny_model("solar_farms"), manifest, Silent())
     assert [row.key for row in rows] == [sample.key for sample in manifest.samples]

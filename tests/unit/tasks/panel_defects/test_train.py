@@ -13,10 +13,10 @@ from sightline.files import sha256_file
 from sightline.task import Limits, TrainingData
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.examples import store_examples
-from sightline.tasks.panel_defects.farm_sample import FarmSampleParams, write_farm_sample
+from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
-from sightline.tasks.panel_defects.params import TrainParams
-from sightline.tasks.panel_defects.sample import SampleParams, write_sample
+from sightline.tasks.panel_defects.params import FarmParams, Params
+from sightline.tasks.panel_defects.sample import write_sample
 from sightline.tasks.panel_defects.train import (
     class_shares,
     class_weights,
@@ -25,32 +25,34 @@ from sightline.tasks.panel_defects.train import (
     train_model,
 )
 from sightline.vision.session import WEIGHTS
+from tests.parameters import changed, params_of
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import tiny_model
 
 STEPS = {"steps": 3, "batch": 2, "learning_rate": 0.001, "warmup_steps": 1, "report_every": 1, "precision": "float32"}
-RECIPE = {
-    "input": {"window_px": 32, "overlap_px": 8},
-    "decoder_channels": (16, 8, 8, 8, 8),
-    "networks": {
-        "unet": {"encoder": "resnet34", "scratch": STEPS, "continued": STEPS | {"steps": 2}},
-        "fpn": {
-            **{"encoder": "efficientnet_lite0", "decoder": "fpn", "scratch": STEPS, "continued": STEPS},
-            "input": {"scale": 0.5, "window_px": 64, "overlap_px": 16},
-        },
+FARMS = params_of("solar_farms", FarmParams)
+UNET = changed(FARMS.train.networks["unet"], scratch=STEPS, continued=STEPS | {"steps": 2})
+SEEN = changed(FARMS.train.input, window_px=32, overlap_px=8)
+HALF = changed(SEEN, scale=0.5, window_px=64, overlap_px=16)
+PARAMS = changed(
+    FARMS.train,
+    input=SEEN,
+    decoder_channels=(16, 8, 8, 8, 8),
+    networks={
+        "unet": UNET,
+        "fpn": changed(UNET, encoder="efficientnet_lite0", decoder="fpn", input=HALF, continued={"steps": 3}),
     },
-    "pixels": {"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0]},
-}
-PARAMS = TrainParams.model_validate(RECIPE)
+    pixels={"trees": 5, "pixels_per_image": 200, "pixels_per_tree": 500, "sigmas_px": [1.0, 2.0]},
+)
 
 
 @pytest.fixture(scope="module", params=["panel_defects", "solar_farms"])
 def manifest(request, tmp_path_factory):
     root = tmp_path_factory.mktemp(request.param) / "sample"
     if request.param == "panel_defects":
-        write_sample(root, SampleParams(scenes=8, side_px=64), Silent())
+        write_sample(root, changed(params_of("panel_defects", Params).sample, scenes=8, side_px=64), Silent())
     else:
-        write_farm_sample(root, FarmSampleParams(places=3, side_px=64, shift_m=50.0), Silent())
+        write_farm_sample(root, changed(FARMS.sample, places=3, side_px=64, shift_m=50.0), Silent())
     return DOMAINS[request.param].load(root)
 
 
@@ -189,7 +191,7 @@ def test_weights_of_an_encoder_are_taken_if_they_are_the_named_ones(manifest, do
 
     def fit(digest: str, file: Path = path):
         weights = {"weights": {"resnet34": str(file)}, "weights_sha256": {"resnet34": digest}}
-        params = TrainParams.model_validate(RECIPE | weights)
+        params = changed(PARAMS, **weights)
         return train_model("unet", data_of(manifest), domain, params, 1, tmp_path / "work", Silent())
 
     assert fit(sha256_file(path)).files
@@ -207,7 +209,7 @@ def test_weights_of_an_encoder_are_taken_if_they_are_the_named_ones(manifest, do
 
 @pytest.mark.slow
 def test_a_network_that_knows_imagenet_sees_pictures_as_it_learnt_to(manifest, domain, tmp_path):
-    params = TrainParams.model_validate(RECIPE | {"weights": {"efficientnet_lite0": "imagenet"}})
+    params = changed(PARAMS, weights={"efficientnet_lite0": "imagenet"})
 
     def fit(start=None):
         return train_model("fpn", data_of(manifest, start), domain, params, 1, tmp_path / str(start is None), Silent())

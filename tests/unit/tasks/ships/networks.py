@@ -10,10 +10,12 @@ from PIL import Image
 from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.labels import Box
 from sightline.tasks.ships.model import GRAPH, WEIGHTS, Recipe, ShipModel, make_card
-from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
+from sightline.tasks.ships.params import Params
+from tests.parameters import changed, params_of
 
-INPUT = InputParams(gsd_m=3.0, pooled_px=32, context_px=32)
-SCAN = ScanParams(tile_px=192, context_px=32, stride_px=8, floor=0.05, separation_m=75.0)
+TRAIN = params_of("ships", Params).train
+INPUT = changed(TRAIN.input, gsd_m=3.0, pooled_px=32, context_px=32)
+SCAN = changed(TRAIN.scan, tile_px=192, context_px=32, stride_px=8, floor=0.05, separation_m=75.0)
 
 
 def brightness_graph(pooled_px=32, stride_px=8):
@@ -50,13 +52,13 @@ def brightness_graph(pooled_px=32, stride_px=8):
 def network_model(threshold=0.5, scan=SCAN, taken=INPUT):
     """A model that takes bright patches for ships."""
     files = {GRAPH: brightness_graph(taken.pooled_px, scan.stride_px), WEIGHTS: b"weights"}
-    recipe = Recipe("network", taken, scan, BlobParams())
+    recipe = Recipe("network", taken, scan, TRAIN.blobs)
     return ShipModel(make_card("atto", recipe, (threshold, threshold), {"seed": 1}, files), files, threads=1)
 
 
 def blob_model(threshold=0.5):
     """The rule, uncalibrated."""
-    recipe = Recipe("blobs", INPUT, SCAN, BlobParams(), 6.0, Calibration(2.0, 0.0))
+    recipe = Recipe("blobs", INPUT, SCAN, TRAIN.blobs, 6.0, Calibration(2.0, 0.0))
     return ShipModel(make_card("blobs", recipe, (threshold, threshold), {"seed": 1}, {}), {})
 
 

@@ -8,8 +8,9 @@ import pytest
 from sightline.tasks.ships.detections import Detection, rectangle, suppress
 from sightline.tasks.ships.extent import extent_of, reach_px
 from sightline.tasks.ships.finder import suppress_peaks
-from sightline.tasks.ships.params import ScanParams
+from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.scan import Peak
+from tests.parameters import params_of
 from tests.unit.tasks.ships.networks import put_ship, sea
 
 REACH = reach_px(3.0)
@@ -101,6 +102,6 @@ def test_land_and_what_hangs_together_with_it_are_told_from_ships():
     assert found[1].area_m2 > 32_000
     assert found[0].spread < 5
     assert found[2].spread > 20
-    params = ScanParams()
+    params = params_of("ships", Params).train.scan
     afloat = [one.spread <= params.land_spread and one.area_m2 <= params.largest_m2 for one in found]
     assert afloat == [True, False, False]

@@ -18,10 +18,13 @@ from sightline.task import Limits
 from sightline.tasks.ships.cutting import KINDS, cut_chips
 from sightline.tasks.ships.data import CHIP_PX, GSD_M, load_manifest, read_boxes, read_chip, read_scene_pixels
 from sightline.tasks.ships.hulls import SHIP_M, SMALL_M, draw_hull, paint_hull
-from sightline.tasks.ships.sample import SampleParams, write_sample
-from sightline.tasks.ships.scene import FROM_LAND_PX, SceneParams, draw_scene
+from sightline.tasks.ships.params import Params
+from sightline.tasks.ships.sample import write_sample
+from sightline.tasks.ships.scene import FROM_LAND_PX, draw_scene
+from tests.parameters import changed, params_of
 
-SMALL = SampleParams(scenes=3, chips=36, scene=SceneParams(width_px=320, height_px=288, vessels_per_km2=(8, 10)))
+SAMPLE = params_of("ships", Params).sample
+SMALL = changed(SAMPLE, scenes=3, chips=36, scene={"width_px": 320, "height_px": 288, "vessels_per_km2": (8, 10)})
 
 
 class Steps:
@@ -136,7 +139,7 @@ def test_length_and_heading_are_those_of_the_polygon(root):
 
 def scene_of(kind, number=0, **changes):
     rng = np.random.Generator(np.random.PCG64([11, number]))
-    params = SceneParams(width_px=512, height_px=448, vessels_per_km2=(6, 8), cloudy_share=0, **changes)
+    params = changed(SAMPLE.scene, width_px=512, height_px=448, vessels_per_km2=(6, 8), cloudy_share=0, **changes)
     return draw_scene(rng, params, kind)
 
 
@@ -215,7 +218,7 @@ def test_chips_show_what_their_label_says():
 
 def test_a_scene_without_vessels_gives_chips_of_the_other_kinds():
     scene = draw_scene(
-        np.random.default_rng(1), SceneParams(width_px=256, height_px=256, vessels_per_km2=(0, 0)), "open"
+        np.random.default_rng(1), changed(SAMPLE.scene, width_px=256, height_px=256, vessels_per_km2=(0, 0)), "open"
     )
     assert not scene.vessels
     cuts = cut_chips(np.random.default_rng(0), scene, dict.fromkeys(KINDS, 5))
@@ -299,6 +302,6 @@ def test_a_scene_is_rgba_as_upstream(root):
 
 @pytest.mark.parametrize("number", range(3))
 def test_scenes_too_small_for_a_coast_or_a_vessel_are_still_drawn(number):
-    params = SceneParams(width_px=256, height_px=256, vessels_per_km2=(30, 30), cloudy_share=1)
+    params = changed(SAMPLE.scene, width_px=256, height_px=256, vessels_per_km2=(30, 30), cloudy_share=1)
     scene = draw_scene(np.random.default_rng(number), params, "harbour")
     assert scene.pixels.shape == (256, 256, 3)

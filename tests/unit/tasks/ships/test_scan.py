@@ -173,13 +173,13 @@ MEASURED = """
 import resource, sys
 from pathlib import Path
 from sightline.task import Limits
-from sightline.tasks.ships.params import ScanParams
-from tests.unit.tasks.ships.networks import network_model
+from tests.parameters import changed
+from tests.unit.tasks.ships.networks import SCAN, network_model
 
 def peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-model = network_model(scan=ScanParams(tile_px=704, context_px=32))
+model = network_model(scan=changed(SCAN, tile_px=704, context_px=32))
 model.predict([model.read(Path(sys.argv[1]), Limits(pixels=100))])  # libraries and the session
 before = peak_mb()
 answer = model.predict([model.read(Path(sys.argv[2]), Limits())])[0]

@@ -11,7 +11,8 @@ from sightline.params import load_section
 from sightline.task import TrainingData
 from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.task import Ships
-from tests.contract.subjects import ROOT, Silent, tiny_params, tiny_section
+from tests.contract.subjects import ROOT, Silent, tiny_params
+from tests.parameters import changed, params_of
 
 
 @pytest.fixture(scope="module")
@@ -74,11 +75,14 @@ def test_the_recipes_of_the_repository_fit():
     assert {network.size for network in params.train.networks.values()} >= {"convnext_atto"}
 
 
+PARAMS = params_of("ships", Params)
+
+
 @pytest.mark.parametrize(
     "changes",
     [
         {"candidates": ["atto", "oracle"]},
-        {"train": {"networks": {"blobs": {}}}},
+        {"train": {"networks": {"blobs": PARAMS.train.networks["atto"]}}},
         {"train": {"weights": {"convnext_atto": "x.safetensors"}}},
         {"train": {"windows": {"side_px": 96}}},
         {"train": {"scan": {"stride_px": 7}}},
@@ -87,9 +91,5 @@ def test_the_recipes_of_the_repository_fit():
     ],
 )
 def test_recipes_that_cannot_be_are_refused(changes):
-    section = tiny_section("ships")
-    train = section["train"]["cpu"]
-    for key, value in changes.get("train", {}).items():
-        train = {**train, key: {**train[key], **value}}
     with pytest.raises(ValidationError):
-        Params.model_validate({**section, **{k: v for k, v in changes.items() if k != "train"}, "train": train})
+        changed(PARAMS, **changes)

@@ -11,18 +11,21 @@ from sightline.tasks.ships.calibrate import calibrated, look_at
 from sightline.tasks.ships.data import load_manifest
 from sightline.tasks.ships.examples import store_examples
 from sightline.tasks.ships.labels import HAND_LABELS
-from sightline.tasks.ships.params import TrainParams
+from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.train import train_model
 from tests.contract.subjects import Silent
+from tests.parameters import changed, params_of
 from tests.unit.tasks.ships.networks import blob_model, network_model, png, put_ship, scene, sea
 
 STEPS = {"steps": 3, "batch": 2, "learning_rate": 0.001, "warmup_steps": 1, "report_every": 1}
-TINY = {
-    "input": {"pooled_px": 32, "context_px": 16},
-    "scan": {"tile_px": 128, "context_px": 16, "stride_px": 16},
-    "windows": {"side_px": 96, "stride_px": 16},
-    "networks": {"atto": {"size": "convnext_atto", "head": STEPS, "scratch": STEPS, "continued": STEPS}},
-}
+TRAIN = params_of("ships", Params).train
+TINY = changed(
+    TRAIN,
+    input={"pooled_px": 32, "context_px": 16},
+    scan={"tile_px": 128, "context_px": 16, "stride_px": 16, "floor": 0.05},
+    windows={"side_px": 96, "stride_px": 16},
+    networks={"atto": changed(TRAIN.networks["atto"], head=STEPS, scratch=STEPS, continued=STEPS)},
+)
 
 
 def write_set(root, seed=0):
@@ -82,7 +85,7 @@ def test_a_calibration_puts_the_threshold_between_ships_and_the_rest(examples, m
 
 
 def test_the_rule_is_fitted_without_a_network(manifest, tmp_path):
-    model = train_model("blobs", TrainingData(manifest, manifest), TrainParams(**TINY), 1, tmp_path, Silent())
+    model = train_model("blobs", TrainingData(manifest, manifest), TINY, 1, tmp_path, Silent())
     assert model.recipe.method == "blobs"
     assert model.card.provenance["train_samples"] == 6
     pixels, boxes = scene()
@@ -104,7 +107,7 @@ class Dying(Silent):
 
 @pytest.mark.slow  # torch
 def test_a_killed_fit_goes_on_to_the_same_bits(manifest, tmp_path):
-    data, params = TrainingData(manifest, manifest), TrainParams(**TINY)
+    data, params = TrainingData(manifest, manifest), TINY
     whole = train_model("atto", data, params, 1, tmp_path / "whole", Silent())
     assert not (tmp_path / "whole" / "atto").exists()  # no checkpoint is left
     with pytest.raises(Killed):
@@ -119,7 +122,7 @@ def test_a_killed_fit_goes_on_to_the_same_bits(manifest, tmp_path):
 
 @pytest.mark.slow  # torch
 def test_an_earlier_fit_is_continued_head_first(manifest, tmp_path):
-    data, params = TrainingData(manifest, Manifest(manifest.root, ())), TrainParams(**TINY)
+    data, params = TrainingData(manifest, Manifest(manifest.root, ())), TINY
     start = train_model("atto", data, params, 1, tmp_path / "start", Silent())
     report = Silent()
     continued = TrainingData(manifest, Manifest(manifest.root, ()), start)
@@ -133,10 +136,10 @@ def test_an_earlier_fit_is_continued_head_first(manifest, tmp_path):
 def test_a_start_of_another_kind_is_refused(manifest, tmp_path):
     data = TrainingData(manifest, manifest, object())
     with pytest.raises(DataRejected, match="no model of this task"):
-        train_model("blobs", data, TrainParams(**TINY), 1, tmp_path, Silent())
+        train_model("blobs", data, TINY, 1, tmp_path, Silent())
 
 
 def test_nothing_to_train_on_is_told(manifest, tmp_path):
     empty = Manifest(manifest.root, ())
     with pytest.raises(DataRejected, match="no labelled chip or scene"):
-        train_model("blobs", TrainingData(empty, empty), TrainParams(**TINY), 1, tmp_path, Silent())
+        train_model("blobs", TrainingData(empty, empty), TINY, 1, tmp_path, Silent())

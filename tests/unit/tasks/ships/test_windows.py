@@ -8,11 +8,13 @@ import pytest
 from sightline.tasks.ships.examples import Example
 from sightline.tasks.ships.labels import Box
 from sightline.tasks.ships.network import IGNORED
-from sightline.tasks.ships.params import AugmentParams, InputParams, WindowParams
+from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.windows import Windows, classes_at
+from tests.parameters import changed, params_of
 from tests.unit.tasks.ships.networks import SHIPS, scene, sea
 
-PLAIN = AugmentParams(gain=0, band_gain=0, contrast=0, noise=0, random_erasing=0)
+TRAIN = params_of("ships", Params).train
+PLAIN = changed(TRAIN.augment, gain=0, band_gain=0, contrast=0, noise=0, random_erasing=0)
 
 
 class Listed:
@@ -32,8 +34,9 @@ class Listed:
 
 
 def windows(*examples, augment=PLAIN, gsd_m=3.0, batch=6, **params):
-    given = {"side_px": 192, "chips": 0.5, **params}
-    return Windows(Listed(*examples), InputParams(gsd_m=gsd_m, context_px=32), WindowParams(**given), augment, batch, 3)
+    given = changed(TRAIN.windows, **{"side_px": 192, "chips": 0.5, **params})
+    seen = changed(TRAIN.input, gsd_m=gsd_m, context_px=32)
+    return Windows(Listed(*examples), seen, given, augment, batch, 3)
 
 
 def dotted():
@@ -68,7 +71,7 @@ def test_windows_of_ships_are_those_with_its_middle_in_their_middle(gsd_m, rotat
 
 def test_a_batch_depends_on_seed_and_step_alone():
     examples = (dotted(), Example(scene(80, 80, ((40, 40, 20),))[0], (Box("ship", 10, 30, 70, 50),), chip=True))
-    first, again, other = (windows(*examples, augment=AugmentParams())(step) for step in (3, 3, 4))
+    first, again, other = (windows(*examples, augment=TRAIN.augment)(step) for step in (3, 3, 4))
     assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
     assert not np.array_equal(first[0], other[0])
     assert (first[0].shape, first[1].shape) == ((6, 3, 192, 192), (6, 11, 11))
@@ -102,7 +105,7 @@ def test_other_vessels_are_left_out_and_those_at_berth_are_no_ships():
 
 def test_light_is_changed_and_holes_are_cut():
     example = dotted()
-    plain, lit = windows(example, focus=1.0)(0)[0], windows(example, augment=AugmentParams(), focus=1.0)(0)[0]
+    plain, lit = windows(example, focus=1.0)(0)[0], windows(example, augment=TRAIN.augment, focus=1.0)(0)[0]
     assert np.abs(plain.mean(axis=(2, 3)) - lit.mean(axis=(2, 3))).max() > 0.05
     holed = windows(example, augment=PLAIN.model_copy(update={"random_erasing": 1.0, "rotated": 0.0}), focus=1.0)(0)[0]
     flat = [(np.abs(np.diff(one, axis=1)) == 0).mean() for one in holed]
