@@ -114,8 +114,10 @@ class ToyModel:
             )
         return answers
 
-    def thresholded(self, threshold: float) -> ToyModel:
-        return ToyModel(self.card.model_copy(update={"thresholds": {"level": threshold}}))
+    adjustable: Mapping[str, str] = {"threshold": "level from which on a peak is a spot"}
+
+    def adjusted(self, values: Mapping[str, float]) -> ToyModel:
+        return ToyModel(self.card.model_copy(update={"thresholds": {"level": values["threshold"]}}))
 
     def draw(self, source: ToyInput, prediction: Prediction) -> NDArray[np.uint8]:
         return np.repeat(source.pixels[..., None], 3, axis=2)

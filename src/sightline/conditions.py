@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from sightline.capabilities import Conditioned
 from sightline.errors import RequestError
-from sightline.task import Card, Conditioned, Model
+from sightline.task import Card, InputT, Model
 
 
 def parse_conditions(given: Iterable[tuple[str, str]], card: Card) -> dict[str, float]:
@@ -39,10 +39,11 @@ def _number(name: str, text: str) -> float:
     return value
 
 
-def put_under(model: Model, source: Any, conditions: Mapping[str, float]) -> Any:
+def put_under(model: Model[InputT], source: InputT, conditions: Mapping[str, float]) -> InputT:
     """An input of `model.read` under the conditions of `parse_conditions`; as it is where there are none."""
     if not conditions:
         return source
     if not isinstance(model, Conditioned):
         raise TypeError(f"the card of a {type(model).__name__} names conditions that it cannot take")
-    return model.under(source, conditions)
+    put: InputT = model.under(source, conditions)
+    return put

@@ -28,6 +28,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypeVar
 
 Json = Any
 """What `json.dumps` takes."""
@@ -359,7 +360,11 @@ class Prediction:
     findings: tuple[Finding, ...] = ()
 
 
-class Model(Protocol):
+InputT = TypeVar("InputT", bound=Input, default=Any)
+"""What a model reads; `Any` to who opened a task by its name and hands what `read` returned back to the same model."""
+
+
+class Model(Protocol[InputT]):
     """A trained model with its own pre- and post-processing, so that all who use it get the same answer."""
 
     @property
@@ -367,7 +372,7 @@ class Model(Protocol):
         """What predicting needs besides the weights, and where they come from."""
         ...
 
-    def read(self, source: Path | bytes, limits: Limits) -> Input:
+    def read(self, source: Path | bytes, limits: Limits) -> InputT:
         """Decode one input. Raises DataRejected, naming the file, before decoding whole what breaks `limits`."""
         ...
 
@@ -383,80 +388,16 @@ class Model(Protocol):
         """A small input that `read` takes, of noise: what an endpoint warms a new version with, and times it by."""
         ...
 
-    def predict(self, batch: Sequence[Any]) -> list[Prediction]:
+    def predict(self, batch: Sequence[InputT]) -> list[Prediction]:
         """Answer inputs of this model's `read`, in order. The answer does not depend on the batch they come in."""
         ...
 
-    def draw(self, source: Any, prediction: Prediction) -> NDArray[np.uint8]:
+    def draw(self, source: InputT, prediction: Prediction) -> NDArray[np.uint8]:
         """A picture (h, w, 3) RGB of an input of `read` with the answer drawn on it."""
         ...
 
     def save(self, directory: Path) -> None:
         """Write `card.json` and the weights (no pickle) into `directory`, which exists and is empty."""
-        ...
-
-
-@runtime_checkable
-class Conditioned(Protocol):
-    """A model whose card names `conditions`: what the bytes of an input do not hold, but a user may know."""
-
-    def under(self, source: Any, conditions: Mapping[str, float]) -> Any:
-        """The input of `read` with some of these conditions. Raises RequestError where a value cannot be."""
-        ...
-
-
-@runtime_checkable
-class Thresholded(Protocol):
-    """A model with one threshold of its findings' scores."""
-
-    def thresholded(self, threshold: float) -> Any:
-        """The same model with another threshold. Raises ParamsError where the value cannot be."""
-        ...
-
-
-@runtime_checkable
-class Surveying(Protocol):
-    """A model that finds things in georeferenced rasters of any size, and so in an area on the map.
-
-    What it answers then has `geojson` among its exports: polygons in longitude and latitude, with `lon` and `lat` of
-    their middle among the properties. In its document is a `count`.
-    """
-
-    @property
-    def wanted_gsd_m(self) -> float:
-        """Metres a pixel of the pictures it was trained on: what zoom fits follows from it."""
-        ...
-
-    def tuned(self, threshold: float | None, stride_px: int | None) -> Any:
-        """The same model with another threshold or step of its scan. Raises ParamsError where a value cannot be."""
-        ...
-
-    def look(self, source: Any, on_progress: Callable[[int, int], None]) -> Prediction:
-        """The answer to one input of `read`, as `predict` gives it; `on_progress` is called with steps done and all.
-
-        An exception of `on_progress` ends it.
-        """
-        ...
-
-    def within(self, prediction: Prediction, area: Any) -> Prediction:
-        """Without what lies outside a shapely geometry in longitude and latitude."""
-        ...
-
-
-@runtime_checkable
-class Excerpting(Protocol):
-    """A task whose labels of many samples may stand in one document, of which a part can be written.
-
-    Deliveries of a labelling tool come week by week under the same name, and one bad photograph must not keep the
-    others of its document out: a set then gets what the document says of some samples alone.
-    """
-
-    def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-        """The document with what it says of these samples; with `rest`, with all but that.
-
-        Empty where nothing is left; None where it is no document that can be divided. `samples` are of one set, and
-        their files are in place. Raises DataRejected where the document cannot be read any more.
-        """
         ...
 
 

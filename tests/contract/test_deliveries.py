@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from sightline.capabilities import Excerpting
 from sightline.pipeline.deliveries import merge, plan_merge
 from sightline.pipeline.inbox import look
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given
 from sightline.settings import Settings
 from sightline.splits import read_splits
-from sightline.task import Excerpting, Manifest
+from sightline.task import Manifest
 from tests.contract.subjects import ALL, Silent, tiny_params, tiny_task
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
+from sightline.capabilities import adjust
 from sightline.cli.open import open_folder, open_task_project, open_version
 from sightline.cli.show import echo, print_json, table
 from sightline.errors import ModelMissing, ParamsError
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sightline.maps.upscaling.upscale import Choice, Upscaler
     from sightline.pipeline.survey import Order
     from sightline.settings import Settings
-    from sightline.task import Json
+    from sightline.task import Json, Model
 
 aoi = typer.Typer(no_args_is_help=True, help="Areas on the map: what they would cost, and what is found in them.")
 
@@ -119,14 +120,15 @@ def detect(
     from sightline.progress import Bars
 
     settings, opened = _open(task, model)
-    looking = surveying(opened).tuned(None if threshold < 0 else threshold, _step(passes, stride))
+    values = {} if threshold < 0 else {"threshold": threshold}
+    surveyor = surveying(adjust(opened, values | _step(passes, stride)))
     upscaler = _upscaler(upscale, upscale_model, upscale_sha256)
     order = _order(bbox, geojson, wkt, provider, tiles, zoom)
-    made = plan_survey(order, looking.wanted_gsd_m, upscaler.factor if upscaler else 1)
+    made = plan_survey(order, surveyor.wanted_gsd_m, upscaler.factor if upscaler else 1)
     if not as_json:
         _tell(made)
     with Bars("aoi") as bars:
-        summary = survey(made, upscaler, looking, Place(out, settings.tile_cache, settings.limits), bars)
+        summary = survey(made, upscaler, surveyor, Place(out, settings.tile_cache, settings.limits), bars)
     if as_json:
         print_json(summary)
         return
@@ -162,7 +164,7 @@ def train_upscaler(
     echo(f"Trained on {len(found)} scenes; use it with `--upscale fast --upscale-model {out}`.")
 
 
-def _open(ref: str, folder: Path | None) -> tuple[Settings, Any]:
+def _open(ref: str, folder: Path | None) -> tuple[Settings, Model]:
     if folder is not None:
         project, model = open_folder(ref, folder)
         return project.settings, model
@@ -200,15 +202,15 @@ def _tell(plan: Plan) -> None:
     echo(plan_text(plan))
 
 
-def _step(passes: int, stride: int) -> int | None:
-    """Step of the scan in px at the network's scale; None: the model's own."""
-    from sightline.serving.orders import scan_step_px
+def _step(passes: int, stride: int) -> dict[str, float]:
+    """Step of the scan in px at the network's scale; none: the model's own."""
+    from sightline.serving.orders import scan_step
 
     if passes not in (1, 2):
         raise ParamsError(f"{passes} passes", where="--passes", way_out="Choose 1 or 2.")
     if stride < 0 or stride % 32:
         raise ParamsError(f"a step of {stride} px", where="--stride", way_out="Give a multiple of 32.")
-    return scan_step_px(stride, passes)
+    return scan_step(stride, passes)
 
 
 def _upscaler(choice: str, model: Path | None, sha256: str) -> Upscaler | None:

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.capabilities import adjust
 from sightline.conditions import put_under
 from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, DataError, ParamsError, RequestError, SightlineError, printable
@@ -32,7 +33,7 @@ from sightline.pipeline.inputs import InputFile
 from sightline.pipeline.origins import Surroundings, code_of_answers
 from sightline.shots import ground_of, read_shot
 from sightline.shots.metadata import NOTHING_KNOWN, Shot
-from sightline.task import Json, Limits, Model, Prediction, Thresholded
+from sightline.task import Json, Limits, Model, Prediction
 from sightline.vision.hardware import cores, threads_each
 from sightline.vision.images import encode_png
 
@@ -309,14 +310,7 @@ def with_threshold(model: Model, threshold: float | None) -> Model:
     Raises:
         ParamsError: it has none, or it cannot be that.
     """
-    if threshold is None:
-        return model
-    if not isinstance(model, Thresholded):
-        raise ParamsError(
-            f"a model of {model.card.task} has no threshold of its own", where="--threshold", way_out="Leave it away."
-        )
-    changed: Model = model.thresholded(threshold)
-    return changed
+    return model if threshold is None else adjust(model, {"threshold": threshold})
 
 
 def _saved(path: Path) -> dict[str, Json]:

@@ -1,9 +1,9 @@
 """How given samples go into a set: what is new, what is known, what contradicts, and under which names files go in.
 
-A set takes any number of deliveries, and nothing in it is overwritten. A document that speaks of several samples
-(`sightline.task.Excerpting`) goes in with what it says of the new ones alone; where its name is taken, a part of its
-digest is added (`_annotations-1f2e3d4c.coco.json`), and the tasks read all such documents of a set. Where labels are
-to be corrected, the old ones leave the set: an earlier data version keeps them.
+A set takes any number of deliveries, and nothing in it is overwritten. A document that speaks of several samples (see
+`sightline.capabilities.Excerpting`) goes in with what it says of the new ones alone; where its name is taken, a part of
+its digest is added (`_annotations-1f2e3d4c.coco.json`), and the tasks read all such documents of a set. Where labels
+are to be corrected, the old ones leave the set: an earlier data version keeps them.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.capabilities import Excerpting
 from sightline.errors import BackendError
 from sightline.files import sha256_file
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import name_of, replace
-from sightline.task import CONTEXT, Excerpting, Manifest, Sample, Task
+from sightline.task import CONTEXT, Manifest, Sample, Task
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ class Files:
         return self._divisible[file]
 
     def excerpt(self, file: str, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-        """See `sightline.task.Excerpting`."""
+        """See `sightline.capabilities.Excerpting`."""
         if not isinstance(self._task, Excerpting):
             return None
         return self._task.excerpt(self.path(file), samples, rest)

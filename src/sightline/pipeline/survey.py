@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sightline.capabilities import Surveying
 from sightline.errors import BackendError, DataRejected, ParamsError, RequestError
 from sightline.files import replace_bytes, sha256_file, sha256_files, write_json
 from sightline.maps.area import Area
@@ -30,7 +31,7 @@ from sightline.maps.pictures import MOST_PIXELS
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import Plan, choose_zoom, describe_plan, make_plan, refuse
 from sightline.maps.zoom import GSD_BOUNDS_M
-from sightline.task import Json, Limits, Model, Prediction, Report, Surveying
+from sightline.task import InputT, Json, Limits, Model, Prediction, Report
 from sightline.vision.images import encode_png
 
 if TYPE_CHECKING:
@@ -139,14 +140,19 @@ def _refuse_work(plan: Plan, factor: int) -> None:
 
 
 def survey(
-    plan: Plan, upscaler: Upscaler | None, model: Any, place: Place, report: Report, on_answer: OnAnswer | None = None
+    plan: Plan,
+    upscaler: Upscaler | None,
+    model: Surveying,
+    place: Place,
+    report: Report,
+    on_answer: OnAnswer | None = None,
 ) -> dict[str, Json]:
     """Fetch, stitch, enlarge, look, and write everything below `place.out`; the summary.
 
     Args:
         plan: what is looked at.
         upscaler: what enlarges it before; None: it is looked at as it is only.
-        model: who looks, a `Surveying`.
+        model: what surveys it.
         place: where it reads and writes.
         report: told of the progress; what it raises ends the survey, and another one goes on from there.
         on_answer: called with each raster that was scanned, as `model.read` gave it, and the answer.
@@ -169,7 +175,7 @@ def survey(
     found: dict[str, dict[str, Json]] = {}
     for name, raster in rasters.items():
         began = time.perf_counter()
-        source, prediction = _look(name, raster, model, plan.area, place, report)
+        source, prediction = _survey_raster(name, raster, model, plan.area, place, report)
         if on_answer is not None:
             on_answer(source, prediction)
         found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
@@ -182,7 +188,7 @@ def survey(
 
 
 def _summary(
-    plan: Plan, model: Any, missing: list[str], found: dict[str, dict[str, Json]], seconds: dict[str, float]
+    plan: Plan, model: Surveying, missing: list[str], found: dict[str, dict[str, Json]], seconds: dict[str, float]
 ) -> dict[str, Json]:
     return {
         "plan": describe_plan(plan),
@@ -256,10 +262,12 @@ def _enlarge(upscaler: Upscaler, raw: Path, out: Path, report: Report) -> Path:
     return target
 
 
-def _look(name: str, raster: Path, model: Any, area: Area, place: Place, report: Report) -> tuple[Any, Prediction]:
+def _survey_raster(
+    name: str, raster: Path, model: Surveying[InputT], area: Area, place: Place, report: Report
+) -> tuple[InputT, Prediction]:
     """Answer one raster, leave out what lies outside the area, and write it; the model's input and the answer."""
     source = model.read(raster, place.limits)
-    prediction = model.look(source, lambda done, total: report.progress(done, total, f"looking at {name}"))
+    prediction = model.survey(source, lambda done, total: report.progress(done, total, f"looking at {name}"))
     prediction = model.within(prediction, area.shape)
     write_json(place.out / f"{name}.geojson", prediction.exports["geojson"])
     write_json(place.out / f"{name}.json", prediction.document)

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
+from sightline.capabilities import Surveying
 from sightline.conditions import parse_conditions
 from sightline.errors import RequestError, SightlineError
 from sightline.serving.areas import AreaRoutes, Handler
@@ -28,7 +29,7 @@ from sightline.serving.problems import problem
 from sightline.serving.surveyor import Areas, Surveyor
 from sightline.serving.uploads import read_upload
 from sightline.settings import Settings
-from sightline.task import Json, Surveying
+from sightline.task import Json
 
 log = logging.getLogger(__name__)
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 
+from sightline.capabilities import Surveying
 from sightline.errors import BackendError, RequestError
 from sightline.maps.outlines import MOST_BYTES
 from sightline.maps.providers import Provider
@@ -34,7 +35,7 @@ from sightline.serving.orders import (
 from sightline.serving.problems import problem_response
 from sightline.serving.surveyor import Areas, Surveyor
 from sightline.settings import Settings
-from sightline.task import Json, Surveying
+from sightline.task import Json
 
 if TYPE_CHECKING:
     from sightline.stores.jobs import Job

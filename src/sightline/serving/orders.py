@@ -14,13 +14,14 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from sightline.capabilities import Surveying, adjust
 from sightline.errors import BackendError, DataError, ParamsError, RequestError
 from sightline.maps.area import Area, read_area
 from sightline.maps.providers import PROVIDERS, Provider, find_provider, open_folder
 from sightline.maps.tiles import Plan
 from sightline.maps.upscaling.upscale import CHOICES, Choice, Upscaler, factor_of, open_upscaler
 from sightline.settings import Settings
-from sightline.task import Json, Prediction, Report, Surveying
+from sightline.task import Json, Model, Prediction, Report
 
 FOLDER = "folder"
 """The provider of the operator's own tiles."""
@@ -28,9 +29,12 @@ FOLDER = "folder"
 MOST_WAIT_S = 50.0
 
 
-def scan_step_px(stride: int, passes: int) -> int | None:
-    """The step of a scan that is asked for as a multiple of 32 px, or 0, and 1 or 2 passes; None: the model's own."""
-    return None if not stride and passes == 1 else (stride or 32) // passes
+def scan_step(stride: int, passes: int) -> dict[str, float]:
+    """The step of a scan, for `adjust`: asked for as a multiple of 32 px, or 0, and 1 or 2 passes.
+
+    Empty where the model's own is wanted.
+    """
+    return {} if not stride and passes == 1 else {"stride_px": (stride or 32) // passes}
 
 
 class AreaOrder(BaseModel):
@@ -52,9 +56,10 @@ class AreaOrder(BaseModel):
     wait_s: float = Field(default=20.0, ge=0, le=MOST_WAIT_S, description=f"seconds from 0 to {MOST_WAIT_S:g}")
 
     @property
-    def stride_px(self) -> int | None:
-        """Step of the scan in pixels at the network's scale; None: the model's own."""
-        return scan_step_px(self.stride, self.passes)
+    def adjusted(self) -> dict[str, float]:
+        """What of the model is to be another value, for `adjust`."""
+        threshold = {} if self.threshold is None else {"threshold": self.threshold}
+        return threshold | scan_step(self.stride, self.passes)
 
     def area(self) -> Area:
         """Where.
@@ -90,7 +95,7 @@ class Prepared:
     """An order that can be carried out: its plan, and the model with the threshold and step that were asked for."""
 
     plan: Plan
-    model: Any
+    model: Model
 
 
 def read_order(body: bytes) -> AreaOrder:
@@ -124,15 +129,14 @@ def prepare(order: AreaOrder, model: Surveying, settings: Settings, surveys: Sur
             f"{order.upscale} is not offered here", "upscale", f"Offered: {', '.join(offered_upscales(settings))}."
         )
     zoom = None if order.zoom == "auto" else order.zoom
-    tuned = order.threshold is not None or order.stride_px is not None
     try:
-        looking = model.tuned(order.threshold, order.stride_px) if tuned else model
+        adjusted = adjust(model, order.adjusted)
         plan = surveys.plan(
             order.area(), provider_of(order.provider, settings), zoom, model.wanted_gsd_m, factor_of(order.upscale)
         )
     except (ParamsError, RequestError) as error:
         raise _wrong(error.what, error.where, error.way_out) from error
-    return Prepared(plan, looking)
+    return Prepared(plan, adjusted)
 
 
 def provider_of(name: str, settings: Settings) -> Provider:

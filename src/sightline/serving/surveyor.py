@@ -20,6 +20,7 @@ from pathlib import PurePath
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from sightline.capabilities import Surveying
 from sightline.errors import BackendError, SightlineError
 from sightline.files import finite
 from sightline.serving.champion import Champion
@@ -27,7 +28,7 @@ from sightline.serving.engine import Answered, Log, Question
 from sightline.serving.orders import AreaOrder, Surveys, open_chosen, prepare
 from sightline.serving.problems import status_of
 from sightline.settings import Settings
-from sightline.task import Json, Prediction, Surveying
+from sightline.task import Json, Prediction
 
 if TYPE_CHECKING:
     from sightline.stores.jobs import Job, Jobs

@@ -198,13 +198,13 @@ def test_a_threshold_for_a_model_without_one_is_refused(job: Job, flight: Path) 
     class Plain(ToyTask):
         def restore(self, directory: Path):
             model = super().restore(directory)
-            return _Unthresholded(model)
+            return _Unadjustable(model)
 
     with pytest.raises(ParamsError, match="no threshold"):
         answer(replace(job, restore=Plain().restore, threshold=0.5), flight)
 
 
-class _Unthresholded:
+class _Unadjustable:
     def __init__(self, model) -> None:
         self.card, self.read, self.predict, self.draw = model.card, model.read, model.predict, model.draw
 

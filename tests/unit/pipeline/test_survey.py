@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from sightline.capabilities import adjust
 from sightline.errors import DataRejected, ParamsError, RequestError
 from sightline.files import sha256_file
 from sightline.maps.area import read_area
@@ -131,10 +132,10 @@ def test_each_answer_is_told_with_what_it_is_an_answer_to(tiles, place):
         assert source.sha256 == sha256_file(place.out / name)
 
 
-def test_looking_answers_as_predicting_does(tiles):
+def test_surveying_answers_as_predicting_does(tiles):
     model = network_model()
     source = model.read(next(tiles.glob("*/*/*.png")), Limits())
-    seen = model.look(source, lambda done, total: None)
+    seen = model.survey(source, lambda done, total: None)
     assert seen.document == model.predict([source])[0].document
     assert seen.document["count"] > 0
 
@@ -200,14 +201,16 @@ def test_other_tasks_look_at_no_areas():
         surveying(tiny_model())
 
 
-@pytest.mark.parametrize(("threshold", "stride"), [(1.5, None), (-0.1, None), (None, 12), (None, 264)])
-def test_a_threshold_or_step_that_cannot_be_is_refused(threshold, stride):
+@pytest.mark.parametrize(
+    "values", [{"threshold": 1.5}, {"threshold": -0.1}, {"stride_px": 12}, {"stride_px": 264}, {"overlap": 0.5}]
+)
+def test_a_value_that_cannot_be_or_is_unknown_is_refused(values):
     with pytest.raises(ParamsError):
-        network_model().tuned(threshold, stride)
+        adjust(network_model(), values)
 
 
 def test_a_threshold_is_taken(tiles, place):
-    summary = survey(planned(tiles), None, network_model().tuned(1.0, None), place, Silent())
+    summary = survey(planned(tiles), None, network_model().adjusted({"threshold": 1.0}), place, Silent())
     assert summary["found"]["raw"]["count"] == 0
 
 

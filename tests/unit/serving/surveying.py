@@ -1,14 +1,15 @@
-"""A toy model that looks at areas, and toy surveys that need no tiles but plan as the real ones do."""
+"""A toy model that surveys areas, and toy surveys that need no tiles but plan as the real ones do."""
 
 from __future__ import annotations
 
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sightline.capabilities import OnProgress
 from sightline.errors import ParamsError
 from sightline.maps.area import Area
 from sightline.maps.providers import Provider
@@ -20,21 +21,24 @@ from tests.toy import ToyInput
 from tests.unit.serving.harness import CountingModel, png
 
 
-class LookingModel(CountingModel):
-    """The toy model, which looks at areas too."""
+class SurveyingModel(CountingModel):
+    """The toy model, which surveys areas too."""
 
     wanted_gsd_m = 3.0
 
-    def tuned(self, threshold: float | None, stride_px: int | None) -> LookingModel:
-        if stride_px is not None and stride_px > 256:
+    adjustable: Mapping[str, str] = {"threshold": "of the peak", "stride_px": "of the scan"}
+
+    def adjusted(self, values: Mapping[str, float]) -> SurveyingModel:
+        stride_px = values.get("stride_px", 0)
+        if stride_px > 256:
             raise ParamsError(f"the scan cannot go by {stride_px} px", where="stride", way_out="Give 256 at most.")
-        model = LookingModel(self.number)
-        model.threshold = threshold
+        model = SurveyingModel(self.number)
+        model.threshold = values.get("threshold")
         return model
 
     threshold: float | None = None
 
-    def look(self, source: ToyInput, on_progress: Callable[[int, int], None]) -> Prediction:
+    def survey(self, source: ToyInput, on_progress: OnProgress) -> Prediction:
         on_progress(1, 1)
         return self.predict([source])[0]
 
@@ -79,7 +83,7 @@ class ToySurveys:
         if self.failures:
             raise self.failures.pop(0)
         source = model.read(png(150), Limits())
-        answered(source, model.look(source, lambda done, total: report.progress(done, total, "looking")))
+        answered(source, model.survey(source, lambda done, total: report.progress(done, total, "looking")))
         if self.late_failures:
             raise self.late_failures.pop(0)
         (out / "raw.png").write_bytes(png(150))

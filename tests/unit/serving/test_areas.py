@@ -19,7 +19,7 @@ from sightline.serving.surveyor import Areas, Rhythm
 from sightline.stores.jobs import Jobs
 from sightline.stores.ledger import Ledger
 from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png
-from tests.unit.serving.surveying import LookingModel, ToySurveys, until
+from tests.unit.serving.surveying import SurveyingModel, ToySurveys, until
 
 BBOX = [-5.46, 36.11, -5.40, 36.15]
 JSON = {"Content-Type": "application/json"}
@@ -32,7 +32,7 @@ class MapEndpoint(Endpoint):
     def __init__(self, root: Path, *models: Any, rhythm: Rhythm = QUICK, **options: Any) -> None:
         self.surveys = ToySurveys(root)
         self.jobs = Jobs(Ledger(root / "state" / "ledger.sqlite"))
-        champions = SetChampions(*(models or (LookingModel(),)))
+        champions = SetChampions(*(models or (SurveyingModel(),)))
         super().__init__(root, champions, areas=Areas(self.jobs, self.surveys, rhythm), **options)
 
     async def post(self, document: Any, path: str = "/v1/areas") -> Answer:

@@ -200,7 +200,7 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
 
 
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-    """See `sightline.task.Excerpting`: the rows of these images, or of the others."""
+    """See `sightline.capabilities.Excerpting`: the rows of these images, or of the others."""
     if not _is_named(document.name, _TABLES) and not _is_named(document.name, _SIZES):
         return None
     names = {sample.id for sample in samples}

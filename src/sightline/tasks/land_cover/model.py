@@ -175,7 +175,7 @@ class LandCoverModel:
         return noise_picture(len(BANDS), _EXAMPLE_PX, _EXAMPLE_PX, 2047)
 
     def under(self, source: Source, conditions: Mapping[str, float]) -> Source:
-        """The input with its ground sampling distance: see `sightline.task.Conditioned`."""
+        """The input with its ground sampling distance: see `sightline.capabilities.Conditioned`."""
         gsd_m = conditions["gsd_m"]
         low, high = _GSD_M
         if not low <= gsd_m <= high:

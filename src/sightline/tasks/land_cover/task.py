@@ -60,7 +60,7 @@ class LandCover:
         return data.path(sample)
 
     def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-        """See `sightline.task.Excerpting`."""
+        """See `sightline.capabilities.Excerpting`."""
         return excerpt(document, samples, rest)
 
     def expectations(self) -> Sequence[Expectation]:

@@ -115,7 +115,7 @@ def read_labels(manifest: Manifest, sample: Sample) -> Mask:
 
 
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-    """See `sightline.task.Excerpting`: a COCO document can be divided, a mask cannot."""
+    """See `sightline.capabilities.Excerpting`: a COCO document can be divided, a mask cannot."""
     if not is_document(document.name):
         return None
     names = Names(document.parent)

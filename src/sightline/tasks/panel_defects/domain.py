@@ -42,7 +42,7 @@ class Domain:
         pixel_bytes: what reading, deciding and drawing hold for each pixel of a picture.
         size: (h, w) that the head of such a file says, and how many values are decoded.
         read: decodes bytes.
-        excerpt: see `sightline.task.Excerpting`.
+        excerpt: see `sightline.capabilities.Excerpting`.
         conditions: what a user may tell of a picture: name -> what it means.
     """
 

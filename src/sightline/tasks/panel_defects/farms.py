@@ -140,7 +140,7 @@ def _numbered_records(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[S
 
 
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-    """See `sightline.task.Excerpting`: the records of these samples, or the others, in a file of the same kind.
+    """See `sightline.capabilities.Excerpting`: the records of these samples, or the others, in a file of the same kind.
 
     A file that breaks off cannot be divided: nobody knows what is missing. Of a list of coordinates, what it says of
     these samples, or of the others.

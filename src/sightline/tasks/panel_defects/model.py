@@ -169,15 +169,15 @@ class SegmentationModel:
     def segment(self, picture: Picture) -> Answer:
         """Mask and certainty of one picture."""
         height, width = picture.pixels.shape[:2]
-        return decide(self.look(picture), self.recipe.class_weights, (height, width), picture.valid)
+        return decide(self.probabilities(picture), self.recipe.class_weights, (height, width), picture.valid)
 
     def under(self, source: Picture, conditions: Mapping[str, float]) -> Picture:
-        """The picture with an offset of its counts: see `sightline.task.Conditioned`."""
+        """The picture with an offset of its counts: see `sightline.capabilities.Conditioned`."""
         if source.chip is None:
             raise TypeError(f"{self.card.task} has no conditions")
         return picture_of_chip(source.chip.shifted(conditions["offset"]))
 
-    def look(self, picture: Picture) -> Segmented:
+    def probabilities(self, picture: Picture) -> Segmented:
         """Probabilities of the classes at the network's scale, before they are weighted."""
         recipe = self.recipe
         pixels = scaled(picture.pixels, *recipe.seen_size(picture.pixels.shape[:2]))

@@ -59,7 +59,7 @@ class PanelDefects:
         return self.domain.source(data, sample)
 
     def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-        """See `sightline.task.Excerpting`."""
+        """See `sightline.capabilities.Excerpting`."""
         return self.domain.excerpt(document, samples, rest)
 
     def expectations(self) -> Sequence[Expectation]:

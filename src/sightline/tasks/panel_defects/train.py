@@ -131,7 +131,7 @@ def choose_weights(model: SegmentationModel, data: TrainingData, fitted: Fitted)
         return tried[0]
     counts: list[list[Json]] = [[] for _ in tried]
     for _, picture, truth in domain.labelled(held):
-        found, size = model.look(picture), (truth.shape[0], truth.shape[1])
+        found, size = model.probabilities(picture), (truth.shape[0], truth.shape[1])
         for weights, made in zip(tried, counts, strict=True):
             made.append(confusion_of(truth, decide(found, weights, size).mask, len(domain.classes)))
     scores = [Pool(made, domain.classes).score(np.ones(len(made)))["iou_mean"] for made in counts]

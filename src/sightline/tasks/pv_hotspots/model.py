@@ -11,7 +11,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ModelRejected, ParamsError
+from sightline.capabilities import check_probability
+from sightline.errors import ModelRejected
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
@@ -180,7 +181,7 @@ class HotspotModel:
         return noise_picture(3, self.recipe.input.height_px, self.recipe.input.width_px, 255)
 
     def under(self, source: Thermogram, conditions: Mapping[str, float]) -> Thermogram:
-        """The thermogram with the irradiance and the camera's calibration: see `sightline.task.Conditioned`."""
+        """The thermogram with the irradiance and the camera's calibration: see `sightline.capabilities.Conditioned`."""
         return replace(source, conditions=read_conditions(conditions))
 
     def modules(self, thermogram: Thermogram) -> Modules:
@@ -225,15 +226,18 @@ class HotspotModel:
             **(_said(document["modules"]) if thermogram.thermal else {"found": "no thermogram: nothing was measured"}),
         )
 
-    def thresholded(self, threshold: float) -> HotspotModel:
-        """The same model that calls a module defected from another probability on: see `sightline.task.Thresholded`.
+    @property
+    def adjustable(self) -> Mapping[str, str]:
+        """See `sightline.capabilities.Adjustable`."""
+        return {"threshold": "probability from which on a module is called defected, 0 to 1"}
+
+    def adjusted(self, values: Mapping[str, float]) -> HotspotModel:
+        """The same model that calls a module defected from another probability on.
 
         Raises:
             ParamsError: it is no probability.
         """
-        if not 0 <= threshold <= 1:
-            raise ParamsError(f"{threshold:g} is no probability", where="threshold", way_out="Give 0 to 1.")
-        thresholds = {**self.card.thresholds, "defected": threshold}
+        thresholds = {**self.card.thresholds, "defected": check_probability(values["threshold"])}
         return replace(self, card=self.card.model_copy(update={"thresholds": thresholds}))
 
     def _module(

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.capabilities import OnProgress
 from sightline.stopping import check
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.scaled import Scaled
@@ -44,10 +45,10 @@ class Rule:
     elongation: tuple[float, float]
     fill: float
 
-    def find(self, raster: Scaled, on_progress: Callable[[int, int], None] | None = None) -> list[Detection]:
+    def find(self, raster: Scaled, on_progress: OnProgress | None = None) -> list[Detection]:
         """All blobs of a raster; the score is the logarithm of their mean contrast over the least one.
 
-        `on_progress` is called with the squares done and all; an exception of it ends the search.
+        `on_progress` is called with the squares that are done, and with all; what it raises ends the search.
         """
         found: list[Detection] = []
         tiles = list(self._tiles(raster.size))

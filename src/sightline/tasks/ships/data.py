@@ -141,7 +141,7 @@ def source_of(manifest: Manifest, sample: Sample) -> Path | bytes:
 
 
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-    """See `sightline.task.Excerpting`: the boxes of these scenes, the chips of these rows, or all but those."""
+    """See `sightline.capabilities.Excerpting`: the boxes of these scenes, the chips of these rows, or all but those."""
     if is_hand_labels(document.name):
         scenes = {sample.id.removeprefix(_SCENE_PREFIX) for sample in samples}
         return hand_labels_excerpt(document, lambda scene: (scene in scenes) != rest)

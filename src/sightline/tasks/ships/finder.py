@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.capabilities import OnProgress
 from sightline.stopping import check
 from sightline.tasks.ships.blobs import NOTHING, Rule
 from sightline.tasks.ships.cost import check_work
@@ -25,8 +26,6 @@ NEAR_M = 30.0
 
 TRUSTED_M = 45.0
 """How far the middle of an extent may be from its peak to be the better place of the ship."""
-
-OnProgress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)

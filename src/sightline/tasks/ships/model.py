@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.capabilities import OnProgress, check_probability
 from sightline.errors import ModelRejected, ParamsError, RequestError
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.ships.blobs import Rule
@@ -19,13 +20,16 @@ from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.cost import check_work, held_bytes_of, most_scanned_px, refusal_of_gsd, scanned_px
 from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
-from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder, OnProgress
+from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder
 from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, geojson, in_pixels
 from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 NAME = "ships"
 GRAPH = "model.onnx"
@@ -35,6 +39,11 @@ FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "blobs": set()}
 
 CONDITIONS = {"gsd_m": "metres a pixel of the image, where it has no georeference; 3 where nothing is told"}
 """What a user may tell of a raster."""
+
+ADJUSTABLE = {
+    "threshold": "least probability of a ship that is reported, 0 to 1",
+    "stride_px": "step of the scan in pixels of `gsd_m`, a multiple of 32",
+}
 
 _FOUND, _LABELLED = (255, 220, 0), (0, 255, 120)
 _DECIMALS_LONLAT = 7
@@ -176,7 +185,7 @@ class ShipModel:
         return noise_picture(3, _EXAMPLE_PX, _EXAMPLE_PX, 255)
 
     def under(self, source: Raster, conditions: Mapping[str, float]) -> Raster:
-        """The input with its ground sampling distance: see `sightline.task.Conditioned`."""
+        """The input with its ground sampling distance: see `sightline.capabilities.Conditioned`."""
         gsd_m = conditions["gsd_m"]
         _check_told(gsd_m)
         if source.gsd_from == "file":
@@ -193,40 +202,41 @@ class ShipModel:
 
     @property
     def wanted_gsd_m(self) -> float:
-        """Metres a pixel of what the network sees; see `sightline.task.Surveying`."""
+        """Metres a pixel of what the network sees; see `sightline.capabilities.Surveying`."""
         return self.recipe.input.gsd_m
 
-    def tuned(self, threshold: float | None, stride_px: int | None) -> ShipModel:
+    @property
+    def adjustable(self) -> Mapping[str, str]:
+        """See `sightline.capabilities.Adjustable`."""
+        return ADJUSTABLE
+
+    def adjusted(self, values: Mapping[str, float]) -> ShipModel:
         """The same model with another threshold or step of its scan.
 
         Raises:
             ParamsError: a value cannot be.
         """
         card = self.card
-        if threshold is not None:
-            if not 0 <= threshold <= 1:
-                raise ParamsError(f"{threshold:g} is no probability", where="threshold", way_out="Give 0 to 1.")
-            card = card.model_copy(update={"thresholds": {**card.thresholds, "ship": threshold}})
-        if stride_px is not None:
-            scan = {**card.preprocessing["scan"], "stride_px": stride_px}
+        if "threshold" in values:
+            thresholds = {**card.thresholds, "ship": check_probability(values["threshold"])}
+            card = card.model_copy(update={"thresholds": thresholds})
+        if "stride_px" in values:
+            stride_px = values["stride_px"]
             try:
-                ScanParams.model_validate(scan)
+                changed = ScanParams.model_validate({**card.preprocessing["scan"], "stride_px": stride_px})
             except ValueError as error:
                 raise ParamsError(
-                    f"the scan cannot go by {stride_px} px", where="stride", way_out="Give a multiple of 32."
+                    f"the scan cannot go by {stride_px:g} px", where="stride", way_out="Give a multiple of 32."
                 ) from error
-            card = card.model_copy(update={"preprocessing": {**card.preprocessing, "scan": scan}})
+            scan = {"scan": changed.model_dump(mode="json")}
+            card = card.model_copy(update={"preprocessing": {**card.preprocessing, **scan}})
         return replace(self, card=card)
 
-    def thresholded(self, threshold: float) -> ShipModel:
-        """The same model with another threshold; see `sightline.task.Thresholded`."""
-        return self.tuned(threshold, None)
-
-    def look(self, source: Raster, on_progress: OnProgress) -> Prediction:
-        """The answer to one raster, told of on the way; see `sightline.task.Surveying`."""
+    def survey(self, source: Raster, on_progress: OnProgress) -> Prediction:
+        """The answer to one raster; see `sightline.capabilities.Surveying`."""
         return self.answer(source, self.find(source, on_progress))
 
-    def within(self, prediction: Prediction, area: Any) -> Prediction:
+    def within(self, prediction: Prediction, area: BaseGeometry) -> Prediction:
         """Without the ships whose middle lies outside a geometry in longitude and latitude."""
         from shapely import Point
 

@@ -8,12 +8,13 @@ smaller one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.capabilities import OnProgress
 from sightline.errors import ParamsError
 from sightline.stopping import check
 from sightline.tasks.ships.network import MEAN, SPREAD, STRIDE
@@ -102,12 +103,12 @@ class Scanner:
         self.tiles = tiles
         self._session = open_session(graph, threads)
 
-    def __call__(self, raster: Scaled, on_progress: Callable[[int, int], None] | None = None) -> Heat:
+    def __call__(self, raster: Scaled, on_progress: OnProgress | None = None) -> Heat:
         """Scan a raster.
 
         Args:
             raster: at the network's scale.
-            on_progress: called with the number of tiles that are done, and of all.
+            on_progress: called with the tiles that are done, and with all.
 
         Raises:
             Stopped: nobody waits for the answer any more.

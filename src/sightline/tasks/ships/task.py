@@ -48,7 +48,7 @@ class Ships:
 
     @property
     def nominal_gsd_m(self) -> float:
-        """Metres a pixel that a model trained now would want; see `sightline.task.Surveying`."""
+        """Metres a pixel that a model trained now would want; see `sightline.capabilities.Surveying`."""
         return self.params.train.input.gsd_m
 
     def sample(self, root: Path, report: Report) -> None:
@@ -64,7 +64,7 @@ class Ships:
         return source_of(data, sample)
 
     def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
-        """See `sightline.task.Excerpting`."""
+        """See `sightline.capabilities.Excerpting`."""
         return excerpt(document, samples, rest)
 
     def expectations(self) -> Sequence[Expectation]:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import shapely
 
+from sightline.capabilities import Conditioned
 from sightline.errors import ModelRejected, RequestError
-from sightline.task import Conditioned, Limits
+from sightline.task import Limits
 from sightline.tasks.land_cover.bits import pack, unpack
 from sightline.tasks.land_cover.colours import COLOURS, coloured
 from sightline.tasks.land_cover.model import restore_model

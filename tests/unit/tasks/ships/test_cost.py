@@ -104,7 +104,7 @@ def test_the_cost_is_known_from_the_head(tmp_path):
 
 
 @pytest.mark.parametrize("make", MODELS)
-def test_a_long_look_can_be_ended_on_the_way(make):
+def test_a_long_survey_can_be_ended_on_the_way(make):
     model = make()
     source = model.under(model.read(png(scene(300, 400)[0]), Limits()), {"gsd_m": 10.0})
     heard = []
@@ -114,7 +114,7 @@ def test_a_long_look_can_be_ended_on_the_way(make):
         raise SightlineError("enough")
 
     with pytest.raises(SightlineError, match="enough"):
-        model.look(source, on_progress)
+        model.survey(source, on_progress)
     ((done, total),) = heard
     assert done == 1
     assert total > 3

@@ -1,0 +1,110 @@
+"""What only some models or tasks can do; asked for by type: `isinstance(model, Surveying)`.
+
+Each is a protocol beside those of `sightline.task`. Who wants one of them says what it does without it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+from sightline.errors import ParamsError
+from sightline.task import InputT, Model, Prediction, Sample
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+OnProgress = Callable[[int, int], None]
+"""Called with how much is done, and how much there is."""
+
+
+@runtime_checkable
+class Conditioned(Protocol[InputT]):
+    """A model whose card names `conditions`: what the bytes of an input do not hold, but a user may know."""
+
+    def under(self, source: InputT, conditions: Mapping[str, float]) -> InputT:
+        """The input of `read` with some of these conditions. Raises RequestError where a value cannot be."""
+        ...
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A model of which a user may change some values for the answers to come: a threshold, the step of a scan."""
+
+    @property
+    def adjustable(self) -> Mapping[str, str]:
+        """Names of these values, and what each means; `threshold` is the least probability of what it reports."""
+        ...
+
+    def adjusted(self, values: Mapping[str, float]) -> Self:
+        """The same model with other values for some of them. Raises ParamsError where a value cannot be."""
+        ...
+
+
+def adjust(model: Model[InputT], values: Mapping[str, float]) -> Model[InputT]:
+    """The model with these values of its `adjustable`; itself where there are none.
+
+    Raises:
+        ParamsError: it has no such value, or the value cannot be that.
+    """
+    if not values:
+        return model
+    known = model.adjustable if isinstance(model, Adjustable) else {}
+    for name in values:
+        if name not in known:
+            raise ParamsError(
+                f"a model of {model.card.task} has no {name} that can be changed",
+                where=name,
+                way_out=f"It has: {', '.join(known)}." if known else "Leave it away.",
+            )
+    return model.adjusted(values) if isinstance(model, Adjustable) else model
+
+
+def check_probability(value: float) -> float:
+    """A threshold as it is. Raises ParamsError where it is no probability."""
+    if not 0 <= value <= 1:
+        raise ParamsError(f"{value:g} is no probability", where="threshold", way_out="Give 0 to 1.")
+    return value
+
+
+@runtime_checkable
+class Surveying(Model[InputT], Protocol[InputT]):
+    """A model that finds things in georeferenced rasters of any size, and so in an area on the map.
+
+    What it answers then has `geojson` among its exports: polygons in longitude and latitude, with `lon` and `lat` of
+    their middle among the properties. In its document is a `count`.
+    """
+
+    @property
+    def wanted_gsd_m(self) -> float:
+        """Metres a pixel of the pictures it was trained on: what zoom fits follows from it."""
+        ...
+
+    def survey(self, source: InputT, on_progress: OnProgress) -> Prediction:
+        """The answer to one input of `read`, as `predict` gives it.
+
+        `on_progress` is called on the way, with what is done and with all; what it raises ends the survey.
+        """
+        ...
+
+    def within(self, prediction: Prediction, area: BaseGeometry) -> Prediction:
+        """Without what lies outside a geometry in longitude and latitude."""
+        ...
+
+
+@runtime_checkable
+class Excerpting(Protocol):
+    """A task whose labels of many samples may stand in one document, of which a part can be written.
+
+    Deliveries of a labelling tool come week by week under the same name, and one bad photograph must not keep the
+    others of its document out: a set then gets what the document says of some samples alone.
+    """
+
+    def excerpt(self, document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
+        """The document with what it says of these samples; with `rest`, with all but that.
+
+        Empty where nothing is left; None where it is no document that can be divided. `samples` are of one set, and
+        their files are in place. Raises DataRejected where the document cannot be read any more.
+        """
+        ...
