@@ -38,8 +38,8 @@ def ask(path: str = "/", kind: str = "http", **headers: str) -> list[dict[str, A
     async def receive() -> Any:
         return {"type": "http.request", "body": b"", "more_body": False}
 
-    sent = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
-    pairs = [(name.encode(), value.encode()) for name, value in sent.items()]
+    fields = {"host": HOST, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    pairs = [(name.encode(), value.encode()) for name, value in fields.items()]
     asyncio.run(gate({"type": kind, "method": "GET", "path": path, "headers": pairs}, receive, send))
     return sent
 
