@@ -31,7 +31,7 @@ import yaml
 
 from sightline.files import write_json
 from sightline.runtime.processes import Group
-from sightline.runtime.servers import plan as plan_servers
+from sightline.runtime.servers import list_servers
 from sightline.settings import Settings, load_settings
 
 CODE = Path(__file__).resolve().parents[1]
@@ -148,7 +148,7 @@ def warm_run(root: Path) -> float:
         settings = Settings(root=root, prefect_port=probe.getsockname()[1])
     group = Group(settings.state, lambda _: None)
     try:
-        group.start([server for server in plan_servers(settings) if server.name == "prefect"])
+        group.start([server for server in list_servers(settings) if server.name == "prefect"])
         group.note()
         return timed(root, "run", TASK)
     finally:
@@ -202,7 +202,7 @@ def direct() -> float:
     from sightline.pipeline.evaluate import evaluate
     from sightline.pipeline.fit import fit
     from sightline.pipeline.project import open_project
-    from sightline.pipeline.validate import validate
+    from sightline.pipeline.validate import validate_data
     from sightline.progress import Bars
     from sightline.tasks.pv_hotspots import yolo
 
@@ -215,7 +215,7 @@ def direct() -> float:
     assert all((great_expectations, onnxruntime, torch, ultralytics))  # loaded before the clock starts
     project = open_project(TASK, load_settings())
     begun_s = time.perf_counter()
-    validate(project).raise_if_failed()
+    validate_data(project).raise_if_failed()
     with Bars("direct") as bars:
         for candidate in project.params.candidates:
             fit(project, candidate, bars, lambda _step, _values: None)

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
+import safetensors.torch
 import torch
 from fastapi import FastAPI, File
-from safetensors.torch import load as load_tensors
 
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.data import CLASSES
@@ -34,7 +34,7 @@ class EagerDetector:
 
         self._recipe = recipe
         self._network = DetectionModel(ARCHITECTURE, nc=len(CLASSES), ch=3, verbose=False)
-        self._network.load_state_dict(load_tensors(weights))
+        self._network.load_state_dict(safetensors.torch.load(weights))
         self._network.eval().fuse(verbose=False)
         self._deepest: Any = None
         self._network.model[_DEEPEST_LAYER].register_forward_hook(self._keep)

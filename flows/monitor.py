@@ -23,8 +23,7 @@ from sightline.errors import ModelMissing
 from sightline.pipeline.data import REAL
 from sightline.pipeline.inbox import look
 from sightline.pipeline.project import Project, open_project
-from sightline.pipeline.watch import Drift, should_ask_retraining
-from sightline.pipeline.watch import watch as compare
+from sightline.pipeline.watch import Drift, check_drift, should_ask_retraining
 from sightline.settings import load_settings
 from sightline.task import Json
 from sightline.tracking import Tracking
@@ -40,7 +39,7 @@ _WAIT_S = 600.0  # if two begin at the same moment
 def watch(name: str) -> Drift:
     """Compare the prediction log with the training reference; the report goes to MLflow."""
     project = open_project(name, load_settings())
-    return compare(project, Tracking(project.settings))
+    return check_drift(project, Tracking(project.settings))
 
 
 @flow(flow_run_name="{task}", persist_result=False, result_serializer="json")

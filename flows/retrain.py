@@ -27,11 +27,10 @@ from sightline.files import write_text
 from sightline.pipeline import data, outcome
 from sightline.pipeline.delivery import plain_cell
 from sightline.pipeline.project import Project, open_project
-from sightline.pipeline.promote import Decision
-from sightline.pipeline.promote import promote as decide
-from sightline.pipeline.register import register as enter
+from sightline.pipeline.promote import Decision, promote_best
+from sightline.pipeline.register import register_candidates
 from sightline.pipeline.stages import evaluate_stage, stages_of, train_stage, validate_stage
-from sightline.pipeline.watch import watch
+from sightline.pipeline.watch import check_drift
 from sightline.progress import Bars
 from sightline.settings import load_settings
 from sightline.task import Json
@@ -77,7 +76,7 @@ def evaluate(name: str, candidates: Sequence[str]) -> None:
 def register(name: str) -> list[Version]:
     """Make a model version of each candidate that is not registered yet."""
     project = _open(name)
-    return enter(project, Tracking(project.settings))
+    return register_candidates(project, Tracking(project.settings))
 
 
 @task(**STEP)
@@ -85,7 +84,7 @@ def promote(name: str, challengers: Sequence[Version]) -> Decision:
     """Let the best become champion if it may."""
     project = _open(name)
     with Bars("promote") as bars:
-        return decide(project, Tracking(project.settings), challengers, bars)
+        return promote_best(project, Tracking(project.settings), challengers, bars)
 
 
 # Parameter names are what Prefect's UI says.
@@ -133,7 +132,7 @@ def _ask_for_labels(project: Project) -> Json:
     name, settings = project.name, project.settings
     seen = project.ledger.last(name, "drift")
     if seen is None or not seen.document["drift"]:  # a person says that it has drifted
-        watch(project, Tracking(settings))
+        check_drift(project, Tracking(settings))
         seen = project.ledger.last(name, "drift")
         assert seen is not None  # watching enters it
     images = seen.document["most_drifted"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from sightline.runtime.processes import Group
-from sightline.runtime.servers import plan
+from sightline.runtime.servers import list_servers
 from tests.flows.toy_folder import ToyFolder
 
 
@@ -30,7 +30,7 @@ def prefect_server(folder: ToyFolder) -> Iterator[Group]:
     settings = folder.settings.model_copy(update={"prefect_port": free_port()})
     group = Group(settings.state, lambda _: None)
     try:
-        group.start([folder.adopt(server) for server in plan(settings) if server.name == "prefect"])
+        group.start([folder.adopt(server) for server in list_servers(settings) if server.name == "prefect"])
         group.note()
         yield group
     finally:

@@ -9,10 +9,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
+import shapely
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from shapely import Point
-from shapely import Polygon as Ring
 
 from sightline.errors import DataRejected
 from sightline.tasks.panel_defects.coco import Photograph, Shape, coco_document, paint, read_document
@@ -45,7 +45,7 @@ def test_a_document_that_was_written_gives_the_same_masks(pictures):
 @settings(max_examples=80, deadline=None)
 @given(corners)
 def test_a_simple_polygon_covers_the_pixels_whose_centres_it_contains(points):
-    ring = Ring(points)
+    ring = shapely.Polygon(points)
     mask = paint([Shape(1, (points,))], WIDTH, HEIGHT)
     if not ring.is_valid:
         return

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sightline.settings import Settings
     from sightline.task import Json, Model
 
-aoi = typer.Typer(no_args_is_help=True, help="Areas on the map: what they would cost, and what is found in them.")
+app = typer.Typer(no_args_is_help=True, help="Areas on the map: what they would cost, and what is found in them.")
 
 Bbox = Annotated[str, typer.Option(metavar="W,S,E,N", help="Degrees; W > E crosses the antimeridian.")]
 GeoJson = Annotated[Path | None, typer.Option(metavar="FILE", help="A GeoJSON file with polygons.")]
@@ -41,7 +41,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 TaskRef = Annotated[str, typer.Option("--task", metavar="TASK[@REF]", help="Whose model looks.")]
 
 
-@aoi.command(epilog="Example: `sightline aoi providers`")
+@app.command(epilog="Example: `sightline aoi providers`")
 def providers(as_json: AsJson = False) -> None:
     """List who has tiles, on what terms."""
     from sightline.maps.providers import PROVIDERS
@@ -64,7 +64,7 @@ def providers(as_json: AsJson = False) -> None:
         table("providers", rows)
 
 
-@aoi.command(epilog="Example: `sightline aoi plan --bbox=-5.46,36.11,-5.40,36.15 --provider esri`")
+@app.command(epilog="Example: `sightline aoi plan --bbox=-5.46,36.11,-5.40,36.15 --provider esri`")
 def plan(
     bbox: Bbox = "",
     geojson: GeoJson = None,
@@ -91,7 +91,7 @@ def plan(
         _tell(made)
 
 
-@aoi.command(
+@app.command(
     epilog="Examples: `sightline aoi detect --bbox=-5.46,36.11,-5.40,36.15 --provider esri --out port`, "
     "`sightline aoi detect --geojson bay.geojson --upscale fast --upscale-model upscaler --out bay`"
 )
@@ -138,7 +138,7 @@ def detect(
         echo(f"{len(lacking)} tiles lack; their place is masked. The first: {lacking[0]}. Run it again to ask anew.")
 
 
-@aoi.command(epilog="Example: `sightline aoi train-upscaler data/ships/real/scenes --out state/upscaler`")
+@app.command(epilog="Example: `sightline aoi train-upscaler data/ships/real/scenes --out state/upscaler`")
 def train_upscaler(
     scenes: Annotated[Path, typer.Argument(metavar="FOLDER", help="Whole scenes of the ground; they need no labels.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the network, for --upscale-model.")],

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 
 from sightline import __version__
-from sightline.cli.aoi import aoi
-from sightline.cli.data import data
+from sightline.cli import aoi, data
 from sightline.cli.open import open_task_project, open_version
 from sightline.cli.show import echo, print_json, table, tree
 from sightline.errors import DataRejected, ParamsError
@@ -24,8 +23,8 @@ app = typer.Typer(
     help="Trains, evaluates, serves and watches vision models. Begin with `sightline run TASK --help`.",
     epilog=f"Tasks: {', '.join(TASKS)}.",
 )
-app.add_typer(data, name="data")
-app.add_typer(aoi, name="aoi")
+app.add_typer(data.app, name="data")
+app.add_typer(aoi.app, name="aoi")
 
 
 def _tell_version(wanted: bool) -> None:
@@ -70,9 +69,9 @@ def run(
 @app.command(epilog="Example: `sightline validate pv_hotspots`")
 def validate(task: TaskName, as_json: AsJson = False) -> None:
     """Ask the gate: may these data be trained on? Writes Data Docs that say why not."""
-    from sightline.pipeline.validate import validate as ask
+    from sightline.pipeline.validate import validate_data
 
-    verdict = ask(open_task_project(task))
+    verdict = validate_data(open_task_project(task))
     if as_json:
         print_json({"task": task, "passed": verdict.passed, "docs": str(verdict.docs)})
     elif verdict.passed:
@@ -174,9 +173,9 @@ def models(task: TaskName, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: `sightline lineage pv_hotspots@champion`")
 def lineage(task: TaskRef, as_json: AsJson = False) -> None:
     """Follow a version back to its data, code and parameters, and forward to its decisions and answers."""
-    from sightline.pipeline.lineage import lineage as follow
+    from sightline.pipeline.lineage import trace_lineage
 
-    document = follow(*open_version(task))
+    document = trace_lineage(*open_version(task))
     if as_json:
         print_json(document)
     else:
@@ -186,10 +185,9 @@ def lineage(task: TaskRef, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: `sightline reproduce pv_hotspots@3`")
 def reproduce(task: TaskRef, as_json: AsJson = False) -> None:
     """Train a version again from its own data, code and parameters in a temporary folder, and compare."""
-    from sightline.pipeline.reproduce import TOLERANCE
-    from sightline.pipeline.reproduce import reproduce as again
+    from sightline.pipeline.reproduce import TOLERANCE, reproduce_version
 
-    result = again(*open_version(task))
+    result = reproduce_version(*open_version(task))
     for warning in result.warnings:
         echo(f"warning: {warning}", err=True)
     if as_json:
@@ -223,11 +221,11 @@ def promote(
 @app.command(epilog="Example: `sightline rollback pv_hotspots`")
 def rollback(task: TaskName) -> None:
     """Give the champion's place back to the one before. A running endpoint follows within seconds."""
-    from sightline.pipeline.promote import rollback as go_back
+    from sightline.pipeline.promote import restore_previous
     from sightline.tracking import Tracking
 
     project = open_task_project(task)
-    version = go_back(project, Tracking(project.settings))
+    version = restore_previous(project, Tracking(project.settings))
     echo(f"{version} is champion again.")
 
 
@@ -265,10 +263,10 @@ def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; ea
 @app.command(epilog="Example: `sightline up`, then open the addresses it prints")
 def up() -> None:
     """Start the MLflow UI, the Prefect server with its schedules, and the endpoints, until Ctrl-C."""
-    from sightline.runtime.servers import up as start
+    from sightline.runtime.servers import run_all
     from sightline.settings import load_settings
 
-    start(load_settings(), echo)
+    run_all(load_settings(), echo)
 
 
 @app.command(epilog="Example: `sightline backup ~/backups/2026-11-27`")
@@ -293,12 +291,12 @@ def restore(
     as_json: AsJson = False,
 ) -> None:
     """Check a backup and bring it into this project; numbers go on where none can have been given since."""
-    from sightline.pipeline.backup import restore as bring_back
+    from sightline.pipeline.backup import restore_backup
     from sightline.progress import Bars
     from sightline.settings import load_settings
 
     with Bars("restore") as bars:
-        kept = bring_back(load_settings(), folder, bars)
+        kept = restore_backup(load_settings(), folder, bars)
     _tell_of_backup("Restored", kept.folder, len(kept.files), kept.bytes, as_json)
     if not as_json:
         echo("The data come from DVC's remote: `.venv/bin/sightline data pull TASK`.")

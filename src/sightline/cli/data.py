@@ -10,26 +10,26 @@ import typer
 from sightline.cli.open import open_task_project, open_to_pin
 from sightline.cli.show import echo, print_json, table
 
-data = typer.Typer(no_args_is_help=True, help="Write, add, fetch and list data; each version is pinned by DVC.")
+app = typer.Typer(no_args_is_help=True, help="Write, add, fetch and list data; each version is pinned by DVC.")
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task, such as pv_hotspots.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-@data.command(epilog="Example: `sightline data sample pv_hotspots`")
+@app.command(epilog="Example: `sightline data sample pv_hotspots`")
 def sample(tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Tasks, one after the other.")]) -> None:
     """Write the tasks' synthetic sets into data/, the same bits for the same seed, and pin them."""
-    from sightline.pipeline.data import sample as write
+    from sightline.pipeline import data
     from sightline.progress import Bars
 
     projects = [open_to_pin(task) for task in dict.fromkeys(tasks)]
     with Bars("sample") as bars:
-        lines = write(projects, bars)
+        lines = data.sample(projects, bars)
     for line in lines:
         echo(line)
 
 
-@data.command(epilog="Example: `sightline data add pv_hotspots ~/thermograms`")
+@app.command(epilog="Example: `sightline data add pv_hotspots ~/thermograms`")
 def add(
     task: TaskName,
     path: Annotated[Path, typer.Argument(metavar="PATH", help="Your copy, in the upstream layout.")],
@@ -37,44 +37,44 @@ def add(
     correct: Annotated[bool, typer.Option("--correct", help="Replace the labels of samples that the set has.")] = False,
 ) -> None:
     """Check your own labelled data, copy what can be used into data/, split it by group, and pin it."""
-    from sightline.pipeline.data import add as take
+    from sightline.pipeline import data
 
-    echo(take(open_to_pin(task), path, set_name, correct))
+    echo(data.add(open_to_pin(task), path, set_name, correct))
 
 
-@data.command(epilog="Example: `sightline data fetch pv_hotspots`")
+@app.command(epilog="Example: `sightline data fetch pv_hotspots`")
 def fetch(task: TaskName) -> None:
     """Download the published data from upstream, with the vendor's own client, and add them."""
-    from sightline.pipeline.data import fetch as download
+    from sightline.pipeline import data
     from sightline.progress import Bars
 
     with Bars(f"fetch {task}") as bars:
-        said = download(open_to_pin(task), bars)
+        said = data.fetch(open_to_pin(task), bars)
     echo(said)
 
 
-@data.command(epilog="Example: `sightline data push pv_hotspots`")
+@app.command(epilog="Example: `sightline data push pv_hotspots`")
 def push(task: TaskName) -> None:
     """Send pinned data, of all tasks, and the stages' outputs to the DVC remote (SIGHTLINE_DVC_REMOTE)."""
-    from sightline.pipeline.data import push as send
+    from sightline.pipeline import data
 
-    echo(send(open_task_project(task)))
+    echo(data.push(open_task_project(task)))
 
 
-@data.command(epilog="Example: `sightline data pull pv_hotspots`")
+@app.command(epilog="Example: `sightline data pull pv_hotspots`")
 def pull(task: TaskName) -> None:
     """Bring the task's pinned data from the DVC remote (SIGHTLINE_DVC_REMOTE)."""
-    from sightline.pipeline.data import pull as bring
+    from sightline.pipeline import data
 
-    echo(bring(open_task_project(task)))
+    echo(data.pull(open_task_project(task)))
 
 
-@data.command(epilog="Example: `sightline data status pv_hotspots`")
+@app.command(epilog="Example: `sightline data status pv_hotspots`")
 def status(task: TaskName, as_json: AsJson = False) -> None:
     """Which sets are there, how large, whether they are what is pinned, and what waits in the inbox."""
-    from sightline.pipeline.data import status as look
+    from sightline.pipeline import data
 
-    document = look(open_task_project(task))
+    document = data.status(open_task_project(task))
     if as_json:
         print_json(document)
     else:
@@ -109,12 +109,12 @@ def print_status(task: str, document: dict[str, Any]) -> None:
         echo(f"  and {len(refused) - _NAMED} more (`--json` has all).")
 
 
-@data.command(epilog="Example: `sightline data versions pv_hotspots`")
+@app.command(epilog="Example: `sightline data versions pv_hotspots`")
 def versions(task: TaskName, as_json: AsJson = False) -> None:
     """Versions of data.dvc in git's history, newest first."""
-    from sightline.pipeline.data import versions as history
+    from sightline.pipeline import data
 
-    rows = history(open_task_project(task))
+    rows = data.list_versions(open_task_project(task))
     if as_json:
         print_json(rows)
     elif rows:

@@ -6,7 +6,7 @@ import sys
 
 from sightline.cli.show import echo, print_json
 from sightline.pipeline.project import Project
-from sightline.pipeline.watch import Drift, watch
+from sightline.pipeline.watch import Drift, check_drift
 from sightline.tracking import Tracking
 
 DRIFT, UNKNOWN = 8, 9
@@ -23,7 +23,7 @@ _SAID = {
 
 def watch_task(project: Project, as_json: bool, exit_code: bool) -> None:
     """Say whether the prediction log has drifted, and why."""
-    drift = watch(project, Tracking(project.settings))
+    drift = check_drift(project, Tracking(project.settings))
     if as_json:
         print_json(
             {

@@ -126,7 +126,7 @@ def check(kept: Kept, report: Report) -> None:
 _ANOTHER = "Take another backup."
 
 
-def restore(settings: Settings, folder: Path, report: Report) -> Kept:
+def restore_backup(settings: Settings, folder: Path, report: Report) -> Kept:
     """Bring a backup into the project folder; numbers go on where nobody can have got one since.
 
     What is there and differs is kept beside it as `NAME.before-restore`; a ledger or registry must not be there.

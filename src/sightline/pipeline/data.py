@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from sightline import versions
 from sightline.downloads import (
     download,
     download_competition_file,
@@ -25,13 +26,10 @@ from sightline.pipeline.deliveries import Merge, merge, plan_merge
 from sightline.pipeline.fit import code_digest
 from sightline.pipeline.inbox import SETTLED_S, finish_clearing, is_half_cleared, list_refused, look
 from sightline.pipeline.project import Project
-from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace, some, unlabelled
+from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace_set, some, unlabelled
 from sightline.splits import SPLITS, read_splits
 from sightline.task import Json, Manifest, Report, Upstream
 from sightline.versions import absent_sets, data_version, history, pin, pin_state
-from sightline.versions import add as pin_data
-from sightline.versions import pull as pull_data
-from sightline.versions import push as push_all
 
 SAMPLE = "sample"
 """The synthetic set."""
@@ -69,8 +67,8 @@ def _write_sample(project: Project, report: Report) -> str:
             version = data_version(project.settings, project.name)
             return f"The sample of {project.name} is there, unchanged (data version {version})."
         _refuse_absent(project, besides=SAMPLE)
-        made = replace(project, SAMPLE, lambda folder: project.task.sample(folder, report))
-        version = pin_data(project.settings, project.name)
+        made = replace_set(project, SAMPLE, lambda folder: project.task.sample(folder, report))
+        version = versions.add(project.settings, project.name)
         write_json(note, {"made_of": made_of, "digest": made.digest()})
         return f"Wrote {len(made)} samples of {project.name} and pinned them (data version {version})."
 
@@ -137,7 +135,7 @@ def add(project: Project, path: Path, set_name: str = REAL, correct: bool = Fals
         if plan.fresh:
             merge(project, given, plan, set_name)
         if plan.fresh or pin_state(project.settings, project.name) != "pinned":
-            pin_data(project.settings, project.name)
+            versions.add(project.settings, project.name)
     return "\n".join([_told(project, set_name, plan), *_notices(project, given, left, set_name)])
 
 
@@ -243,7 +241,7 @@ def status(project: Project) -> dict[str, Json]:
     }
 
 
-def versions(project: Project) -> list[dict[str, Json]]:
+def list_versions(project: Project) -> list[dict[str, Json]]:
     """Versions of the task's data, newest first."""
     return [asdict(one) for one in history(project.settings, project.name)]
 
@@ -254,7 +252,7 @@ def push(project: Project) -> str:
     Raises:
         ParamsError: no remote is set, or it cannot be used.
     """
-    return f"{push_all(project.settings)} has what data.dvc and dvc.lock name."
+    return f"{versions.push(project.settings)} has what data.dvc and dvc.lock name."
 
 
 def pull(project: Project) -> str:
@@ -266,7 +264,7 @@ def pull(project: Project) -> str:
         DataRejected: files that are nowhere else would be overwritten.
     """
     with changing(project):
-        pull_data(project.settings, project.name)
+        versions.pull(project.settings, project.name)
     return f"The data of {project.name} are here (data version {data_version(project.settings, project.name)})."
 
 
@@ -290,7 +288,7 @@ def take_in(project: Project, settled_s: float = SETTLED_S) -> int:
         _refuse_absent(project)
         if box.plan.fresh:
             merge(project, box.given, box.plan, REAL)
-        version = pin_data(project.settings, project.name)
+        version = versions.add(project.settings, project.name)
         keys = sorted(one.key for one in box.ready)
         document = {"samples": keys, "data_version": version, "refused": dict(box.refused)}
         last = project.ledger.last(project.name, "intake")

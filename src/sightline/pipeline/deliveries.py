@@ -20,7 +20,7 @@ from sightline.capabilities import Excerpting
 from sightline.errors import BackendError
 from sightline.files import sha256_file
 from sightline.pipeline.project import Project
-from sightline.pipeline.sets import name_of, replace
+from sightline.pipeline.sets import name_of, replace_set
 from sightline.task import CONTEXT, Manifest, Sample, Task
 
 
@@ -190,7 +190,7 @@ def merge(project: Project, given: Manifest, plan: Merge, name: str) -> None:
         _remove(old, plan.outdated, folder)
         _copy(files, plan.fresh, folder)
 
-    replace(project, name, fill, expected=plan.fresh)
+    replace_set(project, name, fill, expected=plan.fresh)
 
 
 def files_of(samples: Iterable[Sample]) -> list[str]:

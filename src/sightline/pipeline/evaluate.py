@@ -107,10 +107,10 @@ def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Json]
 
 
 def _draw_plot(name: str, plot: Mapping[str, Json], path: Path) -> None:
+    import matplotlib.figure
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(5, 4), layout="constrained")
+    canvas = matplotlib.figure.Figure(figsize=(5, 4), layout="constrained")
     FigureCanvasAgg(canvas)
     axes = canvas.add_subplot(title=name.replace("_", " "))
     if "matrix" in plot:

@@ -12,7 +12,7 @@ from sightline.task import Json
 from sightline.tracking import Tracking, Version
 
 
-def lineage(project: Project, tracking: Tracking, version: Version) -> dict[str, Json]:
+def trace_lineage(project: Project, tracking: Tracking, version: Version) -> dict[str, Json]:
     """All that is known of where a version comes from and what became of it, as nested JSON."""
     metrics = read_metrics(tracking.evaluation(version))
     # The number may have been another version's, in a registry that is gone: what is older is not about this one.

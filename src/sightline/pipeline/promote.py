@@ -63,7 +63,7 @@ class Decision:
     choice: Mapping[str, Json] = field(default_factory=dict)
 
 
-def promote(project: Project, tracking: Tracking, challengers: Sequence[Version], report: Report) -> Decision:
+def promote_best(project: Project, tracking: Tracking, challengers: Sequence[Version], report: Report) -> Decision:
     """Choose among the candidates' versions, and let the chosen one become champion if it may.
 
     Safe to repeat: a decision about the same challenger and champion is not taken twice. Comparing takes its time, so
@@ -264,7 +264,7 @@ def promote_by_hand(project: Project, tracking: Tracking, ref: str, reason: str)
     return decision
 
 
-def rollback(project: Project, tracking: Tracking) -> Version:
+def restore_previous(project: Project, tracking: Tracking) -> Version:
     """Give the champion's place back to the version that had it before.
 
     Raises:

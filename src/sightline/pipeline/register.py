@@ -22,7 +22,7 @@ UNKNOWN = "unknown"
 """In a tag: it could not be told, which is not `false`."""
 
 
-def register(project: Project, tracking: Tracking) -> list[Version]:
+def register_candidates(project: Project, tracking: Tracking) -> list[Version]:
     """Register every candidate that was evaluated and is not registered yet; their versions, in the candidates' order.
 
     Raises:

@@ -49,7 +49,7 @@ class Reproduction:
         return self.largest <= TOLERANCE
 
 
-def reproduce(project: Project, tracking: Tracking, version: Version) -> Reproduction:
+def reproduce_version(project: Project, tracking: Tracking, version: Version) -> Reproduction:
     """Train and evaluate a version again in a temporary folder.
 
     Raises:

@@ -10,7 +10,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace as with_fields
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -85,7 +85,9 @@ def _put_right(project: Project) -> None:
             old.rename(place)
 
 
-def replace(project: Project, name: str, fill: Callable[[Path], None], expected: tuple[Sample, ...] = ()) -> Manifest:
+def replace_set(
+    project: Project, name: str, fill: Callable[[Path], None], expected: tuple[Sample, ...] = ()
+) -> Manifest:
     """Make the set `name` anew: `fill` writes it into an empty folder; its samples, once in place.
 
     Raises:
@@ -212,7 +214,7 @@ def load_given(task: Task, path: Path, limits: Limits = USUAL) -> Manifest:
             break
         manifest = inner
         first = _first_folders(manifest)
-    return with_fields(manifest, samples=tuple(_with_plain_name(sample) for sample in manifest.samples))
+    return replace(manifest, samples=tuple(_with_plain_name(sample) for sample in manifest.samples))
 
 
 def _first_folders(manifest: Manifest) -> set[str]:
@@ -226,7 +228,7 @@ def _with_plain_name(sample: Sample) -> Sample:
         return sample
     id_, group = printable(sample.id), printable(sample.group)
     problem = f"{printable(odd[0])}: the name is not UTF-8. Rename the file."
-    return with_fields(sample, id=id_, group=group, files={}, problem=problem)
+    return replace(sample, id=id_, group=group, files={}, problem=problem)
 
 
 PICTURES = (".jpg", ".jpeg", ".png", ".tif", ".tiff")

@@ -10,7 +10,7 @@ from sightline.runtime.servers import mlflow_address
 from sightline.task import Manifest
 
 
-def validate(project: Project) -> Verdict:
+def validate_data(project: Project) -> Verdict:
     """Ask the gate's expectations; write `build/validation/<task>/verdict.json` and the Data Docs beside it.
 
     A failed gate is an answer: `Verdict.raise_if_failed` makes an error of it.

@@ -56,7 +56,7 @@ class Drift:
     most_drifted: list[str]
 
 
-def watch(
+def check_drift(
     project: Project, tracking: Tracking, *, now_s: float | None = None, column_tests: ColumnTests | None = None
 ) -> Drift:
     """Compare the champion's answers of the last days with what it was evaluated on.

@@ -104,7 +104,7 @@ def is_alive(process: int) -> bool:
 # ------------------------------------------------------------------------------------------------- start and stop
 
 
-def up(state: Path, servers: Sequence[Server], say: Say, note: str = "") -> None:
+def run_servers(state: Path, servers: Sequence[Server], say: Say, note: str = "") -> None:
     """Start the servers, tell their addresses and a note, and stay until interrupted.
 
     One that ends later is started again, after growing pauses, and the others go on. SIGINT, SIGTERM and SIGHUP stop

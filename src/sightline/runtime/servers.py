@@ -31,14 +31,14 @@ _ROOM = 32 * 2**20
 """Bytes free on each disk before servers are started: they make databases and logs."""
 
 
-def up(settings: Settings, say: Say) -> None:
+def run_all(settings: Settings, say: Say) -> None:
     """Start all servers, tell their addresses, and stay until interrupted.
 
     Raises:
-        BackendError: see `processes.up`.
+        BackendError: see `processes.run_servers`.
     """
     require_room(settings.written, _ROOM)
-    processes.up(settings.state, plan(settings), say, _notice(settings))
+    processes.run_servers(settings.state, list_servers(settings), say, _notice(settings))
 
 
 def _notice(settings: Settings) -> str:
@@ -55,9 +55,9 @@ def serve_all(settings: Settings, say: Say) -> None:
     """Start the endpoints alone, tell their addresses, and stay until interrupted.
 
     Raises:
-        BackendError: see `processes.up`.
+        BackendError: see `processes.run_servers`.
     """
-    processes.up(settings.state, endpoints(settings), say)
+    processes.run_servers(settings.state, endpoints(settings), say)
 
 
 def serve_one(settings: Settings, task: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -81,7 +81,7 @@ def endpoints(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> tupl
     return tuple(_endpoint(settings, task, settings.endpoint_port + number) for number, task in enumerate(tasks))
 
 
-def plan(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> tuple[Server, ...]:
+def list_servers(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> tuple[Server, ...]:
     """All servers of a project folder.
 
     A server that the environment names elsewhere (`SIGHTLINE_MLFLOW_URI`, `PREFECT_API_URL`) is not started here.

@@ -13,7 +13,7 @@ from sightline.cli.models import list_models
 from sightline.cli.run import show_outcome
 from sightline.errors import ModelMissing
 from sightline.pipeline.project import Project
-from sightline.pipeline.promote import Decision, promote_by_hand, rollback
+from sightline.pipeline.promote import Decision, promote_by_hand, restore_previous
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project
 
@@ -68,7 +68,7 @@ def test_what_was_rolled_back_is_no_longer_called_promoted(
     by_hand(project, tracking, 1)
     by_hand(project, tracking, 2)
     assert [version["decision"] for version in listed(project, tracking, capsys)] == ["promoted", "promoted"]
-    rollback(project, tracking)  # type: ignore[arg-type]
+    restore_previous(project, tracking)  # type: ignore[arg-type]
     assert [version["decision"] for version in listed(project, tracking, capsys)] == ["promoted", "rolled back"]
 
 

@@ -55,12 +55,12 @@ def test_a_repository_is_enough(archive: Path) -> None:
 SHOW = """
 from sightline.cli import guarded
 from sightline.cli.show import echo, table, tree
+from sightline.errors import BackendError
 def show():
     echo("3 \\u00b0C \\u2713")
     table("Gr\\u00f6\\u00dfe", [{"\\u00b1": "odd\\udcff.png"}])
     tree("odd\\udcff", {"a": {"b": "\\u2264"}})
-    raise BackendErrorOf("\\u2265")
-from sightline.errors import BackendError as BackendErrorOf
+    raise BackendError("\\u2265")
 guarded(show)
 """
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from sightline.errors import BackendError, DataMissing, DataRejected
-from sightline.pipeline.backup import MANIFEST, back_up, check, read_backup, restore
+from sightline.pipeline.backup import MANIFEST, back_up, check, read_backup, restore_backup
 from sightline.settings import Settings
 from sightline.stores.jobs import Jobs
 from sightline.stores.ledger import Answer, Ledger
@@ -60,7 +60,7 @@ def fresh(tmp_path: Path) -> Settings:
 def test_all_comes_back_and_no_number_is_given_again(project: Settings, fresh: Settings, tmp_path: Path) -> None:
     kept = back_up(project, tmp_path / "kept", Silent())
     lost = Ledger(project.ledger).log([answer("given after the backup")] * 5)  # clients have these numbers
-    restore(fresh, tmp_path / "kept", Silent())
+    restore_backup(fresh, tmp_path / "kept", Silent())
 
     ledger = Ledger(fresh.ledger)
     assert [a.source for a in ledger.answers("toy")] == ["x.png", "x.png"]
@@ -105,10 +105,10 @@ def test_a_file_that_was_changed_since_is_named_and_nothing_is_restored(
     changed = kept.folder / "mlruns" / "artifacts" / "toy" / "run" / "model.bin"
     changed.write_bytes(b"wEights")
     with pytest.raises(DataRejected, match=r"model\.bin.*was changed"):
-        restore(fresh, kept.folder, Silent())
+        restore_backup(fresh, kept.folder, Silent())
     changed.unlink()
     with pytest.raises(DataRejected, match=r"model\.bin.*lacks"):
-        restore(fresh, kept.folder, Silent())
+        restore_backup(fresh, kept.folder, Silent())
     assert not fresh.state.exists()
     assert not fresh.mlruns.exists()
 
@@ -116,7 +116,7 @@ def test_a_file_that_was_changed_since_is_named_and_nothing_is_restored(
 def test_what_is_there_is_not_overwritten(project: Settings, tmp_path: Path) -> None:
     kept = back_up(project, tmp_path / "kept", Silent())
     with pytest.raises(DataRejected, match=r"does not overwrite it.*fresh clone"):
-        restore(project, kept.folder, Silent())
+        restore_backup(project, kept.folder, Silent())
     with pytest.raises(DataRejected, match="new folder"):
         back_up(project, kept.folder, Silent())
 
@@ -130,7 +130,7 @@ def test_nothing_is_restored_beside_running_servers(project: Settings, fresh: Se
     }
     (fresh.state / "servers.json").write_text(json.dumps(note))
     with pytest.raises(BackendError, match=r"servers of this project run \(mlflow\)"):
-        restore(fresh, kept.folder, Silent())
+        restore_backup(fresh, kept.folder, Silent())
 
 
 @pytest.mark.parametrize("name", ["../outside", "/etc/passwd", "mlruns/../../outside", "src/x.py"])
@@ -139,7 +139,7 @@ def test_a_forged_manifest_writes_nowhere_else(project: Settings, fresh: Setting
     manifest = json.loads((kept.folder / MANIFEST).read_text())
     (kept.folder / MANIFEST).write_text(json.dumps({**manifest, "files": {**manifest["files"], name: "0" * 64}}))
     with pytest.raises(DataMissing, match="not a whole backup"):
-        restore(fresh, kept.folder, Silent())
+        restore_backup(fresh, kept.folder, Silent())
 
 
 def test_a_folder_that_was_not_finished_is_no_backup(project: Settings, tmp_path: Path) -> None:

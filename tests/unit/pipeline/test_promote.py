@@ -13,7 +13,7 @@ from sightline.errors import BackendError, ModelMissing
 from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
 from sightline.pipeline.project import Project
-from sightline.pipeline.promote import champion_rows, promote, promote_by_hand, rollback, weigh
+from sightline.pipeline.promote import champion_rows, promote_best, promote_by_hand, restore_previous, weigh
 from sightline.pipeline.standing import champion_version, standing_of
 from sightline.progress import Bars
 from sightline.resampling import Difference
@@ -45,7 +45,7 @@ def produce(project: Project, tracking: FakeTracking) -> list[Version]:
 
 
 def decide(project: Project, tracking: FakeTracking, versions: list[Version]) -> Any:
-    return promote(project, tracking, versions, Silent())  # type: ignore[arg-type]
+    return promote_best(project, tracking, versions, Silent())  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -92,14 +92,14 @@ def test_a_better_challenger_takes_the_place_and_can_be_rolled_back(tmp_path: Pa
     assert new.outcome == "promoted"
     assert new.champion == old.challenger
     assert tracking.current("toy", "previous") == old.challenger
-    assert rollback(project, tracking).number == old.challenger  # type: ignore[arg-type]
+    assert restore_previous(project, tracking).number == old.challenger  # type: ignore[arg-type]
     assert tracking.current("toy", "champion") == old.challenger
     again = decide(project, tracking, [tracking.version("toy", str(new.challenger))])
     assert again.outcome == "refused"
     assert "rolled back" in again.reasons[-1]
     assert tracking.version("toy", str(new.challenger)).tags["decision"] == "rolled back"
     with pytest.raises(ModelMissing):
-        rollback(project, tracking)  # type: ignore[arg-type]
+        restore_previous(project, tracking)  # type: ignore[arg-type]
 
 
 def test_the_same_question_is_answered_once(tmp_path: Path, tracking: FakeTracking) -> None:
@@ -172,7 +172,7 @@ def test_a_rollback_that_is_killed_anywhere_stays_done(tmp_path: Path, writes: i
     old, bad, versions = two_champions(project, tracking)
     tracking.after = 3 + writes  # three bring the registry up to the last row
     with pytest.raises(Killed):
-        rollback(project, tracking)  # type: ignore[arg-type]
+        restore_previous(project, tracking)  # type: ignore[arg-type]
     tracking.after = None
     assert champion_version(project, tracking).number == old  # type: ignore[arg-type]
     again = decide(project, tracking, versions)
@@ -193,7 +193,7 @@ def test_a_rollback_that_the_ledger_cannot_keep_changes_nothing(tmp_path: Path, 
     full = replace(project)
     full.__dict__["ledger"] = FullDisk(project.ledger.path)
     with pytest.raises(BackendError, match="disk is full"):
-        rollback(full, tracking)  # type: ignore[arg-type]
+        restore_previous(full, tracking)  # type: ignore[arg-type]
     assert tracking.current("toy", "champion") == bad
     assert tracking.version("toy", str(bad)).tags["decision"] == "promoted"
 
@@ -213,7 +213,7 @@ def test_simultaneous_promotions_and_rollbacks_leave_ledger_and_registry_agreed(
 
     def back(_: int) -> None:
         with suppress(ModelMissing):  # somebody else was first
-            rollback(project, tracking)  # type: ignore[arg-type]
+            restore_previous(project, tracking)  # type: ignore[arg-type]
 
     def by_hand(number: int) -> None:
         promote_by_hand(project, tracking, str(number), "at the same time")  # type: ignore[arg-type]
@@ -245,7 +245,7 @@ def test_a_promotion_by_hand_during_a_comparison_is_not_overruled(tmp_path: Path
 
     interrupted = Interrupted()
     interrupted.__dict__.update(tracking.__dict__)
-    decision = promote(project, interrupted, rivals, Silent())  # type: ignore[arg-type]
+    decision = promote_best(project, interrupted, rivals, Silent())  # type: ignore[arg-type]
     assert decision.outcome == "undecided"
     assert decision.champion == versions[0].number
     assert interrupted.current("toy", "champion") == versions[0].number

@@ -7,7 +7,7 @@ import pytest
 
 from sightline.pipeline.evaluate import evaluate, read_metrics
 from sightline.pipeline.fit import fit
-from sightline.pipeline.lineage import lineage
+from sightline.pipeline.lineage import trace_lineage
 from sightline.pipeline.project import Project
 from sightline.pipeline.register import flatten_metrics, flatten_params
 from sightline.pipeline.reproduce import pair_figures
@@ -49,7 +49,7 @@ def test_lineage_leads_back_to_data_and_forward_to_decisions(evaluated: Project)
         "promotion", "toy", {"challenger": 1, "champion": None, "outcome": "promoted", "reasons": []}
     )
     evaluated.ledger.record("promotion", "toy", {"challenger": 7, "champion": 6, "outcome": "refused", "reasons": []})
-    document = lineage(evaluated, tracking, tracking.version("toy", "1"))  # type: ignore[arg-type]
+    document = trace_lineage(evaluated, tracking, tracking.version("toy", "1"))  # type: ignore[arg-type]
     assert document["made from"]["data version"] == "abc.dir"
     assert document["evaluated"]["sample"]["accuracy"] == 1.0
     assert [entry["outcome"] for entry in document["decisions"]] == ["promoted"]

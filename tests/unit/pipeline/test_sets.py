@@ -8,7 +8,7 @@ import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace as with_fields
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +17,7 @@ from filelock import FileLock
 from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.pipeline.deliveries import merge, plan_merge
 from sightline.pipeline.project import Project
-from sightline.pipeline.sets import changing, load_given, replace
+from sightline.pipeline.sets import changing, load_given, replace_set
 from sightline.splits import Place, read_splits, write_splits
 from sightline.task import USUAL, Limits, Manifest
 from tests.toy import toy_project, write_set
@@ -71,7 +71,7 @@ def test_a_broken_set_is_not_put_in_place(project: Project) -> None:
         (folder / "g5x0-0.txt").unlink()
 
     with changing(project), pytest.raises(DataRejected, match=r"1 of 2 .* g5x0-0\.png: g5x0-0\.txt is missing"):
-        replace(project, "real", fill)
+        replace_set(project, "real", fill)
     assert contents(project.data) == before
     assert read_splits(project.data / "splits.csv") == places
 
@@ -211,7 +211,7 @@ def test_the_layout_is_found_however_deep_a_mirror_nested_it(project: Project, t
             files = [{role: (inner / name).as_posix() for role, name in s.files.items()} for s in samples]
             return Manifest(
                 root.parent,
-                tuple(with_fields(s, set=root.name, files=f) for s, f in zip(samples, files, strict=True)),
+                tuple(replace(s, set=root.name, files=f) for s, f in zip(samples, files, strict=True)),
             )
 
     manifest = load_given(Nested(), tmp_path / "mine")  # type: ignore[arg-type]
@@ -248,7 +248,7 @@ def test_a_group_that_gets_another_name_keeps_its_place(project: Project) -> Non
             shutil.copy(file, folder / file.name.replace("g1x", "flight"))
 
     with changing(project):
-        replace(project, "real", rename)
+        replace_set(project, "real", rename)
     after = read_splits(project.data / "splits.csv")
     assert {g: after["real", f"flight{g}"] for g in range(6)} == {g: places["real", f"g1x{g}"] for g in range(6)}
 
@@ -265,5 +265,5 @@ def test_where_groups_join_training_wins(project: Project) -> None:
             shutil.copy(file.with_suffix(".txt"), folder / f"joined-{number}.txt")
 
     with changing(project):
-        replace(project, "real", join)
+        replace_set(project, "real", join)
     assert read_splits(path)["real", "joined"] == Place("train", 0)

@@ -10,7 +10,7 @@ import pytest
 
 from sightline.errors import ModelMissing
 from sightline.pipeline.project import Project
-from sightline.pipeline.promote import promote_by_hand, rollback
+from sightline.pipeline.promote import promote_by_hand, restore_previous
 from sightline.pipeline.serve import RegistryChampions
 from sightline.pipeline.standing import Seat, champion_version, read_standing, rule, ruling_of
 from sightline.serving.champion import ChampionKeeper, Warmed
@@ -84,7 +84,7 @@ def test_an_alias_that_was_moved_in_mlflow_makes_no_champion(project: Project, t
     by_hand(project, tracking, 2)  # or confirms it
     keeper.poll()
     assert (keeper.champion.number, keeper.problem) == (2, None)
-    assert rollback(project, tracking).number == 1  # type: ignore[arg-type]
+    assert restore_previous(project, tracking).number == 1  # type: ignore[arg-type]
 
 
 def test_an_alias_in_a_project_that_never_promoted_makes_no_champion(project: Project, tracking: FakeTracking) -> None:

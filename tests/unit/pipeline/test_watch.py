@@ -12,7 +12,7 @@ from scipy.stats import ks_2samp
 from sightline.cli.watch import DRIFT, UNKNOWN, code_of
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.pipeline.promote import promote_by_hand
-from sightline.pipeline.watch import Drift, should_ask_retraining, watch
+from sightline.pipeline.watch import Drift, check_drift, should_ask_retraining
 from sightline.stores.ledger import Answer
 from sightline.task import Row, load_rows, save_rows
 from tests.fake_tracking import FakeTracking
@@ -88,7 +88,7 @@ class Watched:
         )
 
     def watch(self, now_s: float = NOW_S) -> Drift:
-        return watch(self.project, self.tracking, now_s=now_s, column_tests=column_tests)  # type: ignore[arg-type]
+        return check_drift(self.project, self.tracking, now_s=now_s, column_tests=column_tests)  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ import pytest
 from sightline.errors import BackendError
 from sightline.runtime.processes import Server, check_ports
 from sightline.runtime.secret import read_secret
-from sightline.runtime.servers import endpoints, plan, prefect_api, prefect_environment, report_pages, serve_one
+from sightline.runtime.servers import endpoints, list_servers, prefect_api, prefect_environment, report_pages, serve_one
 from sightline.settings import Settings
 
 TASKS = ("one", "two")
@@ -36,7 +36,7 @@ def by_name(servers: tuple[Server, ...]) -> dict[str, Server]:
 
 
 def test_every_server_listens_on_its_port_of_this_machine_only(settings: Settings) -> None:
-    servers = by_name(plan(settings, TASKS))
+    servers = by_name(list_servers(settings, TASKS))
     assert {name: server.address for name, server in servers.items()} == {
         "mlflow": "http://127.0.0.1:5901",
         "prefect": "http://127.0.0.1:5902",
@@ -50,7 +50,7 @@ def test_every_server_listens_on_its_port_of_this_machine_only(settings: Setting
 
 
 def test_the_user_interfaces_stay_local_whatever_the_endpoint_does(settings: Settings) -> None:
-    servers = by_name(plan(settings.model_copy(update={"host": "0.0.0.0"}), TASKS))
+    servers = by_name(list_servers(settings.model_copy(update={"host": "0.0.0.0"}), TASKS))
     assert "0.0.0.0" not in " ".join((*servers["mlflow"].command, *servers["prefect"].command))
     assert servers["one"].address == "http://127.0.0.1:5903"  # what a person on this machine opens
 
@@ -60,7 +60,7 @@ def test_the_user_interfaces_stay_local_whatever_the_endpoint_does(settings: Set
     [("::1", "http://[::1]:5903"), ("::", "http://[::1]:5903"), ("localhost", "http://localhost:5903")],
 )
 def test_addresses_of_ipv6_are_addresses(settings: Settings, host: str, address: str) -> None:
-    server = by_name(plan(settings.model_copy(update={"host": host}), TASKS))["one"]
+    server = by_name(list_servers(settings.model_copy(update={"host": host}), TASKS))["one"]
     assert server.address == address
     check_ports(settings.state, [server])
 
@@ -125,29 +125,29 @@ def test_up_names_the_pages_that_are_there(settings: Settings) -> None:
 
 
 def test_flows_wait_for_prefect_and_use_it(settings: Settings) -> None:
-    flows = by_name(plan(settings, TASKS))["flows"]
+    flows = by_name(list_servers(settings, TASKS))["flows"]
     assert flows.after == "prefect"
     assert flows.environment["PREFECT_API_URL"] == "http://127.0.0.1:5902/api"
 
 
 def test_servers_that_run_elsewhere_are_not_started(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
-    servers = by_name(plan(settings.model_copy(update={"mlflow_uri": "http://mlflow.example"}), TASKS))
+    servers = by_name(list_servers(settings.model_copy(update={"mlflow_uri": "http://mlflow.example"}), TASKS))
     assert set(servers) == {"flows", "one", "two"}
     assert "PREFECT_API_URL" not in servers["flows"].environment  # its own is kept
     assert prefect_api(settings) == "http://prefect.example/api"
 
 
 def test_every_server_works_on_this_project_and_tells_nobody(settings: Settings) -> None:
-    for server in plan(settings, TASKS):
+    for server in list_servers(settings, TASKS):
         assert server.environment["SIGHTLINE_ROOT"] == str(settings.root)
         assert server.environment["DO_NOT_TRACK"] == "1"
-    assert by_name(plan(settings, TASKS))["prefect"].environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert by_name(list_servers(settings, TASKS))["prefect"].environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 
 def test_prefect_and_its_clients_share_the_secret_of_the_installation(settings: Settings) -> None:
     secret = read_secret(settings.state)
-    servers = by_name(plan(settings, TASKS))
+    servers = by_name(list_servers(settings, TASKS))
     prefect = servers["prefect"].environment
     assert prefect["PREFECT_SERVER_API_AUTH_STRING"] == secret
     assert prefect["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:5902,http://localhost:5902"
@@ -161,7 +161,7 @@ def test_prefect_and_its_clients_share_the_secret_of_the_installation(settings: 
 def test_a_prefect_elsewhere_is_not_told_the_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
     assert "PREFECT_API_AUTH_STRING" not in prefect_environment(settings)
-    assert "PREFECT_API_AUTH_STRING" not in by_name(plan(settings, TASKS))["flows"].environment
+    assert "PREFECT_API_AUTH_STRING" not in by_name(list_servers(settings, TASKS))["flows"].environment
     note_running(settings, "http://127.0.0.1:5902")
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:5902/api")
     assert prefect_environment(settings)["PREFECT_API_AUTH_STRING"] == read_secret(settings.state)

@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from sightline.tasks.ships import noise
 from sightline.tasks.ships.coast import Berth, Coast, Kind, build_coast
 from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.hulls import SMALL_M, Hull, draw_hull, paint_hull
-from sightline.tasks.ships.noise import Field as Plane
 from sightline.tasks.ships.sea import Picture, paint_sea
 from sightline.tasks.ships.sensor import add_clouds, draw_clouds, expose
 from sightline.tasks.ships.wakes import paint_wake
@@ -97,7 +97,7 @@ def _with_land(rng: np.random.Generator, water: Picture, coast: Coast) -> Pictur
 
 
 def _put_afloat(
-    rng: np.random.Generator, params: SceneParams, coast: Coast, clouds: Plane, moored: list[Hull]
+    rng: np.random.Generator, params: SceneParams, coast: Coast, clouds: noise.Field, moored: list[Hull]
 ) -> list[Hull]:
     """Vessels in open water; those at anchor lie as the current wants."""
     import cv2
@@ -120,7 +120,7 @@ def _put_afloat(
     return hulls
 
 
-def _fits(hull: Hull, free_px: Plane, clouds: Plane, others: list[Hull]) -> bool:
+def _fits(hull: Hull, free_px: noise.Field, clouds: noise.Field, others: list[Hull]) -> bool:
     """Whole in the frame, off the land, clear of other vessels, and to be seen."""
     height, width = free_px.shape
     x0, y0, x1, y1 = hull.bbox
@@ -134,7 +134,7 @@ def _fits(hull: Hull, free_px: Plane, clouds: Plane, others: list[Hull]) -> bool
     return min(apart, default=9.0) > 8
 
 
-def _moor(rng: np.random.Generator, params: SceneParams, coast: Coast, clouds: Plane) -> list[Hull]:
+def _moor(rng: np.random.Generator, params: SceneParams, coast: Coast, clouds: noise.Field) -> list[Hull]:
     """Vessels along the edges to moor at, one after the other, where there is water."""
     hulls: list[Hull] = []
     for berth in coast.berths:
@@ -160,7 +160,7 @@ def _moored(rng: np.random.Generator, berth: Berth, at: float, length_m: float) 
     return replace(hull, x=float(x), y=float(y), kind="berth")
 
 
-def _afloat(hull: Hull, coast: Coast, clouds: Plane, others: list[Hull]) -> bool:
+def _afloat(hull: Hull, coast: Coast, clouds: noise.Field, others: list[Hull]) -> bool:
     """Whole in the frame, all of it on water, clear of other vessels, and to be seen."""
     height, width = coast.cover.shape
     outline = hull.outline()

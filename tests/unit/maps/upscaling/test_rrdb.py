@@ -9,8 +9,8 @@ import pickle
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
-from safetensors.torch import save as save_safe
 
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.maps.upscaling import rrdb
@@ -115,7 +115,7 @@ def test_state_dicts_are_found_where_they_are_published(tmp_path, wrap):
 
 
 def test_safetensors_are_told_by_their_content(tmp_path):
-    found = read_weights(*put(tmp_path / "w.pth", save_safe(SMALL)))
+    found = read_weights(*put(tmp_path / "w.pth", safetensors.torch.save(SMALL)))
     assert torch.equal(found["conv.weight"], SMALL["conv.weight"])
 
 
@@ -169,7 +169,7 @@ def test_code_in_a_pickle_is_never_run(tmp_path, monkeypatch, protocol):
 @pytest.mark.parametrize("kept", [0, 1, 40, -1, -300])
 @pytest.mark.parametrize("kind", ["torch", "safetensors"])
 def test_truncated_files_are_refused(tmp_path, kind, kept):
-    path, _ = written(tmp_path / "w", SMALL) if kind == "torch" else put(tmp_path / "w", save_safe(SMALL))
+    path, _ = written(tmp_path / "w", SMALL) if kind == "torch" else put(tmp_path / "w", safetensors.torch.save(SMALL))
     whole = path.read_bytes()
     with pytest.raises(ModelRejected, match=r"broken|more than tensors"):
         read_weights(*put(path, whole[:kept] if kept < len(whole) else whole[:1]))

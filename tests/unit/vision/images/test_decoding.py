@@ -17,15 +17,14 @@ from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.task import Limits
-from sightline.vision.images import MAX_BANDS, decode, decode_indices, read_bytes
-from sightline.vision.images import decode_bands as decode_raster
+from sightline.vision.images import MAX_BANDS, decode, decode_bands, decode_indices, read_bytes
 from tests.unit.bad_images import BAD_IMAGES, encoded, noise, patched_tiff, png_bomb, png_chunk, tiff, tiff_bomb
 
 LIMITS = Limits()
 
 
-def decode_bands(data: bytes, limits: Limits, where: str) -> NDArray[Any]:
-    return decode_raster(data, limits, where).values
+def band_values(data: bytes, limits: Limits, where: str) -> NDArray[Any]:
+    return decode_bands(data, limits, where).values
 
 
 TYPES = ["uint8", "uint16", "int16", "float16", "float32", "float64"]
@@ -36,7 +35,7 @@ def bands_of(count: int = 5, dtype: str = "uint16") -> NDArray[Any]:
     return (values >> 4 if dtype == "uint8" else values).astype(dtype)
 
 
-def refused(data: bytes, decoder: Any = decode_bands, limits: Limits = LIMITS) -> DataRejected:
+def refused(data: bytes, decoder: Any = band_values, limits: Limits = LIMITS) -> DataRejected:
     """The refusal, which names its file and a way out, and cost little memory."""
     tracemalloc.start()
     try:
@@ -172,7 +171,7 @@ def layouts(values: NDArray[Any]) -> dict[str, bytes]:
 @pytest.mark.parametrize("dtype", TYPES)
 def test_bands_come_first_in_every_layout(layout: str, dtype: str) -> None:
     values = bands_of(dtype=dtype)
-    decoded = decode_bands(layouts(values)[layout], LIMITS, "a.tif")
+    decoded = band_values(layouts(values)[layout], LIMITS, "a.tif")
     assert decoded.dtype == np.dtype(dtype)
     assert decoded.dtype.isnative
     assert np.array_equal(decoded, values)
@@ -190,18 +189,18 @@ def test_bands_of_every_compression(compression: str, dtype: str, predictor: int
         predictor=predictor,
         tile=(16, 16),
     )
-    assert np.array_equal(decode_bands(data, LIMITS, "a.tif"), bands_of(dtype=dtype))
+    assert np.array_equal(band_values(data, LIMITS, "a.tif"), bands_of(dtype=dtype))
 
 
 def test_one_band_and_colours_are_bands_too() -> None:
-    assert np.array_equal(decode_bands(tiff(noise(1)), LIMITS, "a.tif"), noise(1)[None])
-    assert np.array_equal(decode_bands(tiff(noise(3)), LIMITS, "a.tif"), np.moveaxis(noise(3), -1, 0))
+    assert np.array_equal(band_values(tiff(noise(1)), LIMITS, "a.tif"), noise(1)[None])
+    assert np.array_equal(band_values(tiff(noise(3)), LIMITS, "a.tif"), np.moveaxis(noise(3), -1, 0))
 
 
 def test_missing_values_are_left_to_the_task() -> None:
     values = bands_of(dtype="float32")
     values[2, 3, 4] = np.nan
-    assert np.array_equal(decode_bands(layouts(values)["planes"], LIMITS, "a.tif"), values, equal_nan=True)
+    assert np.array_equal(band_values(layouts(values)["planes"], LIMITS, "a.tif"), values, equal_nan=True)
 
 
 def test_files_of_gdal_are_read(tmp_path: Path) -> None:
@@ -221,7 +220,7 @@ def test_files_of_gdal_are_read(tmp_path: Path) -> None:
         file.write(values)
         file.write_mask(np.full((128, 144), 255, dtype=np.uint8))
         file.build_overviews([2, 4])
-    assert np.array_equal(decode_bands(path.read_bytes(), LIMITS, "a.tif"), values)
+    assert np.array_equal(band_values(path.read_bytes(), LIMITS, "a.tif"), values)
 
 
 @pytest.mark.parametrize("compression", ["zlib", "zstd", "lzw", "packbits"])
@@ -230,7 +229,7 @@ def test_bombs_cost_no_more_than_the_image_they_claim_to_be(compression: str) ->
     tracemalloc.start()
     try:
         try:
-            values = decode_bands(data, LIMITS, "bomb.tif")
+            values = band_values(data, LIMITS, "bomb.tif")
         except DataRejected:
             values = np.zeros((1, 64, 64), np.uint8)
         peak = tracemalloc.get_traced_memory()[1]
@@ -305,7 +304,7 @@ def test_bad_bands_are_refused(name: str) -> None:
 def test_limits_hold_for_all_bands_together() -> None:
     few = Limits(pixels=5 * 40 * 56 - 1)
     assert "56 x 40 pixels x 5 are more than" in refused(PAGES, limits=few).what
-    assert decode_bands(PAGES, Limits(pixels=5 * 40 * 56), "a.tif").shape == (5, 40, 56)
+    assert band_values(PAGES, Limits(pixels=5 * 40 * 56), "a.tif").shape == (5, 40, 56)
 
 
 @pytest.mark.parametrize("layout", ["pages", "interleaved", "tiles_of_planes"])
@@ -313,10 +312,10 @@ def test_a_file_that_was_cut_anywhere_is_refused(layout: str) -> None:
     values = bands_of()[:, :16, :24]
     data = layouts(values)[layout]
     padding = 16 if layout == "pages" else 0  # what this writer leaves unused at the end
-    assert np.array_equal(decode_bands(data[: len(data) - padding], LIMITS, "a.tif"), values)
+    assert np.array_equal(band_values(data[: len(data) - padding], LIMITS, "a.tif"), values)
     for end in [*range(0, len(data) - padding, 11), len(data) - padding - 1]:
         with pytest.raises(DataRejected):
-            decode_bands(data[:end], LIMITS, "a.tif")
+            band_values(data[:end], LIMITS, "a.tif")
 
 
 def test_real_tiles(real_data: Path) -> None:
@@ -324,8 +323,8 @@ def test_real_tiles(real_data: Path) -> None:
     tile, wide = folder / "ds4a_sample" / "vlj_img_1029.tiff", folder / "sixteen_band" / "6010_0_0_A.tif"
     if not (tile.is_file() and wide.is_file()):
         pytest.skip("no real tiles of land_cover")
-    values = decode_bands(tile.read_bytes(), LIMITS, tile.name)
+    values = band_values(tile.read_bytes(), LIMITS, tile.name)
     assert values.shape == (8, 160, 160)
     assert values.dtype == np.float16
     assert 0 <= values.min() < values.max() <= 1
-    assert decode_bands(wide.read_bytes(), LIMITS, wide.name).shape == (8, 134, 136)
+    assert band_values(wide.read_bytes(), LIMITS, wide.name).shape == (8, 134, 136)
