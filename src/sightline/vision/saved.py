@@ -5,13 +5,37 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from sightline.errors import ModelMissing, ModelRejected
-from sightline.task import Card
+from sightline.task import Card, Json
 
 AGAIN = "Train it again, or fetch it from the registry again."
+
+
+class SavedRecipe(BaseModel):
+    """How a model turns inputs into answers, beside its weights; kept in the card's `preprocessing`.
+
+    Attributes:
+        before: part -> key -> what a model did before its card had that key. Cards of then are read with it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+    before: ClassVar[Mapping[str, Mapping[str, Json]]] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _complete(cls, given: Json) -> Json:
+        if not isinstance(given, Mapping):
+            return given
+        parts = {part: given[part] for part in cls.before if isinstance(given.get(part), Mapping)}
+        return {**given, **{part: {**cls.before[part], **values} for part, values in parts.items()}}
+
+    def document(self) -> dict[str, Json]:
+        """As JSON, for the card; `model_validate` reads it."""
+        return self.model_dump(mode="json")
 
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:

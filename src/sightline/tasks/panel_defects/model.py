@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,7 @@ from sightline.tasks.panel_defects.picture import Picture, picture_of_chip
 from sightline.tasks.panel_defects.pixels import PixelClassifier
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
+from sightline.vision.saved import AGAIN, SavedRecipe, digests, read_saved, write_saved
 from sightline.vision.scaling import enlarged_rows, scaled
 from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.vision.tiling import Tiling
@@ -45,60 +45,37 @@ _FIXED_BYTES, _SEEN_BYTES = 64 * 2**20, 80
 """Held while a picture is answered: whatever its size, and for each pixel at the network's scale."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that turns a picture into the graph's input; kept in the card's `preprocessing`.
+class Recipe(SavedRecipe):
+    """All that turns a picture into the graph's input.
 
     Attributes:
         method: a network, or the plain classifier.
+        mean, spread: of the bands, see `Normalisation`.
         found: the classes that its answer has, in its order.
         sigmas_px: of the plain classifier's surroundings.
         class_weights: the probabilities are multiplied with them before the greatest is taken.
     """
 
+    before: ClassVar[Mapping[str, Mapping[str, Json]]] = {"input": {"longest_px": 2048}}
+
     method: Method
     input: InputParams
-    normalisation: Normalisation
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
     found: tuple[int, ...]
     sigmas_px: tuple[float, ...] = ()
     class_weights: tuple[float, ...] = ()
 
-    def document(self) -> dict[str, Json]:
-        """As JSON, for the card."""
-        return {
-            "method": self.method,
-            "input": self.input.model_dump(mode="json"),
-            "mean": list(self.normalisation.mean),
-            "spread": list(self.normalisation.spread),
-            "found": list(self.found),
-            "sigmas_px": list(self.sigmas_px),
-            "class_weights": list(self.class_weights),
-        }
+    @property
+    def normalisation(self) -> Normalisation:
+        """Of the bands."""
+        return Normalisation(self.mean, self.spread)
 
     def seen_size(self, size: tuple[int, ...]) -> tuple[int, int]:
         """(h, w) at which a picture of (h, w) is looked at."""
         scale = min(self.input.scale, self.input.longest_px / max(size))
         height, width = (max(round(length * scale), 1) for length in size)
         return height, width
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Json]) -> Recipe:
-        """Read what `document` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: it does not fit.
-        """
-        if document["method"] not in FILES:
-            raise ValueError(f"method {document['method']!r}")
-        mean, spread = (tuple(float(value) for value in document[name]) for name in ("mean", "spread"))
-        return cls(
-            method=document["method"],
-            input=InputParams.model_validate(document["input"]),
-            normalisation=Normalisation(mean, spread),
-            found=tuple(int(index) for index in document["found"]),
-            sigmas_px=tuple(float(sigma) for sigma in document["sigmas_px"]),
-            class_weights=tuple(float(weight) for weight in document["class_weights"]),
-        )
 
 
 @dataclass(frozen=True)
@@ -127,7 +104,7 @@ class SegmentationModel:
     @cached_property
     def recipe(self) -> Recipe:
         """From the card."""
-        return Recipe.from_document(self.card.preprocessing)
+        return Recipe.model_validate(self.card.preprocessing)
 
     @cached_property
     def domain(self) -> Domain:
@@ -327,8 +304,8 @@ def restore_model(directory: Path) -> SegmentationModel:
     if card.classes != domain_of(card.task).classes:
         raise ModelRejected(f"it has other classes than {card.task}", where=path, way_out=AGAIN)
     try:
-        recipe = Recipe.from_document(card.preprocessing)
-    except (KeyError, TypeError, ValueError) as error:
+        recipe = Recipe.model_validate(card.preprocessing)
+    except ValueError as error:
         raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
     if FILES[recipe.method] != set(files):
         raise ModelRejected(f"it lacks files of a {recipe.method}", where=path, way_out=AGAIN)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,16 +68,17 @@ def train_model(
     examples = store_examples(domain, data.train, taken.scale, stored / "train", report)
     normalisation = _normalisation(candidate, start, examples, params)
     fitted = Fitted(domain, examples, normalisation, taken, params, seed)
+    seen: dict[str, Any] = {"input": taken, "mean": normalisation.mean, "spread": normalisation.spread}
     if candidate == PIXELS:
         graph, found = fit_pixels(fitted, report)
         files = {GRAPH: graph}
-        recipe = Recipe("pixels", taken, normalisation, found, params.pixels.sigmas_px)
+        recipe = Recipe(method="pixels", found=found, sigmas_px=params.pixels.sigmas_px, **seen)
     else:
         validation = store_examples(domain, data.validation, taken.scale, stored / "validation", report)
         files = _fit_network(candidate, fitted, validation, start, work / candidate, report)
-        recipe = Recipe("network", taken, normalisation, tuple(range(len(domain.classes))))
+        recipe = Recipe(method="network", found=tuple(range(len(domain.classes))), **seen)
     weights = choose_weights(SegmentationModel(make_card(candidate, domain, recipe, {}, files), files), data, fitted)
-    recipe = replace(recipe, class_weights=weights)
+    recipe = recipe.model_copy(update={"class_weights": weights})
     provenance: dict[str, Json] = {
         "seed": seed,
         "parameters": params.model_dump(mode="json"),

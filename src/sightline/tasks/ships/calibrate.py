@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -91,7 +91,9 @@ def calibrated(model: ShipModel, evaluated: Evaluated) -> ShipModel:
     of_chips = [int(value) for value in evaluated.chips[:, 1]]
     # Around a chip there is nothing to see: the same ship has another logit there.
     thresholds = threshold, best_threshold(middles, of_chips, sum(of_chips), floor)
-    card = make_card(model.card.candidate, replace(recipe, calibration=calibration), thresholds, {}, model.files)
+    card = make_card(
+        model.card.candidate, recipe.model_copy(update={"calibration": calibration}), thresholds, {}, model.files
+    )
     return ShipModel(card, model.files, model.threads)
 
 
@@ -99,7 +101,7 @@ def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, rep
     """The rule of blobs with the least contrast that has the largest F1, of those that params name."""
     best, chosen = -1.0, None
     for deviations in params.blobs.deviations:
-        recipe = Recipe("blobs", params.input, params.scan, params.blobs, deviations)
+        recipe = Recipe(method="blobs", input=params.input, scan=params.scan, blobs=params.blobs, deviations=deviations)
         model = ShipModel(make_card(candidate, recipe, (UNKNOWN, UNKNOWN), {}, {}), {})
         evaluated = look_at(model, examples, report)
         model = calibrated(model, evaluated)

@@ -8,13 +8,12 @@ next lower one: on scenes that were learnt from all ships stand far above all el
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from sightline.task import Json
 from sightline.tasks.ships.metrics import NEITHER, RIGHT
 
 Floats = NDArray[np.float64]
@@ -36,15 +35,6 @@ class Calibration:
         """Probabilities of logits of any shape."""
         odds = np.clip(self.slope * np.asarray(logit, dtype=np.float64) + self.offset, -500, 500)
         return np.asarray(1 / (1 + np.exp(-odds)))
-
-    def document(self) -> Json:
-        """As JSON, for the card."""
-        return {"slope": self.slope, "offset": self.offset}
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Json]) -> Calibration:
-        """Read what `document` wrote."""
-        return cls(float(document["slope"]), float(document["offset"]))
 
 
 def fit_calibration(logits: Floats, labels: NDArray[np.int64]) -> Calibration:

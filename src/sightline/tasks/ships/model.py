@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,7 @@ from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, geojson, in_pixels
-from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
+from sightline.vision.saved import AGAIN, SavedRecipe, digests, read_saved, write_saved
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -52,9 +52,8 @@ _EXAMPLE_PX = 512
 _LENGTHS_M = (50, 160)  # by which ships are counted in tables
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that turns a raster into probabilities; kept in the card's `preprocessing`.
+class Recipe(SavedRecipe):
+    """All that turns a raster into probabilities.
 
     Attributes:
         method: a network, or the rule of blobs.
@@ -63,40 +62,14 @@ class Recipe:
         calibration: of the logits.
     """
 
+    before: ClassVar[Mapping[str, Mapping[str, Json]]] = {"scan": {"land_spread": 10.0, "largest_m2": 32_000.0}}
+
     method: Method
     input: InputParams
     scan: ScanParams
     blobs: BlobParams
     deviations: float = 0.0
-    calibration: Calibration = field(default_factory=Calibration)
-
-    def document(self) -> dict[str, Json]:
-        """As JSON, for the card."""
-        parts = {name: getattr(self, name).model_dump(mode="json") for name in ("input", "scan", "blobs")}
-        return {
-            "method": self.method,
-            **parts,
-            "deviations": self.deviations,
-            "calibration": self.calibration.document(),
-        }
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Json]) -> Recipe:
-        """Read what `document` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: it does not fit.
-        """
-        if document["method"] not in FILES:
-            raise ValueError(f"method {document['method']!r}")
-        return cls(
-            method=document["method"],
-            input=InputParams.model_validate(document["input"]),
-            scan=ScanParams.model_validate(document["scan"]),
-            blobs=BlobParams.model_validate(document["blobs"]),
-            deviations=float(document["deviations"]),
-            calibration=Calibration.from_document(document["calibration"]),
-        )
+    calibration: Calibration = Calibration()
 
     @property
     def tiles(self) -> Tiles:
@@ -127,7 +100,7 @@ class ShipModel:
     @cached_property
     def recipe(self) -> Recipe:
         """From the card."""
-        return Recipe.from_document(self.card.preprocessing)
+        return Recipe.model_validate(self.card.preprocessing)
 
     @property
     def threshold(self) -> float:
@@ -223,7 +196,7 @@ class ShipModel:
         if "stride_px" in values:
             stride_px = values["stride_px"]
             try:
-                changed = ScanParams.model_validate({**card.preprocessing["scan"], "stride_px": stride_px})
+                changed = ScanParams.model_validate({**self.recipe.scan.model_dump(), "stride_px": stride_px})
             except ValueError as error:
                 raise ParamsError(
                     f"the scan cannot go by {stride_px:g} px", where="stride", way_out="Give a multiple of 32."
@@ -426,9 +399,9 @@ def restore_model(directory: Path) -> ShipModel:
     if card.task != NAME or card.classes != CLASSES:
         raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
     try:
-        recipe = Recipe.from_document(card.preprocessing)
+        recipe = Recipe.model_validate(card.preprocessing)
         _ = card.thresholds["ship"], card.thresholds["chip"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, ValueError) as error:
         raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
     if FILES[recipe.method] != set(files):
         raise ModelRejected(f"it lacks files of a {recipe.method}", where=path, way_out=AGAIN)

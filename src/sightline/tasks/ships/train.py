@@ -60,7 +60,7 @@ def train_model(
         made = fit_blobs(candidate, params, evaluated, report)
     else:
         files = _fit_network(candidate, Sets(examples, validation, params, seed), start, work, report)
-        recipe = Recipe("network", params.input, params.scan, params.blobs)
+        recipe = Recipe(method="network", input=params.input, scan=params.scan, blobs=params.blobs)
         model = ShipModel(make_card(candidate, recipe, (UNKNOWN, UNKNOWN), {}, files), files)
         made = calibrated(model, look_at(model, evaluated, report))
     provenance: dict[str, Json] = {

@@ -7,7 +7,6 @@ import io
 import numpy as np
 from PIL import Image
 
-from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import DOMAINS, PHOTOGRAPHS
 from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, make_card
 from sightline.tasks.panel_defects.params import Params
@@ -56,8 +55,13 @@ def tiny_model(task="panel_defects", taken=INPUT):
     """A model whose classes are levels of the first band."""
     domain = DOMAINS[task]
     files = {GRAPH: pointwise_graph(domain.bands, len(domain.classes), taken.window_px), WEIGHTS: b"weights"}
-    normalisation = Normalisation((0.0,) * domain.bands, (1.0,) * domain.bands)
-    recipe = Recipe("network", taken, normalisation, tuple(range(len(domain.classes))))
+    recipe = Recipe(
+        method="network",
+        input=taken,
+        mean=(0.0,) * domain.bands,
+        spread=(1.0,) * domain.bands,
+        found=tuple(range(len(domain.classes))),
+    )
     return SegmentationModel(make_card("unet", domain, recipe, {"seed": 1}, files), files, threads=1)
 
 

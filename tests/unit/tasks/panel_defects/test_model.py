@@ -245,7 +245,7 @@ def test_no_card_is_said(tmp_path):
         {"preprocessing": {}},
         {"preprocessing": {**tiny_model().card.preprocessing, "method": "magic"}},
         {"preprocessing": {**tiny_model().card.preprocessing, "method": "pixels"}},
-        {"preprocessing": {**tiny_model().card.preprocessing, "input": {"window_px": 33}}},
+        {"preprocessing": {**tiny_model().card.preprocessing, "input": {**INPUT.model_dump(), "window_px": 33}}},
         {"files": {"../evil": "0" * 64}},
         {"extra": 1},
     ],
@@ -255,6 +255,13 @@ def test_cards_that_are_not_this_tasks_are_refused(saved, change):
     (saved / "card.json").write_text(json.dumps({**card, **change}))
     with pytest.raises(ModelRejected):
         restore_model(saved)
+
+
+def test_a_card_of_before_is_read_as_it_was_then(saved):
+    card = json.loads((saved / "card.json").read_text())
+    assert card["preprocessing"]["input"].pop("longest_px") == 2048
+    (saved / "card.json").write_text(json.dumps(card))
+    assert restore_model(saved).recipe == tiny_model().recipe
 
 
 def test_a_graph_that_cannot_be_run_is_refused():

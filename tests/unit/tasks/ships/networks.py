@@ -52,13 +52,20 @@ def brightness_graph(pooled_px=32, stride_px=8):
 def network_model(threshold=0.5, scan=SCAN, taken=INPUT):
     """A model that takes bright patches for ships."""
     files = {GRAPH: brightness_graph(taken.pooled_px, scan.stride_px), WEIGHTS: b"weights"}
-    recipe = Recipe("network", taken, scan, TRAIN.blobs)
+    recipe = Recipe(method="network", input=taken, scan=scan, blobs=TRAIN.blobs)
     return ShipModel(make_card("atto", recipe, (threshold, threshold), {"seed": 1}, files), files, threads=1)
 
 
 def blob_model(threshold=0.5):
     """The rule, uncalibrated."""
-    recipe = Recipe("blobs", INPUT, SCAN, TRAIN.blobs, 6.0, Calibration(2.0, 0.0))
+    recipe = Recipe(
+        method="blobs",
+        input=INPUT,
+        scan=SCAN,
+        blobs=TRAIN.blobs,
+        deviations=6.0,
+        calibration=Calibration(2.0, 0.0),
+    )
     return ShipModel(make_card("blobs", recipe, (threshold, threshold), {"seed": 1}, {}), {})
 
 

@@ -153,6 +153,16 @@ def test_a_card_that_does_not_fit_is_refused(tmp_path, change):
         restore_model(tmp_path)
 
 
+def test_a_card_of_before_is_read_as_it_was_then(tmp_path):
+    network_model().save(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
+    del card["preprocessing"]["scan"]["land_spread"], card["preprocessing"]["scan"]["largest_m2"]
+    write_json(tmp_path / "card.json", card)
+    found = restore_model(tmp_path)
+    assert found.recipe == network_model().recipe
+    assert found.adjusted({"stride_px": 32.0}).recipe.scan.stride_px == 32
+
+
 def test_a_network_without_its_weights_is_refused(tmp_path):
     blob_model().save(tmp_path)
     card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
