@@ -17,8 +17,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sightline.evaluation import read_metrics
 from sightline.files import write_json
-from sightline.pipeline.evaluate import headline, read_metrics
 from sightline.settings import Settings, load_settings
 from sightline.task import Limits, Model
 from sightline.tasks import restore_model
@@ -29,7 +29,7 @@ METRICS = ("iou_mean", "iou_mean_foreground", "f1_mean", "pixel_accuracy")
 def evaluated(settings: Settings, task: str, candidate: str) -> dict[str, Any]:
     """Figures of one candidate as its evaluation has them: metric -> value and interval."""
     metrics = read_metrics(settings.build / "evaluations" / task / candidate)
-    found = {name: headline(metrics, name) for name in METRICS}
+    found = {name: metrics.headline(name) for name in METRICS}
     return {name: {"value": one.value, "low": one.low, "high": one.high, "n": one.n} for name, one in found.items()}
 
 

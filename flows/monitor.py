@@ -9,8 +9,6 @@ It emits two events; those triggers of `deployments` start the retraining flow o
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
 from prefect import flow, runtime, task
 from prefect.events import emit_event
@@ -20,17 +18,13 @@ from flows.exclusive import exclusive, holder
 from flows.retrying import STEP
 from flows.telling import keep_page, run_link, tell
 from sightline.errors import ModelMissing
-from sightline.pipeline.data import REAL
-from sightline.pipeline.inbox import look
+from sightline.pipeline.labels import labels_have_arrived
 from sightline.pipeline.project import Project, open_project
+from sightline.pipeline.records import Request, enter
 from sightline.pipeline.watch import Drift, check_drift, should_ask_retraining
 from sightline.settings import load_settings
 from sightline.task import Json
 from sightline.tracking import Tracking
-
-if TYPE_CHECKING:
-    from sightline.stores.ledger import Entry
-
 
 _WAIT_S = 600.0  # if two begin at the same moment
 
@@ -69,41 +63,29 @@ def _look(project: Project, settle_s: float) -> str:
     except ModelMissing:
         return "Nothing to watch: there is no champion yet."
     keep_page(project.name, "drift", _page(project, drift), drift.state)
-    asked = project.ledger.last(project.name, "request")
-    if _labels_are_waited_for(asked) and inbox_is_ready(project, settle_s):
-        return _ask(project, "sightline.labels", {"state": "labels arrived"})
+    if labels_have_arrived(project, settle_s):
+        return _ask(project, "sightline.labels", Request(state="labels arrived"))
     if not drift.known:
         return f"Not known: {drift.reasons[0]}."
     if not drift.verdict:
         return f"No drift in {drift.rows} inputs ({drift.state})."
     if not should_ask_retraining(project, drift):
-        return f"Drift, but retraining was asked for {_ago(asked)}."
-    evidence = {"state": "asked", "reasons": list(drift.reasons), "report_run_id": drift.run_id}
-    return _ask(project, "sightline.drift", evidence)
+        return f"Drift, but retraining was asked for {_ago(project)}."
+    request = Request(state="asked", reasons=drift.reasons, report_run_id=drift.run_id)
+    return _ask(project, "sightline.drift", request)
 
 
-def _ago(asked: Entry | None) -> str:
+def _ago(project: Project) -> str:
+    asked = project.ledger.last(project.name, Request.kind)
     assert asked is not None  # else it would be asked now
     return f"{(time.time() - asked.time_s) / 3600:.1f} hours ago"
 
 
-def inbox_is_ready(project: Project, settle_s: float) -> bool:
-    """Whether there are labels to take in, and the last file was written some time ago."""
-    files = [path for path in (project.settings.inbox / project.name).rglob("*") if path.is_file()]
-    if not files or time.time() - max(path.stat().st_ctime for path in files) < settle_s:
-        return False
-    return bool(look(project, REAL).ready)
-
-
-def _labels_are_waited_for(asked: Entry | None) -> bool:
-    return asked is not None and asked.document.get("state") == "labels needed"
-
-
-def _ask(project: Project, event: str, document: Mapping[str, Json]) -> str:
+def _ask(project: Project, event: str, request: Request) -> str:
     """Emit the event, then note it. Killed in between, the next run asks again: that does no harm."""
     resource = {"prefect.resource.id": f"sightline.task.{project.name}", "prefect.resource.name": project.name}
-    emit_event(event=event, resource=resource, payload=dict(document))
-    project.ledger.record("request", project.name, document)
+    emit_event(event=event, resource=resource, payload=request.document())
+    enter(project.ledger, project.name, request)
     return f"Asked for retraining ({event})."
 
 

@@ -7,8 +7,6 @@ anywhere is simply run again.
 
 from __future__ import annotations
 
-import csv
-import io
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -23,14 +21,12 @@ from flows.exclusive import exclusive
 from flows.retrying import STEP
 from flows.telling import decision_page, keep_page, labels_page, tell
 from sightline import versions
-from sightline.files import write_text
-from sightline.pipeline import data, outcome
-from sightline.pipeline.delivery import plain_cell
+from sightline.pipeline import data, labels, outcome
 from sightline.pipeline.project import Project, open_project
-from sightline.pipeline.promote import Decision, promote_best
+from sightline.pipeline.promote import promote_best
+from sightline.pipeline.records import Decision
 from sightline.pipeline.register import register_candidates
 from sightline.pipeline.stages import evaluate_stage, stages_of, train_stage, validate_stage
-from sightline.pipeline.watch import check_drift
 from sightline.progress import Bars
 from sightline.settings import load_settings
 from sightline.task import Json
@@ -119,42 +115,24 @@ def _go_through(project: Project, started_s: float) -> Json:
     evaluate(name, candidates)
     registered = register(name)
     decision = promote(name, registered)
-    document = outcome.conclude(project, Tracking(project.settings), registered, decision, started_s)
-    page = decision_page(document, project.settings, registered)
+    found = outcome.conclude(project, Tracking(project.settings), registered, decision, started_s)
+    page = decision_page(found, project.settings, registered)
     keep_page(name, "decision", page, f"{decision.outcome}: version {decision.challenger}")
     message = f"Version {decision.challenger} is {decision.outcome}: {'; '.join(decision.reasons)}"
     tell(message)
-    return Completed(message=message, data=document)
+    return Completed(message=message, data=found.document())
 
 
 def _ask_for_labels(project: Project) -> Json:
     """Write down which images to label, and stop: without labels there is nothing to learn."""
-    name, settings = project.name, project.settings
-    seen = project.ledger.last(name, "drift")
-    if seen is None or not seen.document["drift"]:  # a person says that it has drifted
-        check_drift(project, Tracking(settings))
-        seen = project.ledger.last(name, "drift")
-        assert seen is not None  # watching enters it
-    images = seen.document["most_drifted"]
-    path = settings.build / "watch" / name / "to_label.csv"
-    write_text(path, to_label(images))
-    inbox = settings.inbox / name
-    document = {"task": name, "state": "labels needed", "images": len(images), "to_label": str(path)}
-    project.ledger.record("request", name, document)
-    page = labels_page(name, [image["name"] or image["sha256"] for image in images], inbox, seen.document["reasons"])
-    keep_page(name, "labels", page, f"{len(images)} images to label")
-    message = f"Labels are needed: the {len(images)} most drifted images are listed in {path}; labels go into {inbox}."
+    asked = labels.request_labels(project, Tracking(project.settings))
+    count = len(asked.images)
+    keep_page(project.name, "labels", labels_page(project.name, asked), f"{count} images to label")
+    message = (
+        f"Labels are needed: the {count} most drifted images are listed in {asked.table}; labels go into {asked.inbox}."
+    )
     tell(message)
-    return Completed(name="LabelsNeeded", message=message, data=document)
-
-
-def to_label(images: Sequence[Json]) -> str:
-    """The table of images to label, furthest off first; names are those that uploads came with."""
-    table = io.StringIO()
-    writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["rank", "image", "sha256"])
-    writer.writerows([rank, plain_cell(image["name"]), image["sha256"]] for rank, image in enumerate(images, start=1))
-    return table.getvalue()
+    return Completed(name="LabelsNeeded", message=message, data=asked.record.document())
 
 
 def _bury(flow_run: str) -> None:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import math
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.exceptions import MissingContextError
 from prefect.logging import get_run_logger
 
 from sightline.pipeline.choice import warn
+from sightline.pipeline.labels import LabelRequest
+from sightline.pipeline.records import RunOutcome
 from sightline.runtime.servers import mlflow_address
 from sightline.settings import Settings
-from sightline.task import Json
 from sightline.tracking import Version
 
 
@@ -37,39 +38,40 @@ def version_link(settings: Settings, version: Version) -> str:
     return f"[{version}]({mlflow_address(settings)}/#/models/{version.task}/versions/{version.number})"
 
 
-def decision_page(document: Mapping[str, Json], settings: Settings, versions: Sequence[Version]) -> str:
+def decision_page(outcome: RunOutcome, settings: Settings, versions: Sequence[Version]) -> str:
     """The candidates with their figures, the decision and its reasons, the data version; in markdown."""
-    decision = document["decision"]
+    decision = outcome.decision
     linked = {version.number: version for version in versions}
+    warning = "" if decision.choice is None else warn(decision.choice)
     lines = [
-        f"# {document['task']}: {decision['outcome']}",
+        f"# {outcome.task}: {decision.outcome}",
         "",
-        *(f"- {reason}" for reason in decision["reasons"]),
-        *([f"- **{warning}**"] if (warning := warn(decision.get("choice") or {})) else []),
+        *(f"- {reason}" for reason in decision.reasons),
+        *([f"- **{warning}**"] if warning else []),
         "",
-        f"Champion: {document['champion'] or 'none'}. Data version `{document['data_version']}`. "
-        f"Took {document['duration_s']:.0f} s.",
+        f"Champion: {outcome.champion or 'none'}. Data version `{outcome.data_version}`. "
+        f"Took {outcome.duration_s:.0f} s.",
         "",
     ]
-    for candidate, found in document["candidates"].items():
-        version = linked[found["version"]]
+    for candidate, found in outcome.candidates.items():
+        version = linked[found.version]
         lines += [
             f"## {candidate}: {version_link(settings, version)}, {run_link(settings, version.run_id)}",
             "",
-            f"On `{found['set']}` ({found['protocol']}, by {found['unit']}):",
+            f"On `{found.set}` ({found.protocol}, by {found.unit}):",
             "",
             "| metric | value | low | high | n |",
             "|---|---|---|---|---|",
             *(
-                f"| {name} | {_figure(f['value'])} | {_figure(f['low'])} | {_figure(f['high'])} | {f['n']} |"
-                for name, f in found["metrics"].items()
+                f"| {name} | {_figure(f.value)} | {_figure(f.low)} | {_figure(f.high)} | {f.n} |"
+                for name, f in found.metrics.items()
             ),
             "",
         ]
     return "\n".join(lines)
 
 
-def labels_page(task: str, names: Sequence[str], inbox: Path, reasons: Sequence[str]) -> str:
+def labels_page(task: str, asked: LabelRequest) -> str:
     """Which images to label, and where the labels go; in markdown."""
     return "\n".join(
         [
@@ -77,11 +79,11 @@ def labels_page(task: str, names: Sequence[str], inbox: Path, reasons: Sequence[
             "",
             "The inputs have drifted from what the champion was trained on, and there are no new labels to learn from.",
             "",
-            *(f"- {reason}" for reason in reasons),
+            *(f"- {reason}" for reason in asked.reasons),
             "",
-            f"Label these images, the most drifted first, and put them into `{inbox}` in the upstream layout:",
+            f"Label these images, the most drifted first, and put them into `{asked.inbox}` in the upstream layout:",
             "",
-            *(f"{number}. `{name}`" for number, name in enumerate(names, start=1)),
+            *(f"{number}. `{image.name or image.sha256}`" for number, image in enumerate(asked.images, start=1)),
         ]
     )
 
@@ -91,5 +93,5 @@ def keep_page(task: str, kind: str, markdown: str, description: str) -> None:
     create_markdown_artifact(key=f"{task}-{kind}".replace("_", "-"), markdown=markdown, description=description)
 
 
-def _figure(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+def _figure(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3f}"

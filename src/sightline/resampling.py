@@ -6,18 +6,23 @@ and the metric is computed anew with weights that say how often each was drawn (
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from typing import Annotated, Generic, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BeforeValidator
 
 from sightline.task import Row, Rows
 
 Score = Callable[[Rows, NDArray[np.float64]], dict[str, float]]
 Unit = Literal["group", "sample"]
 Pool = TypeVar("Pool")
+
+Number = Annotated[float, BeforeValidator(lambda value: math.nan if value is None else value)]
+"""NaN where undefined, which is null in JSON."""
 
 MIN_GROUPS = 10
 """With fewer a bootstrap over groups is not to be trusted: samples are drawn instead, and the report says so."""
@@ -44,9 +49,9 @@ class Pooled(Generic[Pool]):
 class Figure:
     """A metric with its percentile interval and the number of samples; NaN where undefined."""
 
-    value: float
-    low: float
-    high: float
+    value: Number
+    low: Number
+    high: Number
     n: int
 
 
@@ -97,8 +102,8 @@ def _quantiles(values: Sequence[float], low: float, high: float) -> tuple[float,
 class Difference:
     """Challenger minus champion on the same samples, with the one-sided lower bound."""
 
-    value: float
-    lower_bound: float
+    value: Number
+    lower_bound: Number
     n: int
     unit: Unit
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import BackendError, ModelMissing, ModelRejected
-from sightline.pipeline.evaluate import evaluate, read_metrics
+from sightline.evaluation import read_metrics
+from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
@@ -67,7 +68,7 @@ def test_a_version_is_whole(project: Project, tracking: Tracking) -> None:
     assert version.tags["stage_key"] == "key1"
     restored = project.task.restore(tracking.directory(version))
     assert restored.card.candidate == "threshold"
-    assert read_metrics(tracking.evaluation(version))["main"] == ["sample"]
+    assert read_metrics(tracking.evaluation(version)).main == ("sample",)
     assert (tracking.sources(version) / "note.txt").read_text() == "made from this"
     assert tracking.find_run("toy", "stage_key", "key1") == version.run_id
 
@@ -141,11 +142,11 @@ def test_versions_of_one_training_have_runs_of_their_own(project: Project, track
     )
     again = dataclasses.replace(again, tags={**again.tags, "fit_key": first.tags["fit_key"]})
     shutil.copytree(project.evaluation("threshold"), again.evaluation)
-    metrics = read_metrics(again.evaluation) | {"protocol": "another"}
+    metrics = read_metrics(again.evaluation).document() | {"protocol": "another"}
     (again.evaluation / "metrics.json").write_text(json.dumps(metrics))
     second = tracking.register(again)
     assert second.run_id != first.run_id
-    assert read_metrics(tracking.evaluation(second))["protocol"] == "another"
+    assert read_metrics(tracking.evaluation(second)).protocol == "another"
     assert files_of(tracking.evaluation(first)) == before
 
 
@@ -189,17 +190,19 @@ def test_another_registry_is_never_answered_from_the_cache_of_this_one(
     """The same folder, another MLflow: version 1 there is not version 1 here, whatever `build/` holds."""
     ours = project.settings.model_copy(update={"mlflow_uri": project.settings.tracking_uri})
     theirs = project.settings.model_copy(update={"mlflow_uri": f"sqlite:///{tmp_path / 'theirs.db'}"})
-    assert read_metrics(Tracking(ours).evaluation(Tracking(ours).version("toy", "1")))["protocol"] != "theirs"
+    assert read_metrics(Tracking(ours).evaluation(Tracking(ours).version("toy", "1"))).protocol != "theirs"
     other = record(project, "key1")
     other = dataclasses.replace(other, evaluation=tmp_path / "evaluation")
     shutil.copytree(project.evaluation("threshold"), other.evaluation)
-    (other.evaluation / "metrics.json").write_text(json.dumps(read_metrics(other.evaluation) | {"protocol": "theirs"}))
+    (other.evaluation / "metrics.json").write_text(
+        json.dumps(read_metrics(other.evaluation).document() | {"protocol": "theirs"})
+    )
     elsewhere = Tracking(theirs)
     version = elsewhere.register(other)
     assert version.number == 1
-    assert read_metrics(elsewhere.evaluation(version))["protocol"] == "theirs"
+    assert read_metrics(elsewhere.evaluation(version)).protocol == "theirs"
     assert elsewhere.holder("toy", "threshold") == dataclasses.replace(version, aliases=("threshold",))
-    assert read_metrics(Tracking(ours).evaluation(Tracking(ours).version("toy", "1")))["protocol"] != "theirs"
+    assert read_metrics(Tracking(ours).evaluation(Tracking(ours).version("toy", "1"))).protocol != "theirs"
 
 
 def test_a_file_that_was_changed_after_registering_is_refused(tracking: Tracking) -> None:

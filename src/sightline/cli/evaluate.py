@@ -7,7 +7,8 @@ from pathlib import Path
 from sightline.cli.open import open_folder, open_version
 from sightline.cli.show import echo, figure_rows, print_json, table
 from sightline.errors import ParamsError
-from sightline.pipeline.evaluate import evaluate, evaluate_folder, read_metrics, seen_inputs
+from sightline.evaluation import Metrics, read_metrics, seen_inputs
+from sightline.pipeline.evaluate import evaluate, evaluate_folder
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
 from sightline.task import Json
@@ -18,7 +19,7 @@ def evaluate_stage(project: Project, candidate: str, as_json: bool) -> None:
     with Bars(f"evaluate {candidate}") as bars:
         metrics = evaluate(project, candidate, bars)
     if as_json:
-        print_json(metrics)
+        print_json(metrics.document())
     else:
         _show(f"{project.name} {candidate}", metrics)
 
@@ -34,16 +35,15 @@ def evaluate_here(ref: str, data: Path | None, folder: Path | None, as_json: boo
         return
     _, tracking, version = open_version(ref)
     metrics = read_metrics(tracking.evaluation(version))
-    main = metrics["main"][0]
     document = {
         "task": version.task,
         "model": str(version),
         "data": version.tags.get("data_version", ""),
-        "protocol": metrics["protocol"],
-        "set": main,
-        "unit": metrics["sets"][main]["unit"],
-        "metrics": metrics["sets"][main]["metrics"],
-        "sets": metrics["sets"],
+        "protocol": metrics.protocol,
+        "set": metrics.main_set,
+        "unit": metrics.main_measured.unit,
+        "metrics": metrics.main_measured.model_dump()["metrics"],
+        "sets": metrics.document()["sets"],
     }
     if as_json:
         print_json(document)
@@ -76,7 +76,7 @@ def _seen_beside(folder: Path) -> frozenset[str]:
     return frozenset()
 
 
-def _show(title: str, metrics: dict[str, Json]) -> None:
-    for name, measured in metrics["sets"].items():
-        heading = f"{title} on {name} (n={measured['n']}, {metrics['protocol']}, resampled by {measured['unit']})"
-        table(heading, figure_rows(measured["metrics"]))
+def _show(title: str, metrics: Metrics) -> None:
+    for name, measured in metrics.sets.items():
+        heading = f"{title} on {name} (n={measured.n}, {metrics.protocol}, resampled by {measured.unit})"
+        table(heading, figure_rows(measured.model_dump()["metrics"]))

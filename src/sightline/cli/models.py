@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from sightline.pipeline.project import Project
     from sightline.pipeline.standing import Ruling
     from sightline.task import Json
-    from sightline.tracking import Tracking, Version
+    from sightline.tracking import Registry, Version
 
 
-def list_models(project: Project, tracking: Tracking, as_json: bool) -> None:
+def list_models(project: Project, tracking: Registry, as_json: bool) -> None:
     """Show a line a version; say where registry and ledger disagree about the champion.
 
     Raises:
@@ -38,21 +38,21 @@ def list_models(project: Project, tracking: Tracking, as_json: bool) -> None:
         echo(f"warning: {ruling.text}. {ruling.way_out}".rstrip(), err=True)
 
 
-def _describe(project: Project, tracking: Tracking, version: Version, ruling: Ruling) -> dict[str, Json]:
+def _describe(project: Project, tracking: Registry, version: Version, ruling: Ruling) -> dict[str, Json]:
     """One version, numbers as numbers; `answers` tells whether it is the one that endpoints and `predict` use."""
     from sightline.drift.background import trained_on
-    from sightline.pipeline.evaluate import headline, read_metrics
+    from sightline.evaluation import read_metrics
 
     evaluation = tracking.evaluation(version)
     metrics = read_metrics(evaluation)
     metric = project.params.promotion.metric
-    figure = headline(metrics, metric)
+    figure = metrics.headline(metric)
     return {
         "version": version.number,
         "candidate": version.tags.get("candidate", ""),
         "aliases": list(version.aliases),
         "answers": ruling.champion is not None and ruling.champion.fits(version),
-        "set": metrics["main"][0],
+        "set": metrics.main_set,
         "metric": metric,
         "value": figure.value,
         "low": figure.low,

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from sightline.tasks import longest_first
 
 if TYPE_CHECKING:
     from sightline.pipeline.project import Project
+    from sightline.pipeline.records import ChoiceRecord, RunOutcome
+    from sightline.resampling import Figure
     from sightline.task import Json
 
 
@@ -42,11 +45,11 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
     changed = [project for project in projects if project.name not in known]
     if changed:
         require_room(changed[0].settings.written, _ROOM)
-    code, documents = _run_flows(changed, jobs) if changed else (0, {})
-    outcomes = {**known, **documents}
+    code, made = _run_flows(changed, jobs) if changed else (0, {})
+    outcomes = {**known, **made}
     done = [project for project in projects if project.name in outcomes]
     if as_json:
-        said = [{**outcomes[project.name], "unchanged": project.name in known} for project in done]
+        said = [{**outcomes[project.name].document(), "unchanged": project.name in known} for project in done]
         if len(projects) > 1:
             print_json(said)
         elif said:
@@ -60,8 +63,9 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
         raise SystemExit(code)  # the flow has told why
 
 
-def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, dict[str, Json]]]:
+def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, RunOutcome]]:
     """Start `python -m flows retrain` and read the outcomes it writes, by task; its exit code comes first."""
+    from sightline.pipeline.records import RunOutcome, parse
     from sightline.runtime.servers import CODE, common_environment
 
     if not (CODE / "flows" / "__main__.py").is_file():
@@ -73,34 +77,35 @@ def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, d
         command = [sys.executable, "-m", "flows", "retrain", *names, "--outcome", str(outcome), "--jobs", str(jobs)]
         environment = {**os.environ, **common_environment(projects[0].settings)}
         code = run_tethered(command, CODE, environment)
-        return code, dict(json.loads(outcome.read_text(encoding="utf-8"))) if outcome.is_file() else {}
+        documents = dict(json.loads(outcome.read_text(encoding="utf-8"))) if outcome.is_file() else {}
+        return code, {name: parse(found, RunOutcome, f"the outcome of {name}") for name, found in documents.items()}
 
 
-def show_outcome(project: Project, document: dict[str, Json]) -> None:
+def show_outcome(project: Project, outcome: RunOutcome) -> None:
     """The candidates with their figures, which was chosen and why, and what was decided."""
-    found = {name: one for name in project.params.candidates if (one := document["candidates"].get(name))}
+    found = {name: one for name in project.params.candidates if (one := outcome.candidates.get(name))}
     first = next(iter(found.values()))
-    names = _headlines(project.params.promotion.metric, first["metrics"])
-    rows: list[dict[str, Json]] = [{"metric": "version", **{c: one["version"] for c, one in found.items()}}]
-    chosen = document["decision"].get("choice") or {}
+    names = _headlines(project.params.promotion.metric, first.metrics)
+    rows: list[dict[str, Json]] = [{"metric": "version", **{c: one.version for c, one in found.items()}}]
+    decision, chosen = outcome.decision, outcome.decision.choice
     if chosen:
-        rows.append({"metric": f"chosen by {chosen['metric']}", **{c: _chosen_by(chosen, c) for c in found}})
-    rows += [{"metric": name, **{c: _figure(one["metrics"][name]) for c, one in found.items()}} for name in names]
-    n = first["metrics"][names[0]]["n"]
-    table(f"{project.name}: evaluated on {first['set']} (n={n}, {first['protocol']}, by {first['unit']})", rows)
-    decision = document["decision"]
+        rows.append({"metric": f"chosen by {chosen.metric}", **{c: _chosen_by(chosen, c) for c in found}})
+    rows += [{"metric": name, **{c: _figure(one.metrics[name]) for c, one in found.items()}} for name in names]
+    n = first.metrics[names[0]].n
+    table(f"{project.name}: evaluated on {first.set} (n={n}, {first.protocol}, by {first.unit})", rows)
     summary = {
-        "task": document["task"],
-        "data": document["data_version"][:8],
-        "version": document["version"],
-        "alias": ", ".join(document["aliases"]),
-        "decision": decision["outcome"],
-        "took": f"{document['duration_s']:.0f} s",
+        "task": outcome.task,
+        "data": outcome.data_version[:8],
+        "version": outcome.version,
+        "alias": ", ".join(outcome.aliases),
+        "decision": decision.outcome,
+        "took": f"{outcome.duration_s:.0f} s",
     }
     table("", [summary])
-    for reason in decision["reasons"]:
+    for reason in decision.reasons:
         echo(f"  {reason}")
-    _warn_of_better(project.name, chosen)
+    if chosen:
+        _warn_of_better(project.name, chosen)
     name = project.name
     echo(
         "Next:\n"
@@ -111,29 +116,29 @@ def show_outcome(project: Project, document: dict[str, Json]) -> None:
     )
 
 
-def _chosen_by(chosen: dict[str, Json], candidate: str) -> str:
+def _chosen_by(chosen: ChoiceRecord, candidate: str) -> str:
     """A candidate's figure on the rows that the choice was made on."""
-    value = chosen["figures"].get(candidate)
-    figure = "-" if value is None else f"{value:.3f}"
-    return f"{figure} (chosen)" if candidate == chosen["chosen"] else figure
+    value = chosen.figures.get(candidate, math.nan)
+    figure = "-" if math.isnan(value) else f"{value:.3f}"
+    return f"{figure} (chosen)" if candidate == chosen.chosen else figure
 
 
-def _warn_of_better(task: str, chosen: dict[str, Json]) -> None:
+def _warn_of_better(task: str, chosen: ChoiceRecord) -> None:
     from sightline.pipeline.choice import warn
 
-    warning = warn(chosen)
-    if warning:
-        number = chosen["versions"][chosen["better"]["candidate"]]
-        echo(f"warning: {warning}. `sightline promote {task}@{number} --reason WHY` overrules the choice.", err=True)
+    if chosen.better is not None:
+        number = chosen.versions[chosen.better.candidate]
+        overrule = f"`sightline promote {task}@{number} --reason WHY` overrules the choice."
+        echo(f"warning: {warn(chosen)}. {overrule}", err=True)
 
 
-def _headlines(metric: str, metrics: dict[str, Json]) -> list[str]:
+def _headlines(metric: str, metrics: Iterable[str]) -> list[str]:
     """The promotion metric, then the others."""
     return [metric, *[name for name in metrics if name != metric]]
 
 
-def _figure(figure: dict[str, Json]) -> str:
-    if figure["value"] is None:
+def _figure(figure: Figure) -> str:
+    if math.isnan(figure.value):
         return "-"
-    low, high = (("?" if figure[key] is None else f"{figure[key]:.3f}") for key in ("low", "high"))
-    return f"{figure['value']:.3f} [{low}, {high}]"
+    low, high = (("?" if math.isnan(value) else f"{value:.3f}") for value in (figure.low, figure.high))
+    return f"{figure.value:.3f} [{low}, {high}]"

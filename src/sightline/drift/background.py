@@ -1,29 +1,18 @@
-"""What a model version was trained and evaluated on, and so how familiar an input is to it: read from its evaluation.
-
-training.csv      the samples that the final model has seen
-metrics.json      the sets that it was evaluated on
-reference.jsonl   figures and embeddings of labelled samples; versions from before it was written have none
-"""
+"""What a model version was trained and evaluated on, and so how familiar an input is to it."""
 
 from __future__ import annotations
 
-import csv
-import json
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 from sightline.drift.familiarity import Familiarity, Reference
-from sightline.errors import ModelRejected
-from sightline.task import Json, Prediction, Row, load_rows
+from sightline.evaluation import read_metrics, reference_rows, seen_samples
+from sightline.task import Json, Prediction
 
 SYNTHETIC = "sample"
 """The set that `sightline data sample` writes; every other one was taken in by a person."""
-
-REFERENCE = "reference.jsonl"
 
 
 @dataclass(frozen=True)
@@ -111,69 +100,14 @@ def read_background(evaluation: Path, data_version: str = "") -> Background:
     Raises:
         ModelRejected: a file of it cannot be read.
     """
-    with readable(evaluation):
-        return Background(_trained(evaluation), _evaluated(evaluation), data_version, Reference(_rows(evaluation)))
+    evaluated = {name: measured.n for name, measured in read_metrics(evaluation).sets.items()}
+    return Background(trained_on(evaluation), _parts(evaluated), data_version, Reference(reference_rows(evaluation)))
 
 
 def trained_on(evaluation: Path) -> tuple[Part, ...]:
     """The sets that the final model of an evaluation has seen. Raises ModelRejected where they cannot be read."""
-    with readable(evaluation):
-        return _trained(evaluation)
+    return _parts(seen_samples(evaluation))
 
 
-def main_sets(evaluation: Path) -> tuple[str, ...]:
-    """The sets that promotion looks at. Raises ModelRejected where they cannot be read."""
-    with readable(evaluation):
-        return tuple(_metrics(evaluation)["main"])
-
-
-def reference_rows(evaluation: Path) -> list[Row]:
-    """Figures and embeddings of labelled samples, all by the final model.
-
-    Versions from before these were kept have the evaluated rows instead. With folds these were embedded by the folds'
-    networks, whose spaces are not the final one's: their embeddings are left out.
-
-    Raises:
-        ModelRejected: they cannot be read.
-    """
-    with readable(evaluation):
-        return _rows(evaluation)
-
-
-@contextmanager
-def readable(evaluation: Path) -> Iterator[None]:
-    """Around what reads an evaluation: raises ModelRejected in place of whatever a broken file makes it raise."""
-    try:
-        yield
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelRejected(
-            f"the evaluation of this version cannot be read ({error})",
-            where=evaluation,
-            way_out="Remove this folder, it is fetched again; or train and register the model anew.",
-        ) from error
-
-
-def _trained(evaluation: Path) -> tuple[Part, ...]:
-    with (evaluation / "training.csv").open(newline="", encoding="utf-8") as file:
-        lines = csv.DictReader(file)
-        if "key" not in (lines.fieldnames or ()):
-            raise ValueError("training.csv has no column `key`")
-        seen = Counter(line["key"].partition("/")[0] for line in lines)
-    return tuple(Part(name, n) for name, n in seen.items())
-
-
-def _metrics(evaluation: Path) -> dict[str, Json]:
-    return dict(json.loads((evaluation / "metrics.json").read_text(encoding="utf-8")))
-
-
-def _evaluated(evaluation: Path) -> tuple[Part, ...]:
-    return tuple(Part(name, int(part["n"])) for name, part in _metrics(evaluation)["sets"].items())
-
-
-def _rows(evaluation: Path) -> list[Row]:
-    if (evaluation / REFERENCE).is_file():
-        return load_rows(evaluation / REFERENCE)
-    rows = load_rows(evaluation / "rows.jsonl")
-    if _metrics(evaluation).get("protocol") == "folds":
-        return [Row(row.key, row.sha256, row.group, row.stratum, {}, row.row) for row in rows]
-    return rows
+def _parts(samples: Mapping[str, int]) -> tuple[Part, ...]:
+    return tuple(Part(name, n) for name, n in samples.items())

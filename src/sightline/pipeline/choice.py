@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelMissing
-from sightline.files import finite
-from sightline.pipeline.evaluate import main_rows, read_metrics
+from sightline.evaluation import evaluated_rows, main_rows, read_metrics, validation_rows
 from sightline.pipeline.project import Project
+from sightline.pipeline.records import Better, ChoiceFigure, ChoiceRecord
 from sightline.resampling import Difference, Figure, figures, paired_difference, resampling_unit
-from sightline.task import Json, Row, Rows, load_rows
-from sightline.tracking import Tracking, Version
+from sightline.task import Row, Rows
+from sightline.tracking import Registry, Version
 
 RULE = "the best on the main sets, the first named within noise of it"
 """Changes with the rule: a decision by another one is taken again."""
@@ -66,14 +66,14 @@ class Choice:
         rows: the test rows of the main sets that the choice is evaluated by; none of them had a say in it.
         figure: the promotion metric of these rows.
         reasons: the choice in words.
-        document: the choice as JSON, for the ledger and the run's table.
+        record: the choice for the history and the run's table.
     """
 
     version: Version
     rows: tuple[Row, ...]
     figure: Figure
     reasons: tuple[str, ...]
-    document: Mapping[str, Json]
+    record: ChoiceRecord
 
 
 # ------------------------------------------------------------------------------------------------------ the rule
@@ -136,7 +136,7 @@ def pool(candidates: Mapping[str, Rows], fold_of: Mapping[str, int], picks: Mapp
 # ------------------------------------------------------------------------------------------------ of a project
 
 
-def choose(project: Project, tracking: Tracking, versions: Sequence[Version]) -> Choice:
+def choose(project: Project, tracking: Registry, versions: Sequence[Version]) -> Choice:
     """Choose the candidates' version to put forward.
 
     Raises:
@@ -145,77 +145,70 @@ def choose(project: Project, tracking: Tracking, versions: Sequence[Version]) ->
     if not versions:
         raise ModelMissing("there is no version to promote", where=project.name, way_out="Run `sightline run` first.")
     named = _in_named_order(project, versions)
-    metrics = read_metrics(tracking.evaluation(next(iter(named.values()))))
-    main, folded = tuple(metrics["main"]), metrics["protocol"] == "folds"
+    folders = {name: tracking.evaluation(version) for name, version in named.items()}
+    metrics = read_metrics(next(iter(folders.values())))
+    main, folded = metrics.main, metrics.protocol == "folds"
     criterion = _criterion(project)
-    tested = _common_rows({name: _rows(tracking, version, "rows", main) for name, version in named.items()})
+    tested = _common_rows({name: main_rows(evaluated_rows(folder), main) for name, folder in folders.items()})
     deciding = tested
     if not folded:
-        deciding = _common_rows({name: _rows(tracking, version, "validation", main) for name, version in named.items()})
+        deciding = _common_rows({name: main_rows(validation_rows(folder), main) for name, folder in folders.items()})
     final = pick(deciding, criterion)
     fold_of = {sample.key: sample.fold for sample in project.load().samples} if folded else {}
     picks = pick_nested(tested, fold_of, criterion)
     rows = pool(tested, fold_of, picks) if picks else tested[final.candidate]
     figure = _figure(project, rows)
-    document: dict[str, Json] = {
-        "rule": RULE,
-        "metric": project.params.promotion.metric,
-        "protocol": metrics["protocol"],
-        "rows": "out-of-fold" if folded else "validation",
-        "sets": list(main),
-        "n": len(deciding[final.candidate]),
-        **_describe(final, picks),
-        "figure": {**asdict(figure), "unit": resampling_unit(rows) if rows else "sample"},
-        "better": _better_on_test(tested, final.candidate, criterion),
-        "versions": {name: version.number for name, version in named.items()},
-    }
-    document = finite(document)
-    return Choice(named[final.candidate], tuple(rows), figure, tuple(explain(document)), document)
+    record = ChoiceRecord(
+        rule=RULE,
+        metric=project.params.promotion.metric,
+        protocol=metrics.protocol,
+        rows="out-of-fold" if folded else "validation",
+        sets=main,
+        n=len(deciding[final.candidate]),
+        figures=dict(final.figures),
+        chosen=final.candidate,
+        best=final.best,
+        difference=final.difference,
+        folds={str(fold): one.candidate for fold, one in picks.items()},
+        figure=ChoiceFigure(**vars(figure), unit=resampling_unit(rows) if rows else "sample"),
+        better=_better_on_test(tested, final.candidate, criterion),
+        versions={name: version.number for name, version in named.items()},
+    )
+    return Choice(named[final.candidate], tuple(rows), figure, tuple(explain(record)), record)
 
 
-def _describe(final: Pick, picks: Mapping[int, Pick]) -> dict[str, Json]:
-    return {
-        "figures": dict(final.figures),
-        "chosen": final.candidate,
-        "best": final.best,
-        "difference": asdict(final.difference) if final.difference else None,
-        "folds": {str(fold): one.candidate for fold, one in picks.items()},
-    }
-
-
-def explain(document: Mapping[str, Json]) -> list[str]:
+def explain(record: ChoiceRecord) -> list[str]:
     """A choice in words: by which rows and figures, whether noise decided, and how the choice itself was evaluated."""
-    chosen, best, metric, found = document["chosen"], document["best"], document["metric"], document["figures"]
-    place = f"the {document['n']} {document['rows']} samples of {' and '.join(document['sets'])}"
-    if found[best] is None:
+    chosen, best, metric, found = record.chosen, record.best, record.metric, record.figures
+    place = f"the {record.n} {record.rows} samples of {' and '.join(record.sets)}"
+    if math.isnan(found[best]):
         lines = [f"{metric} is undefined on {place}, so {chosen} was chosen: it is the first named in params.yaml"]
     else:
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in found.items())
         lines = [f"{chosen} was chosen on {place} by {metric}: {shown}"]
-    gap = document["difference"]
+    gap = record.difference
     if gap is not None:
         lines.append(
-            f"{best} is ahead of {chosen} by {_shown(gap['value'])}, which is within noise (one-sided bound "
-            f"{_shown(gap['lower_bound'])}): the one that params.yaml names first was chosen"
+            f"{best} is ahead of {chosen} by {_shown(gap.value)}, which is within noise (one-sided bound "
+            f"{_shown(gap.lower_bound)}): the one that params.yaml names first was chosen"
         )
-    if len(set(document["folds"].values())) > 1:
-        picked = ", ".join(document["folds"].values())
+    if len(set(record.folds.values())) > 1:
+        picked = ", ".join(record.folds.values())
         lines.append(f"evaluated fold by fold, the choice made on the other folds is {picked}: its figure is pooled so")
     return lines
 
 
-def warn(document: Mapping[str, Json]) -> str:
-    """What a person must know who expects the best of the test rows; empty where that one was chosen, or none was."""
-    better = document.get("better")
+def warn(record: ChoiceRecord) -> str:
+    """What a person must know who expects the best of the test rows; empty where that one was chosen."""
+    better = record.better
     if better is None:
         return ""
-    place = f"the {better['n']} test samples of {' and '.join(document['sets'])}"
-    bound = better["lower_bound"]
-    significance = "which is beyond noise" if bound is not None and bound > 0 else "which is within noise"
+    noise = "beyond noise" if better.lower_bound > 0 else "within noise"
     return (
-        f"{better['candidate']} (version {document['versions'][better['candidate']]}) is better than "
-        f"{document['chosen']} on {place}: {document['metric']} {_shown(better['figure'])} against "
-        f"{_shown(better['chosen_figure'])}, {significance} (one-sided bound of the difference {_shown(bound)})"
+        f"{better.candidate} (version {record.versions[better.candidate]}) is better than "
+        f"{record.chosen} on the {better.n} test samples of {' and '.join(record.sets)}: {record.metric} "
+        f"{_shown(better.figure)} against {_shown(better.chosen_figure)}, which is {noise} "
+        f"(one-sided bound of the difference {_shown(better.lower_bound)})"
     )
 
 
@@ -224,10 +217,6 @@ def _in_named_order(project: Project, versions: Sequence[Version]) -> dict[str, 
     order = {name: place for place, name in enumerate(project.params.candidates)}
     named = {version.tags.get("candidate", str(version)): version for version in versions}
     return dict(sorted(named.items(), key=lambda item: order.get(item[0], len(order))))
-
-
-def _rows(tracking: Tracking, version: Version, name: str, main: tuple[str, ...]) -> list[Row]:
-    return main_rows(load_rows(tracking.evaluation(version) / f"{name}.jsonl"), main)
 
 
 def _common_rows(candidates: Mapping[str, Rows]) -> dict[str, list[Row]]:
@@ -252,7 +241,7 @@ def _figure(project: Project, rows: Rows) -> Figure:
     return found.get(project.params.promotion.metric, Figure(math.nan, math.nan, math.nan, len(rows)))
 
 
-def _better_on_test(tested: Mapping[str, Rows], chosen: str, criterion: Criterion) -> dict[str, Json] | None:
+def _better_on_test(tested: Mapping[str, Rows], chosen: str, criterion: Criterion) -> Better | None:
     """The candidate with the best figure on the test rows, if that is another one."""
     found = {name: criterion.metric(rows, np.ones(len(rows))) if rows else math.nan for name, rows in tested.items()}
     defined = [name for name, figure in found.items() if math.isfinite(figure)]
@@ -260,14 +249,14 @@ def _better_on_test(tested: Mapping[str, Rows], chosen: str, criterion: Criterio
     if best == chosen or found[best] == found[chosen]:
         return None
     difference = paired_difference(tested[best], tested[chosen], criterion.metric, criterion.confidence, criterion.seed)
-    return {
-        "candidate": best,
-        "figure": found[best],
-        "chosen_figure": found[chosen],
-        "lower_bound": difference.lower_bound,
-        "n": difference.n,
-    }
+    return Better(
+        candidate=best,
+        figure=found[best],
+        chosen_figure=found[chosen],
+        lower_bound=difference.lower_bound,
+        n=difference.n,
+    )
 
 
-def _shown(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.3f}"
+def _shown(value: float) -> str:
+    return "undefined" if math.isnan(value) else f"{value:.3f}"

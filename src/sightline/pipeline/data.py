@@ -26,6 +26,7 @@ from sightline.pipeline.deliveries import Merge, merge, plan_merge
 from sightline.pipeline.fit import code_digest
 from sightline.pipeline.inbox import SETTLED_S, finish_clearing, is_half_cleared, list_refused, look
 from sightline.pipeline.project import Project
+from sightline.pipeline.records import Intake, enter, read
 from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace_set, some, unlabelled
 from sightline.splits import SPLITS, read_splits
 from sightline.task import Json, Manifest, Report, Upstream
@@ -290,9 +291,10 @@ def take_in(project: Project, settled_s: float = SETTLED_S) -> int:
             merge(project, box.given, box.plan, REAL)
         version = versions.add(project.settings, project.name)
         keys = sorted(one.key for one in box.ready)
-        document = {"samples": keys, "data_version": version, "refused": dict(box.refused)}
-        last = project.ledger.last(project.name, "intake")
-        if last is None or (last.document["samples"], last.document["data_version"]) != (keys, version):
-            project.ledger.record("intake", project.name, document)
+        taken = Intake(samples=tuple(keys), data_version=version, refused=dict(box.refused))
+        last = project.ledger.last(project.name, Intake.kind)
+        known = None if last is None else read(last, Intake)
+        if known is None or (known.samples, known.data_version) != (taken.samples, version):
+            enter(project.ledger, project.name, taken)
         box.clear()
         return len(box.ready)

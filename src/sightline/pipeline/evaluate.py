@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import csv
-import json
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
-from sightline.drift.background import REFERENCE
 from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.evaluation import METRICS, REFERENCE, ROWS, TRAINING, VALIDATION, Measured, Metrics, by_set, main_rows
 from sightline.files import write_json
 from sightline.pipeline.fit import check_candidate, make_plan
 from sightline.pipeline.project import Project
 from sightline.pipeline.reference import refer
-from sightline.resampling import Figure, figures, resampling_unit
+from sightline.resampling import figures, resampling_unit
 from sightline.task import Json, Manifest, Model, Report, Row, Rows, save_rows
 
 
-def evaluate(project: Project, candidate: str, report: Report) -> dict[str, Json]:
+def evaluate(project: Project, candidate: str, report: Report) -> Metrics:
     """Evaluate a candidate that was trained, into `build/evaluations/<task>/<candidate>/`; its metrics.json.
 
     rows.jsonl holds the test rows of all sets (out of fold where there are folds), validation.jsonl those that the
@@ -42,16 +40,19 @@ def evaluate(project: Project, candidate: str, report: Report) -> dict[str, Json
             rows += project.task.evaluate(project.task.restore(models / name), data, report)
         final = project.task.restore(models / "final")
         validation = project.task.evaluate(final, plan.validation, report)
-        metrics: dict[str, Json] = {"protocol": plan.protocol, "main": list(plan.main)}
-        metrics["sets"] = {name: _measure(project, of_set) for name, of_set in by_set(rows).items()}
-        metrics["validation"] = _measure(project, validation)
-        save_rows(rows, partial / "rows.jsonl")
-        save_rows(validation, partial / "validation.jsonl")
+        metrics = Metrics(
+            protocol=plan.protocol,
+            main=plan.main,
+            sets={name: _measure(project, of_set) for name, of_set in by_set(rows).items()},
+            validation=_measure(project, validation),
+        )
+        save_rows(rows, partial / ROWS)
+        save_rows(validation, partial / VALIDATION)
         save_rows(refer(project, final, project.load(), plan.main, report), partial / REFERENCE)
-        write_json(partial / "metrics.json", metrics)
+        write_json(partial / METRICS, metrics.document())
         _write_plots(project, rows, plan.main, partial)
         _draw(project, models, plan.test, partial / "pictures")
-        shutil.copy(models / "training.csv", partial / "training.csv")
+        shutil.copy(models / TRAINING, partial / TRAINING)
         shutil.rmtree(out, ignore_errors=True)
         partial.replace(out)
     except OSError as error:
@@ -63,25 +64,10 @@ def evaluate(project: Project, candidate: str, report: Report) -> dict[str, Json
     return metrics
 
 
-def by_set(rows: Rows) -> dict[str, list[Row]]:
-    """Set name -> its rows, in their order."""
-    result: dict[str, list[Row]] = {}
-    for row in rows:
-        result.setdefault(row.key.split("/", 1)[0], []).append(row)
-    return result
-
-
-def main_rows(rows: Rows, main: tuple[str, ...]) -> list[Row]:
-    """The rows of the sets that promotion looks at."""
-    return [row for row in rows if row.key.split("/", 1)[0] in main]
-
-
-def _measure(project: Project, rows: Rows) -> dict[str, Json]:
-    """{"n", "unit", "metrics": {name: {"value", "low", "high", "n"}}}."""
+def _measure(project: Project, rows: Rows) -> Measured:
     how = project.params.evaluate
     found = figures(rows, project.task.score, how.resamples, how.confidence, project.params.seed)
-    unit = resampling_unit(rows) if rows else "sample"
-    return {"n": len(rows), "unit": unit, "metrics": {name: asdict(figure) for name, figure in found.items()}}
+    return Measured(n=len(rows), unit=resampling_unit(rows) if rows else "sample", metrics=found)
 
 
 def _write_plots(project: Project, rows: Rows, main: tuple[str, ...], folder: Path) -> None:
@@ -178,35 +164,10 @@ def evaluate_folder(
         "data": str(folder),
         "protocol": "unseen",
         "left_out": len(manifest) - len(fresh),
-        "unit": measured["unit"],
-        "metrics": measured["metrics"],
+        "unit": measured.unit,
+        "metrics": measured.model_dump()["metrics"],
         "rows": [{"key": row.key, **row.statistics} for row in rows],
     }
-
-
-def read_metrics(folder: Path) -> dict[str, Json]:
-    """The metrics.json of an evaluation.
-
-    Raises:
-        DataMissing: it was not evaluated yet.
-    """
-    try:
-        return dict(json.loads((folder / "metrics.json").read_text(encoding="utf-8")))
-    except FileNotFoundError as error:
-        raise DataMissing("no evaluation is here yet", where=folder, way_out="Run `sightline run` first.") from error
-
-
-def headline(metrics: Mapping[str, Json], name: str) -> Figure:
-    """The figure of one metric on the main sets of an evaluation (the first of them)."""
-    found = metrics["sets"][metrics["main"][0]]["metrics"][name]
-    value, low, high = (float("nan") if found[key] is None else found[key] for key in ("value", "low", "high"))
-    return Figure(value, low, high, found["n"])
-
-
-def seen_inputs(folder: Path) -> frozenset[str]:
-    """SHA-256 of the inputs that the final model was trained on, from an evaluation's training.csv."""
-    with (folder / "training.csv").open(newline="", encoding="utf-8") as file:
-        return frozenset(line["sha256"] for line in csv.DictReader(file))
 
 
 def measure_latency(models: Mapping[str, Model], sources: list[Path | bytes], project: Project) -> dict[str, float]:

@@ -5,24 +5,24 @@ from __future__ import annotations
 import time
 
 from sightline.drift.background import trained_on
-from sightline.pipeline.evaluate import read_metrics
+from sightline.evaluation import read_metrics
 from sightline.pipeline.project import Project
+from sightline.pipeline.records import Decision, Rollback
 from sightline.pipeline.register import UNKNOWN
+from sightline.pipeline.standing import Change, change_of
 from sightline.task import Json
-from sightline.tracking import Tracking, Version
+from sightline.tracking import Registry, Version
 
 
-def trace_lineage(project: Project, tracking: Tracking, version: Version) -> dict[str, Json]:
+def trace_lineage(project: Project, tracking: Registry, version: Version) -> dict[str, Json]:
     """All that is known of where a version comes from and what became of it, as nested JSON."""
     metrics = read_metrics(tracking.evaluation(version))
     # The number may have been another version's, in a registry that is gone: what is older is not about this one.
     answers = [a for a in project.ledger.answers(project.name, version.created_s) if a.version == version.number]
     history = [
-        {"when": _when(entry.time_s), "what": entry.kind, **_brief(entry.document)}
-        for entry in project.ledger.entries(project.name)
-        if entry.kind in ("promotion", "rollback")
-        and entry.time_s >= version.created_s
-        and version.number in _concerned(entry.document)
+        {"when": _when(entry.time_s), "what": entry.kind, **_brief(change)}
+        for entry in project.ledger.entries(project.name, Decision.kind, Rollback.kind)
+        if entry.time_s >= version.created_s and (change := change_of(entry)) and version.number in _concerned(change)
     ]
     return {
         "version": str(version),
@@ -44,10 +44,10 @@ def trace_lineage(project: Project, tracking: Tracking, version: Version) -> dic
         },
         "trained on": {f"{part.set} ({part.kind})": {"n": part.n} for part in trained_on(tracking.evaluation(version))},
         "evaluated": {
-            "protocol": metrics["protocol"],
+            "protocol": metrics.protocol,
             **{
-                name: {"n": part["n"], **{k: f["value"] for k, f in part["metrics"].items()}}
-                for name, part in metrics["sets"].items()
+                name: {"n": part.n, **{metric: figure.value for metric, figure in part.metrics.items()}}
+                for name, part in metrics.sets.items()
             },
         },
         "decisions": history,
@@ -59,10 +59,16 @@ def _when(time_s: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(time_s))
 
 
-def _concerned(document: dict[str, Json]) -> tuple[Json, ...]:
-    return tuple(document.get(key) for key in ("challenger", "champion", "from", "to"))
+def _concerned(change: Change) -> tuple[int | None, ...]:
+    return (change.left, change.to) if isinstance(change, Rollback) else (change.challenger, change.champion)
 
 
-def _brief(document: dict[str, Json]) -> dict[str, Json]:
-    wanted = ("outcome", "challenger", "champion", "reasons", "from", "to")
-    return {key: document[key] for key in wanted if key in document}
+def _brief(change: Change) -> dict[str, Json]:
+    if isinstance(change, Rollback):
+        return {"from": change.left, "to": change.to}
+    return {
+        "outcome": change.outcome,
+        "challenger": change.challenger,
+        "champion": change.champion,
+        "reasons": list(change.reasons),
+    }

@@ -2,82 +2,91 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from sightline import versions
-from sightline.errors import SightlineError
+from sightline.errors import BackendError, SightlineError
+from sightline.evaluation import read_metrics
 from sightline.pipeline.data import REAL
-from sightline.pipeline.evaluate import read_metrics
 from sightline.pipeline.inbox import look
 from sightline.pipeline.project import Project
-from sightline.pipeline.promote import Decision, promotion_rule
+from sightline.pipeline.promote import promotion_rule
+from sightline.pipeline.records import CandidateFigures, Decision, Rollback, RunOutcome, enter, read
 from sightline.pipeline.stages import evaluate_stage, stages_of
 from sightline.pipeline.standing import ruling_of
-from sightline.task import Json
-from sightline.tracking import Tracking, Version
+from sightline.stores.ledger import Entry
+from sightline.tracking import Registry, Version
 
 
 def conclude(
-    project: Project, tracking: Tracking, registered: Sequence[Version], decision: Decision, started_s: float
-) -> dict[str, Json]:
-    """Sum a run up and enter it in the ledger; what `sightline run --json` prints."""
+    project: Project, tracking: Registry, registered: Sequence[Version], decision: Decision, started_s: float
+) -> RunOutcome:
+    """Sum a run up and enter it in the history."""
     winner = tracking.version(project.name, str(decision.challenger))
     champion = ruling_of(project, tracking).champion
-    document: dict[str, Json] = {
-        "task": project.name,
-        "data_version": versions.data_version(project.settings, project.name),
-        "version": winner.number,
-        "candidate": winner.tags.get("candidate", ""),
-        "aliases": list(winner.aliases),
-        "champion": None if champion is None else champion.number,
-        "decision": asdict(decision),
-        "promotion_rule": promotion_rule(project),
-        "candidates": {v.tags["candidate"]: _figures(project, v, tracking) for v in registered},
-        "stage_keys": _stage_keys(project),
-        "duration_s": round(time.time() - started_s, 1),
-    }
-    project.ledger.record("run", project.name, document)
-    return document
+    found = RunOutcome(
+        task=project.name,
+        data_version=versions.data_version(project.settings, project.name),
+        version=winner.number,
+        candidate=winner.tags.get("candidate", ""),
+        aliases=winner.aliases,
+        champion=None if champion is None else champion.number,
+        decision=decision,
+        promotion_rule=promotion_rule(project),
+        candidates={v.tags["candidate"]: _figures(project, v, tracking) for v in registered},
+        stage_keys=_stage_keys(project),
+        duration_s=round(time.time() - started_s, 1),
+    )
+    enter(project.ledger, project.name, found)
+    return found
 
 
-def _figures(project: Project, version: Version, tracking: Tracking) -> dict[str, Json]:
+def _figures(project: Project, version: Version, tracking: Registry) -> CandidateFigures:
     """The figures of a candidate on the main sets, and its number."""
     metrics = read_metrics(tracking.evaluation(version))
-    main = metrics["main"][0]
-    measured = metrics["sets"][main]
-    return {
-        "version": version.number,
-        "set": main,
-        "protocol": metrics["protocol"],
-        "unit": measured["unit"],
-        "metrics": measured["metrics"],
-        "validation": metrics["validation"]["metrics"].get(project.params.promotion.metric, {}).get("value"),
-    }
+    deciding = metrics.validation.metrics.get(project.params.promotion.metric)
+    return CandidateFigures(
+        version=version.number,
+        set=metrics.main_set,
+        protocol=metrics.protocol,
+        unit=metrics.main_measured.unit,
+        metrics=metrics.main_measured.metrics,
+        validation=None if deciding is None or math.isnan(deciding.value) else deciding.value,
+    )
 
 
 def _stage_keys(project: Project) -> dict[str, str]:
     return {c: versions.stage_key(project.settings, evaluate_stage(project.name, c)) for c in project.params.candidates}
 
 
-def nothing_changed(project: Project) -> dict[str, Json] | None:
+def nothing_changed(project: Project) -> RunOutcome | None:
     """The last run's outcome, if a run now could come to nothing else; None where there is something to do.
 
-    Looks at the ledger, dvc.lock and `dvc status` only: nothing heavy is imported.
+    Looks at the history, dvc.lock and `dvc status` only: nothing heavy is imported.
     """
-    last = project.ledger.last(project.name, "run")
-    if last is None or last.document.get("stage_keys") != _known_stage_keys(project):
+    last = project.ledger.last(project.name, RunOutcome.kind)
+    outcome = None if last is None else _readable(last)
+    if last is None or outcome is None or outcome.stage_keys != _known_stage_keys(project):
         return None
-    if last.document.get("promotion_rule") != promotion_rule(project):
+    if outcome.promotion_rule != promotion_rule(project):
         return None  # another rule, or a floor that was moved: the same figures may lead elsewhere
-    since = [e for e in project.ledger.entries(project.name, "promotion", "rollback") if e.id > last.id]
+    since = [e for e in project.ledger.entries(project.name, Decision.kind, Rollback.kind) if e.id > last.id]
     inbox = look(project, REAL)
     if since or inbox.ready or inbox.waiting:
         return None
     if versions.status(project.settings, stages_of(project.name, project.params.candidates)):
         return None
-    return last.document
+    return outcome
+
+
+def _readable(entry: Entry) -> RunOutcome | None:
+    """The outcome of an entry; None where an older version wrote it in a way that cannot be read any more."""
+    try:
+        return read(entry, RunOutcome)
+    except BackendError:
+        return None
 
 
 def _known_stage_keys(project: Project) -> dict[str, str] | None:

@@ -12,21 +12,21 @@ stored out-of-fold rows, never by a rerun.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Literal
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataMissing, ModelMissing
-from sightline.files import finite
+from sightline.evaluation import evaluated_rows, seen_inputs
 from sightline.params import PromotionParams
 from sightline.pipeline.choice import RULE, Choice, choose
-from sightline.pipeline.evaluate import measure_latency, seen_inputs
+from sightline.pipeline.evaluate import measure_latency
 from sightline.pipeline.project import Project
+from sightline.pipeline.records import Decision, Numbers, Outcome, Rollback
 from sightline.pipeline.standing import (
     Seat,
+    change_of,
     change_places,
     complete,
     find_seated,
@@ -36,34 +36,13 @@ from sightline.pipeline.standing import (
     standing_of,
 )
 from sightline.resampling import Difference, paired_difference
-from sightline.stores.ledger import Entry
-from sightline.task import Json, Report, Row, Rows, load_rows
-from sightline.tracking import Tracking, Version
-
-Outcome = Literal["promoted", "undecided", "refused", "unchanged"]
+from sightline.task import Json, Report, Row, Rows
+from sightline.tracking import Registry, Version
 
 _TRIES = 5  # how often a comparison is made anew because the champion changed meanwhile
 
 
-@dataclass(frozen=True)
-class Decision:
-    """What was decided about a challenger, and on what grounds.
-
-    `numbers` holds the figures the decision rests on, as JSON; `choice` how it was chosen among the candidates (empty
-    where a person named it). `run_id` is the challenger's: another registry may give its number to another model.
-    """
-
-    task: str
-    outcome: Outcome
-    challenger: int
-    champion: int | None
-    reasons: tuple[str, ...]
-    numbers: Mapping[str, Json]
-    run_id: str = ""
-    choice: Mapping[str, Json] = field(default_factory=dict)
-
-
-def promote_best(project: Project, tracking: Tracking, challengers: Sequence[Version], report: Report) -> Decision:
+def promote_best(project: Project, tracking: Registry, challengers: Sequence[Version], report: Report) -> Decision:
     """Choose among the candidates' versions, and let the chosen one become champion if it may.
 
     Safe to repeat: a decision about the same challenger and champion is not taken twice. Comparing takes its time, so
@@ -83,17 +62,17 @@ def promote_best(project: Project, tracking: Tracking, challengers: Sequence[Ver
         if known is not None:
             return known
         decision = _compare(project, tracking, choice, champion, report)
-        decision = replace(decision, reasons=(*decision.reasons, *remarks))
+        decision = decision.model_copy(update={"reasons": (*decision.reasons, *remarks)})
         with places_locked(project.settings, project.name):
             if standing_of(project.ledger, project.name).last == last:
-                change_places(project, tracking, "promotion", asdict(decision))
+                change_places(project, tracking, decision)
                 return decision
     raise BackendError(
         "the champion changed while it was compared with", where=project.name, way_out="Run it again when that is over."
     )
 
 
-def _champion(project: Project, tracking: Tracking) -> tuple[Version | None, tuple[str, ...]]:
+def _champion(project: Project, tracking: Registry) -> tuple[Version | None, tuple[str, ...]]:
     """Whom a challenger must beat, and what is odd about that."""
     ruling = ruling_of(project, tracking)
     champion = find_seated(tracking, project.name, ruling.champion)
@@ -110,16 +89,17 @@ def _known_decision(project: Project, choice: Choice, champion: Version | None, 
         return earlier
     number = None if champion is None else champion.number
     if champion is not None and champion.number == choice.version.number:
-        return _decision(choice, "unchanged", champion, ["it is the champion already"], {})
-    if earlier is not None and (earlier.champion, earlier.choice, earlier.numbers.get("rule")) == (
-        number,
-        choice.document,
-        promotion_rule(project),
+        return _decision(choice, "unchanged", champion, ["it is the champion already"], Numbers())
+    if (
+        earlier is not None
+        and earlier.champion == number
+        and earlier.numbers.rule == promotion_rule(project)
+        and choice.record.same(earlier.choice)
     ):
         return earlier
     if _was_rolled_back(project, choice.version):
         reason = "it was rolled back; only `sightline promote` brings it back"
-        return _decision(choice, "refused", champion, [reason], {})
+        return _decision(choice, "refused", champion, [reason], Numbers())
     return None
 
 
@@ -131,47 +111,45 @@ def promotion_rule(project: Project) -> dict[str, Json]:
 def _last_decision(project: Project, challenger: Version) -> Decision | None:
     """The ledger's decision on this challenger, if it was the latest thing that happened to the aliases."""
     last = standing_of(project.ledger, project.name).last
-    if last is None or last.kind != "promotion" or not _is_about(last, "challenger", challenger):
-        return None
-    return Decision(**{**last.document, "reasons": tuple(last.document["reasons"])})
+    decision = None if last is None else change_of(last)
+    return decision if isinstance(decision, Decision) and _is_about(decision, challenger) else None
 
 
-def _is_about(entry: Entry, role: str, version: Version) -> bool:
-    number = entry.document[role]
-    return number is not None and Seat(number, entry.document.get("run_id", "")).fits(version)
+def _is_about(decision: Decision, version: Version) -> bool:
+    return Seat(decision.challenger, decision.run_id).fits(version)
 
 
 def _was_rolled_back(project: Project, version: Version) -> bool:
     """Whether the last word on a version in the ledger is that it was rolled back."""
-    for entry in reversed(project.ledger.entries(project.name, "promotion", "rollback")):
-        if entry.kind == "rollback" and entry.document["from"] == version.number:
+    for entry in reversed(project.ledger.entries(project.name, Decision.kind, Rollback.kind)):
+        change = change_of(entry)
+        if isinstance(change, Rollback) and change.left == version.number:
             return True
-        if entry.kind == "promotion" and _is_about(entry, "challenger", version):
+        if isinstance(change, Decision) and _is_about(change, version):
             return False
     return False
 
 
 def _decision(
-    choice: Choice, outcome: Outcome, champion: Version | None, reasons: Sequence[str], numbers: Mapping[str, Json]
+    choice: Choice, outcome: Outcome, champion: Version | None, reasons: Sequence[str], numbers: Numbers
 ) -> Decision:
     return Decision(
-        choice.version.task,
-        outcome,
-        choice.version.number,
-        None if champion is None else champion.number,
-        (*choice.reasons, *reasons),
-        finite(dict(numbers)),
-        choice.version.run_id,
-        choice.document,
+        task=choice.version.task,
+        outcome=outcome,
+        challenger=choice.version.number,
+        champion=None if champion is None else champion.number,
+        reasons=(*choice.reasons, *reasons),
+        numbers=numbers,
+        run_id=choice.version.run_id,
+        choice=choice.record,
     )
 
 
 def _compare(
-    project: Project, tracking: Tracking, choice: Choice, champion: Version | None, report: Report
+    project: Project, tracking: Registry, choice: Choice, champion: Version | None, report: Report
 ) -> Decision:
     how, figure = project.params.promotion, choice.figure
-    numbers: dict[str, Json] = {"metric": how.metric, "set": choice.document["sets"][0], "challenger": asdict(figure)}
-    numbers["rule"] = promotion_rule(project)
+    numbers = Numbers(metric=how.metric, set=choice.record.sets[0], challenger=figure, rule=promotion_rule(project))
     if not figure.value >= how.floor:
         reason = f"{how.metric} {figure.value:.3f} is below the floor of {how.floor:.3f}"
         return _decision(choice, "refused", champion, [reason], numbers)
@@ -180,7 +158,7 @@ def _compare(
         return _decision(choice, "promoted", None, [above, "there was no champion"], numbers)
     difference = compare_rows(project, tracking, choice.rows, champion, report)
     latency = _latency(project, tracking, choice.version, champion)
-    numbers |= {"difference": asdict(difference), "latency_ms": latency}
+    numbers = numbers.model_copy(update={"difference": difference, "latency_ms": latency})
     outcome, reasons = weigh(how, difference, latency["challenger"] / latency["champion"])
     return _decision(choice, outcome, champion, [above, *reasons], numbers)
 
@@ -196,7 +174,7 @@ def weigh(how: PromotionParams, difference: Difference, latency_ratio: float) ->
     return ("promoted" if better and latency_ratio <= how.latency_ratio else "undecided"), reasons
 
 
-def compare_rows(project: Project, tracking: Tracking, rows: Rows, champion: Version, report: Report) -> Difference:
+def compare_rows(project: Project, tracking: Registry, rows: Rows, champion: Version, report: Report) -> Difference:
     """The paired difference on these rows of the challenger."""
     how = project.params.promotion
     others = champion_rows(project, tracking, champion, rows, report)
@@ -216,14 +194,14 @@ def compare_rows(project: Project, tracking: Tracking, rows: Rows, champion: Ver
 
 
 def champion_rows(
-    project: Project, tracking: Tracking, champion: Version, wanted: Rows, report: Report
+    project: Project, tracking: Registry, champion: Version, wanted: Rows, report: Report
 ) -> dict[str, Row]:
     """Key -> the champion's row: stored where it has one, evaluated anew where it has not seen the sample.
 
     A sample it was trained on and has no out-of-fold row for is left out.
     """
     evaluation = tracking.evaluation(champion)
-    stored = {(row.key, row.sha256): row for row in load_rows(evaluation / "rows.jsonl")}
+    stored = {(row.key, row.sha256): row for row in evaluated_rows(evaluation)}
     seen = seen_inputs(evaluation)
     rows = {row.key: stored[row.key, row.sha256] for row in wanted if (row.key, row.sha256) in stored}
     fresh = {row.key for row in wanted if row.key not in rows and row.sha256 not in seen}
@@ -234,9 +212,9 @@ def champion_rows(
     return rows
 
 
-def _latency(project: Project, tracking: Tracking, challenger: Version, champion: Version) -> dict[str, float]:
+def _latency(project: Project, tracking: Registry, challenger: Version, champion: Version) -> dict[str, float]:
     """Milliseconds an input for both, measured in turns on the same inputs."""
-    rows = load_rows(tracking.evaluation(challenger) / "rows.jsonl")
+    rows = evaluated_rows(tracking.evaluation(challenger))
     wanted = {row.key for row in rows[:8]}
     manifest = project.load().where(lambda s: s.key in wanted)
     models = {
@@ -247,7 +225,7 @@ def _latency(project: Project, tracking: Tracking, challenger: Version, champion
     return measure_latency(models, sources, project)
 
 
-def promote_by_hand(project: Project, tracking: Tracking, ref: str, reason: str) -> Decision:
+def promote_by_hand(project: Project, tracking: Registry, ref: str, reason: str) -> Decision:
     """Make a version champion because someone says so; the ledger keeps the reason."""
     version, name = tracking.version(project.name, ref), project.name
     with places_locked(project.settings, name):
@@ -256,15 +234,26 @@ def promote_by_hand(project: Project, tracking: Tracking, ref: str, reason: str)
         number = None if champion is None else champion.number
         if number == version.number and standing_of(project.ledger, name).last is not None:
             tracking.set_alias(name, "champion", version.number)  # it may have been moved past the ledger
-            return Decision(name, "unchanged", version.number, number, ("it is the champion already",), {})
-        before = None if number == version.number else number
-        reasons = (f"by hand: {reason}",)
-        decision = Decision(name, "promoted", version.number, before, reasons, {}, version.run_id)
-        change_places(project, tracking, "promotion", asdict(decision))
+            return Decision(
+                task=name,
+                outcome="unchanged",
+                challenger=version.number,
+                champion=number,
+                reasons=("it is the champion already",),
+            )
+        decision = Decision(
+            task=name,
+            outcome="promoted",
+            challenger=version.number,
+            champion=None if number == version.number else number,
+            reasons=(f"by hand: {reason}",),
+            run_id=version.run_id,
+        )
+        change_places(project, tracking, decision)
     return decision
 
 
-def restore_previous(project: Project, tracking: Tracking) -> Version:
+def restore_previous(project: Project, tracking: Registry) -> Version:
     """Give the champion's place back to the version that had it before.
 
     Raises:
@@ -282,6 +271,5 @@ def restore_previous(project: Project, tracking: Tracking) -> Version:
             )
         previous = seated(tracking, name, standing.previous)
         champion = None if standing.champion is None else standing.champion.number
-        row = {"from": champion, "to": previous.number, "run_id": previous.run_id}
-        change_places(project, tracking, "rollback", row)
+        change_places(project, tracking, Rollback(left=champion, to=previous.number, run_id=previous.run_id))
     return tracking.version(name, str(previous.number))

@@ -5,17 +5,18 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from sightline import versions
 from sightline.errors import ModelMissing
+from sightline.evaluation import Metrics, by_set, evaluated_rows, read_metrics
 from sightline.files import sha256_file, write_json, write_text
-from sightline.pipeline.evaluate import by_set, headline, read_metrics
 from sightline.pipeline.project import Project
 from sightline.pipeline.stages import evaluate_stage
-from sightline.task import Json, load_rows
+from sightline.task import Json
 from sightline.tracking import Record, Tracking, Version
 
 UNKNOWN = "unknown"
@@ -73,14 +74,14 @@ def _record(project: Project, candidate: str, stage_key: str) -> Record:
     )
 
 
-def _describe(project: Project, metrics: Mapping[str, Json], tags: Mapping[str, str]) -> str:
+def _describe(project: Project, metrics: Metrics, tags: Mapping[str, str]) -> str:
     """What a person should read first of a version, as Markdown; the decision is added when it is taken."""
     name = project.params.promotion.metric
-    figure = headline(metrics, name)
+    figure = metrics.headline(name)
     state = {"true": ", with uncommitted changes", "false": ""}.get(tags["git_dirty"], ", changes unknown")
     return (
         f"`{tags['candidate']}` for `{project.name}`: {name} {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
-        f" on {figure.n} samples of {', '.join(metrics['main'])} ({tags['protocol']}).\n\n"
+        f" on {figure.n} samples of {', '.join(metrics.main)} ({tags['protocol']}).\n\n"
         f"**Data**: `{tags['data_version']}`. **Code**: `{tags['git_commit'][:12] or UNKNOWN}`{state}."
     )
 
@@ -128,16 +129,15 @@ def flatten_params(values: Mapping[str, Json], prefix: str = "") -> dict[str, st
     return flat
 
 
-def flatten_metrics(metrics: Mapping[str, Json]) -> dict[str, float]:
+def flatten_metrics(metrics: Metrics) -> dict[str, float]:
     """`<set>/<metric>` with `.low` and `.high`; what is undefined is left out."""
-    parts = {**metrics["sets"], "validation": metrics["validation"]}
     flat: dict[str, float] = {}
-    for part, measured in parts.items():
-        flat[f"{part}/n"] = float(measured["n"])
-        for name, figure in measured["metrics"].items():
-            for suffix, key in (("", "value"), (".low", "low"), (".high", "high")):
-                if figure[key] is not None:
-                    flat[f"{part}/{name}{suffix}"] = figure[key]
+    for part, measured in {**metrics.sets, "validation": metrics.validation}.items():
+        flat[f"{part}/n"] = float(measured.n)
+        for name, figure in measured.metrics.items():
+            for suffix, value in (("", figure.value), (".low", figure.low), (".high", figure.high)):
+                if math.isfinite(value):
+                    flat[f"{part}/{name}{suffix}"] = value
     return flat
 
 
@@ -151,7 +151,7 @@ def _read_history(path: Path) -> dict[int, dict[str, float]]:
 
 def _example(project: Project, evaluation: Path) -> bytes:
     """An input that the model was evaluated on: real enough to be an example, and small."""
-    rows = by_set(load_rows(evaluation / "rows.jsonl"))
+    rows = by_set(evaluated_rows(evaluation))
     wanted = next(iter(rows.values()))[0].key
     manifest = project.load()
     sample = next(s for s in manifest.samples if s.key == wanted)

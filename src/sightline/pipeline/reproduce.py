@@ -7,6 +7,7 @@ last bit; elsewhere within `TOLERANCE`.
 
 from __future__ import annotations
 
+import math
 import shutil
 import subprocess
 import sys
@@ -18,10 +19,10 @@ from pathlib import Path
 
 from sightline import versions
 from sightline.errors import BackendError, DataMissing
+from sightline.evaluation import Metrics, read_metrics
 from sightline.files import sha256_file
-from sightline.pipeline.evaluate import read_metrics
 from sightline.pipeline.project import Project
-from sightline.task import Json
+from sightline.resampling import Figure
 from sightline.tracking import Tracking, Version
 
 TOLERANCE = 0.02
@@ -122,11 +123,15 @@ def _run(arguments: list[str], folder: Path) -> None:
         raise BackendError(f"`sightline {' '.join(arguments)}` failed with {code}", where=folder)
 
 
-def pair_figures(stored: Mapping[str, Json], again: Mapping[str, Json]) -> dict[str, tuple[float | None, float | None]]:
-    """`<set>/<metric>` -> (stored, found again), of two metrics.json."""
+def pair_figures(stored: Metrics, again: Metrics) -> dict[str, tuple[float | None, float | None]]:
+    """`<set>/<metric>` -> (stored, found again); None where undefined, or not there the second time."""
     pairs = {}
-    for part, measured in stored["sets"].items():
-        for name, figure in measured["metrics"].items():
-            found = again["sets"].get(part, {}).get("metrics", {}).get(name, {}).get("value")
-            pairs[f"{part}/{name}"] = (figure["value"], found)
+    for part, measured in stored.sets.items():
+        found = again.sets[part].metrics if part in again.sets else {}
+        for name, figure in measured.metrics.items():
+            pairs[f"{part}/{name}"] = _defined(figure), _defined(found.get(name))
     return pairs
+
+
+def _defined(figure: Figure | None) -> float | None:
+    return None if figure is None or math.isnan(figure.value) else figure.value

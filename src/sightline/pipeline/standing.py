@@ -17,10 +17,10 @@ from filelock import FileLock, Timeout
 
 from sightline.errors import BackendError, ModelMissing
 from sightline.pipeline.project import Project
+from sightline.pipeline.records import Decision, Rollback, enter, read
 from sightline.settings import Settings
 from sightline.stores.ledger import Entry, Ledger
-from sightline.task import Json
-from sightline.tracking import Tracking, Version
+from sightline.tracking import Registry, Version
 
 _PATIENCE_S = 60.0  # writing a row and moving three aliases takes less than a second
 
@@ -54,8 +54,8 @@ class Standing:
     last: Entry | None = None
 
 
-Change = Literal["promotion", "rollback"]
-"""What changes places; kinds of the ledger's rows."""
+Change = Decision | Rollback
+"""What changes places."""
 
 State = Literal["agreed", "lagging", "disputed", "unknown"]
 
@@ -83,20 +83,25 @@ def read_standing(entries: Sequence[Entry]) -> Standing:
     seats: dict[int, Seat] = {}
     standing = Standing()
     for entry in entries:
-        document = entry.document
-        if entry.kind == "rollback":
-            to = _remember(seats, document["to"], document.get("run_id", ""))
-            standing = Standing(to, None, document["from"], entry)
-        elif document["outcome"] == "promoted":
-            seat = _remember(seats, document["challenger"], document.get("run_id", ""))
-            before = document["champion"]
-            previous = None if before is None else seats.get(before, Seat(before))
-            standing = Standing(seat, previous, before, entry)
+        change = change_of(entry)
+        if isinstance(change, Rollback):
+            to = _remember(seats, change.to, change.run_id)
+            standing = Standing(to, None, change.left, entry)
+        elif change.outcome == "promoted":
+            seat = _remember(seats, change.challenger, change.run_id)
+            standing = Standing(seat, _seat(seats, change.champion), change.champion, entry)
         else:  # it names the champion that stayed
-            stayed = document["champion"]
-            champion = None if stayed is None else seats.get(stayed, Seat(stayed))
-            standing = Standing(champion, standing.previous, stayed, entry)
+            standing = Standing(_seat(seats, change.champion), standing.previous, change.champion, entry)
     return standing
+
+
+def change_of(entry: Entry) -> Change:
+    """What an entry says of the places. Raises BackendError where it cannot be read."""
+    return read(entry, Rollback) if entry.kind == Rollback.kind else read(entry, Decision)
+
+
+def _seat(seats: dict[int, Seat], number: int | None) -> Seat | None:
+    return None if number is None else seats.get(number, Seat(number))
 
 
 def _remember(seats: dict[int, Seat], number: int, run_id: str) -> Seat:
@@ -111,7 +116,7 @@ def standing_of(ledger: Ledger, task: str) -> Standing:
     Raises:
         BackendError: it cannot be read.
     """
-    return read_standing(ledger.entries(task, "promotion", "rollback"))
+    return read_standing(ledger.entries(task, Decision.kind, Rollback.kind))
 
 
 def rule(task: str, standing: Standing, alias: int | None, trusted: bool) -> Ruling:
@@ -147,7 +152,7 @@ def _confirm(task: str, number: int, instead: int | None = None) -> str:
     return f"`sightline promote {task}@{number} --reason WHY` makes {number} champion{back}."
 
 
-def ruling_of(project: Project, tracking: Tracking) -> Ruling:
+def ruling_of(project: Project, tracking: Registry) -> Ruling:
     """Who answers for a task of this project."""
     alias = tracking.current(project.name, "champion")
     return rule(project.name, standing_of(project.ledger, project.name), alias, is_trusted(project.settings))
@@ -158,7 +163,7 @@ def is_trusted(settings: Settings) -> bool:
     return bool(settings.mlflow_uri)
 
 
-def champion_version(project: Project, tracking: Tracking) -> Version:
+def champion_version(project: Project, tracking: Registry) -> Version:
     """The version that answers.
 
     Raises:
@@ -178,7 +183,7 @@ def no_champion(task: str, ruling: Ruling) -> ModelMissing:
     return ModelMissing(f"{task} has no champion", way_out=f"Run `sightline run {task}` first.")
 
 
-def seated(tracking: Tracking, task: str, seat: Seat) -> Version:
+def seated(tracking: Registry, task: str, seat: Seat) -> Version:
     """The registered version of a seat.
 
     Raises:
@@ -194,7 +199,7 @@ def seated(tracking: Tracking, task: str, seat: Seat) -> Version:
     return found
 
 
-def find_seated(tracking: Tracking, task: str, seat: Seat | None) -> Version | None:
+def find_seated(tracking: Registry, task: str, seat: Seat | None) -> Version | None:
     """The registered version of a seat; None where the registry does not have it."""
     if seat is None:
         return None
@@ -232,16 +237,16 @@ def places_locked(settings: Settings, task: str) -> Iterator[None]:
         lock.release()
 
 
-def change_places(project: Project, tracking: Tracking, kind: Change, row: Mapping[str, Json]) -> None:
-    """Enter a row in the ledger, then let the registry follow: what a kill cuts short, `complete` makes up for.
+def change_places(project: Project, tracking: Registry, change: Change) -> None:
+    """Enter a change in the ledger, then let the registry follow: what a kill cuts short, `complete` makes up for.
 
     Hold the lock.
     """
-    project.ledger.record(kind, project.name, row)
-    _follow(tracking, project.name, kind, row)
+    enter(project.ledger, project.name, change)
+    _follow(tracking, project.name, change)
 
 
-def complete(project: Project, tracking: Tracking) -> bool:
+def complete(project: Project, tracking: Registry) -> bool:
     """Let the registry follow the last row, unless its alias was moved past the ledger; whether it had lagged behind.
 
     Hold the lock. Safe to repeat.
@@ -249,30 +254,41 @@ def complete(project: Project, tracking: Tracking) -> bool:
     last, ruling = standing_of(project.ledger, project.name).last, ruling_of(project, tracking)
     if last is None or ruling.state == "disputed":
         return False
-    _follow(tracking, project.name, "rollback" if last.kind == "rollback" else "promotion", last.document)
+    _follow(tracking, project.name, change_of(last))
     return ruling.state == "lagging"
 
 
-def _follow(tracking: Tracking, task: str, kind: Change, row: Mapping[str, Json]) -> None:
-    """Move aliases and tags as a row says. A registry that does not have the row's version is left alone."""
+def _follow(tracking: Registry, task: str, change: Change) -> None:
+    """Move aliases and tags as a change says. A registry that does not have its version is left alone."""
     versions = {version.number: version for version in tracking.versions(task)}
-    number = row["to" if kind == "rollback" else "challenger"]
-    if number not in versions or not Seat(number, row.get("run_id", "")).fits(versions[number]):
+    number = change.to if isinstance(change, Rollback) else change.challenger
+    if number not in versions or not Seat(number, change.run_id).fits(versions[number]):
         return
-    if kind == "rollback":
-        old = versions.get(row["from"])
-        if old is not None and old.number != number:
-            tracking.tag(old, {"decision": "rolled back", "reasons": f"version {number} is champion again"})
-            tracking.set_alias(task, "challenger", old.number)
-        tracking.set_alias(task, "champion", number)
-        tracking.delete_alias(task, "previous")
-        return
-    tracking.tag(versions[number], {"decision": row["outcome"], "reasons": "; ".join(row["reasons"])})
-    if row["outcome"] != "promoted":
+    if isinstance(change, Rollback):
+        _follow_rollback(tracking, change, versions)
+    else:
+        _follow_decision(tracking, change, versions)
+
+
+def _follow_rollback(tracking: Registry, change: Rollback, versions: Mapping[int, Version]) -> None:
+    task = versions[change.to].task
+    if change.left is not None and change.left in versions and change.left != change.to:
+        left = versions[change.left]
+        tracking.tag(left, {"decision": "rolled back", "reasons": f"version {change.to} is champion again"})
+        tracking.set_alias(task, "challenger", left.number)
+    tracking.set_alias(task, "champion", change.to)
+    tracking.delete_alias(task, "previous")
+
+
+def _follow_decision(tracking: Registry, change: Decision, versions: Mapping[int, Version]) -> None:
+    number = change.challenger
+    task = versions[number].task
+    tracking.tag(versions[number], {"decision": change.outcome, "reasons": "; ".join(change.reasons)})
+    if change.outcome != "promoted":
         tracking.set_alias(task, "challenger", number)
         return
-    if row["champion"] in versions:
-        tracking.set_alias(task, "previous", row["champion"])
+    if change.champion is not None and change.champion in versions:
+        tracking.set_alias(task, "previous", change.champion)
     tracking.set_alias(task, "champion", number)
     if tracking.current(task, "challenger") == number:
         tracking.delete_alias(task, "challenger")

@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sightline.drift.background import main_sets, readable, reference_rows
 from sightline.drift.comparison import Comparison, Observation
 from sightline.drift.report import ColumnTests, compare
+from sightline.evaluation import evaluated_rows, main_rows, read_metrics, reference_rows, set_of
 from sightline.files import write_text
 from sightline.pages import link
 from sightline.pipeline.answers import export_closed_days
 from sightline.pipeline.project import Project
+from sightline.pipeline.records import DriftedInput, DriftVerdict, Request, enter
 from sightline.pipeline.standing import champion_version
 from sightline.runtime.servers import mlflow_address
 from sightline.stores.ledger import Answer
-from sightline.task import Row, load_rows
-from sightline.tracking import Tracking, Version
+from sightline.task import Row
+from sightline.tracking import Registry, Version
 
 GROUP = "group"
 """A key of an answer's flat row: inputs with the same value hang together (frames of a flight or a video)."""
@@ -57,7 +58,7 @@ class Drift:
 
 
 def check_drift(
-    project: Project, tracking: Tracking, *, now_s: float | None = None, column_tests: ColumnTests | None = None
+    project: Project, tracking: Registry, *, now_s: float | None = None, column_tests: ColumnTests | None = None
 ) -> Drift:
     """Compare the champion's answers of the last days with what it was evaluated on.
 
@@ -92,7 +93,7 @@ def check_drift(
     write_text(report / "index.html", found.page((back,)))
     when = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="seconds")
     run_id = tracking.log_report(name, f"watch {when}", report, found.metrics())
-    project.ledger.record("drift", name, _entry(found, champion, run_id))
+    enter(project.ledger, name, _record(found, champion, run_id))
     return Drift(
         verdict=found.drifted,
         known=found.is_known,
@@ -111,27 +112,25 @@ def should_ask_retraining(project: Project, drift: Drift, now_s: float | None = 
     if not drift.verdict:
         return False
     now_s = time.time() if now_s is None else now_s
-    asked = project.ledger.last(project.name, "request")
+    asked = project.ledger.last(project.name, Request.kind)
     return asked is None or now_s - asked.time_s >= project.params.watch.cooldown_h * 3600
 
 
-def _reference(tracking: Tracking, champion: Version) -> tuple[list[Observation], list[Observation]]:
+def _reference(tracking: Registry, champion: Version) -> tuple[list[Observation], list[Observation]]:
     """Labelled samples, also those that it was trained on, and evaluated rows: each by a model that had not seen it.
 
     Both of the sets that promotion looks at: what a model was only pre-trained on is no reason to call it known.
     """
     folder = tracking.evaluation(champion)
-    with readable(folder):
-        rows = load_rows(folder / "rows.jsonl")
-    main = main_sets(folder)
+    main = read_metrics(folder).main
     labelled, evaluated = (
-        [_evaluated(row) for row in part if row.key.split("/", 1)[0] in main] for part in (reference_rows(folder), rows)
+        [_evaluated(row) for row in main_rows(part, main)] for part in (reference_rows(folder), evaluated_rows(folder))
     )
     return labelled, evaluated
 
 
 def _evaluated(row: Row) -> Observation:
-    return Observation(row.key, row.sha256, f"{row.key.split('/', 1)[0]} {row.group}", row.row, row.embedding)
+    return Observation(row.key, row.sha256, f"{set_of(row)} {row.group}", row.row, row.embedding)
 
 
 def _answered(answer: Answer) -> Observation:
@@ -140,15 +139,14 @@ def _answered(answer: Answer) -> Observation:
     return Observation(answer.source, answer.sha256, group, answer.row, answer.embedding)
 
 
-def _entry(found: Comparison, champion: Version, run_id: str) -> dict[str, object]:
-    """What the ledger keeps: the verdict and why, not the figures of every column (they are with the report)."""
-    return {
-        "version": champion.number,
-        "drift": found.drifted,
-        "known": found.is_known,
-        "state": found.state,
-        "reasons": list(found.reasons),
-        "rows": found.rows,
-        "run_id": run_id,
-        "most_drifted": [{"name": item.name, "sha256": item.sha256} for item in found.most_drifted],
-    }
+def _record(found: Comparison, champion: Version, run_id: str) -> DriftVerdict:
+    return DriftVerdict(
+        version=champion.number,
+        drift=found.drifted,
+        known=found.is_known,
+        state=found.state,
+        reasons=found.reasons,
+        rows=found.rows,
+        run_id=run_id,
+        most_drifted=tuple(DriftedInput(name=item.name, sha256=item.sha256) for item in found.most_drifted),
+    )

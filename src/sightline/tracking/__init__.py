@@ -5,7 +5,8 @@ as artifacts of its run. Aliases: champion, challenger, previous, and one a cand
 """
 
 from sightline.tracking.client import Live, Tracking
+from sightline.tracking.interface import Registry
 from sightline.tracking.record import TAGS, Record
 from sightline.tracking.registry import Version
 
-__all__ = ["TAGS", "Live", "Record", "Tracking", "Version"]
+__all__ = ["TAGS", "Live", "Record", "Registry", "Tracking", "Version"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from sightline.cli.models import list_models
 from sightline.cli.run import show_outcome
 from sightline.errors import ModelMissing
 from sightline.pipeline.project import Project
-from sightline.pipeline.promote import Decision, promote_by_hand, restore_previous
+from sightline.pipeline.promote import promote_by_hand, restore_previous
+from sightline.pipeline.records import RunOutcome, parse
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project
 
@@ -28,7 +28,8 @@ def project(tmp_path: Path) -> Project:
 @pytest.fixture
 def tracking(tmp_path: Path) -> FakeTracking:
     found = FakeTracking()
-    metrics = {"protocol": "folds", "main": ["real"], "sets": {"real": {"metrics": {"accuracy": FIGURE}}}}
+    measured = {"n": 24, "unit": "sample", "metrics": {"accuracy": FIGURE}}
+    metrics = {"protocol": "folds", "main": ["real"], "sets": {"real": measured}, "validation": measured}
     (tmp_path / "metrics.json").write_text(json.dumps(metrics))
     (tmp_path / "training.csv").write_text("key,sha256,labels_sha256,group\nreal/a,1,2,g\nreal/b,3,4,g\n")
     for candidate in ("threshold", "constant"):
@@ -36,11 +37,11 @@ def tracking(tmp_path: Path) -> FakeTracking:
     return found
 
 
-def by_hand(project: Project, tracking: Any, number: int) -> None:
+def by_hand(project: Project, tracking: FakeTracking, number: int) -> None:
     promote_by_hand(project, tracking, str(number), "a test")
 
 
-def listed(project: Project, tracking: Any, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+def listed(project: Project, tracking: FakeTracking, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
     list_models(project, tracking, as_json=True)
     return list(json.loads(capsys.readouterr().out))
 
@@ -68,7 +69,7 @@ def test_what_was_rolled_back_is_no_longer_called_promoted(
     by_hand(project, tracking, 1)
     by_hand(project, tracking, 2)
     assert [version["decision"] for version in listed(project, tracking, capsys)] == ["promoted", "promoted"]
-    restore_previous(project, tracking)  # type: ignore[arg-type]
+    restore_previous(project, tracking)
     assert [version["decision"] for version in listed(project, tracking, capsys)] == ["promoted", "rolled back"]
 
 
@@ -77,7 +78,7 @@ def test_an_alias_moved_past_the_ledger_is_told(
 ) -> None:
     by_hand(project, tracking, 1)
     tracking.set_alias("toy", "champion", 2)
-    list_models(project, tracking, as_json=False)  # type: ignore[arg-type]
+    list_models(project, tracking, as_json=False)
     shown = capsys.readouterr()
     assert "warning: the registry names version 2 champion, the ledger version 1, which answers." in shown.err
     assert "Version 1 answers." in shown.out
@@ -88,22 +89,36 @@ def test_an_alias_moved_past_the_ledger_is_told(
 def test_nothing_registered_is_an_empty_list_for_programs(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     assert listed(project, FakeTracking(), capsys) == []
     with pytest.raises(ModelMissing, match="sightline run toy"):
-        list_models(project, FakeTracking(), as_json=False)  # type: ignore[arg-type]
+        list_models(project, FakeTracking(), as_json=False)
 
 
 def test_the_table_of_a_run_says_which_was_chosen_by_what_and_warns_of_a_better_one(
     project: Project, capsys: pytest.CaptureFixture[str]
 ) -> None:
     choice = {
+        "rule": "the best",
         "metric": "accuracy",
+        "protocol": "holdout",
+        "rows": "validation",
+        "sets": ["real"],
+        "n": 9,
         "figures": {"threshold": 0.8, "constant": 0.5},
         "chosen": "threshold",
-        "sets": ["real"],
+        "best": "threshold",
+        "figure": {**FIGURE, "unit": "sample"},
         "versions": {"threshold": 1, "constant": 2},
         "better": {"candidate": "constant", "figure": 0.9, "chosen_figure": 0.7, "lower_bound": 0.1, "n": 24},
     }
-    reasons = ("threshold was chosen on the 9 validation samples of real by accuracy",)
-    decision = Decision("toy", "promoted", 1, None, reasons, {}, "run1", choice)
+    reasons = ["threshold was chosen on the 9 validation samples of real by accuracy"]
+    decision = {
+        "task": "toy",
+        "outcome": "promoted",
+        "challenger": 1,
+        "champion": None,
+        "reasons": reasons,
+        "numbers": {},
+        "run_id": "run1",
+    }
     candidates = {
         name: {"version": n, "set": "real", "protocol": "holdout", "unit": "sample", "metrics": {"accuracy": FIGURE}}
         for n, name in enumerate(("threshold", "constant"), start=1)
@@ -112,18 +127,21 @@ def test_the_table_of_a_run_says_which_was_chosen_by_what_and_warns_of_a_better_
         "task": "toy",
         "data_version": "0123456789",
         "version": 1,
+        "candidate": "threshold",
         "aliases": ["champion"],
-        "decision": asdict(decision),
+        "champion": 1,
+        "decision": {**decision, "choice": choice},
+        "promotion_rule": {},
         "candidates": candidates,
+        "stage_keys": {},
         "duration_s": 3.0,
     }
-    show_outcome(project, document)
+    show_outcome(project, parse(document, RunOutcome, "a test"))
     shown = capsys.readouterr()
     assert "chosen by accuracy" in shown.out
     assert "0.800 (chosen)" in shown.out
     assert reasons[0] in shown.out
     assert "constant (version 2) is better than threshold on the 24 test samples of real" in shown.err
     assert "sightline promote toy@2 --reason WHY" in shown.err
-    old = {**document, "decision": {key: value for key, value in asdict(decision).items() if key != "choice"}}
-    show_outcome(project, old)  # a run of an older program
+    show_outcome(project, parse({**document, "decision": decision}, RunOutcome, "a run of an older program"))
     assert "chosen by" not in capsys.readouterr().out

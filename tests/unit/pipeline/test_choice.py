@@ -150,7 +150,7 @@ def put_forward(
         metrics: dict[str, Any] = {"protocol": protocol, "main": ["real"], "sets": {"real": {"metrics": main}}}
         (folder / "metrics.json").write_text(json.dumps(metrics))
         versions.append(tracking.add("toy", candidate, folder, folder))
-    return choose(project, tracking, list(reversed(versions)))  # type: ignore[arg-type]
+    return choose(project, tracking, list(reversed(versions)))
 
 
 def test_with_folds_the_real_rows_decide_not_the_synthetic_ones(tmp_path: Path) -> None:
@@ -164,13 +164,13 @@ def test_with_folds_the_real_rows_decide_not_the_synthetic_ones(tmp_path: Path) 
     assert choice.version.tags["candidate"] == "threshold"
     assert choice.figure.value == pytest.approx(23 / 24)
     assert {row.key.split("/")[0] for row in choice.rows} == {"real"}
-    assert choice.document["figures"] == {"threshold": 23 / 24, "constant": 0.5}
-    assert choice.document["folds"] == {"0": "threshold", "1": "threshold", "2": "threshold"}
+    assert choice.record.figures == {"threshold": 23 / 24, "constant": 0.5}
+    assert choice.record.folds == {"0": "threshold", "1": "threshold", "2": "threshold"}
     assert choice.reasons == (
         "threshold was chosen on the 24 out-of-fold samples of real by accuracy: threshold 0.958, constant 0.500",
     )
-    assert warn(choice.document) == ""
-    json.dumps(choice.document, allow_nan=False)
+    assert warn(choice.record) == ""
+    json.dumps(choice.record.document(), allow_nan=False)
 
 
 def test_with_folds_the_figure_is_that_of_the_nested_choice(tmp_path: Path) -> None:
@@ -182,8 +182,8 @@ def test_with_folds_the_figure_is_that_of_the_nested_choice(tmp_path: Path) -> N
     right = {"threshold": {"rows": steady, "validation": []}, "constant": {"rows": lucky, "validation": []}}
     choice = put_forward(project, tracking, right, "folds")
     assert choice.version.tags["candidate"] == "constant"
-    assert choice.document["folds"]["0"] == "threshold"
-    assert choice.figure.value < choice.document["figures"]["constant"]
+    assert choice.record.folds["0"] == "threshold"
+    assert choice.figure.value < choice.record.figures["constant"]
     assert "its figure is pooled so" in choice.reasons[-1]
 
 
@@ -197,7 +197,7 @@ def test_with_a_holdout_the_validation_rows_decide_and_a_better_one_on_test_is_t
     assert choice.version.tags["candidate"] == "threshold"
     assert choice.figure.value == 0.5
     assert "on the 24 validation samples of real" in choice.reasons[0]
-    warning = warn(choice.document)
+    warning = warn(choice.record)
     assert "constant (version 2) is better than threshold on the 24 test samples of real" in warning
     assert "0.917 against 0.500, which is beyond noise" in warning
 
@@ -245,5 +245,5 @@ def test_noise_is_told_with_its_bound(tmp_path: Path) -> None:
     }
     choice = put_forward(project, tracking, right, "folds")
     assert choice.version.tags["candidate"] == "threshold"
-    assert explain(choice.document)[1].startswith("constant is ahead of threshold by 0.042, which is within noise")
-    assert "which is within noise" in warn(choice.document)
+    assert explain(choice.record)[1].startswith("constant is ahead of threshold by 0.042, which is within noise")
+    assert "which is within noise" in warn(choice.record)

@@ -5,14 +5,11 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import DataMissing, DataRejected
+from sightline.evaluation import main_rows, read_metrics, seen_inputs
 from sightline.pipeline.evaluate import (
     evaluate,
     evaluate_folder,
-    headline,
-    main_rows,
     measure_latency,
-    read_metrics,
-    seen_inputs,
 )
 from sightline.pipeline.fit import fit
 from sightline.pipeline.project import Project
@@ -40,12 +37,12 @@ def test_every_real_sample_is_evaluated_once_and_out_of_fold(evaluated: Project)
 
 def test_metrics_are_kept_apart_by_set_with_intervals(evaluated: Project) -> None:
     metrics = read_metrics(evaluated.evaluation("threshold"))
-    assert set(metrics["sets"]) == {"real", "sample"}
-    assert metrics["main"] == ["real"]
-    figure = headline(metrics, "accuracy")
+    assert set(metrics.sets) == {"real", "sample"}
+    assert metrics.main == ("real",)
+    figure = metrics.headline("accuracy")
     assert figure.value == 1.0
     assert figure.n == 24
-    baseline = headline(read_metrics(evaluated.evaluation("constant")), "accuracy")
+    baseline = read_metrics(evaluated.evaluation("constant")).headline("accuracy")
     assert baseline.low < 0.5 < baseline.high
 
 

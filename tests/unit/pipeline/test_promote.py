@@ -45,7 +45,7 @@ def produce(project: Project, tracking: FakeTracking) -> list[Version]:
 
 
 def decide(project: Project, tracking: FakeTracking, versions: list[Version]) -> Any:
-    return promote_best(project, tracking, versions, Silent())  # type: ignore[arg-type]
+    return promote_best(project, tracking, versions, Silent())
 
 
 @pytest.fixture
@@ -81,25 +81,25 @@ def test_an_equal_challenger_is_undecided(tmp_path: Path, tracking: FakeTracking
     assert second.outcome == "undecided"
     assert tracking.current("toy", "champion") == first.challenger
     assert tracking.current("toy", "challenger") == second.challenger
-    assert second.numbers["difference"]["value"] == 0
+    assert second.numbers.document()["difference"]["value"] == 0
 
 
 def test_a_better_challenger_takes_the_place_and_can_be_rolled_back(tmp_path: Path, tracking: FakeTracking) -> None:
     project = toy_project(tmp_path, "sample")
     constant = [v for v in produce(project, tracking) if v.tags["candidate"] == "constant"]
-    old = promote_by_hand(project, tracking, str(constant[0].number), "to begin with")  # type: ignore[arg-type]
+    old = promote_by_hand(project, tracking, str(constant[0].number), "to begin with")
     new = decide(project, tracking, produce(project, tracking))
     assert new.outcome == "promoted"
     assert new.champion == old.challenger
     assert tracking.current("toy", "previous") == old.challenger
-    assert restore_previous(project, tracking).number == old.challenger  # type: ignore[arg-type]
+    assert restore_previous(project, tracking).number == old.challenger
     assert tracking.current("toy", "champion") == old.challenger
     again = decide(project, tracking, [tracking.version("toy", str(new.challenger))])
     assert again.outcome == "refused"
     assert "rolled back" in again.reasons[-1]
     assert tracking.version("toy", str(new.challenger)).tags["decision"] == "rolled back"
     with pytest.raises(ModelMissing):
-        restore_previous(project, tracking)  # type: ignore[arg-type]
+        restore_previous(project, tracking)
 
 
 def test_the_same_question_is_answered_once(tmp_path: Path, tracking: FakeTracking) -> None:
@@ -162,7 +162,7 @@ class FailingTracking(FakeTracking):
 def two_champions(project: Project, tracking: FakeTracking) -> tuple[int, int, list[Version]]:
     """The version before, the one that a run promoted over it, and the run's versions."""
     versions = produce(project, tracking)
-    old = promote_by_hand(project, tracking, str(versions[1].number), "to begin with")  # type: ignore[arg-type]
+    old = promote_by_hand(project, tracking, str(versions[1].number), "to begin with")
     return old.challenger, decide(project, tracking, versions).challenger, versions
 
 
@@ -172,9 +172,9 @@ def test_a_rollback_that_is_killed_anywhere_stays_done(tmp_path: Path, writes: i
     old, bad, versions = two_champions(project, tracking)
     tracking.after = 3 + writes  # three bring the registry up to the last row
     with pytest.raises(Killed):
-        restore_previous(project, tracking)  # type: ignore[arg-type]
+        restore_previous(project, tracking)
     tracking.after = None
-    assert champion_version(project, tracking).number == old  # type: ignore[arg-type]
+    assert champion_version(project, tracking).number == old
     again = decide(project, tracking, versions)
     assert again.outcome == "refused"
     assert "only `sightline promote` brings it back" in again.reasons[-1]
@@ -193,7 +193,7 @@ def test_a_rollback_that_the_ledger_cannot_keep_changes_nothing(tmp_path: Path, 
     full = replace(project)
     full.__dict__["ledger"] = FullDisk(project.ledger.path)
     with pytest.raises(BackendError, match="disk is full"):
-        restore_previous(full, tracking)  # type: ignore[arg-type]
+        restore_previous(full, tracking)
     assert tracking.current("toy", "champion") == bad
     assert tracking.version("toy", str(bad)).tags["decision"] == "promoted"
 
@@ -213,10 +213,10 @@ def test_simultaneous_promotions_and_rollbacks_leave_ledger_and_registry_agreed(
 
     def back(_: int) -> None:
         with suppress(ModelMissing):  # somebody else was first
-            restore_previous(project, tracking)  # type: ignore[arg-type]
+            restore_previous(project, tracking)
 
     def by_hand(number: int) -> None:
-        promote_by_hand(project, tracking, str(number), "at the same time")  # type: ignore[arg-type]
+        promote_by_hand(project, tracking, str(number), "at the same time")
 
     with ThreadPoolExecutor(4) as pool:
         for _ in range(6):
@@ -231,7 +231,7 @@ def test_a_promotion_by_hand_during_a_comparison_is_not_overruled(tmp_path: Path
     """The run compared with the champion of before; it looks again."""
     project = toy_project(tmp_path, "sample")
     versions = produce(project, tracking)
-    promote_by_hand(project, tracking, str(versions[1].number), "to begin with")  # type: ignore[arg-type]
+    promote_by_hand(project, tracking, str(versions[1].number), "to begin with")
     rivals = produce(project, tracking)
 
     class Interrupted(FakeTracking):
@@ -240,12 +240,12 @@ def test_a_promotion_by_hand_during_a_comparison_is_not_overruled(tmp_path: Path
         def directory(self, version: Version) -> Path:  # asked for while latencies are compared
             self.looked += 1
             if self.looked == 1:
-                promote_by_hand(project, self, str(versions[0].number), "checked by eye")  # type: ignore[arg-type]
+                promote_by_hand(project, self, str(versions[0].number), "checked by eye")
             return super().directory(version)
 
     interrupted = Interrupted()
     interrupted.__dict__.update(tracking.__dict__)
-    decision = promote_best(project, interrupted, rivals, Silent())  # type: ignore[arg-type]
+    decision = promote_best(project, interrupted, rivals, Silent())
     assert decision.outcome == "undecided"
     assert decision.champion == versions[0].number
     assert interrupted.current("toy", "champion") == versions[0].number
@@ -258,7 +258,7 @@ def test_what_the_champion_was_trained_on_counts_by_its_stored_rows(tmp_path: Pa
     split_again(project)
     wanted = load_rows(tracking.evaluation(produce(project, tracking)[0]) / "rows.jsonl")
     assert isinstance(project.task, ToyTask)
-    rows = champion_rows(project, tracking, champion, wanted, Silent())  # type: ignore[arg-type]
+    rows = champion_rows(project, tracking, champion, wanted, Silent())
     stored = {row.key: row for row in load_rows(tracking.evaluation(champion) / "rows.jsonl")}
     assert all(rows[key] == stored[key] for key in rows if key in stored)
     assert {key for key in rows if key not in stored and key.startswith("real/")} == {

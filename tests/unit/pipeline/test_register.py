@@ -1,17 +1,20 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import pytest
 
-from sightline.pipeline.evaluate import evaluate, read_metrics
+from sightline.evaluation import read_metrics
+from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
 from sightline.pipeline.lineage import trace_lineage
 from sightline.pipeline.project import Project
 from sightline.pipeline.register import flatten_metrics, flatten_params
 from sightline.pipeline.reproduce import pair_figures
 from sightline.progress import Bars
+from sightline.resampling import Figure
 from tests.fake_tracking import FakeTracking
 from tests.toy import Silent, toy_project
 
@@ -32,10 +35,12 @@ def test_parameters_become_dotted_names() -> None:
 
 def test_metrics_are_named_by_set_and_leave_out_the_undefined(evaluated: Project) -> None:
     metrics = read_metrics(evaluated.evaluation("threshold"))
-    metrics["validation"]["metrics"]["accuracy"]["value"] = None
+    undefined = Figure(math.nan, 0.5, 1.0, 4)
+    measured = metrics.validation.model_copy(update={"metrics": {"accuracy": undefined}})
+    metrics = metrics.model_copy(update={"validation": measured})
     flat = flatten_metrics(metrics)
     assert flat["sample/accuracy"] == 1.0
-    assert flat["sample/n"] == metrics["sets"]["sample"]["n"]
+    assert flat["sample/n"] == metrics.sets["sample"].n
     assert "validation/accuracy" not in flat
 
 
@@ -49,7 +54,7 @@ def test_lineage_leads_back_to_data_and_forward_to_decisions(evaluated: Project)
         "promotion", "toy", {"challenger": 1, "champion": None, "outcome": "promoted", "reasons": []}
     )
     evaluated.ledger.record("promotion", "toy", {"challenger": 7, "champion": 6, "outcome": "refused", "reasons": []})
-    document = trace_lineage(evaluated, tracking, tracking.version("toy", "1"))  # type: ignore[arg-type]
+    document = trace_lineage(evaluated, tracking, tracking.version("toy", "1"))
     assert document["made from"]["data version"] == "abc.dir"
     assert document["evaluated"]["sample"]["accuracy"] == 1.0
     assert [entry["outcome"] for entry in document["decisions"]] == ["promoted"]
@@ -59,4 +64,4 @@ def test_lineage_leads_back_to_data_and_forward_to_decisions(evaluated: Project)
 def test_figures_are_paired_by_set_and_name(evaluated: Project) -> None:
     metrics = read_metrics(evaluated.evaluation("threshold"))
     assert pair_figures(metrics, metrics) == {"sample/accuracy": (1.0, 1.0)}
-    assert pair_figures(metrics, {"sets": {}}) == {"sample/accuracy": (1.0, None)}
+    assert pair_figures(metrics, metrics.model_copy(update={"sets": {}})) == {"sample/accuracy": (1.0, None)}

@@ -36,7 +36,7 @@ def test_the_registrys_champion_is_named_first_and_fetched_only_when_it_is_new(t
         return CountingModel()
 
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    source = RegistryChampions("toy", tracking, ledger, restore)  # type: ignore[arg-type]
+    source = RegistryChampions("toy", tracking, ledger, restore)
     with pytest.raises(ModelMissing, match="sightline run toy"):
         source.current()
     ledger.record("promotion", "toy", {"outcome": "promoted", "challenger": 2, "champion": None, "run_id": "run2"})

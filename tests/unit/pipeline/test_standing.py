@@ -75,7 +75,7 @@ def test_an_alias_that_was_moved_in_mlflow_makes_no_champion(project: Project, t
     assert keeper.champion.number == 1
     assert "names version 2 champion, the ledger version 1, which answers" in str(keeper.problem)
     assert "sightline promote toy@2" in str(keeper.problem)
-    assert champion_version(project, tracking).number == 1  # type: ignore[arg-type]
+    assert champion_version(project, tracking).number == 1
     by_hand(project, tracking, 1)  # puts the alias back
     keeper.poll()
     assert keeper.problem is None
@@ -84,7 +84,7 @@ def test_an_alias_that_was_moved_in_mlflow_makes_no_champion(project: Project, t
     by_hand(project, tracking, 2)  # or confirms it
     keeper.poll()
     assert (keeper.champion.number, keeper.problem) == (2, None)
-    assert restore_previous(project, tracking).number == 1  # type: ignore[arg-type]
+    assert restore_previous(project, tracking).number == 1
 
 
 def test_an_alias_in_a_project_that_never_promoted_makes_no_champion(project: Project, tracking: FakeTracking) -> None:
@@ -94,7 +94,7 @@ def test_an_alias_in_a_project_that_never_promoted_makes_no_champion(project: Pr
     assert keeper.champion is None
     assert "the ledger has no promotion of toy" in str(keeper.problem)
     with pytest.raises(ModelMissing, match="sightline promote toy@2"):
-        champion_version(project, tracking)  # type: ignore[arg-type]
+        champion_version(project, tracking)
     project.ledger.record("promotion", "toy", {"outcome": "refused", "challenger": 1, "champion": None, "reasons": []})
     keeper.poll()
     assert keeper.champion is None
@@ -104,10 +104,10 @@ def test_a_ledger_that_was_lost_is_begun_anew_by_one_command(project: Project, t
     by_hand(project, tracking, 2)
     fresh = replace(project)
     fresh.__dict__["ledger"] = Ledger(project.settings.state / "new.sqlite")
-    assert ruling_of(fresh, tracking).state == "unknown"  # type: ignore[arg-type]
+    assert ruling_of(fresh, tracking).state == "unknown"
     by_hand(fresh, tracking, 2)
-    assert ruling_of(fresh, tracking).state == "agreed"  # type: ignore[arg-type]
-    assert champion_version(fresh, tracking).number == 2  # type: ignore[arg-type]
+    assert ruling_of(fresh, tracking).state == "agreed"
+    assert champion_version(fresh, tracking).number == 2
 
 
 def test_a_server_that_the_user_named_is_believed_where_the_ledger_is_empty(
@@ -128,7 +128,7 @@ def test_a_ledger_restored_from_an_older_day_is_followed_and_the_newer_alias_tol
     restored = replace(project)
     restored.__dict__["ledger"] = Ledger(project.settings.state / "restored.sqlite")
     restored.ledger.record("promotion", "toy", project.ledger.entries("toy")[0].document)
-    ruling = ruling_of(restored, tracking)  # type: ignore[arg-type]
+    ruling = ruling_of(restored, tracking)
     assert (ruling.champion, ruling.state) == (Seat(1, "run1"), "disputed")
 
 
@@ -142,7 +142,7 @@ def test_a_number_given_again_by_another_registry_is_not_the_one_promoted(
     assert keeper.champion is None
     assert "version 3, which was promoted, is not in this registry" in str(keeper.problem)
     by_hand(project, tracking, 3)  # a person says that this one is meant
-    assert champion_version(project, tracking).run_id == "another"  # type: ignore[arg-type]
+    assert champion_version(project, tracking).run_id == "another"
 
 
 def test_an_endpoint_follows_the_ledger_before_the_registry_is_up_to_date(
@@ -155,7 +155,7 @@ def test_an_endpoint_follows_the_ledger_before_the_registry_is_up_to_date(
     keeper.poll()
     assert keeper.champion is not None
     assert (keeper.champion.number, keeper.problem) == (1, None)
-    assert ruling_of(project, tracking).state == "lagging"  # type: ignore[arg-type]
+    assert ruling_of(project, tracking).state == "lagging"
 
 
 @pytest.mark.parametrize("alias", [None, 1, 2])

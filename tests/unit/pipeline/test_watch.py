@@ -46,7 +46,7 @@ class Watched:
 
     def promote(self, number: int) -> None:
         """Make a version champion."""
-        promote_by_hand(self.project, self.tracking, str(number), "a test")  # type: ignore[arg-type]
+        promote_by_hand(self.project, self.tracking, str(number), "a test")
 
     def evaluate(self, *parts: tuple[str, int, float]) -> None:
         """Store evaluated rows: (set, how many, their level); promotion looks at the set `real`."""
@@ -88,7 +88,7 @@ class Watched:
         )
 
     def watch(self, now_s: float = NOW_S) -> Drift:
-        return check_drift(self.project, self.tracking, now_s=now_s, column_tests=column_tests)  # type: ignore[arg-type]
+        return check_drift(self.project, self.tracking, now_s=now_s, column_tests=column_tests)
 
 
 @pytest.fixture
