@@ -7,7 +7,7 @@ one that occurs nowhere keeps `thresholds.UNKNOWN`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sightline.task import Json, Report
 from sightline.tasks.land_cover.bits import unpack
@@ -52,7 +52,11 @@ def calibrate(recipe: Recipe, files: Mapping[str, bytes], rules: Rules, fitted: 
         kind for kind in range(len(CLASSES)) if not found.present(kind) and fitted.examples.counts[:, kind].any()
     ]
     at_home = _trial(recipe, files, fitted.examples, fitted) if missing else found
-    by_rule = _trial(replace(recipe, method="rules", rules=rules), {}, fitted.validation, fitted) if rules else found
+    by_rule = (
+        _trial(recipe.model_copy(update={"method": "rules", "rules": rules}), {}, fitted.validation, fitted)
+        if rules
+        else found
+    )
     chosen: dict[str, dict[str, Json]] = {}
     taken = dict(recipe.rules)
     cutoffs: list[tuple[float, int]] = []
@@ -71,7 +75,7 @@ def calibrate(recipe: Recipe, files: Mapping[str, bytes], rules: Rules, fitted: 
         cutoffs.append((probability, area))
         chosen[name] = described
     probabilities, areas = zip(*cutoffs, strict=True)
-    return Calibrated(replace(recipe, rules=taken), Cutoffs(probabilities, areas), chosen)
+    return Calibrated(recipe.model_copy(update={"rules": taken}), Cutoffs(probabilities, areas), chosen)
 
 
 def _trial(recipe: Recipe, files: Mapping[str, bytes], examples: StoredExamples, fitted: Fitted) -> Trial:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_serializer, field_validator
 
 from sightline.errors import ModelRejected, RequestError
 from sightline.stopping import check
@@ -29,7 +30,7 @@ from sightline.tasks.land_cover.thresholds import Cutoffs
 from sightline.tasks.land_cover.tile import FORMATS, Tile, read_tile
 from sightline.vision.images import MAX_BANDS, noise_picture, probe_within, read_bytes
 from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
+from sightline.vision.saved import AGAIN, SavedRecipe, digests, read_saved, write_saved
 from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.vision.tiling import Read, Tiling, blend
 
@@ -52,47 +53,36 @@ _FIXED_BYTES, _PIXEL_BYTES, _SCAN_BYTES = 64 * 2**20, 110, 512 * 2**20
 Source = Tile | SceneFile
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that turns bands into probabilities; kept in the card's `preprocessing`.
+class Recipe(SavedRecipe):
+    """All that turns bands into probabilities.
 
     Attributes:
         method: a network, or rules alone.
-        channels: of the network; nothing in it for rules.
-        rules: classes that are answered by a rule, also in a network's answer.
+        mean, spread: of the network's channels, see `Channels`; empty for rules.
+        rules: classes that are answered by a rule, also in a network's answer; by name in the card.
     """
 
     method: Method
     input: InputParams
-    channels: Channels
-    rules: Rules
+    mean: tuple[float, ...]
+    spread: tuple[float, ...]
+    rules: Mapping[int, Rule]
 
-    def document(self) -> dict[str, Json]:
-        """As JSON, for the card."""
-        return {
-            "method": self.method,
-            "input": self.input.model_dump(mode="json"),
-            "mean": list(self.channels.mean),
-            "spread": list(self.channels.spread),
-            "rules": {CLASSES[index]: rule.document() for index, rule in sorted(self.rules.items())},
-        }
+    @property
+    def channels(self) -> Channels:
+        """Of the network."""
+        return Channels(self.mean, self.spread)
 
+    @field_validator("rules", mode="before")
     @classmethod
-    def from_document(cls, document: Mapping[str, Json]) -> Recipe:
-        """Read what `document` wrote.
+    def _by_index(cls, rules: Mapping[int | str, Json]) -> Mapping[int, Json]:
+        if not all(rules.values()):
+            raise ValueError("a rule has conditions")
+        return {CLASSES.index(key) if isinstance(key, str) else key: rule for key, rule in rules.items()}
 
-        Raises:
-            KeyError, TypeError, ValueError: it does not fit.
-        """
-        if document["method"] not in FILES:
-            raise ValueError(f"method {document['method']!r}")
-        mean, spread = (tuple(float(value) for value in document[name]) for name in ("mean", "spread"))
-        return cls(
-            method=document["method"],
-            input=InputParams.model_validate(document["input"]),
-            channels=Channels(mean, spread),
-            rules={CLASSES.index(name): Rule.from_document(rule) for name, rule in document["rules"].items()},
-        )
+    @field_serializer("rules")
+    def _by_name(self, rules: Rules) -> dict[str, Json]:
+        return {CLASSES[index]: rule.model_dump(mode="json") for index, rule in sorted(rules.items())}
 
 
 @dataclass(frozen=True)
@@ -121,7 +111,7 @@ class LandCoverModel:
     @cached_property
     def recipe(self) -> Recipe:
         """From the card."""
-        return Recipe.from_document(self.card.preprocessing)
+        return Recipe.model_validate(self.card.preprocessing)
 
     @cached_property
     def cutoffs(self) -> Cutoffs:
@@ -358,7 +348,7 @@ def restore_model(directory: Path) -> LandCoverModel:
     if card.task != NAME or card.classes != CLASSES:
         raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
     try:
-        recipe = Recipe.from_document(card.preprocessing)
+        recipe = Recipe.model_validate(card.preprocessing)
         Cutoffs.from_document(card.thresholds)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error

@@ -6,12 +6,12 @@ Only for classes that such a rule can tell (water, trees, crops, bare tracks); n
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict, RootModel, model_validator
 
-from sightline.task import Json
 from sightline.tasks.land_cover.bands import INDICES, Bands, index_channels
 from sightline.tasks.land_cover.bits import plane
 from sightline.tasks.land_cover.examples import StoredExamples
@@ -27,8 +27,7 @@ _LEAST_GAIN = 0.01
 Floats = NDArray[np.float32]
 
 
-@dataclass(frozen=True)
-class Condition:
+class Condition(NamedTuple):
     """`low <= feature <= high`."""
 
     feature: str
@@ -36,11 +35,21 @@ class Condition:
     high: float
 
 
-@dataclass(frozen=True)
-class Rule:
-    """Where all of its conditions hold."""
+class Rule(RootModel[tuple[Condition, ...]]):
+    """Where all of its conditions hold; in a card a list of (feature, low, high)."""
 
-    conditions: tuple[Condition, ...]
+    model_config = ConfigDict(frozen=True)
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """All of them."""
+        return self.root
+
+    @model_validator(mode="after")
+    def _features_are_known(self) -> Rule:
+        if not {one.feature for one in self.conditions} <= set(FEATURES):
+            raise ValueError(f"a rule has conditions on {', '.join(FEATURES)}")
+        return self
 
     def __call__(self, features: Floats) -> NDArray[np.bool_]:
         """(5, ...) features in the order of FEATURES -> (...)."""
@@ -49,18 +58,6 @@ class Rule:
             values = features[FEATURES.index(one.feature)]
             inside &= (values >= one.low) & (values <= one.high)
         return inside
-
-    def document(self) -> list[Json]:
-        """As JSON, for the card."""
-        return [[one.feature, one.low, one.high] for one in self.conditions]
-
-    @classmethod
-    def from_document(cls, document: Json) -> Rule:
-        """Read what `document` wrote. Raises TypeError or ValueError where it does not fit."""
-        conditions = [Condition(str(name), float(low), float(high)) for name, low, high in document]
-        if not conditions or not {one.feature for one in conditions} <= set(FEATURES):
-            raise ValueError(f"a rule has conditions on {', '.join(FEATURES)}")
-        return cls(tuple(conditions))
 
 
 Rules = Mapping[int, Rule]

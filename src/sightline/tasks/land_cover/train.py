@@ -68,14 +68,15 @@ def train_model(
     fitted = Fitted(examples, validation, params.thresholds, report)
     if candidate == RULES:
         files: dict[str, bytes] = {}
-        made = calibrate(Recipe("rules", params.input, Channels((), ()), rules), files, {}, fitted)
+        made = calibrate(Recipe(method="rules", input=params.input, mean=(), spread=(), rules=rules), files, {}, fitted)
     else:
         # A network that goes on has learnt to see tiles normalised in its own way.
         channels = start.recipe.channels if start else measure_channels(examples, params.input.indices)
         files = _fit_network(candidate, Sets(examples, validation, channels, params, seed), start, work, report)
         may_replace = {CLASSES.index(name) for name in params.rules_may_replace}
         offered = {index: rule for index, rule in rules.items() if index in may_replace}
-        made = calibrate(Recipe("network", params.input, channels, {}), files, offered, fitted)
+        recipe = Recipe(method="network", input=params.input, mean=channels.mean, spread=channels.spread, rules={})
+        made = calibrate(recipe, files, offered, fitted)
     provenance: dict[str, Json] = {
         "seed": seed,
         "parameters": params.model_dump(mode="json"),

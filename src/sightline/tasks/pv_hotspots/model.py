@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import field_validator
 
 from sightline.capabilities import check_probability
 from sightline.errors import ModelRejected
@@ -30,7 +31,7 @@ from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.severity import CONDITIONS, read_conditions, severity
 from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_thermogram
 from sightline.vision.images import noise_picture, probe_within, read_bytes
-from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
+from sightline.vision.saved import AGAIN, SavedRecipe, digests, read_saved, write_saved
 
 NAME = "pv_hotspots"
 WEIGHTS = "detector.safetensors"
@@ -52,40 +53,21 @@ _TYPICAL_RISE = 60.0
 """Counts by which the hottest pixel of a healthy module exceeds its median, in radiometric frames."""
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """All that turns the network's answers into modules; kept in the card's `preprocessing`."""
+class Recipe(SavedRecipe):
+    """All that turns the network's answers into modules."""
 
     input: InputParams
     detection: DetectionParams
     region: RegionParams
     shrink: float
     scorer: Scorer
-    precision: Precision = "float32"
+    precision: Precision
 
-    def document(self) -> dict[str, Json]:
-        """As JSON, for the card."""
-        parts = {name: getattr(self, name).model_dump(mode="json") for name in ("input", "detection", "region")}
-        return {**parts, "shrink": self.shrink, "scorer": self.scorer.document(), "precision": self.precision}
-
+    @field_validator("scorer")
     @classmethod
-    def from_document(cls, document: Mapping[str, Json]) -> Recipe:
-        """Read what `document` wrote.
-
-        Raises:
-            KeyError, TypeError, ValueError: it does not fit.
-        """
-        if document["precision"] not in GRAPHS:
-            raise ValueError(f"precision {document['precision']!r}")
-        ScoreParams.model_validate(document["scorer"])
-        return cls(
-            input=InputParams.model_validate(document["input"]),
-            detection=DetectionParams.model_validate(document["detection"]),
-            region=RegionParams.model_validate(document["region"]),
-            shrink=float(document["shrink"]),
-            scorer=Scorer.from_document(document["scorer"]),
-            precision=document["precision"],
-        )
+    def _features_are_known(cls, scorer: Scorer) -> Scorer:
+        ScoreParams.model_validate(asdict(scorer))
+        return scorer
 
 
 # ------------------------------------------------------------------------------------------------------ features
@@ -156,7 +138,7 @@ class HotspotModel:
     @cached_property
     def recipe(self) -> Recipe:
         """From the card."""
-        return Recipe.from_document(self.card.preprocessing)
+        return Recipe.model_validate(self.card.preprocessing)
 
     @cached_property
     def detector(self) -> Detector:
@@ -365,7 +347,7 @@ def restore_model(directory: Path) -> HotspotModel:
     if card.task != NAME or card.classes != CLASSES or "defected" not in card.thresholds:
         raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
     try:
-        recipe = Recipe.from_document(card.preprocessing)
+        recipe = Recipe.model_validate(card.preprocessing)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
     return HotspotModel(card, files, precision=recipe.precision)

@@ -12,8 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json
-
 Floats = NDArray[np.float64]
 Features = Mapping[str, Floats]
 """Name -> (n,) values of n modules."""
@@ -30,16 +28,6 @@ class Scorer:
         """(n,) of n modules."""
         odds = self.intercept + sum(factor * features[name] for name, factor in self.coefficients.items())
         return np.asarray(1 / (1 + np.exp(-np.asarray(odds, dtype=np.float64))))
-
-    def document(self) -> Json:
-        """As JSON, for the card."""
-        return {"intercept": self.intercept, "coefficients": dict(self.coefficients)}
-
-    @classmethod
-    def from_document(cls, document: Mapping[str, Json]) -> Scorer:
-        """Read what `document` wrote."""
-        coefficients = {str(name): float(value) for name, value in document["coefficients"].items()}
-        return cls(float(document["intercept"]), coefficients)
 
 
 def fit_scorer(prior: Scorer, features: Features, labels: NDArray[np.int64], strength: float) -> Scorer:

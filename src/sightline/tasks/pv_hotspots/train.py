@@ -182,7 +182,14 @@ def fit_recipe(candidate: str, graph: bytes, examples: Sequence[Example], params
     features, labels = _pool_features(seen, shrink)
     scorer = choose_scorer(candidate, features, labels, params.fusion)
     threshold = best_threshold(scorer.probability(features), labels)
-    recipe = Recipe(params.input, params.detection, params.region, shrink, scorer, params.precision)
+    recipe = Recipe(
+        input=params.input,
+        detection=params.detection,
+        region=params.region,
+        shrink=shrink,
+        scorer=scorer,
+        precision=params.precision,
+    )
     return recipe, threshold
 
 

@@ -143,6 +143,8 @@ def test_a_saved_model_is_the_same(tmp_path, model):
         ("classes", ["trees"]),
         ("thresholds", {"trees": 0.5}),
         ("preprocessing", {"method": "oracle"}),
+        ("preprocessing", {**network_model().card.preprocessing, "rules": {"trees": []}}),
+        ("preprocessing", {**network_model().card.preprocessing, "rules": {"towers": [["ndwi", 0.0, 1.0]]}}),
         ("files", {}),
     ],
 )

@@ -53,7 +53,14 @@ def tiny_model(classes=None, boxes=MODULES):
     graph = constant_graph(boxes, given)
     files = {WEIGHTS: b"weights", GRAPHS["float32"]: graph, GRAPHS["int8"]: graph}
     scorer = Scorer(intercept=-3.0, coefficients={"box": 1.0, "neighbours": 1.0})
-    recipe = Recipe(INPUT, TRAIN.detection, changed(TRAIN.region, min_px=9), 0.08, scorer)
+    recipe = Recipe(
+        input=INPUT,
+        detection=TRAIN.detection,
+        region=changed(TRAIN.region, min_px=9),
+        shrink=0.08,
+        scorer=scorer,
+        precision="float32",
+    )
     return HotspotModel(make_card("fused", recipe, {"defected": 0.5}, {"seed": 1}, files), files, threads=1)
 
 

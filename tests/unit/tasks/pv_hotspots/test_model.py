@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -264,7 +264,7 @@ def test_a_module_without_a_rise_says_that_the_network_flagged_it():
     classes = [[0.03, 0.97] if index == 3 else [0.95, 0.05] for index in range(len(MODULES))]
     scorer = Scorer(intercept=3.0, coefficients={"network": 1.0, "neighbours": 1.0})
     model = tiny_model(classes)
-    preprocessing = {**model.card.preprocessing, "scorer": scorer.document()}
+    preprocessing = {**model.card.preprocessing, "scorer": asdict(scorer)}
     model = replace(model, card=model.card.model_copy(update={"preprocessing": preprocessing}))
     source = model.read(png(picture()), Limits())
     (answer,) = model.predict([source])
