@@ -115,7 +115,7 @@ def open_upscaler(
             raise ModelMissing(
                 "no trained network was given for the choice fast",
                 where="upscale",
-                way_out="Train it (see the task's README), or choose bicubic or none.",
+                way_out="Train it with `sightline aoi train-upscaler`, or choose bicubic or none.",
             )
         return read_fast(fast, precision)
     if choice == "realesrgan":
@@ -123,7 +123,7 @@ def open_upscaler(
             raise ModelMissing(
                 "no weights were given for the choice realesrgan",
                 where="upscale",
-                way_out="Name RealESRGAN_x4plus.pth and its SHA-256 in params.yaml, or choose fast.",
+                way_out="Give RealESRGAN_x4plus.pth and its SHA-256 (see docs/how-to/areas.md), or choose fast.",
             )
         wanted: Precision = "float32" if precision == "auto" else precision
         return network_upscaler("realesrgan", open_rrdb(weights, sha256), rrdb_windows(), wanted, sha256)

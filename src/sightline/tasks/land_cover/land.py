@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from sightline.params import Frozen
 
 if TYPE_CHECKING:
     from shapely import Geometry, LineString, Polygon
@@ -17,10 +19,8 @@ Span = tuple[float, float]
 Points = NDArray[np.float64]
 
 
-class LandParams(BaseModel):
+class LandParams(Frozen):
     """What there is and how large. Pairs are the bounds of a uniform draw; shares are of the scene's area."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     crops_settled: Span
     crops_open: Span = Field(description="of the open scenes that have fields at all")

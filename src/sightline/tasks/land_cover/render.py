@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.land_cover.land import Landscape
 from sightline.tasks.land_cover.sensor import Eight, Image, Span
 
@@ -17,10 +18,8 @@ if TYPE_CHECKING:
     from shapely import Polygon
 
 
-class SurfaceParams(BaseModel):
+class SurfaceParams(Frozen):
     """Reflectances x 100 at 425, 480, 545, 605, 660, 725, 833 and 950 nm, and how they vary."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     buildings: Eight
     misc: Eight

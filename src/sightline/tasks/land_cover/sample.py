@@ -17,9 +17,10 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sightline.files import write_text
+from sightline.params import Frozen
 from sightline.task import Report
 from sightline.tasks.land_cover.bands import RGB
 from sightline.tasks.land_cover.grid import Grid
@@ -32,10 +33,8 @@ from sightline.tasks.land_cover.shapes import EMPTY
 Product = Literal["M", "A", "P", "three_band"]
 
 
-class SampleParams(BaseModel):
+class SampleParams(Frozen):
     """Everything the synthetic set depends on. Pairs are the bounds of a uniform draw."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(ge=0)
     regions: int = Field(ge=1)

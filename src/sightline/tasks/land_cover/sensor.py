@@ -6,8 +6,9 @@ import math
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.land_cover.bands import MAX_COUNT
 
 Eight = tuple[float, float, float, float, float, float, float, float]
@@ -15,15 +16,13 @@ Image = NDArray[np.float32]
 Span = tuple[float, float]
 
 
-class SensorParams(BaseModel):
+class SensorParams(Frozen):
     """The satellite and the light, per band from coastal to NIR2.
 
     Gain and offset are those of the vendor's calibration 2016v0, `esun` is Thuillier (2003) weighted with the bands.
     Calibration factors, bandwidths and the height of the sun come with a delivery, but not with Dstl's files: those
     here are of a usual size, assumed.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     gain: Eight
     offset: Eight = Field(description="W / (m2 sr um)")

@@ -12,9 +12,10 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sightline.files import write_json
+from sightline.params import Frozen
 from sightline.task import Report
 from sightline.tasks.panel_defects.chip import BANDS, GSD_M, LABEL, SCALE, Mask
 from sightline.tasks.panel_defects.landscape import LandParams, Place, SightParams, build_place, look
@@ -26,10 +27,8 @@ RECORDS, PAIRS = "2022_us", "2023_us"
 _PALETTE = (0, 0, 0, 10, 20, 255)
 
 
-class FarmSampleParams(BaseModel):
+class FarmSampleParams(Frozen):
     """Everything the synthetic set depends on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(ge=0)
     places: int = Field(ge=1, description="each is there twice, in two years")

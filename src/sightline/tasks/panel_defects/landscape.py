@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.panel_defects.chip import BANDS, GSD_M
 from sightline.tasks.panel_defects.noise import Array, fractal
 
@@ -42,10 +43,8 @@ _CLIMATES = (
 """Weights of the covers in a green, a desert and a dry landscape."""
 
 
-class LandParams(BaseModel):
+class LandParams(Frozen):
     """What the land looks like. Pairs are the bounds of a uniform draw."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     field_m: tuple[float, float] = Field(description="typical side of a field")
     edge_m: float = Field(ge=0, description="how far the fields' borders wander")
@@ -159,10 +158,8 @@ def _add_farm(
 # ---------------------------------------------------------------------------------------------------- seen from orbit
 
 
-class SightParams(BaseModel):
+class SightParams(Frozen):
     """Season, air and instrument. Pairs are the bounds of a uniform draw."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     gain: tuple[float, float] = Field(description="of the illumination")
     dry: tuple[float, float] = Field(description="share of the vegetation that is dry this year")

@@ -8,17 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.panel_defects.noise import Array, fractal
 
 _SUPERSAMPLE = 2  # the picture is drawn twice as large and averaged
 
 
-class SceneParams(BaseModel):
+class SceneParams(Frozen):
     """Panels, camera and light. Pairs are the bounds of a uniform draw."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     cells: tuple[int, int] = Field(description="across and along a panel")
     cell_px: int = Field(ge=8, description="of the flat drawing")

@@ -11,15 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sightline.files import write_json
 from sightline.geometry import Polygon, polygon_area
+from sightline.params import Frozen
 from sightline.task import Report
 from sightline.tasks.panel_defects.coco import Photograph, Shape, coco_document
 from sightline.tasks.panel_defects.data import CLASSES, DOCUMENT
@@ -31,10 +33,8 @@ _PREFIXES = ("Clean", "Bird", "Dust", "Electrical", "Physical", "Snow")  # in th
 _FINE = 4  # outlines are traced on a grid this much finer, so that a line of one pixel has an area
 
 
-class SampleParams(BaseModel):
+class SampleParams(Frozen):
     """Everything the synthetic set depends on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(ge=0)
     scenes: int = Field(ge=1)
@@ -122,11 +122,14 @@ def _shapes(area: NDArray[np.bool_], name: str, params: SampleParams) -> list[Sh
     for number, ring in enumerate(rings):
         if tree[0, number, 3] >= 0 or polygon_area(ring) < params.least_area_px:
             continue
-        holes = [rings[k] for k in range(len(rings)) if tree[0, k, 3] == number]
-        holes = [hole for hole in holes if polygon_area(hole) >= params.least_area_px]
-        parts = [ring] + [part for hole in holes for part in (ring[:1], hole, hole[:1])]
-        shapes.append(Shape(CLASSES.index(name), (np.concatenate(parts),)))
+        inner = [hole for hole, (_, _, _, parent) in zip(rings, tree[0], strict=True) if parent == number]
+        holes = [hole for hole in inner if polygon_area(hole) >= params.least_area_px]
+        shapes.append(Shape(CLASSES.index(name), (_joined(ring, holes),)))
     return shapes
+
+
+def _joined(ring: Polygon, holes: Sequence[Polygon]) -> Polygon:
+    return np.concatenate([ring] + [part for hole in holes for part in (ring[:1], hole, hole[:1])])
 
 
 def _ring(outline: NDArray[np.int32], params: SampleParams) -> Polygon:

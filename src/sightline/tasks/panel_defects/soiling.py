@@ -9,8 +9,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.panel_defects.noise import Array, fractal
 
 Area = NDArray[np.bool_]
@@ -18,10 +19,8 @@ Spoil = Callable[["np.random.Generator", "SoilingParams", Array, int], tuple[Arr
 """(random stream, parameters, colours, pixels a cell) -> colours and area."""
 
 
-class SoilingParams(BaseModel):
+class SoilingParams(Frozen):
     """How panels are spoilt. Pairs are the bounds of a uniform draw; sizes are in cells."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     dust_share: tuple[float, float] = Field(description="of the panel; above 1 it covers all")
     dust_transmittance: tuple[float, float]

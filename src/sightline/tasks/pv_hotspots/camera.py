@@ -6,17 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck
 from sightline.tasks.pv_hotspots.simulation import Array
 
 
-class CameraParams(BaseModel):
+class CameraParams(Frozen):
     """A camera like the FLIR Vue Pro 640 with the 9 mm lens (17 um pixels: 529 px of focal length)."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     width_px: int = Field(ge=64)
     height_px: int = Field(ge=64)

@@ -5,17 +5,16 @@ from __future__ import annotations
 from typing import Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.pv_hotspots.simulation import Array, HeatParams, Sources
 
 FaultKind = Literal["hot_cell", "hot_cells", "bypassed_third", "open_module", "soiling", "hot_box"]
 
 
-class FaultParams(BaseModel):
+class FaultParams(Frozen):
     """How often each fault occurs and how hot it gets."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     shares: dict[FaultKind, float] = Field(description="relative frequency of each fault")
     cell_w: float = Field(gt=0, description="median heat in a hot cell")

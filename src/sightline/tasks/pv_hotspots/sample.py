@@ -13,9 +13,10 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sightline.geometry import clip_polygon, polygon_area
+from sightline.params import Frozen
 from sightline.task import Json, Report
 from sightline.tasks.pv_hotspots.camera import Camera, CameraParams, Pose, display, look
 from sightline.tasks.pv_hotspots.faults import FaultParams
@@ -24,10 +25,8 @@ from sightline.tasks.pv_hotspots.simulation import Array, HeatParams, Module
 from sightline.tasks.pv_hotspots.thermogram import write_thermogram
 
 
-class SampleParams(BaseModel):
+class SampleParams(Frozen):
     """Everything the synthetic set depends on. Pairs are the bounds of a uniform draw."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(ge=0)
     flights: int = Field(ge=1)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.pv_hotspots.camera import Camera, Pose
 from sightline.tasks.pv_hotspots.faults import FaultParams, draw_fault
 from sightline.tasks.pv_hotspots.simulation import Array, Module, Sources
@@ -15,10 +16,8 @@ from sightline.tasks.pv_hotspots.simulation import Array, Module, Sources
 _ROWS = 2  # of modules on a table
 
 
-class SiteParams(BaseModel):
+class SiteParams(Frozen):
     """Layout and weather. Pairs are the bounds of a uniform draw a flight."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     tables_across: int = Field(ge=1, description="tables from west to east")
     tables_along: int = Field(ge=1, description="tables from south to north")

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+
+from sightline.params import Frozen
 
 if TYPE_CHECKING:
     from scipy.sparse import csc_array
@@ -23,10 +25,8 @@ if TYPE_CHECKING:
 Array = NDArray[np.float64]
 
 
-class HeatParams(BaseModel):
+class HeatParams(Frozen):
     """Physics of a module. Lengths in metres; `sheet` is conductivity times thickness, W/K."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     rows: int = Field(ge=2, description="cells along the module")
     columns: int = Field(ge=3, description="cells across the module")

@@ -15,9 +15,10 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from sightline.files import write_json, write_text
+from sightline.params import Frozen
 from sightline.task import Report
 from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text
 from sightline.tasks.ships.coast import COASTS, Kind
@@ -28,10 +29,8 @@ from sightline.tasks.ships.scene import SceneParams, draw_scene
 from sightline.vision.images import KEPT, encode_png
 
 
-class SampleParams(BaseModel):
+class SampleParams(Frozen):
     """Everything the synthetic set depends on."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     seed: int = Field(ge=0)
     scenes: int = Field(ge=1, le=600)

@@ -7,8 +7,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from sightline.params import Frozen
 from sightline.tasks.ships import noise
 from sightline.tasks.ships.coast import Berth, Coast, Kind, build_coast
 from sightline.tasks.ships.data import GSD_M
@@ -23,10 +24,8 @@ FROM_LAND_PX = 20
 _TRIES = 60  # to find a free place for a vessel; in a narrow scene there may be none
 
 
-class SceneParams(BaseModel):
+class SceneParams(Frozen):
     """What a scene looks like. Pairs are the bounds of a uniform draw."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     width_px: int = Field(ge=256, le=8192)
     height_px: int = Field(ge=256, le=8192)

@@ -146,7 +146,7 @@ def test_choices_without_their_weights_say_what_to_do(tmp_path):
     assert set(CHOICES) == {"none", "bicubic", "lanczos", "fast", "realesrgan"}
     with pytest.raises(ModelMissing, match="Train it"):
         open_upscaler("fast")
-    with pytest.raises(ModelMissing, match="Name RealESRGAN_x4plus"):
+    with pytest.raises(ModelMissing, match="Give RealESRGAN_x4plus"):
         open_upscaler("realesrgan")
     with pytest.raises(ModelMissing, match=r"card\.json"):
         open_upscaler("fast", fast=tmp_path)
