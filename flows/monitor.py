@@ -76,7 +76,7 @@ def _look(project: Project, settle_s: float) -> str:
 
 
 def _ago(project: Project) -> str:
-    asked = project.ledger.last(project.name, Request.kind)
+    asked = project.events.last(project.name, Request.kind)
     assert asked is not None  # else it would be asked now
     return f"{(time.time() - asked.time_s) / 3600:.1f} hours ago"
 
@@ -85,7 +85,7 @@ def _ask(project: Project, event: str, request: Request) -> str:
     """Emit the event, then note it. Killed in between, the next run asks again: that does no harm."""
     resource = {"prefect.resource.id": f"sightline.task.{project.name}", "prefect.resource.name": project.name}
     emit_event(event=event, resource=resource, payload=request.document())
-    enter(project.ledger, project.name, request)
+    enter(project.events, project.name, request)
     return f"Asked for retraining ({event})."
 
 

@@ -25,7 +25,8 @@ from sightline.serving.connections import bound_connections
 from sightline.serving.engine import Engine
 from sightline.serving.guard import Guard
 from sightline.settings import Settings, load_settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.predictions import Predictions
 from sightline.tasks import TASKS
 
 OPTIONS: dict[str, Any] = {
@@ -64,30 +65,30 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
     _log_to_stderr()
     _end_with_supervisor()
     bound_connections()
-    ledger = Ledger(settings.ledger)
+    database = Database(settings.database_url)
     app = build_app(
         task,
         source or champions(task, settings),
         settings,
-        log_into(ledger, task),
-        areas=areas_in(ledger, settings),
-        check_log=ledger.check,
+        log_into(Predictions(database), task),
+        areas=areas_in(database, settings),
+        check_log=database.check,
     )
     description = next(r.endpoint for r in app.routes if isinstance(r, Route) and r.path == "/v1/openapi.json")
     app.router.routes += [Route("/bentoml", _bentoml_page), Route("/docs.json", description)]
     # BentoML's own /readyz follows ours.
-    service.inner.__is_ready__ = lambda _: _is_ready(app.state.engine, ledger)
+    service.inner.__is_ready__ = lambda _: _is_ready(app.state.engine, database)
     service.mount_asgi_app(app, path="/")
     service.add_asgi_middleware(
         Guard, token=settings.token.get_secret_value(), max_bytes=settings.max_bytes, host=settings.host
     )
 
 
-def _is_ready(engine: Engine, ledger: Ledger) -> bool:
+def _is_ready(engine: Engine, database: Database) -> bool:
     try:
         engine.champion()
         engine.check()
-        ledger.check()
+        database.check()
     except SightlineError:
         return False
     return True

@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from sightline.errors import ParamsError
 from sightline.task import Limits
 
+_LEDGER_URL = "postgresql+psycopg://"
 _SHORTEST_TOKEN = 16  # characters: fewer can be guessed
 
 
@@ -34,6 +35,10 @@ class Settings(BaseSettings):
 
     root: Path = Field(default_factory=lambda: find_root(Path.cwd()), description="the project folder")
     mlflow_uri: str = Field(default="", description="MLflow server; empty: sqlite under mlruns/")
+    ledger_url: SecretStr = Field(
+        default=SecretStr(""),
+        description="the ledger's PostgreSQL, postgresql+psycopg://USER:PASSWORD@HOST/NAME; empty: sqlite in state/",
+    )
     dvc_remote: str = Field(default="state/remote", description="DVC remote, a folder or s3://bucket/path; empty: none")
     dvc_endpoint_url: str = Field(default="", description="S3 endpoint of the DVC remote, if not Amazon's")
     host: str = Field(default="127.0.0.1", description="address the servers bind to; others need a token")
@@ -109,8 +114,13 @@ class Settings(BaseSettings):
 
     @property
     def ledger(self) -> Path:
-        """The ledger's sqlite file."""
+        """The ledger's sqlite file, unless it lies in PostgreSQL."""
         return self.state / "ledger.sqlite"
+
+    @property
+    def database_url(self) -> str:
+        """Where the stores lie, with the password."""
+        return self.ledger_url.get_secret_value() or f"sqlite:///{self.ledger}"
 
     @property
     def tracking_uri(self) -> str:
@@ -137,6 +147,12 @@ def load_settings() -> Settings:
             + (f"; this one has {characters}" if characters else ""),
             where="SIGHTLINE_TOKEN" if characters else "SIGHTLINE_HOST",
             way_out="Set SIGHTLINE_TOKEN to a random secret (`openssl rand -hex 32` makes one), or bind to 127.0.0.1.",
+        )
+    if settings.ledger_url.get_secret_value() and not settings.ledger_url.get_secret_value().startswith(_LEDGER_URL):
+        raise ParamsError(
+            "this is no address of a database that the ledger can lie in",
+            where="SIGHTLINE_LEDGER_URL",
+            way_out=f"Write {_LEDGER_URL}USER:PASSWORD@HOST/NAME, or unset it: the ledger then lies in state/.",
         )
     root = settings.root.resolve()
     _check_root(root)

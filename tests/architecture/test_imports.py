@@ -22,8 +22,8 @@ HEAVY = {
 """What takes from half a second to ten to import: functions that need it import it."""
 
 
-SCRIPTS = {"sightline.tracking.registered_model", "sightline.__main__"}
-"""Run by others, never imported by the package: MLflow's loader, `python -m sightline`."""
+SCRIPTS = {"sightline.tracking.registered_model", "sightline.stores.migrations.env", "sightline.__main__"}
+"""Run by others, never imported by the package: MLflow's loader, Alembic's script, `python -m sightline`."""
 
 
 def module_names() -> list[str]:

@@ -17,6 +17,7 @@ CUSTOMARY = {
     "great_expectations": "gx",
     "great_expectations.expectations": "gxe",
     "collections.abc.Set": "AbstractSet",
+    "sqlalchemy": "sa",
     "yaml.CSafeLoader": "SafeLoader",
 }
 """Short names that every reader of such code knows, and the fast loader that stands in for the plain one."""

@@ -26,7 +26,9 @@ import pytest
 
 from sightline.cli import main
 from sightline.settings import Settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.ids import new_id
+from sightline.stores.predictions import Predictions
 from sightline.tasks import TASKS
 from tests.contract.checkout import Checkout
 from tests.contract.subjects import Silent, tiny_task
@@ -158,11 +160,12 @@ class Reader:
         """A champion, and answers of two versions with other columns as if given two days ago."""
         self._call("a champion", ["promote", f"{self.task}@1", "--reason", "a test"])
         self._call("its answers", ["predict", self.task, self.places["flight"], "--log"])
-        ledger = Ledger(Settings(root=self.checkout.folder).ledger)
-        given = ledger.answers(self.task)
+        predictions = Predictions(Database(Settings(root=self.checkout.folder).database_url))
+        given = list(predictions.given(self.task))
         then_s = time.time() - 2 * 86400
-        ledger.log([replace(answer, time_s=then_s) for answer in given])
-        ledger.log([replace(a, time_s=then_s, version=99, row={"output_new": "text", "output_n": 0.5}) for a in given])
+        predictions.log([replace(answer, time_s=then_s, id=new_id()) for answer in given])
+        other = {"time_s": then_s, "version": 99, "row": {"output_new": "text", "output_n": 0.5}}
+        predictions.log([replace(a, **other, id=new_id()) for a in given])
         np.zeros((512, 640), np.float32).tofile(self.checkout.folder / "DJI_0001_T.raw")
 
     @contextlib.contextmanager

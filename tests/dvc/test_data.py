@@ -301,7 +301,7 @@ def test_labels_are_taken_in_once(project: Project) -> None:
     assert data.take_in(project, settled_s=0) == 5
     assert sorted(path.name for path in inbox.iterdir()) == ["g9x0-0.png", "refused.txt"]
     assert data.status(project)["inbox"]["refused"] == {"g9x0-0.png": "g9x0-0.txt is missing"}
-    entry = project.ledger.last("toy", "intake")
+    entry = project.events.last("toy", "intake")
     assert entry is not None
     assert len(entry.document["samples"]) == 5
     assert entry.document["data_version"] == versions.data_version(project.settings, "toy")
@@ -310,7 +310,7 @@ def test_labels_are_taken_in_once(project: Project) -> None:
     (inbox / "g9x0-0.txt").write_text("0")
     assert data.take_in(project, settled_s=0) == 1
     assert list(inbox.iterdir()) == []
-    assert len(project.ledger.entries("toy", "intake")) == 2
+    assert len(project.events.history("toy", "intake")) == 2
     assert len(list((project.data / "real").glob("*.png"))) == 6
 
 
@@ -388,7 +388,7 @@ def test_killed_at_any_moment_nothing_is_lost_or_taken_twice(project: Project) -
     assert len(project.task.load(project.data / "real")) == written
     assert versions.pin_state(project.settings, "toy") == "pinned"
     assert project.load().samples, "every group has its split"
-    entered = [key for entry in project.ledger.entries("toy", "intake") for key in entry.document["samples"]]
+    entered = [key for entry in project.events.history("toy", "intake") for key in entry.document["samples"]]
     assert len(set(entered)) == written
 
 

@@ -25,7 +25,8 @@ import pytest
 import yaml
 
 from sightline.settings import Settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.events import Events
 from sightline.tracking import Tracking
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
@@ -117,8 +118,8 @@ class Installation:
             return dict(json.loads(answer.read()))
 
     @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.settings.ledger)
+    def events(self) -> Events:
+        return Events(Database(self.settings.database_url))
 
     def logs(self) -> str:
         """The last lines of all servers, for a failed test."""
@@ -167,7 +168,7 @@ def up(installation: Installation) -> Iterator[subprocess.Popen[str]]:
 
 
 def test_the_loop(installation: Installation, up: subprocess.Popen[str], tmp_path: Path) -> None:
-    ledger, tracking = installation.ledger, Tracking(installation.settings)
+    events, tracking = installation.events, Tracking(installation.settings)
     first = tracking.current(TASK, "champion")
     assert first is not None
     before = tracking.version(TASK, "champion").tags["data_version"]
@@ -177,7 +178,7 @@ def test_the_loop(installation: Installation, up: subprocess.Popen[str], tmp_pat
     assert {installation.ask(image)["version"] for image in images} == {first}
 
     def asked(state: str) -> Callable[[], Any]:
-        return lambda: [e for e in ledger.entries(TASK, "request") if e.document["state"] == state]
+        return lambda: [e for e in events.history(TASK, "request") if e.document["state"] == state]
 
     installation.wait_for("the request", asked("asked"))
     needed = installation.wait_for("the list of images", asked("labels needed"))[0]
@@ -201,7 +202,7 @@ def test_the_loop(installation: Installation, up: subprocess.Popen[str], tmp_pat
     calm = installation.wait_for(
         "another look",
         lambda: [
-            e for e in ledger.entries(TASK, "drift") if e.document["version"] == second and e.document["rows"] >= FRAMES
+            e for e in events.history(TASK, "drift") if e.document["version"] == second and e.document["rows"] >= FRAMES
         ],
     )
     assert {entry.document["state"] for entry in calm} <= {"same", "changed"}, calm[-1].document["reasons"]

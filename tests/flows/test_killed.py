@@ -61,8 +61,8 @@ def test_a_run_killed_at_each_step_does_nothing_twice(folder: ToyFolder, prefect
     assert [version.tags["candidate"] for version in versions] == ["threshold", "constant"]
     assert len({version.run_id for version in versions}) == 2
     assert versions[0].aliases == ("champion", "threshold")
-    assert [entry.document["outcome"] for entry in folder.ledger.entries("toy", "promotion")] == ["promoted"]
-    assert len(folder.ledger.entries("toy", "run")) == 1
+    assert [entry.document["outcome"] for entry in folder.events.history("toy", "promotion")] == ["promoted"]
+    assert len(folder.events.history("toy", "run")) == 1
     assert Counter(run["state_type"] for run in folder.flow_runs("retrain")) == {
         "CRASHED": len(POINTS) + 1,  # with the interrupted one; none is shown as running for ever
         "FAILED": 1,  # the second run

@@ -32,7 +32,7 @@ def test_two_tasks_side_by_side_come_to_what_each_comes_to_alone(folder: ToyFold
     )
     for task in ("toy", "twin"):
         assert len(Tracking(folder.settings).versions(task)) == 2
-        assert len(folder.ledger.entries(task, "run")) == 1
+        assert len(folder.events.history(task, "run")) == 1
 
 
 def test_a_task_that_fails_is_told_and_the_other_goes_on(folder: ToyFolder) -> None:

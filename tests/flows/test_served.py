@@ -15,7 +15,7 @@ import pytest
 
 from sightline.runtime.processes import Group, Server
 from sightline.runtime.servers import prefect_environment
-from sightline.stores.ledger import Answer
+from sightline.stores.predictions import Answer
 from sightline.task import Limits
 from sightline.tracking import Tracking
 from tests.flows.toy_folder import CODE, ToyFolder
@@ -75,7 +75,7 @@ def log_answers(folder: ToyFolder, seed: int, brightness: int, name: str) -> Non
     for path in sorted(images.glob("*.png")):
         source = model.read(path, Limits())
         prediction = model.predict([source])[0]
-        folder.ledger.log(
+        folder.predictions.log(
             [Answer("toy", champion.number, source.sha256, path.name, prediction.row, prediction.embedding)]
         )
 
@@ -111,7 +111,7 @@ def test_drift_asks_for_retraining_which_asks_for_labels(folder: ToyFolder, serv
 
 def test_it_does_not_ask_again_before_the_cooldown_has_passed(folder: ToyFolder, served: Group) -> None:
     wait_for("another look", run_with(folder, "monitor", "Drift, but retraining was asked for"), folder)
-    assert len(folder.ledger.entries("toy", "request")) == 2  # the monitor's, and the retraining's
+    assert len(folder.events.history("toy", "request")) == 2  # the monitor's, and the retraining's
 
 
 def test_labels_that_were_waited_for_start_the_training(folder: ToyFolder, served: Group) -> None:
@@ -122,4 +122,4 @@ def test_labels_that_were_waited_for_start_the_training(folder: ToyFolder, serve
     run = wait_for("the end", lambda: retrainings_for("labels", folder), folder)[0]
     assert "Version" in run["state"]["message"]
     assert len({version.tags["data_version"] for version in Tracking(folder.settings).versions("toy")}) == 2
-    assert [len(entry.document["samples"]) for entry in folder.ledger.entries("toy", "intake")] == [48]
+    assert [len(entry.document["samples"]) for entry in folder.events.history("toy", "intake")] == [48]

@@ -17,7 +17,9 @@ from typing import Any
 from sightline.runtime.processes import Server, running
 from sightline.runtime.secret import read_secret
 from sightline.settings import Settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.events import Events
+from sightline.stores.predictions import Predictions
 from tests.toy import PARAMS
 
 CODE = Path(__file__).resolve().parents[2]
@@ -157,5 +159,9 @@ class ToyFolder:
         return self.counts.read_text().split("\n")[:-1] if self.counts.exists() else []
 
     @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.settings.ledger)
+    def events(self) -> Events:
+        return Events(Database(self.settings.database_url))
+
+    @property
+    def predictions(self) -> Predictions:
+        return Predictions(Database(self.settings.database_url))

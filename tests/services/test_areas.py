@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from sightline.settings import Settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.predictions import Predictions
 from tests.services.browsing import open_browser
 from tests.services.endpoint_process import Running, kill, serve
 from tests.services.made_up_map import bbox, draw_tiles, places, save_model, save_upscaler
@@ -111,7 +112,7 @@ def until(running: Running, number: int, so: Callable[[Any], bool], timeout_s: f
 
 
 def sources(root: Path) -> list[str]:
-    return [answer.source for answer in Ledger(Settings(root=root).ledger).answers("ships")]
+    return [answer.source for answer in Predictions(Database(Settings(root=root).database_url)).given("ships")]
 
 
 @pytest.mark.parametrize("upscale", ["bicubic", "fast"])

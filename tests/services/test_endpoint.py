@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from sightline.settings import Settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.predictions import Predictions
 from tests.services.endpoint_process import Running, kill, serve
 from tests.unit.serving.harness import CountingModel, png
 
@@ -44,8 +45,8 @@ def server(root: Path) -> Iterator[Running]:
         yield running
 
 
-def logged(root: Path) -> set[int]:
-    return set(range(1, len(Ledger(Settings(root=root).ledger).answers("toy")) + 1))
+def logged(root: Path) -> set[str]:
+    return {answer.id for answer in Predictions(Database(Settings(root=root).database_url)).given("toy")}
 
 
 def test_it_answers_and_logs(server: Running, root: Path) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from sightline.settings import Settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.events import Events
 from sightline.tracking import Tracking
 from tests.services.endpoint_process import serve
 from tests.unit.serving.harness import CountingModel, png
@@ -43,10 +44,10 @@ def test_it_follows_the_champion_and_survives_a_registry_that_is_gone(
     tracking = Tracking(settings)
     with serve("tests.services.toy_registry_service:Toy", tmp_path, poll_s="0.2") as running:
         running.wait_until(lambda status, document: status == 503 and document["error"] == "toy has no champion")
-        ledger, champion = Ledger(settings.ledger), None
+        events, champion = Events(Database(settings.database_url)), None
         for number in (first, second, first):
             row = {"outcome": "promoted", "challenger": number, "champion": champion, "reasons": []}
-            ledger.record("promotion", "toy", row)
+            events.record("promotion", "toy", row)
             tracking.set_alias("toy", "champion", number)
             champion = number
             running.wait_until_ready(number)

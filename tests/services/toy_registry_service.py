@@ -7,7 +7,8 @@ import bentoml
 from services.endpoint import OPTIONS, mount
 from sightline.pipeline.serve import RegistryChampions
 from sightline.settings import load_settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.events import Events
 from sightline.tracking import Tracking
 from tests.toy import ToyTask
 
@@ -19,4 +20,5 @@ class Toy:
     """Is there a bright spot?"""
 
 
-mount(Toy, "toy", RegistryChampions("toy", Tracking(settings), Ledger(settings.ledger), ToyTask().restore), settings)
+events = Events(Database(settings.database_url))
+mount(Toy, "toy", RegistryChampions("toy", Tracking(settings), events, ToyTask().restore), settings)

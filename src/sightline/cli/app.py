@@ -279,10 +279,13 @@ def backup(
     from sightline.progress import Bars
     from sightline.settings import load_settings
 
+    settings = load_settings()
     with Bars("backup") as bars:
-        kept = back_up(load_settings(), folder, bars)
+        kept = back_up(settings, folder, bars)
         check(kept, bars)
     _tell_of_backup("Backed up", kept.folder, len(kept.files), kept.bytes, as_json)
+    if settings.ledger_url.get_secret_value():
+        echo("warning: the ledger is not in it: it lies in PostgreSQL, which pg_dump copies.", err=True)
 
 
 @app.command(epilog="Example: `sightline restore ~/backups/2026-11-27`, in a fresh clone")

@@ -128,7 +128,7 @@ def _job(ref: str, options: Options) -> tuple[Job, Card]:
         background=background,
         out=options.out,
         pictures=options.pictures,
-        ledger=project.settings.ledger if options.log else None,
+        database=project.settings.database_url if options.log else None,
     )
     return job, card
 

@@ -2,33 +2,38 @@
 
     state/predictions/task=<task>/day=<YYYY-MM-DD>/version=<n>.parquet
 
-The columns are time, version, sha256, source, those of the answers' flat rows, and the embedding. The ledger stays
-the source: a file that is absent, or holds fewer answers than the ledger, is written again; one that holds as many is
-left alone. So the export can be killed and called again at any time.
+The columns are id, time, version, sha256, source, stream, frame, answers (how many frames of a stream the row stands
+for), those of the answers' flat rows, and the embedding. The ledger stays the source: a file that is absent, or holds
+fewer rows than the ledger, is written again; one that holds as many is left alone. So the export can be killed and
+called again at any time. A day is read page by page, however many answers it has.
 """
 
 from __future__ import annotations
 
 import os
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import BackendError
-from sightline.stores.ledger import Answer, Ledger
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from sightline.stores.predictions import Answer, Predictions
 
-def export_closed_days(ledger: Ledger, task: str, folder: Path, now_s: float) -> list[Path]:
+_PAGE = 1000  # rows that are held at a time: a few megabytes with their embeddings
+
+
+def export_closed_days(predictions: Predictions, task: str, folder: Path, now_s: float) -> list[Path]:
     """Write what is missing of the days (UTC) before the one of `now_s`; the files that were written.
 
     Args:
-        ledger: the prediction log.
+        predictions: the prediction log.
         task: whose answers.
         folder: `state/predictions`.
         now_s: seconds since 1970, UTC.
@@ -37,19 +42,28 @@ def export_closed_days(ledger: Ledger, task: str, folder: Path, now_s: float) ->
         BackendError: the disk is full, or the ledger or a file cannot be read.
     """
     today = datetime.fromtimestamp(now_s, UTC).date().isoformat()
-    missing: dict[str, list[int]] = defaultdict(list)
-    for (day, version), count in sorted(ledger.days(task).items()):
-        if day < today and _count(file_of(folder, task, day, version)) < count:
-            missing[day].append(version)
     written = []
-    for day, versions in missing.items():
-        start = datetime.fromisoformat(day).replace(tzinfo=UTC)
-        answers = ledger.answers(task, start.timestamp(), (start + timedelta(days=1)).timestamp())
-        for version in versions:
-            path = file_of(folder, task, day, version)
-            _write([answer for answer in answers if answer.version == version], path)
+    for (day, version), count in sorted(predictions.days(task).items()):
+        path = file_of(folder, task, day, version)
+        if day < today and _count(path) < count:
+            _write(_Day(predictions, task, day, version), path)
             written.append(path)
     return written
+
+
+@dataclass(frozen=True)
+class _Day:
+    """The answers of a day and model version, which can be gone through several times."""
+
+    predictions: Predictions
+    task: str
+    day: str
+    version: int
+
+    def __iter__(self) -> Iterator[Answer]:
+        start = datetime.fromisoformat(self.day).replace(tzinfo=UTC)
+        end_s = (start + timedelta(days=1)).timestamp()
+        return self.predictions.given(self.task, self.version, start.timestamp(), end_s)
 
 
 def file_of(folder: Path, task: str, day: str, version: int) -> Path:
@@ -68,7 +82,7 @@ def _count(path: Path) -> int:
         return -1
 
 
-def _write(answers: Sequence[Answer], path: Path) -> None:
+def _write(answers: _Day, path: Path) -> None:
     """Write one file under a temporary name and rename it when it is on disk.
 
     The name is the process's own, other than that of `files.replacing`: a flow and a person may watch at the same time.
@@ -78,7 +92,10 @@ def _write(answers: Sequence[Answer], path: Path) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(_table(answers), temporary, compression="zstd")
+        schema = _schema(answers)
+        with pq.ParquetWriter(temporary, schema, compression="zstd") as writer:
+            for page in _pages(answers):
+                writer.write_table(_table(page, schema))
         temporary.replace(path)
         for left_behind in path.parent.glob(f".{path.name}.*.partial"):  # by a kill
             left_behind.unlink(missing_ok=True)
@@ -92,25 +109,57 @@ def _write(answers: Sequence[Answer], path: Path) -> None:
         ) from error
 
 
-def _table(answers: Sequence[Answer]) -> pa.Table:
+def _pages(answers: _Day) -> Iterator[list[Answer]]:
+    ahead = iter(answers)
+    while page := list(islice(ahead, _PAGE)):
+        yield page
+
+
+def _schema(answers: _Day) -> pa.Schema:
+    """A column of the flat rows is text where any value is; else float64, so that it has one type in all files."""
     import pyarrow as pa
 
-    columns: dict[str, Any] = {
-        "time": pa.array([int(answer.time_s * 1e6) for answer in answers], pa.timestamp("us", tz="UTC")),
-        "version": pa.array([answer.version for answer in answers], pa.int32()),
+    is_text: dict[str, bool] = {}
+    for answer in answers:
+        for name, value in answer.row.items():
+            is_text[name] = is_text.get(name, False) or isinstance(value, str)
+    fields = [(name, pa.string() if text else pa.float64()) for name, text in is_text.items()]
+    return pa.schema([*_fields().items(), *fields, ("embedding", pa.list_(pa.float32()))])
+
+
+def _fields() -> Mapping[str, pa.DataType]:
+    import pyarrow as pa
+
+    return {
+        "id": pa.string(),
+        "time": pa.timestamp("us", tz="UTC"),
+        "version": pa.int32(),
+        "sha256": pa.string(),
+        "source": pa.string(),
+        "stream": pa.string(),
+        "frame": pa.int64(),
+        "answers": pa.int32(),
+    }
+
+
+def _table(answers: Sequence[Answer], schema: pa.Schema) -> pa.Table:
+    import pyarrow as pa
+
+    frames = [answer.frame for answer in answers]
+    columns: dict[str, list[Any]] = {
+        "id": [answer.id for answer in answers],
+        "time": [int(answer.time_s * 1e6) for answer in answers],
+        "version": [answer.version for answer in answers],
         "sha256": [answer.sha256 for answer in answers],
         "source": [answer.source for answer in answers],
+        "stream": [frame and frame.stream for frame in frames],
+        "frame": [frame and frame.number for frame in frames],
+        "answers": [frame.answers if frame else 1 for frame in frames],
+        "embedding": [answer.embedding for answer in answers],
     }
-    for name in dict.fromkeys(name for answer in answers for name in answer.row):
-        columns[name] = _column([answer.row.get(name) for answer in answers])
-    columns["embedding"] = pa.array([answer.embedding for answer in answers], pa.list_(pa.float32()))
-    return pa.table(columns)
-
-
-def _column(values: Sequence[Any]) -> pa.Array:
-    """Text where any value is text; else float64, so that a column has one type in all files."""
-    import pyarrow as pa
-
-    if any(isinstance(value, str) for value in values):
-        return pa.array([None if value is None else str(value) for value in values], pa.string())
-    return pa.array([None if value is None else float(value) for value in values], pa.float64())
+    for field in schema:
+        if field.name not in columns:
+            cast = str if field.type == pa.string() else float
+            values = [answer.row.get(field.name) for answer in answers]
+            columns[field.name] = [None if value is None else cast(value) for value in values]
+    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema})

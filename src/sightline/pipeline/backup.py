@@ -36,11 +36,8 @@ _DATABASES = ("mlruns/mlflow.db", "state/ledger.sqlite", "state/prefect/prefect.
 
 _PINS = ("params.yaml", "data.dvc", "dvc.lock", "dvc.yaml")
 _NOT_KEPT = (".lock", "-wal", "-shm", "-journal", ".partial", ".tmp")
-_STEP = 1_000_000_000
-"""Numbers of predictions, entries and jobs go on at the next multiple of it after a restore."""
-
 _VERSION_STEP = 1_000
-"""And those of model versions at the next multiple of this."""
+"""Numbers of model versions go on at the next multiple of it after a restore; the ledger's ids need no such step."""
 
 
 @dataclass(frozen=True)
@@ -146,6 +143,8 @@ def restore_backup(settings: Settings, folder: Path, report: Report) -> Kept:
         ready = {name: _prepare(folder / name, settings.root / name) for name in _DATABASES if name in kept.files}
         for name, temporary in ready.items():
             temporary.replace(settings.root / name)
+        if "state/ledger.sqlite" in ready:
+            _tell_ledger(settings)
     except OSError as error:
         raise BackendError(f"it cannot be restored ({error.strerror})", where=settings.root, way_out=_ROOM) from error
     return kept
@@ -165,7 +164,8 @@ def _told(report: Report, what: str, items: Sequence[T]) -> Iterator[T]:
 def _names(settings: Settings) -> Iterator[str]:
     """Files to keep, as paths below the root: databases first."""
     root = settings.root
-    yield from (name for name in _DATABASES if (root / name).is_file())
+    elsewhere = {"state/ledger.sqlite"} if settings.ledger_url.get_secret_value() else set()
+    yield from (name for name in _DATABASES if name not in elsewhere and (root / name).is_file())
     yield from (name for name in _PINS if (root / name).is_file())
     for path in sorted(settings.mlruns.rglob("*")):
         name = path.relative_to(root).as_posix()
@@ -232,32 +232,25 @@ def _is_sound(path: Path) -> bool:
 
 
 def _prepare(source: Path, target: Path) -> Path:
-    """A copy beside the target whose numbers go on beyond all that may have been given since the backup."""
+    """A copy beside the target, in which versions go on beyond all that may have been given since the backup."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.partial")
     shutil.copy2(source, temporary)
-    skip = {"ledger.sqlite": _skip_in_ledger, "mlflow.db": _skip_versions}.get(target.name)
-    if skip is not None:
+    if target.name == "mlflow.db":
         try:
             with closing(sqlite3.connect(temporary)) as tables, tables:
-                skip(tables)
+                _skip_versions(tables)
         except sqlite3.Error as error:
             way_out = "It may come from another version of Sightline: restore it with that one."
             raise BackendError(f"numbers cannot be skipped ({error})", where=source, way_out=way_out) from error
     return temporary
 
 
-def _skip_in_ledger(tables: sqlite3.Connection) -> None:
-    """The entry that tells of the restore moves on the entries' own numbers: they follow the largest."""
-    (largest,) = tables.execute("SELECT COALESCE(MAX(id), 0) FROM entries").fetchone()
-    entry = (_next(largest, _STEP), time.time(), "", "restore", "{}")
-    tables.execute("INSERT INTO entries (id, time_s, task, kind, document) VALUES (?, ?, ?, ?, ?)", entry)
-    there = {name for (name,) in tables.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    for table in sorted({"predictions", "jobs"} & there):
-        given = tables.execute("SELECT seq FROM sqlite_sequence WHERE name = ?", (table,)).fetchone()
-        tables.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
-        seq = _next(given[0] if given else 0, _STEP)
-        tables.execute("INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)", (table, seq))
+def _tell_ledger(settings: Settings) -> None:
+    from sightline.stores.database import Database
+    from sightline.stores.events import Events
+
+    Events(Database(f"sqlite:///{settings.ledger}")).record("restore", "", {})
 
 
 def _skip_versions(tables: sqlite3.Connection) -> None:

@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from sightline.shots.metadata import NOTHING_KNOWN, Shot
 from sightline.task import Json, Limits, Model, Prediction
 from sightline.vision.hardware import cores, threads_each
 from sightline.vision.images import encode_png
+
+if TYPE_CHECKING:
+    from sightline.stores.predictions import Predictions
 
 _FEW = 6
 """Starting processes takes as long as so many answers: fewer files are answered in this one."""
@@ -59,7 +62,7 @@ class Job:
         background: what the model was trained on, and so how familiar a file is to it.
         out: folder of answers; None: nothing is written.
         pictures: whether answers are drawn.
-        ledger: the prediction log; None: nothing is logged.
+        database: URL of the prediction log; None: nothing is logged.
     """
 
     task: str
@@ -73,7 +76,7 @@ class Job:
     background: Background = UNKNOWN
     out: Path | None = None
     pictures: bool = True
-    ledger: Path | None = None
+    database: str | None = None
 
 
 @dataclass(frozen=True)
@@ -243,7 +246,7 @@ class Desk:
             "shot": asdict(shot),
             "key": key,
         }
-        if job.ledger is not None:
+        if job.database is not None:
             document["prediction_id"] = self._log(one, sha256, prediction)
         if job.out is not None:
             self._write(job.out / one.name, document, source, prediction)
@@ -271,15 +274,22 @@ class Desk:
             return None
         if not whole or (job.pictures and "png" not in document["written"]):
             return None
-        if job.ledger is not None and "prediction_id" not in document:
+        if job.database is not None and "prediction_id" not in document:
             return None
         return Answered(one.said, one.name, reused=True, document=document, shot=shot)
 
-    def _log(self, one: InputFile, sha256: str, prediction: Prediction) -> int:
-        from sightline.stores.ledger import Answer, Ledger
+    @cached_property
+    def _predictions(self) -> Predictions:
+        from sightline.stores.database import Database
+        from sightline.stores.predictions import Predictions
+
+        assert self._job.database is not None
+        return Predictions(Database(self._job.database))
+
+    def _log(self, one: InputFile, sha256: str, prediction: Prediction) -> str:
+        from sightline.stores.predictions import Answer
 
         job = self._job
-        assert job.ledger is not None
         answer = Answer(
             job.task,
             int(job.identity["version"]),
@@ -288,7 +298,7 @@ class Desk:
             prediction.row,
             prediction.embedding,
         )
-        return Ledger(job.ledger).log([answer])[0]
+        return self._predictions.log([answer])[0]
 
     def _write(self, path: Path, document: dict[str, Json], source: Any, prediction: Prediction) -> None:
         """Pictures and exports, then the answer itself: it is there only when the others are, and no others."""

@@ -292,9 +292,9 @@ def take_in(project: Project, settled_s: float = SETTLED_S) -> int:
         version = versions.add(project.settings, project.name)
         keys = sorted(one.key for one in box.ready)
         taken = Intake(samples=tuple(keys), data_version=version, refused=dict(box.refused))
-        last = project.ledger.last(project.name, Intake.kind)
+        last = project.events.last(project.name, Intake.kind)
         known = None if last is None else read(last, Intake)
         if known is None or (known.samples, known.data_version) != (taken.samples, version):
-            enter(project.ledger, project.name, taken)
+            enter(project.events, project.name, taken)
         box.clear()
         return len(box.ready)

@@ -54,12 +54,12 @@ def request_labels(project: Project, tracking: Registry) -> LabelRequest:
     path = settings.build / "watch" / name / "to_label.csv"
     write_text(path, table_of(verdict.most_drifted))
     record = Request(state="labels needed", task=name, images=len(verdict.most_drifted), to_label=str(path))
-    enter(project.ledger, name, record)
+    enter(project.events, name, record)
     return LabelRequest(verdict.most_drifted, verdict.reasons, path, settings.inbox / name, record)
 
 
 def _last_drift(project: Project) -> DriftVerdict | None:
-    last = project.ledger.last(project.name, DriftVerdict.kind)
+    last = project.events.last(project.name, DriftVerdict.kind)
     return None if last is None else read(last, DriftVerdict)
 
 
@@ -79,7 +79,7 @@ def labels_have_arrived(project: Project, settle_s: float) -> bool:
         project: the task.
         settle_s: they count once nothing has been written into the inbox for so long.
     """
-    asked = project.ledger.last(project.name, Request.kind)
+    asked = project.events.last(project.name, Request.kind)
     if asked is None or read(asked, Request).state != "labels needed":
         return False
     files = [path for path in (project.settings.inbox / project.name).rglob("*") if path.is_file()]

@@ -18,10 +18,10 @@ def trace_lineage(project: Project, tracking: Registry, version: Version) -> dic
     """All that is known of where a version comes from and what became of it, as nested JSON."""
     metrics = read_metrics(tracking.evaluation(version))
     # The number may have been another version's, in a registry that is gone: what is older is not about this one.
-    answers = [a for a in project.ledger.answers(project.name, version.created_s) if a.version == version.number]
+    answers = project.predictions.count(project.name, version.number, version.created_s)
     history = [
         {"when": _when(entry.time_s), "what": entry.kind, **_brief(change)}
-        for entry in project.ledger.entries(project.name, Decision.kind, Rollback.kind)
+        for entry in project.events.history(project.name, Decision.kind, Rollback.kind)
         if entry.time_s >= version.created_s and (change := change_of(entry)) and version.number in _concerned(change)
     ]
     return {
@@ -51,7 +51,7 @@ def trace_lineage(project: Project, tracking: Registry, version: Version) -> dic
             },
         },
         "decisions": history,
-        "answers given": len(answers),
+        "answers given": answers,
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from sightline import versions
 from sightline.errors import BackendError, SightlineError
@@ -16,8 +17,10 @@ from sightline.pipeline.promote import promotion_rule
 from sightline.pipeline.records import CandidateFigures, Decision, Rollback, RunOutcome, enter, read
 from sightline.pipeline.stages import evaluate_stage, stages_of
 from sightline.pipeline.standing import ruling_of
-from sightline.stores.ledger import Entry
 from sightline.tracking import Registry, Version
+
+if TYPE_CHECKING:
+    from sightline.stores.events import Event
 
 
 def conclude(
@@ -39,7 +42,7 @@ def conclude(
         stage_keys=_stage_keys(project),
         duration_s=round(time.time() - started_s, 1),
     )
-    enter(project.ledger, project.name, found)
+    enter(project.events, project.name, found)
     return found
 
 
@@ -66,13 +69,15 @@ def nothing_changed(project: Project) -> RunOutcome | None:
 
     Looks at the history, dvc.lock and `dvc status` only: nothing heavy is imported.
     """
-    last = project.ledger.last(project.name, RunOutcome.kind)
+    last = project.events.last(project.name, RunOutcome.kind)
     outcome = None if last is None else _readable(last)
     if last is None or outcome is None or outcome.stage_keys != _known_stage_keys(project):
         return None
     if outcome.promotion_rule != promotion_rule(project):
         return None  # another rule, or a floor that was moved: the same figures may lead elsewhere
-    since = [e for e in project.ledger.entries(project.name, Decision.kind, Rollback.kind) if e.id > last.id]
+    since = [
+        e for e in project.events.history(project.name, Decision.kind, Rollback.kind) if e.position > last.position
+    ]
     inbox = look(project, REAL)
     if since or inbox.ready or inbox.waiting:
         return None
@@ -81,7 +86,7 @@ def nothing_changed(project: Project) -> RunOutcome | None:
     return outcome
 
 
-def _readable(entry: Entry) -> RunOutcome | None:
+def _readable(entry: Event) -> RunOutcome | None:
     """The outcome of an entry; None where an older version wrote it in a way that cannot be read any more."""
     try:
         return read(entry, RunOutcome)

@@ -5,15 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sightline.errors import DataMissing
 from sightline.params import TaskParams, load_section
 from sightline.pipeline.listings import list_set
 from sightline.settings import Settings
 from sightline.splits import place, read_splits
-from sightline.stores.ledger import Ledger
 from sightline.task import Manifest, Task
 from sightline.tasks import open_task, params_model
+
+if TYPE_CHECKING:
+    from sightline.stores.database import Database
+    from sightline.stores.events import Events
+    from sightline.stores.predictions import Predictions
 
 
 @dataclass(frozen=True)
@@ -30,9 +35,25 @@ class Project:
         return self.task.name
 
     @cached_property
-    def ledger(self) -> Ledger:
+    def database(self) -> Database:
         """The ledger of the folder; shared by its tasks."""
-        return Ledger(self.settings.ledger)
+        from sightline.stores.database import Database
+
+        return Database(self.settings.database_url)
+
+    @cached_property
+    def events(self) -> Events:
+        """What happened."""
+        from sightline.stores.events import Events
+
+        return Events(self.database)
+
+    @cached_property
+    def predictions(self) -> Predictions:
+        """The answers that were given."""
+        from sightline.stores.predictions import Predictions
+
+        return Predictions(self.database)
 
     @property
     def data(self) -> Path:

@@ -56,7 +56,7 @@ def promote_best(project: Project, tracking: Registry, challengers: Sequence[Ver
     for _ in range(_TRIES):
         with places_locked(project.settings, project.name):
             lagged = complete(project, tracking)
-            last = standing_of(project.ledger, project.name).last
+            last = standing_of(project.events, project.name).last
         champion, remarks = _champion(project, tracking)
         known = _known_decision(project, choice, champion, lagged)
         if known is not None:
@@ -64,7 +64,7 @@ def promote_best(project: Project, tracking: Registry, challengers: Sequence[Ver
         decision = _compare(project, tracking, choice, champion, report)
         decision = decision.model_copy(update={"reasons": (*decision.reasons, *remarks)})
         with places_locked(project.settings, project.name):
-            if standing_of(project.ledger, project.name).last == last:
+            if standing_of(project.events, project.name).last == last:
                 change_places(project, tracking, decision)
                 return decision
     raise BackendError(
@@ -110,7 +110,7 @@ def promotion_rule(project: Project) -> dict[str, Json]:
 
 def _last_decision(project: Project, challenger: Version) -> Decision | None:
     """The ledger's decision on this challenger, if it was the latest thing that happened to the aliases."""
-    last = standing_of(project.ledger, project.name).last
+    last = standing_of(project.events, project.name).last
     decision = None if last is None else change_of(last)
     return decision if isinstance(decision, Decision) and _is_about(decision, challenger) else None
 
@@ -121,7 +121,7 @@ def _is_about(decision: Decision, version: Version) -> bool:
 
 def _was_rolled_back(project: Project, version: Version) -> bool:
     """Whether the last word on a version in the ledger is that it was rolled back."""
-    for entry in reversed(project.ledger.entries(project.name, Decision.kind, Rollback.kind)):
+    for entry in reversed(project.events.history(project.name, Decision.kind, Rollback.kind)):
         change = change_of(entry)
         if isinstance(change, Rollback) and change.left == version.number:
             return True
@@ -232,7 +232,7 @@ def promote_by_hand(project: Project, tracking: Registry, ref: str, reason: str)
         complete(project, tracking)
         champion = find_seated(tracking, name, ruling_of(project, tracking).champion)
         number = None if champion is None else champion.number
-        if number == version.number and standing_of(project.ledger, name).last is not None:
+        if number == version.number and standing_of(project.events, name).last is not None:
             tracking.set_alias(name, "champion", version.number)  # it may have been moved past the ledger
             return Decision(
                 task=name,
@@ -262,7 +262,7 @@ def restore_previous(project: Project, tracking: Registry) -> Version:
     name = project.name
     with places_locked(project.settings, name):
         complete(project, tracking)
-        standing = standing_of(project.ledger, name)
+        standing = standing_of(project.events, name)
         if standing.previous is None:
             raise ModelMissing(
                 "the ledger knows no champion before this one",

@@ -7,7 +7,7 @@ stays readable. Figures that are undefined are NaN here and null in JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -22,8 +22,11 @@ from pydantic import (
 from sightline.errors import BackendError
 from sightline.files import finite
 from sightline.resampling import Difference, Figure, Number, Unit
-from sightline.stores.ledger import Entry, Kind, Ledger
+from sightline.stores import Kind
 from sightline.task import Json
+
+if TYPE_CHECKING:
+    from sightline.stores.events import Event, Events
 
 Outcome = Literal["promoted", "undecided", "refused", "unchanged"]
 
@@ -299,12 +302,12 @@ class RunOutcome(Record):
 R = TypeVar("R", bound=Record)
 
 
-def enter(ledger: Ledger, task: str, record: Record) -> None:
+def enter(events: Events, task: str, record: Record) -> None:
     """Append a record to a task's history."""
-    ledger.record(record.kind, task, record.document())
+    events.record(record.kind, task, record.document())
 
 
-def read(entry: Entry, kind: type[R]) -> R:
+def read(entry: Event, kind: type[R]) -> R:
     """The record of an entry of this kind.
 
     Raises:

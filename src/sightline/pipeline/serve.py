@@ -13,8 +13,6 @@ from sightline.pipeline.survey import Order, Place, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
-from sightline.stores.jobs import Jobs
-from sightline.stores.ledger import Answer, Ledger
 from sightline.task import Json, Model, Prediction, Report
 from sightline.tasks import restore_model
 from sightline.tracking import Tracking
@@ -25,6 +23,10 @@ if TYPE_CHECKING:
     from sightline.maps.tiles import Plan
     from sightline.maps.upscaling.upscale import Upscaler
     from sightline.serving.engine import Answered, Log
+    from sightline.stores.database import Database
+    from sightline.stores.events import Events
+    from sightline.stores.predictions import Answer, Frame, Predictions
+    from sightline.stores.streams import StreamLog
 
 
 class RegistryChampions:
@@ -33,18 +35,18 @@ class RegistryChampions:
     Args:
         task: its name.
         tracking: the registry, which has the models.
-        ledger: which says who was promoted.
+        events: which say who was promoted.
         restore: reads a saved model.
         trusted: whether the registry is believed where the ledger has no word on the task.
     """
 
     def __init__(
-        self, task: str, tracking: Tracking, ledger: Ledger, restore: Callable[[Path], Model], trusted: bool = False
+        self, task: str, tracking: Tracking, events: Events, restore: Callable[[Path], Model], trusted: bool = False
     ) -> None:
         self.warning: ModelError | None = None
         self._task = task
         self._tracking = tracking
-        self._ledger = ledger
+        self._events = events
         self._restore = restore
         self._trusted = trusted
 
@@ -56,7 +58,7 @@ class RegistryChampions:
             BackendError: MLflow or the ledger cannot be asked.
         """
         alias = self._tracking.current(self._task, "champion")
-        ruling = rule(self._task, standing_of(self._ledger, self._task), alias, self._trusted)
+        ruling = rule(self._task, standing_of(self._events, self._task), alias, self._trusted)
         disputed = ruling.state in ("disputed", "unknown")  # lagging lasts for a moment in every promotion
         self.warning = ModelError(ruling.text, where=self._task, way_out=ruling.way_out) if disputed else None
         seat = ruling.champion
@@ -75,35 +77,42 @@ class RegistryChampions:
 
 def champions(task: str, settings: Settings) -> Champions:
     """Who says which version of a task answers: the registry, or the directory that SIGHTLINE_MODEL_DIR names."""
+    from sightline.stores.database import Database
+    from sightline.stores.events import Events
 
     def restore(directory: Path) -> Model:
         return restore_model(task, directory)
 
     if settings.model_dir:
         return DirectoryChampion(settings.root / settings.model_dir, restore)
-    return RegistryChampions(task, Tracking(settings), Ledger(settings.ledger), restore, is_trusted(settings))
+    events = Events(Database(settings.database_url))
+    return RegistryChampions(task, Tracking(settings), events, restore, is_trusted(settings))
 
 
-def log_into(ledger: Ledger, task: str) -> Log:
+def log_into(predictions: Predictions, task: str) -> Log:
     """What writes the rows of a batch of answers into the ledger, in one transaction."""
+    return lambda answered: predictions.log([_row(task, one) for one in answered])
 
-    def log(answered: Sequence[Answered]) -> Sequence[int]:
-        return ledger.log(
-            [
-                Answer(
-                    task,
-                    a.version,
-                    a.question.input.sha256,
-                    a.question.source,
-                    a.prediction.row,
-                    a.prediction.embedding,
-                    once=a.once,
-                )
-                for a in answered
-            ]
-        )
 
-    return log
+def log_stream(stream: StreamLog, task: str) -> Callable[[Sequence[tuple[Answered, Frame]]], list[str | None]]:
+    """What writes of answers to frames those that the stream's rule keeps; the ids, None for those not kept."""
+    return lambda answered: stream.log([_row(task, one, frame) for one, frame in answered])
+
+
+def _row(task: str, answered: Answered, frame: Frame | None = None) -> Answer:
+    from sightline.stores.predictions import Answer
+
+    question, prediction = answered.question, answered.prediction
+    return Answer(
+        task,
+        answered.version,
+        question.input.sha256,
+        question.source,
+        prediction.row,
+        prediction.embedding,
+        once=answered.once,
+        frame=frame,
+    )
 
 
 class MapSurveys:
@@ -130,6 +139,8 @@ class MapSurveys:
         return survey(plan, upscaler, model, place, report, on_answer)
 
 
-def areas_in(ledger: Ledger, settings: Settings) -> Areas:
+def areas_in(database: Database, settings: Settings) -> Areas:
     """How an endpoint queues areas and looks at them."""
-    return Areas(Jobs(ledger), MapSurveys(settings))
+    from sightline.stores.queue import Queue
+
+    return Areas(Queue(database), MapSurveys(settings))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from filelock import FileLock, Timeout
 
@@ -19,8 +19,10 @@ from sightline.errors import BackendError, ModelMissing
 from sightline.pipeline.project import Project
 from sightline.pipeline.records import Decision, Rollback, enter, read
 from sightline.settings import Settings
-from sightline.stores.ledger import Entry, Ledger
 from sightline.tracking import Registry, Version
+
+if TYPE_CHECKING:
+    from sightline.stores.events import Event, Events
 
 _PATIENCE_S = 60.0  # writing a row and moving three aliases takes less than a second
 
@@ -51,7 +53,7 @@ class Standing:
     champion: Seat | None = None
     previous: Seat | None = None
     before: int | None = None
-    last: Entry | None = None
+    last: Event | None = None
 
 
 Change = Decision | Rollback
@@ -78,7 +80,7 @@ class Ruling:
     way_out: str = ""
 
 
-def read_standing(entries: Sequence[Entry]) -> Standing:
+def read_standing(entries: Sequence[Event]) -> Standing:
     """Replay promotions and rollbacks, oldest first."""
     seats: dict[int, Seat] = {}
     standing = Standing()
@@ -95,7 +97,7 @@ def read_standing(entries: Sequence[Entry]) -> Standing:
     return standing
 
 
-def change_of(entry: Entry) -> Change:
+def change_of(entry: Event) -> Change:
     """What an entry says of the places. Raises BackendError where it cannot be read."""
     return read(entry, Rollback) if entry.kind == Rollback.kind else read(entry, Decision)
 
@@ -110,13 +112,13 @@ def _remember(seats: dict[int, Seat], number: int, run_id: str) -> Seat:
     return seat
 
 
-def standing_of(ledger: Ledger, task: str) -> Standing:
+def standing_of(events: Events, task: str) -> Standing:
     """What the ledger knows of a task's champions.
 
     Raises:
         BackendError: it cannot be read.
     """
-    return read_standing(ledger.entries(task, Decision.kind, Rollback.kind))
+    return read_standing(events.history(task, Decision.kind, Rollback.kind))
 
 
 def rule(task: str, standing: Standing, alias: int | None, trusted: bool) -> Ruling:
@@ -155,7 +157,7 @@ def _confirm(task: str, number: int, instead: int | None = None) -> str:
 def ruling_of(project: Project, tracking: Registry) -> Ruling:
     """Who answers for a task of this project."""
     alias = tracking.current(project.name, "champion")
-    return rule(project.name, standing_of(project.ledger, project.name), alias, is_trusted(project.settings))
+    return rule(project.name, standing_of(project.events, project.name), alias, is_trusted(project.settings))
 
 
 def is_trusted(settings: Settings) -> bool:
@@ -242,7 +244,7 @@ def change_places(project: Project, tracking: Registry, change: Change) -> None:
 
     Hold the lock.
     """
-    enter(project.ledger, project.name, change)
+    enter(project.events, project.name, change)
     _follow(tracking, project.name, change)
 
 
@@ -251,7 +253,7 @@ def complete(project: Project, tracking: Registry) -> bool:
 
     Hold the lock. Safe to repeat.
     """
-    last, ruling = standing_of(project.ledger, project.name).last, ruling_of(project, tracking)
+    last, ruling = standing_of(project.events, project.name).last, ruling_of(project, tracking)
     if last is None or ruling.state == "disputed":
         return False
     _follow(tracking, project.name, change_of(last))

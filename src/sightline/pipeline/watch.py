@@ -7,9 +7,11 @@ samples of the sets that promotion looks at, what went out with its evaluated ro
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sightline.drift.comparison import Comparison, Observation
 from sightline.drift.report import ColumnTests, compare
@@ -21,12 +23,17 @@ from sightline.pipeline.project import Project
 from sightline.pipeline.records import DriftedInput, DriftVerdict, Request, enter
 from sightline.pipeline.standing import champion_version
 from sightline.runtime.servers import mlflow_address
-from sightline.stores.ledger import Answer
 from sightline.task import Row
 from sightline.tracking import Registry, Version
 
+if TYPE_CHECKING:
+    from sightline.stores.predictions import Answer
+
 GROUP = "group"
 """A key of an answer's flat row: inputs with the same value hang together (frames of a flight or a video)."""
+
+MOST_INPUTS = 20_000
+"""Different inputs of a window that are compared: many times what the tests draw from them."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +85,9 @@ def check_drift(
     now_s = time.time() if now_s is None else now_s
     settings, params, name = project.settings, project.params, project.name
     champion = champion_version(project, tracking)
-    export_closed_days(project.ledger, name, settings.state / "predictions", now_s)
-    answers = project.ledger.answers(name, now_s - params.watch.window_days * 86400, now_s)
-    window = [
-        _answered(answer)
-        for answer in answers
-        if answer.version == champion.number and answer.time_s >= champion.created_s
-    ]
+    export_closed_days(project.predictions, name, settings.state / "predictions", now_s)
+    since_s = max(now_s - params.watch.window_days * 86400, champion.created_s)
+    window = drawn(project.predictions.given(name, champion.number, since_s, now_s))
     report = settings.build / "watch" / name / "report"
     labelled, evaluated = _reference(tracking, champion)
     found = compare(labelled, window, params.watch, params.seed, report, column_tests, evaluated)
@@ -93,7 +96,7 @@ def check_drift(
     write_text(report / "index.html", found.page((back,)))
     when = datetime.fromtimestamp(now_s, UTC).isoformat(timespec="seconds")
     run_id = tracking.log_report(name, f"watch {when}", report, found.metrics())
-    enter(project.ledger, name, _record(found, champion, run_id))
+    enter(project.events, name, _record(found, champion, run_id))
     return Drift(
         verdict=found.drifted,
         known=found.is_known,
@@ -112,7 +115,7 @@ def should_ask_retraining(project: Project, drift: Drift, now_s: float | None = 
     if not drift.verdict:
         return False
     now_s = time.time() if now_s is None else now_s
-    asked = project.ledger.last(project.name, Request.kind)
+    asked = project.events.last(project.name, Request.kind)
     return asked is None or now_s - asked.time_s >= project.params.watch.cooldown_h * 3600
 
 
@@ -131,6 +134,23 @@ def _reference(tracking: Registry, champion: Version) -> tuple[list[Observation]
 
 def _evaluated(row: Row) -> Observation:
     return Observation(row.key, row.sha256, f"{set_of(row)} {row.group}", row.row, row.embedding)
+
+
+def drawn(answers: Iterable[Answer], most: int = MOST_INPUTS) -> list[Observation]:
+    """Each input of the answers once; of more than `most` those with the smallest digests, as good as a draw by lot.
+
+    So the memory does not grow with the window, and the same window always has the same inputs.
+    """
+    kept: dict[str, Observation] = {}
+    bound = ""
+    for answer in answers:
+        if answer.sha256 in kept or (bound and answer.sha256 > bound):
+            continue
+        kept[answer.sha256] = _answered(answer)
+        if len(kept) >= 2 * most:
+            kept = {digest: kept[digest] for digest in sorted(kept)[:most]}
+            bound = max(kept)
+    return [kept[digest] for digest in sorted(kept)[:most]]
 
 
 def _answered(answer: Answer) -> Observation:

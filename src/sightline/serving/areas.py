@@ -1,12 +1,13 @@
 """The routes of areas: what an area would take, jobs that look at one, their results.
 
-Every area is a job in the ledger's file. A request waits a while for its job, so that a small area is answered at
+Every area is a job in the ledger. A request waits a while for its job, so that a small area is answered at
 once; a larger one is told where to ask for it.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ from sightline.settings import Settings
 from sightline.task import Json
 
 if TYPE_CHECKING:
-    from sightline.stores.jobs import Job
+    from sightline.stores.queue import Job
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -59,6 +60,7 @@ RESULTS = {
 
 _RECENT = 20
 _JSON = ("", "application/json", "application/octet-stream")
+_ID = re.compile("[0-9a-f-]{1,36}")
 _FIRST_LOOK_S, _LONGEST_PAUSE_S = 0.02, 0.5
 
 
@@ -103,10 +105,10 @@ class AreaRoutes:
         order, prepared = await self._prepared(request)
         asked = order.model_dump(mode="json", exclude={"wait_s"}, exclude_defaults=True)
         # Another champion may want another zoom: an attempt that goes on must want the tiles of the one before.
-        number = await self._add({"asked": {**asked, "zoom": prepared.plan.zoom}, "plan": describe_plan(prepared.plan)})
+        key = await self._add({"asked": {**asked, "zoom": prepared.plan.zoom}, "plan": describe_plan(prepared.plan)})
         self._surveyor.wake()
-        job = await self._ended(number, order.wait_s)
-        headers = {"Location": f"/v1/areas/{number}"}
+        job = await self._ended(key, order.wait_s)
+        headers = {"Location": f"/v1/areas/{key}"}
         if job.state == "failed":
             response = _failure(job)
             response.headers.update(headers)
@@ -138,18 +140,18 @@ class AreaRoutes:
         order = await asyncio.to_thread(read_order, body)
         return order, await asyncio.to_thread(prepare, order, model, self._settings, self._surveys)
 
-    async def _add(self, order: Mapping[str, Json]) -> int:
+    async def _add(self, order: Mapping[str, Json]) -> str:
         task = self._engine.task
         async with self._adding:
             if await asyncio.to_thread(self._jobs.waiting, task) >= self._settings.max_jobs:
                 raise BackendError("too many areas are waiting", way_out="Try again later, or cancel one.")
             return await asyncio.to_thread(self._jobs.add, task, order)
 
-    async def _ended(self, number: int, wait_s: float) -> Job:
+    async def _ended(self, key: str, wait_s: float) -> Job:
         """The job at its end, or as it is after so long."""
         loop = asyncio.get_running_loop()
         end_s, pause_s = loop.time() + wait_s, _FIRST_LOOK_S
-        while not (job := await self._job(number)).ended and (left_s := end_s - loop.time()) > 0:
+        while not (job := await self._job(key)).ended and (left_s := end_s - loop.time()) > 0:
             await asyncio.sleep(min(pause_s, left_s))
             pause_s = min(pause_s * 1.5, _LONGEST_PAUSE_S)
         return job
@@ -201,18 +203,16 @@ class AreaRoutes:
 
     # ------------------------------------------------------------------------------------------------- documents
 
-    async def _job(self, number: str | int) -> Job:
+    async def _job(self, key: str) -> Job:
         """A job of this task.
 
         Raises:
             RequestError: 404: there is none.
         """
         self._refuse_other_tasks()
-        text = str(number)
-        known = text.isascii() and text.isdigit() and len(text) < 19
-        job = await asyncio.to_thread(self._jobs.find, int(text)) if known else None
+        job = await asyncio.to_thread(self._jobs.find, key) if _ID.fullmatch(key) else None
         if job is None or job.task != self._engine.task:
-            raise RequestError("there is no such area", where=text[:100], way_out="See /v1/areas.", status=404)
+            raise RequestError("there is no such area", where=key[:100], way_out="See /v1/areas.", status=404)
         return job
 
     def _document(self, job: Job) -> dict[str, Json]:
@@ -240,7 +240,7 @@ class AreaRoutes:
         return [name for name in RESULTS if (self._folder(job) / name).is_file()]
 
     def _folder(self, job: Job) -> Path:
-        return self._settings.areas / str(job.id)
+        return self._settings.areas / job.id
 
     def _champion(self) -> Champion:
         """The champion, which looks at areas.

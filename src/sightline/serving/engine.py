@@ -78,7 +78,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answered:
-    """One prediction, its number in the ledger and the version that made it.
+    """One prediction, its id in the ledger and the version that made it.
 
     Attributes:
         once: its work may be done again after a failure, and yet the ledger gets its row once.
@@ -86,7 +86,7 @@ class Answered:
 
     question: Question
     prediction: Prediction
-    id: int = 0
+    id: str = ""
     once: bool = False
 
     @property
@@ -95,8 +95,8 @@ class Answered:
         return self.question.champion.number
 
 
-Log = Callable[[Sequence[Answered]], Sequence[int]]
-"""Writes the rows of a batch to disk and returns their numbers; called from one thread. May raise BackendError."""
+Log = Callable[[Sequence[Answered]], Sequence[str]]
+"""Writes the rows of a batch to disk and returns their ids; called from one thread. May raise BackendError."""
 
 
 @dataclass(frozen=True)
@@ -393,9 +393,9 @@ class Engine:
         good = [outcome for outcome in outcomes if isinstance(outcome, Answered)]
         if not good:
             return outcomes
-        numbers = iter(self._write(good))
+        ids = iter(self._write(good))
         self._metrics.stage("log", start_s)
-        return [replace(o, id=next(numbers)) if isinstance(o, Answered) else o for o in outcomes]
+        return [replace(o, id=next(ids)) if isinstance(o, Answered) else o for o in outcomes]
 
     def _draw(self, answered: Answered) -> bytes:
         start_s = time.perf_counter()

@@ -226,7 +226,7 @@ def _schemas() -> dict[str, Json]:
             "properties": {
                 "task": text,
                 "version": number | {"description": "The model version that answered."},
-                "prediction_id": number | {"description": "Its row in the ledger."},
+                "prediction_id": text | {"description": "Of its row in the ledger: a UUID; older rows have a number."},
                 "sha256": text | {"description": "Of the image's bytes."},
                 "familiarity": {"$ref": "#/components/schemas/Familiarity"},
                 "background": {"$ref": "#/components/schemas/Background"},
@@ -304,7 +304,7 @@ def _area_schemas() -> dict[str, Json]:
             "type": "object",
             "required": ["id", "task", "state", "progress", "plan", "files"],
             "properties": {
-                "id": number,
+                "id": text,
                 "task": text,
                 "state": text | {"enum": ["queued", "running", "done", "failed", "cancelled"]},
                 "progress": {"type": "object", "description": "`done` of `total`, and `what` is done."},
@@ -315,7 +315,7 @@ def _area_schemas() -> dict[str, Json]:
                     "description": "Of an area that is done: counts, tiles that lack, credit.",
                 },
                 "version": number | {"description": "The model version that looked."},
-                "prediction_ids": {"type": "array", "items": number, "description": "Rows in the ledger."},
+                "prediction_ids": {"type": "array", "items": text, "description": "Rows in the ledger."},
                 "problem": {"$ref": "#/components/schemas/Problem"},
             },
             "additionalProperties": True,

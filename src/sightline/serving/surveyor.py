@@ -31,7 +31,7 @@ from sightline.settings import Settings
 from sightline.task import Json, Prediction
 
 if TYPE_CHECKING:
-    from sightline.stores.jobs import Job, Jobs
+    from sightline.stores.queue import Job, Queue
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +65,7 @@ class Areas:
         rhythm: how often things are done.
     """
 
-    jobs: Jobs
+    jobs: Queue
     surveys: Surveys
     rhythm: Rhythm = Rhythm()
 
@@ -121,11 +121,11 @@ class Surveyor:
             try:
                 self._jobs.let_go(held.job)
             except SightlineError as error:
-                log.warning("area %d is free again when its lease has run out: %s", held.job.id, error)
+                log.warning("area %s is free again when its lease has run out: %s", held.job.id, error)
 
-    def remove(self, number: int) -> None:
+    def remove(self, key: str) -> None:
         """Remove a job's results."""
-        shutil.rmtree(self._settings.areas / str(number), ignore_errors=True)
+        shutil.rmtree(self._settings.areas / key, ignore_errors=True)
 
     def _run(self) -> None:
         while not self._stop.is_set():
@@ -165,16 +165,16 @@ class Surveyor:
         order = AreaOrder.model_validate_json(json.dumps(job.order["asked"]))
         prepared = prepare(order, model, self._settings, self._surveys)
         upscaler = open_chosen(order.upscale, self._settings)
-        numbers: list[int] = []
+        ids: list[str] = []
 
         def answered(source: Any, prediction: Prediction) -> None:
             question = Question(champion, source, f"area {job.id}")
-            numbers.extend(self._log([Answered(question, prediction, once=True)]))
+            ids.extend(self._log([Answered(question, prediction, once=True)]))
 
-        out = self._settings.areas / str(job.id)
-        log.info("area %d: %d tiles of %s", job.id, prepared.plan.tile_count, prepared.plan.provider.name)
+        out = self._settings.areas / job.id
+        log.info("area %s: %d tiles of %s", job.id, prepared.plan.tile_count, prepared.plan.provider.name)
         summary = self._surveys.run(prepared.plan, upscaler, prepared.model, out, held, answered)
-        return {"summary": finite(summary), "version": champion.number, "prediction_ids": numbers}
+        return {"summary": finite(summary), "version": champion.number, "prediction_ids": ids}
 
     def _failed(self, held: _Held, error: Exception) -> None:
         """What becomes of a job that did not come to its end."""
@@ -184,11 +184,11 @@ class Surveyor:
         elif self._stop.is_set():
             self._jobs.let_go(job)
         elif isinstance(error, BackendError):
-            log.warning("area %d, attempt %d: %s", job.id, job.attempts, error)
+            log.warning("area %s, attempt %d: %s", job.id, job.attempts, error)
             self._jobs.put_back(job, self._told(error), self._rhythm.retry_s * job.attempts)
         else:
             expected = isinstance(error, SightlineError)
-            log.warning("area %d failed: %s", job.id, error, exc_info=None if expected else error)
+            log.warning("area %s failed: %s", job.id, error, exc_info=None if expected else error)
             self._jobs.finish(job, "failed", self._told(error))
 
     def _lost(self, job: Job) -> None:
@@ -200,7 +200,7 @@ class Surveyor:
     def _told(self, error: Exception) -> dict[str, Json]:
         """A failure as clients may see it: without paths of this machine."""
         if not isinstance(error, SightlineError):
-            way_out = "Its log says why; tell its keeper the number of the area."
+            way_out = "Its log says why; tell its keeper the id of the area."
             return {"error": "the server failed", "where": "", "way_out": way_out, "status": 500}
         where = PurePath(error.where).name if PurePath(error.where).is_absolute() else error.where
         what, way_out = (without_paths(text, self._settings) for text in (error.what, error.way_out))
@@ -221,7 +221,7 @@ class _Stopped(Exception):
 class _Held:
     """A job that is worked on, also the `Report` of that work. Held from entering to leaving."""
 
-    def __init__(self, jobs: Jobs, job: Job, stop: threading.Event, rhythm: Rhythm) -> None:
+    def __init__(self, jobs: Queue, job: Job, stop: threading.Event, rhythm: Rhythm) -> None:
         self.job = job
         self.lost = False
         self._jobs = jobs
@@ -264,7 +264,7 @@ class _Held:
                 self.lost = not self._jobs.renew(self.job, self._progress, lease_s)
                 until_s = time.monotonic() + lease_s
             except SightlineError as error:
-                log.warning("area %d cannot be held on to: %s", self.job.id, error)
+                log.warning("area %s cannot be held on to: %s", self.job.id, error)
                 self.lost = time.monotonic() > until_s
             self._nudged.wait(self._rhythm.renew_s)
             self._nudged.clear()

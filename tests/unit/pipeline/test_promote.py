@@ -17,7 +17,7 @@ from sightline.pipeline.promote import champion_rows, promote_best, promote_by_h
 from sightline.pipeline.standing import champion_version, standing_of
 from sightline.progress import Bars
 from sightline.resampling import Difference
-from sightline.stores.ledger import Ledger
+from sightline.stores.events import Events
 from sightline.task import load_rows
 from sightline.tracking import Version
 from tests.fake_tracking import FakeTracking
@@ -59,7 +59,7 @@ def test_the_first_winner_above_the_floor_becomes_champion(tmp_path: Path, track
     assert decision.outcome == "promoted"
     assert tracking.version("toy", "champion").tags["candidate"] == "threshold"
     assert tracking.tags[decision.challenger]["decision"] == "promoted"
-    entry = project.ledger.last("toy", "promotion")
+    entry = project.events.last("toy", "promotion")
     assert entry is not None
     assert entry.document["reasons"] == list(decision.reasons)
 
@@ -107,7 +107,7 @@ def test_the_same_question_is_answered_once(tmp_path: Path, tracking: FakeTracki
     versions = produce(project, tracking)
     decide(project, tracking, versions)
     assert decide(project, tracking, versions).outcome == "unchanged"
-    assert len(project.ledger.entries("toy", "promotion")) == 1
+    assert len(project.events.history("toy", "promotion")) == 1
 
 
 def test_a_kill_between_ledger_and_aliases_is_completed(tmp_path: Path, tracking: FakeTracking) -> None:
@@ -117,7 +117,7 @@ def test_a_kill_between_ledger_and_aliases_is_completed(tmp_path: Path, tracking
     tracking.delete_alias("toy", "champion")  # as if the process had died before the aliases
     assert decide(project, tracking, versions).outcome == "promoted"
     assert tracking.current("toy", "champion") == first.challenger
-    assert len(project.ledger.entries("toy", "promotion")) == 1
+    assert len(project.events.history("toy", "promotion")) == 1
 
 
 def test_another_floor_or_another_rule_is_a_new_question(tmp_path: Path, tracking: FakeTracking) -> None:
@@ -125,7 +125,7 @@ def test_another_floor_or_another_rule_is_a_new_question(tmp_path: Path, trackin
     versions = [v for v in produce(project, tracking) if v.tags["candidate"] == "constant"]
     assert decide(project, tracking, versions).outcome == "refused"
     assert decide(project, tracking, versions).outcome == "refused"
-    assert len(project.ledger.entries("toy", "promotion")) == 1
+    assert len(project.events.history("toy", "promotion")) == 1
     promotion = project.params.promotion.model_copy(update={"floor": 0.4})
     lenient = replace(project, params=project.params.model_copy(update={"promotion": promotion}))
     assert decide(lenient, tracking, versions).outcome == "promoted"
@@ -186,12 +186,12 @@ def test_a_rollback_that_the_ledger_cannot_keep_changes_nothing(tmp_path: Path, 
     project = toy_project(tmp_path, "sample")
     _, bad, _ = two_champions(project, tracking)
 
-    class FullDisk(Ledger):
+    class FullDisk(Events):
         def record(self, kind: Any, task: str, document: Any) -> int:
             raise BackendError("the ledger cannot be used (database or disk is full)")
 
     full = replace(project)
-    full.__dict__["ledger"] = FullDisk(project.ledger.path)
+    full.__dict__["events"] = FullDisk(project.database)
     with pytest.raises(BackendError, match="disk is full"):
         restore_previous(full, tracking)
     assert tracking.current("toy", "champion") == bad
@@ -221,7 +221,7 @@ def test_simultaneous_promotions_and_rollbacks_leave_ledger_and_registry_agreed(
     with ThreadPoolExecutor(4) as pool:
         for _ in range(6):
             wait([pool.submit(back, 0), pool.submit(by_hand, new), pool.submit(back, 0), pool.submit(by_hand, old)])
-            standing = standing_of(project.ledger, "toy")
+            standing = standing_of(project.events, "toy")
             assert standing.champion is not None
             assert tracking.current("toy", "champion") == standing.champion.number
             assert tracking.current("toy", "previous") == (standing.previous and standing.previous.number)

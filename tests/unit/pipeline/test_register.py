@@ -50,10 +50,10 @@ def test_lineage_leads_back_to_data_and_forward_to_decisions(evaluated: Project)
         "toy", "threshold", evaluated.models("threshold") / "final", evaluated.evaluation("threshold")
     )
     tracking.tag(version, {"data_version": "abc.dir", "git_commit": "123"})
-    evaluated.ledger.record(
+    evaluated.events.record(
         "promotion", "toy", {"challenger": 1, "champion": None, "outcome": "promoted", "reasons": []}
     )
-    evaluated.ledger.record("promotion", "toy", {"challenger": 7, "champion": 6, "outcome": "refused", "reasons": []})
+    evaluated.events.record("promotion", "toy", {"challenger": 7, "champion": 6, "outcome": "refused", "reasons": []})
     document = trace_lineage(evaluated, tracking, tracking.version("toy", "1"))
     assert document["made from"]["data version"] == "abc.dir"
     assert document["evaluated"]["sample"]["accuracy"] == 1.0

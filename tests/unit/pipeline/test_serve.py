@@ -12,7 +12,9 @@ from sightline.serving.batching import Plan
 from sightline.serving.champion import Champion, DirectoryChampion
 from sightline.serving.engine import Answered, Question
 from sightline.settings import Settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.events import Events
+from sightline.stores.predictions import Predictions
 from sightline.task import Limits
 from tests.fake_tracking import FakeTracking
 from tests.toy import ToyTask
@@ -35,11 +37,11 @@ def test_the_registrys_champion_is_named_first_and_fetched_only_when_it_is_new(t
         restored.append(folder)
         return CountingModel()
 
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    source = RegistryChampions("toy", tracking, ledger, restore)
+    events = Events(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
+    source = RegistryChampions("toy", tracking, events, restore)
     with pytest.raises(ModelMissing, match="sightline run toy"):
         source.current()
-    ledger.record("promotion", "toy", {"outcome": "promoted", "challenger": 2, "champion": None, "run_id": "run2"})
+    events.record("promotion", "toy", {"outcome": "promoted", "challenger": 2, "champion": None, "run_id": "run2"})
     tracking.set_alias("toy", "champion", 2)
     number, load = source.current()
     assert (number, restored) == (2, [])
@@ -63,7 +65,7 @@ def test_an_unknown_task_is_named_when_its_model_is_loaded(tmp_path: Path) -> No
 
 
 def test_rows_go_into_the_ledger_with_their_version_and_source(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    predictions = Predictions(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
     model = ToyTask().restore(saved(tmp_path / "m"))
     inputs = [model.read(png(value), Limits()) for value in (10, 200)]
     champion = Champion(7, model, Plan(), 0.0)
@@ -71,7 +73,8 @@ def test_rows_go_into_the_ledger_with_their_version_and_source(tmp_path: Path) -
         Answered(Question(champion, item, f"{n}.png"), prediction)
         for n, (item, prediction) in enumerate(zip(inputs, model.predict(inputs), strict=True))
     ]
-    assert list(log_into(ledger, "toy")(answered)) == [1, 2]
-    rows = ledger.answers("toy")
+    ids = list(log_into(predictions, "toy")(answered))
+    rows = list(predictions.given("toy"))
+    assert [row.id for row in rows] == ids
     assert [(row.version, row.source, row.row["output_spot"]) for row in rows] == [(7, "0.png", 0), (7, "1.png", 1)]
     assert [row.sha256 for row in rows] == [item.sha256 for item in inputs]

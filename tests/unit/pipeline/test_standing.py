@@ -15,7 +15,8 @@ from sightline.pipeline.serve import RegistryChampions
 from sightline.pipeline.standing import Seat, champion_version, read_standing, rule, ruling_of
 from sightline.serving.champion import ChampionKeeper, Warmed
 from sightline.serving.metrics import Metrics
-from sightline.stores.ledger import Entry, Ledger
+from sightline.stores.database import Database
+from sightline.stores.events import Event
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project
 from tests.unit.serving.harness import CountingModel
@@ -43,12 +44,12 @@ def by_hand(project: Project, tracking: Any, number: int) -> None:
 
 def endpoint(project: Project, tracking: Any, trusted: bool = False) -> ChampionKeeper:
     """What an endpoint does every few seconds."""
-    source = RegistryChampions("toy", tracking, project.ledger, lambda _: CountingModel(), trusted)
+    source = RegistryChampions("toy", tracking, project.events, lambda _: CountingModel(), trusted)
     return ChampionKeeper("toy", source, lambda _: Warmed(), 1.0, Metrics("toy"))
 
 
-def entry(number: int, kind: Any, **document: Any) -> Entry:
-    return Entry(number, 0.0, "toy", kind, document)
+def entry(number: int, kind: Any, **document: Any) -> Event:
+    return Event(str(number), number, 0.0, "toy", kind, document)
 
 
 def test_promotions_and_rollbacks_are_replayed() -> None:
@@ -95,7 +96,7 @@ def test_an_alias_in_a_project_that_never_promoted_makes_no_champion(project: Pr
     assert "the ledger has no promotion of toy" in str(keeper.problem)
     with pytest.raises(ModelMissing, match="sightline promote toy@2"):
         champion_version(project, tracking)
-    project.ledger.record("promotion", "toy", {"outcome": "refused", "challenger": 1, "champion": None, "reasons": []})
+    project.events.record("promotion", "toy", {"outcome": "refused", "challenger": 1, "champion": None, "reasons": []})
     keeper.poll()
     assert keeper.champion is None
 
@@ -103,7 +104,7 @@ def test_an_alias_in_a_project_that_never_promoted_makes_no_champion(project: Pr
 def test_a_ledger_that_was_lost_is_begun_anew_by_one_command(project: Project, tracking: FakeTracking) -> None:
     by_hand(project, tracking, 2)
     fresh = replace(project)
-    fresh.__dict__["ledger"] = Ledger(project.settings.state / "new.sqlite")
+    fresh.__dict__["database"] = Database(f"sqlite:///{project.settings.state}/new.sqlite")
     assert ruling_of(fresh, tracking).state == "unknown"
     by_hand(fresh, tracking, 2)
     assert ruling_of(fresh, tracking).state == "agreed"
@@ -126,8 +127,8 @@ def test_a_ledger_restored_from_an_older_day_is_followed_and_the_newer_alias_tol
     for number in (1, 2, 3):
         by_hand(project, tracking, number)
     restored = replace(project)
-    restored.__dict__["ledger"] = Ledger(project.settings.state / "restored.sqlite")
-    restored.ledger.record("promotion", "toy", project.ledger.entries("toy")[0].document)
+    restored.__dict__["database"] = Database(f"sqlite:///{project.settings.state}/restored.sqlite")
+    restored.events.record("promotion", "toy", project.events.history("toy")[0].document)
     ruling = ruling_of(restored, tracking)
     assert (ruling.champion, ruling.state) == (Seat(1, "run1"), "disputed")
 
@@ -150,7 +151,7 @@ def test_an_endpoint_follows_the_ledger_before_the_registry_is_up_to_date(
 ) -> None:
     by_hand(project, tracking, 1)
     by_hand(project, tracking, 2)
-    project.ledger.record("rollback", "toy", {"from": 2, "to": 1, "run_id": "run1"})  # killed right after
+    project.events.record("rollback", "toy", {"from": 2, "to": 1, "run_id": "run1"})  # killed right after
     keeper = endpoint(project, tracking)
     keeper.poll()
     assert keeper.champion is not None

@@ -13,7 +13,7 @@ from sightline.cli.watch import DRIFT, UNKNOWN, code_of
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.pipeline.promote import promote_by_hand
 from sightline.pipeline.watch import Drift, check_drift, should_ask_retraining
-from sightline.stores.ledger import Answer
+from sightline.stores.predictions import Answer
 from sightline.task import Row, load_rows, save_rows
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project
@@ -72,7 +72,7 @@ class Watched:
         self, count: int, *, level: float = 0.0, version: int = 1, time_s: float = NOW_S - 100, group: str = ""
     ) -> None:
         tag = f"{version}-{level}-{time_s}-{group}"
-        self.project.ledger.log(
+        self.project.predictions.log(
             [
                 Answer(
                     "toy",
@@ -122,7 +122,7 @@ def test_the_report_goes_to_the_registry_and_the_verdict_into_the_ledger(watched
     assert name == "watch 2027-01-15T08:00:00+00:00"
     assert (folder / "evidently.html").is_file()
     assert metrics["drift"] == 1.0
-    (entry,) = watched.project.ledger.entries("toy", "drift")
+    (entry,) = watched.project.events.history("toy", "drift")
     assert entry.document["drift"] is True
     assert entry.document["run_id"] == drift.run_id == "report1"
     assert entry.document["reasons"] == list(drift.reasons)
@@ -198,7 +198,7 @@ def test_retraining_is_asked_for_once_a_cooldown(watched: Watched) -> None:
     watched.answer(40, level=5.0)
     drift = watched.watch()
     assert should_ask_retraining(watched.project, drift)
-    watched.project.ledger.record("request", "toy", {})
+    watched.project.events.record("request", "toy", {})
     assert not should_ask_retraining(watched.project, drift)
     assert not should_ask_retraining(watched.project, drift, now_s=time.time() + 23 * 3600)
     assert should_ask_retraining(watched.project, drift, now_s=time.time() + 25 * 3600)
@@ -212,7 +212,7 @@ def test_without_drift_nothing_is_asked_for(watched: Watched) -> None:
 def test_no_answers_are_too_few(watched: Watched) -> None:
     drift = watched.watch()
     assert (drift.state, drift.known, drift.verdict, drift.rows) == ("too few", False, False, 0)
-    (entry,) = watched.project.ledger.entries("toy", "drift")
+    (entry,) = watched.project.events.history("toy", "drift")
     assert (entry.document["state"], entry.document["known"]) == ("too few", False)
 
 

@@ -21,7 +21,8 @@ from sightline.serving.app import build_app
 from sightline.serving.guard import Guard
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.predictions import Predictions
 from sightline.task import Card, Limits, Model, Prediction
 from tests.toy import ToyInput, ToyModel
 
@@ -161,14 +162,15 @@ class Endpoint:
         self, root: Path, champions: SetChampions, log: Any = None, areas: Areas | None = None, **options: Any
     ) -> None:
         self.settings = Settings(root=root, poll_s=0.01, **options)
-        self.ledger = Ledger(self.settings.ledger)
+        self.database = Database(self.settings.database_url)
+        self.predictions = Predictions(self.database)
         self.app = build_app(
             "toy",
             champions,
             self.settings,
-            log or log_into(self.ledger, "toy"),
+            log or log_into(self.predictions, "toy"),
             areas=areas,
-            check_log=self.ledger.check,
+            check_log=self.database.check,
         )
         self.guarded = Guard(self.app, max_bytes=self.settings.max_bytes)
 

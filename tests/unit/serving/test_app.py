@@ -22,7 +22,8 @@ from sightline.errors import BackendError, ModelRejected
 from sightline.pipeline.serve import log_into
 from sightline.serving.engine import Answered
 from sightline.serving.openapi import describe
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.predictions import Predictions
 from sightline.task import Prediction, Row
 from tests.toy import ToyInput
 from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png
@@ -55,13 +56,13 @@ def form(name: str = "image", content: bytes | None = None, filename: str = "a.p
 def test_an_image_gets_the_tasks_answer_and_its_lineage(endpoint: Endpoint) -> None:
     (answer,) = endpoint.run({"body": [png(150)], "headers": PNG})
     assert answer.status == 200
-    (row,) = endpoint.ledger.answers("toy")
+    (row,) = endpoint.predictions.given("toy")
     assert answer.json == {
         "spot": True,
         "peak": 150.0,
         "task": "toy",
         "version": 1,
-        "prediction_id": 1,
+        "prediction_id": row.id,
         "sha256": row.sha256,
         **UNKNOWN.attached(Prediction(row.row, row.embedding, {})),
     }
@@ -100,12 +101,12 @@ def test_a_version_whose_evaluation_is_broken_answers_all_the_same(tmp_path: Pat
 
 def test_the_row_is_on_disk_before_the_answer_leaves(tmp_path: Path, model: CountingModel) -> None:
     order: list[str] = []
-    ledger = Ledger(tmp_path / "ledger.sqlite")
+    predictions = Predictions(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
 
     def log(answered: Sequence[Answered]) -> Sequence[int]:
-        numbers = log_into(ledger, "toy")(answered)
-        order.append(f"{len(ledger.answers('toy'))} in the ledger")
-        return numbers
+        ids = log_into(predictions, "toy")(answered)
+        order.append(f"{predictions.count('toy')} in the ledger")
+        return ids
 
     endpoint = Endpoint(tmp_path, SetChampions(model), log)
 
@@ -127,7 +128,7 @@ def test_a_form_brings_the_file_and_its_name(endpoint: Endpoint) -> None:
         {"body": [png()], "headers": PNG, "path": "/v1/predict?source=../../roof.png"},
     )
     assert raw.json["sha256"] == formed.json["sha256"]
-    assert [row.source for row in endpoint.ledger.answers("toy")] == ["", "roof 7.png", "roof.png"]
+    assert [row.source for row in endpoint.predictions.given("toy")] == ["", "roof 7.png", "roof.png"]
     assert named.status == 200
 
 
@@ -147,8 +148,10 @@ def test_the_answer_can_be_a_picture(endpoint: Endpoint) -> None:
         pixels = np.asarray(Image.open(io.BytesIO(content)))
         assert pixels.shape == (8, 8, 3)
         assert (pixels == 9).all()
-    assert (asked.headers["x-sightline-version"], asked.headers["x-sightline-prediction-id"]) == ("1", "1")
-    assert len(endpoint.ledger.answers("toy")) == 3
+    ids = {answer.id for answer in endpoint.predictions.given("toy")}
+    assert len(ids) == 3
+    assert asked.headers["x-sightline-version"] == "1"
+    assert asked.headers["x-sightline-prediction-id"] in ids
 
 
 def test_requests_at_the_same_time_share_batches_and_each_gets_its_own_answer(
@@ -159,8 +162,8 @@ def test_requests_at_the_same_time_share_batches_and_each_gets_its_own_answer(
 
     answers = endpoint.within(crowd)
     assert [answer.json["peak"] for answer in answers] == list(range(60))
-    assert sorted(answer.json["prediction_id"] for answer in answers) == list(range(1, 61))
-    assert len(endpoint.ledger.answers("toy")) == 60
+    assert len({answer.json["prediction_id"] for answer in answers}) == 60
+    assert endpoint.predictions.count("toy") == 60
 
 
 # ------------------------------------------------------------------------------------------------------ refusals
@@ -177,7 +180,7 @@ def test_what_is_no_image_is_refused_with_the_reason(endpoint: Endpoint) -> None
     assert_problem(cut, 422, "not an image")
     assert_problem(nothing, 422, "no image")
     assert_problem(html, 415, "image/png")
-    assert endpoint.ledger.answers("toy") == []
+    assert endpoint.predictions.count("toy") == 0
 
 
 def test_conditions_of_the_image_come_as_query_parameters(tmp_path: Path) -> None:
@@ -308,7 +311,7 @@ def test_names_of_files_in_whatever_form(endpoint: Endpoint, parameter: str, nam
         assert_problem(answer, 422, "0 files")
     else:
         assert answer.status == 200, answer.body
-        assert [row.source for row in endpoint.ledger.answers("toy")] == [name]
+        assert [row.source for row in endpoint.predictions.given("toy")] == [name]
 
 
 @pytest.mark.parametrize(
@@ -401,12 +404,12 @@ def test_it_is_ready_only_while_answers_can_be_written(tmp_path: Path, model: Co
             return ask(endpoint.guarded, **request)
 
         answers = [await asked(**ready), await asked(body=[png()], headers=PNG)]
-        endpoint.ledger.path.unlink()  # it is made anew
+        endpoint.settings.ledger.unlink()  # it is made anew
         answers += [await asked(**ready), await asked(body=[png()], headers=PNG)]
-        endpoint.ledger.path.unlink()
-        endpoint.ledger.path.mkdir()
+        endpoint.settings.ledger.unlink()
+        endpoint.settings.ledger.mkdir()
         answers += [await asked(**ready), await asked(body=[png()], headers=PNG)]
-        endpoint.ledger.path.rmdir()
+        endpoint.settings.ledger.rmdir()
         return [*answers, await asked(**ready)]
 
     answers = endpoint.within(story)
@@ -436,7 +439,7 @@ def test_it_is_not_ready_while_a_call_of_the_model_is_stuck(tmp_path: Path, mode
 def test_an_unknown_raster_is_refused_before_anything_is_answered(endpoint: Endpoint) -> None:
     (answer,) = endpoint.run({"path": "/v1/raster/depth", "body": [png()], "headers": PNG})
     assert_problem(answer, 404, "no such raster")
-    assert endpoint.ledger.answers("toy") == []
+    assert endpoint.predictions.count("toy") == 0
 
 
 def test_over_capacity_new_requests_are_told_to_come_back(tmp_path: Path, model: CountingModel) -> None:
@@ -516,7 +519,7 @@ def test_requests_across_promotion_and_rollback_are_all_answered(tmp_path: Path)
 
     endpoint.within(story)
     assert {status for status, _ in seen} == {200}
-    assert len(endpoint.ledger.answers("toy")) == len(seen)
+    assert endpoint.predictions.count("toy") == len(seen)
 
 
 def test_a_newer_version_that_cannot_be_loaded_is_a_warning(tmp_path: Path, model: CountingModel) -> None:

@@ -16,8 +16,8 @@ from PIL import Image
 from sightline.errors import BackendError, DataRejected
 from sightline.serving.guard import Guard
 from sightline.serving.surveyor import Areas, Rhythm
-from sightline.stores.jobs import Jobs
-from sightline.stores.ledger import Ledger
+from sightline.stores.database import Database
+from sightline.stores.queue import Queue
 from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png
 from tests.unit.serving.surveying import SurveyingModel, ToySurveys, until
 
@@ -31,7 +31,7 @@ class MapEndpoint(Endpoint):
 
     def __init__(self, root: Path, *models: Any, rhythm: Rhythm = QUICK, **options: Any) -> None:
         self.surveys = ToySurveys(root)
-        self.jobs = Jobs(Ledger(root / "state" / "ledger.sqlite"))
+        self.jobs = Queue(Database(f"sqlite:///{root}/state/ledger.sqlite"))
         champions = SetChampions(*(models or (SurveyingModel(),)))
         super().__init__(root, champions, areas=Areas(self.jobs, self.surveys, rhythm), **options)
 
@@ -41,6 +41,10 @@ class MapEndpoint(Endpoint):
 
     async def get(self, path: str, method: str = "GET") -> Answer:
         return await ask(self.guarded, method, path)
+
+    def place(self, number: int) -> str:
+        """Where the first, second ... area of the toy is."""
+        return f"/v1/areas/{self.jobs.recent('toy', 100)[-number].id}"
 
     async def until_state(self, path: str, state: str) -> Any:
         async with asyncio.timeout(60):
@@ -98,9 +102,9 @@ def test_a_small_area_is_answered_at_once_and_its_answer_is_in_the_ledger(endpoi
     assert job["plan"]["tiles"] > 1
     assert set(job["files"]) == {"raw.geojson", "raw.png", "plan.json"}
     assert endpoint.surveys.thresholds == [0.25]
-    (row,) = endpoint.ledger.answers("toy")
+    (row,) = endpoint.predictions.given("toy")
     assert (row.source, row.version, row.row["output_spot"]) == (f"area {job['id']}", 1, 1)
-    assert job["prediction_ids"] == [1]
+    assert job["prediction_ids"] == [row.id]
 
 
 @pytest.mark.parametrize(
@@ -137,12 +141,12 @@ def test_a_larger_area_is_a_job_to_come_back_for(endpoint: MapEndpoint) -> None:
         place = answer.headers["location"]
         running = await endpoint.until_state(place, "running")
         assert "summary" not in running
-        until(lambda: endpoint.surveys.begun == ["1"])
+        until(lambda: endpoint.surveys.begun == [running["id"]])
         endpoint.surveys.gate.set()
         done = await endpoint.until_state(place, "done")
         assert done["summary"]["found"]["raw"]["count"] == 1
         overview = (await endpoint.get("/v1/areas")).json
-        assert [job["id"] for job in overview["jobs"]] == [1]
+        assert [job["id"] for job in overview["jobs"]] == [endpoint.jobs.recent("toy", 5)[0].id]
         assert {"esri", "eox"} <= {one["name"] for one in overview["providers"]}
         assert overview["upscale"] == ["none", "bicubic", "lanczos"]
 
@@ -154,11 +158,11 @@ def test_progress_is_written_while_it_runs(endpoint: MapEndpoint) -> None:
         endpoint.surveys.gate.clear()
         await endpoint.post({"bbox": BBOX, "wait_s": 0})
         async with asyncio.timeout(60):
-            while (job := (await endpoint.get("/v1/areas/1")).json)["progress"].get("done") != 1:
+            while (job := (await endpoint.get(endpoint.place(1))).json)["progress"].get("done") != 1:
                 await asyncio.sleep(0.01)
         assert job["progress"] == {"done": 1, "total": 2, "what": "tiles"}
         endpoint.surveys.gate.set()
-        await endpoint.until_state("/v1/areas/1", "done")
+        await endpoint.until_state(endpoint.place(1), "done")
 
     endpoint.within(story)
 
@@ -291,7 +295,7 @@ def test_too_many_waiting_areas_are_told_to_come_back(tmp_path: Path) -> None:
         endpoint.surveys.gate.clear()
         order = {"bbox": BBOX, "wait_s": 0}
         await endpoint.post(order)
-        await endpoint.until_state("/v1/areas/1", "running")  # it waits no more
+        await endpoint.until_state(endpoint.place(1), "running")  # it waits no more
         assert [(await endpoint.post(order)).status for _ in range(2)] == [202, 202]
         return await endpoint.post(order)
 
@@ -305,17 +309,17 @@ def test_too_many_waiting_areas_are_told_to_come_back(tmp_path: Path) -> None:
 
 def test_a_failed_area_is_answered_with_its_error_and_without_paths(tmp_path: Path) -> None:
     endpoint = MapEndpoint(tmp_path)
-    folder = tmp_path / "state" / "areas" / "1"
+    folder = tmp_path / "state" / "areas" / "some"
     endpoint.surveys.failures = [
         DataRejected(f"cannot open {folder}/raw.tif, says a library", where=folder, way_out=f"Look into {folder}/x.")
     ]
 
     async def story() -> tuple[Answer, Answer]:
-        return await endpoint.post({"bbox": BBOX}), await endpoint.get("/v1/areas/1")
+        return await endpoint.post({"bbox": BBOX}), await endpoint.get(endpoint.place(1))
 
     failed, state = endpoint.within(story)
     assert_problem(failed, 422, "cannot open raw.tif, says a library")
-    assert failed.headers["location"] == "/v1/areas/1"
+    assert failed.headers["location"] == endpoint.place(1)
     assert (state.json["state"], state.json["problem"]) == ("failed", failed.json)
     assert str(tmp_path) not in (failed.body + state.body).decode()
 
@@ -350,9 +354,10 @@ def test_an_area_that_fails_after_its_answer_was_logged_is_not_logged_twice(endp
         return await endpoint.post({"bbox": BBOX}), await endpoint.post({"bbox": BBOX})
 
     first, second = endpoint.within(story)
-    assert (first.json["attempts"], first.json["prediction_ids"]) == (2, [1])
-    assert (second.json["attempts"], second.json["prediction_ids"]) == (1, [2])  # asked again, it is another answer
-    assert [answer.source for answer in endpoint.ledger.answers("toy")] == ["area 1", "area 2"]
+    rows = list(endpoint.predictions.given("toy"))
+    assert (first.json["attempts"], first.json["prediction_ids"]) == (2, [rows[0].id])
+    assert (second.json["attempts"], second.json["prediction_ids"]) == (1, [rows[1].id])  # asked again: another answer
+    assert [row.source for row in rows] == [f"area {answer.json['id']}" for answer in (first, second)]
 
 
 def test_a_first_failure_is_told_while_it_waits_for_the_next_attempt(tmp_path: Path) -> None:
@@ -362,7 +367,7 @@ def test_a_first_failure_is_told_while_it_waits_for_the_next_attempt(tmp_path: P
     async def story() -> Any:
         first = await endpoint.post({"bbox": BBOX, "wait_s": 0})
         assert first.status == 202
-        while "problem" not in (job := (await endpoint.get("/v1/areas/1")).json):
+        while "problem" not in (job := (await endpoint.get(endpoint.place(1))).json):
             await asyncio.sleep(0.01)
         return job
 
@@ -377,34 +382,35 @@ def test_a_running_area_is_cancelled_and_leaves_nothing(endpoint: MapEndpoint) -
     async def story() -> None:
         endpoint.surveys.gate.clear()
         await endpoint.post({"bbox": BBOX, "wait_s": 0})
-        await endpoint.until_state("/v1/areas/1", "running")
-        cancelled = await endpoint.get("/v1/areas/1", "DELETE")
+        await endpoint.until_state(endpoint.place(1), "running")
+        cancelled = await endpoint.get(endpoint.place(1), "DELETE")
         assert (cancelled.status, cancelled.json["state"]) == (200, "cancelled")
         endpoint.surveys.gate.clear()
         await endpoint.post({"bbox": BBOX, "wait_s": 0})  # the next one gets its turn at once
-        await endpoint.until_state("/v1/areas/2", "running")
-        until(lambda: gone(endpoint.settings.areas / "1"))
+        await endpoint.until_state(endpoint.place(2), "running")
+        until(lambda: gone(endpoint.settings.areas / endpoint.jobs.recent("toy", 2)[-1].id))
         endpoint.surveys.gate.set()
-        await endpoint.until_state("/v1/areas/2", "done")
+        await endpoint.until_state(endpoint.place(2), "done")
 
     endpoint.within(story)
-    assert (endpoint.jobs.recent("toy", 2)[1].state, endpoint.surveys.begun) == ("cancelled", ["1", "2"])
-    assert [answer.source for answer in endpoint.ledger.answers("toy")] == ["area 2"]
+    second, first = endpoint.jobs.recent("toy", 2)
+    assert (first.state, endpoint.surveys.begun) == ("cancelled", [first.id, second.id])
+    assert [answer.source for answer in endpoint.predictions.given("toy")] == [f"area {second.id}"]
 
 
 def test_a_finished_area_can_be_removed(endpoint: MapEndpoint) -> None:
     async def story() -> list[Answer]:
         await endpoint.post({"bbox": BBOX})
         return [
-            await endpoint.get("/v1/areas/1/raw.png"),
-            await endpoint.get("/v1/areas/1", "DELETE"),
-            await endpoint.get("/v1/areas/1/raw.png"),
+            await endpoint.get(endpoint.place(1) + "/raw.png"),
+            await endpoint.get(endpoint.place(1), "DELETE"),
+            await endpoint.get(endpoint.place(1) + "/raw.png"),
         ]
 
     before, removed, after = endpoint.within(story)
     assert (before.status, removed.status, after.status) == (200, 200, 404)
     assert (removed.json["state"], removed.json["files"]) == ("cancelled", {})
-    assert gone(endpoint.settings.areas / "1")
+    assert gone(endpoint.settings.areas / endpoint.jobs.recent("toy", 2)[-1].id)
 
 
 def test_when_the_endpoint_ends_the_area_goes_back_and_the_next_one_goes_on_at_once(tmp_path: Path) -> None:
@@ -413,15 +419,15 @@ def test_when_the_endpoint_ends_the_area_goes_back_and_the_next_one_goes_on_at_o
     async def begin() -> None:
         first.surveys.gate.clear()
         await first.post({"bbox": BBOX, "wait_s": 0})
-        await first.until_state("/v1/areas/1", "running")
+        await first.until_state(first.place(1), "running")
 
     first.within(begin)
     (job,) = first.jobs.recent("toy", 5)
     assert (job.state, job.attempts) == ("queued", 0)
-    assert (first.settings.areas / "1").is_dir()
+    assert (first.settings.areas / job.id).is_dir()
 
     second = MapEndpoint(tmp_path)
-    done = second.within(lambda: second.until_state("/v1/areas/1", "done"))
+    done = second.within(lambda: second.until_state(second.place(1), "done"))
     assert done["attempts"] == 1
 
 
@@ -432,9 +438,9 @@ def test_the_files_of_an_area_come_with_their_media_types(endpoint: MapEndpoint)
     async def story() -> tuple[Answer, Answer, Answer]:
         await endpoint.post({"bbox": BBOX})
         return (
-            await endpoint.get("/v1/areas/1/raw.png"),
-            await endpoint.get("/v1/areas/1/raw.geojson"),
-            await endpoint.get("/v1/areas/1/raw.png", "HEAD"),
+            await endpoint.get(endpoint.place(1) + "/raw.png"),
+            await endpoint.get(endpoint.place(1) + "/raw.geojson"),
+            await endpoint.get(endpoint.place(1) + "/raw.png", "HEAD"),
         )
 
     picture, geojson, head = endpoint.within(story)
@@ -448,13 +454,13 @@ def test_the_files_of_an_area_come_with_their_media_types(endpoint: MapEndpoint)
 @pytest.mark.parametrize(
     "path",
     [
-        "1/secret.txt",
-        "1/raw.tif",
-        "1/..",
-        "1/../../ledger.sqlite",
-        "1/%2e%2e/%2e%2e/ledger.sqlite",
-        "1/..%2f..%2fledger.sqlite",
-        "1//etc/passwd",
+        "ID/secret.txt",
+        "ID/raw.tif",
+        "ID/..",
+        "ID/../../ledger.sqlite",
+        "ID/%2e%2e/%2e%2e/ledger.sqlite",
+        "ID/..%2f..%2fledger.sqlite",
+        "ID//etc/passwd",
         "../ledger.sqlite",
         "2",
         "2/raw.png",
@@ -462,20 +468,19 @@ def test_the_files_of_an_area_come_with_their_media_types(endpoint: MapEndpoint)
         "1e3",
         "\u0661",
         "9" * 40,
-        "1/raw.png/x",
+        "ID/raw.png/x",
     ],
 )
 def test_nothing_else_is_handed_out(up: Up, path: str) -> None:
     if not up.endpoint.jobs.recent("toy", 1):
-        assert up.run(up.endpoint.post({"bbox": BBOX})).json["id"] == 1
-    assert_problem(up.run(up.endpoint.get(f"/v1/areas/{path}")), 404)
+        assert up.run(up.endpoint.post({"bbox": BBOX})).status == 200
+    there = up.endpoint.jobs.recent("toy", 1)[0].id
+    assert_problem(up.run(up.endpoint.get(f"/v1/areas/{path.replace('ID', there)}")), 404)
 
 
 def test_another_tasks_area_is_not_shown(endpoint: MapEndpoint) -> None:
-    number = endpoint.jobs.add("other", {"asked": {}, "plan": {}})
-    shown, listed = endpoint.run(
-        {"method": "GET", "path": f"/v1/areas/{number}"}, {"method": "GET", "path": "/v1/areas"}
-    )
+    key = endpoint.jobs.add("other", {"asked": {}, "plan": {}})
+    shown, listed = endpoint.run({"method": "GET", "path": f"/v1/areas/{key}"}, {"method": "GET", "path": "/v1/areas"})
     assert_problem(shown, 404, "no such area")
     assert listed.json["jobs"] == []
 

@@ -109,7 +109,7 @@ def test_what_can_never_be_answered_is_refused_before_it_is_decoded(
     assert_problem(answer, 413, why)
     assert "pixels at most" in answer.json["way_out"]  # which size can be answered
     assert model.reads == before
-    assert endpoint.ledger.answers("toy") == []
+    assert endpoint.predictions.count("toy") == 0
 
 
 def test_small_images_do_not_wait_behind_large_ones(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_work_ends_with_its_request(tmp_path: Path, options: Any, how: Any, stat
     first, second = endpoint.within(story)
     assert (first.status, second.status) == (status, 200)
     assert model.stopped == 1
-    assert len(endpoint.ledger.answers("toy")) == 1
+    assert endpoint.predictions.count("toy") == 1
 
 
 def test_who_would_wait_too_long_is_told_when_to_come_back(tmp_path: Path) -> None:

@@ -104,17 +104,20 @@ async function follow(id) {
 
 const said = (problem) => [problem.where, problem.error].filter(Boolean).join(": ") + `. ${problem.way_out}`;
 
+// Ids begin with the time, so it is the end that tells them apart.
+const named = (job) => `Area ${job.id.slice(-8)}`;
+
 function showProgress(job) {
   const { done, total, what } = job.progress;
   at("working").hidden = !["queued", "running"].includes(job.state);
   if (total) at("progress").value = done / total;
   else at("progress").removeAttribute("value");
   const tried = job.problem ? ` Tried ${job.attempts} times: ${said(job.problem)}` : "";
-  at("what").textContent = `Area ${job.id}: ${what ?? job.state}${total ? ` (${done}/${total})` : ""}.${tried}`;
+  at("what").textContent = `${named(job)}: ${what ?? job.state}${total ? ` (${done}/${total})` : ""}.${tried}`;
 }
 
 function showEnd(job) {
-  if (job.problem) showProblem(new Error(`Area ${job.id} failed: ${said(job.problem)}`));
+  if (job.problem) showProblem(new Error(`${named(job)} failed: ${said(job.problem)}`));
 }
 
 async function showFound(job) {
@@ -125,7 +128,7 @@ async function showFound(job) {
   at("found-picture").src = URL.createObjectURL(picture);
   const lacking = job.summary.tiles_missing.length;
   at("found-caption").textContent =
-    `Area ${job.id}: ${geojson.features.length} ${task} by version ${job.version}` +
+    `${named(job)}: ${geojson.features.length} ${task} by version ${job.version}` +
     (lacking ? `; ${lacking} tiles lack, their place is masked` : "") + `. ${job.summary.attribution}`;
   at("found").hidden = false;
   at("files").replaceChildren(...Object.entries(job.files).flatMap(([name, address]) => [fileLink(name, address), " "]));
@@ -167,7 +170,7 @@ async function list() {
 function jobItem(job) {
   const count = job.summary ? Object.values(job.summary.found).at(-1).count : null;
   const outcome = count === null ? job.state : `${count} ${task}`;
-  const item = element("li", `Area ${job.id}: ${outcome}, ${job.plan.tiles} tiles of ${job.plan.provider}`);
+  const item = element("li", `${named(job)}: ${outcome}, ${job.plan.tiles} tiles of ${job.plan.provider}`);
   const show = element("button", "Show", { type: "button" });
   show.addEventListener("click", () => { showProblem(null); follow(job.id); });
   const remove = element("button", job.state === "done" || job.state === "failed" ? "Remove" : "Cancel", { type: "button" });

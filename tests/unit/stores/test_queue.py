@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from sightline.errors import BackendError
-from sightline.stores.jobs import _SCHEMA, MOST_ATTEMPTS, Job, Jobs
-from sightline.stores.ledger import Answer, Ledger
+from sightline.stores.database import Database
+from sightline.stores.queue import MOST_ATTEMPTS, Job, Queue
+from tests.unit.stores.before import JOBS_BEFORE_HOLD, write_before
 
 LEASE_S = 10.0
 
@@ -29,26 +29,31 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def jobs(tmp_path: Path, clock: Clock) -> Jobs:
-    return Jobs(Ledger(tmp_path / "state" / "ledger.sqlite"), clock, clock)
+def database(tmp_path: Path) -> Database:
+    return Database(f"sqlite:///{tmp_path}/state/ledger.sqlite")
 
 
-def claimed(jobs: Jobs, worker: str = "one") -> Job:
+@pytest.fixture
+def jobs(database: Database, clock: Clock) -> Queue:
+    return Queue(database, clock, clock)
+
+
+def claimed(jobs: Queue, worker: str = "one") -> Job:
     job = jobs.claim("toy", worker, LEASE_S)
     assert job is not None
     return job
 
 
-def found(jobs: Jobs, number: int) -> Job:
+def found(jobs: Queue, number: str) -> Job:
     job = jobs.find(number)
     assert job is not None
     return job
 
 
-def test_jobs_are_worked_on_in_the_order_they_came(jobs: Jobs, tmp_path: Path, clock: Clock) -> None:
+def test_jobs_are_worked_on_in_the_order_they_came(jobs: Queue, database: Database, clock: Clock) -> None:
     numbers = [jobs.add("toy", {"n": n}) for n in range(3)]
     jobs.add("other", {})
-    again = Jobs(Ledger(tmp_path / "state" / "ledger.sqlite"), clock, clock)  # they lie in the file
+    again = Queue(database, clock, clock)
     assert again.waiting("toy") == 3
     order = []
     while job := again.claim("toy", "one", LEASE_S):
@@ -59,10 +64,10 @@ def test_jobs_are_worked_on_in_the_order_they_came(jobs: Jobs, tmp_path: Path, c
     assert found(again, numbers[1]).outcome == {"count": 1}
     assert found(again, numbers[1]).ended
     assert again.waiting("toy") == 0
-    assert again.find(99) is None
+    assert again.find("99") is None
 
 
-def test_a_claimed_job_is_nobody_elses_as_long_as_its_lease_is_renewed(jobs: Jobs, clock: Clock) -> None:
+def test_a_claimed_job_is_nobody_elses_as_long_as_its_lease_is_renewed(jobs: Queue, clock: Clock) -> None:
     number = jobs.add("toy", {})
     job = claimed(jobs)
     for done in range(4):
@@ -72,7 +77,7 @@ def test_a_claimed_job_is_nobody_elses_as_long_as_its_lease_is_renewed(jobs: Job
     assert found(jobs, number).progress == {"done": 3, "total": 4, "what": "tiles"}
 
 
-def test_when_its_process_is_killed_the_lease_runs_out_and_another_goes_on(jobs: Jobs, clock: Clock) -> None:
+def test_when_its_process_is_killed_the_lease_runs_out_and_another_goes_on(jobs: Queue, clock: Clock) -> None:
     jobs.add("toy", {})
     lost = claimed(jobs)
     clock.now_s += LEASE_S
@@ -88,10 +93,11 @@ def test_when_its_process_is_killed_the_lease_runs_out_and_another_goes_on(jobs:
 
 
 @pytest.mark.parametrize("set_by_s", [-3600.0, 3600.0, 0.0])
-def test_setting_the_clock_neither_keeps_a_dead_job_nor_gives_a_live_one_away(tmp_path: Path, set_by_s: float) -> None:
+def test_setting_the_clock_neither_keeps_a_dead_job_nor_gives_a_live_one_away(
+    database: Database, set_by_s: float
+) -> None:
     wall, steady = Clock(), Clock()
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    mine, other = (Jobs(ledger, wall, steady) for _ in range(2))
+    mine, other = (Queue(database, wall, steady) for _ in range(2))
     mine.add("toy", {})
     job = claimed(mine)
     assert other.claim("toy", "two", LEASE_S) is None
@@ -112,17 +118,13 @@ def test_setting_the_clock_neither_keeps_a_dead_job_nor_gives_a_live_one_away(tm
     assert claimed(other, "two").attempts == 3
 
 
-def test_jobs_of_a_file_of_before_are_gone_on_with(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    with ledger.transaction() as connection:
-        connection.executescript(_SCHEMA.replace("hold_s REAL", "lease_until_s REAL"))
-        row = "('toy', 1, '{}', 'running', 1, 'one', 4e9, 1)"
-        columns = '(task, time_s, "order", state, attempts, worker, lease_until_s, changed_s)'
-        connection.execute(f"INSERT INTO jobs {columns} VALUES {row}")
-    assert claimed(Jobs(ledger), "two").attempts == 2
+def test_jobs_of_a_file_of_before_are_gone_on_with(tmp_path: Path, database: Database) -> None:
+    write_before(tmp_path / "state" / "ledger.sqlite", jobs=JOBS_BEFORE_HOLD)
+    job = claimed(Queue(database), "two")
+    assert (job.id, job.order, job.attempts) == ("2", {"n": 2}, 1)
 
 
-def test_one_that_never_ends_fails_with_a_reason(jobs: Jobs, clock: Clock) -> None:
+def test_one_that_never_ends_fails_with_a_reason(jobs: Queue, clock: Clock) -> None:
     number, after = jobs.add("toy", {}), jobs.add("toy", {})
     for _ in range(MOST_ATTEMPTS):
         assert claimed(jobs).id == number
@@ -134,7 +136,7 @@ def test_one_that_never_ends_fails_with_a_reason(jobs: Jobs, clock: Clock) -> No
     assert job.outcome["way_out"]
 
 
-def test_a_failed_attempt_is_repeated_after_a_pause_and_its_reason_kept(jobs: Jobs, clock: Clock) -> None:
+def test_a_failed_attempt_is_repeated_after_a_pause_and_its_reason_kept(jobs: Queue, clock: Clock) -> None:
     number, other = jobs.add("toy", {}), jobs.add("toy", {})
     for attempt in range(1, MOST_ATTEMPTS):
         job = claimed(jobs)
@@ -151,7 +153,7 @@ def test_a_failed_attempt_is_repeated_after_a_pause_and_its_reason_kept(jobs: Jo
     assert (found(jobs, number).state, found(jobs, number).outcome) == ("failed", {"error": "the last"})
 
 
-def test_a_job_that_is_let_go_was_never_claimed(jobs: Jobs) -> None:
+def test_a_job_that_is_let_go_was_never_claimed(jobs: Queue) -> None:
     number = jobs.add("toy", {})
     for _ in range(2 * MOST_ATTEMPTS):
         assert jobs.let_go(claimed(jobs))
@@ -159,7 +161,7 @@ def test_a_job_that_is_let_go_was_never_claimed(jobs: Jobs) -> None:
 
 
 @pytest.mark.parametrize("ended", [None, "done", "failed"])
-def test_any_job_can_be_cancelled_and_then_stays_so(jobs: Jobs, ended: str | None) -> None:
+def test_any_job_can_be_cancelled_and_then_stays_so(jobs: Queue, ended: str | None) -> None:
     number = jobs.add("toy", {})
     job = claimed(jobs)
     if ended:
@@ -171,23 +173,28 @@ def test_any_job_can_be_cancelled_and_then_stays_so(jobs: Jobs, ended: str | Non
     assert not jobs.finish(job, "done", {})
     assert (found(jobs, number).state, found(jobs, number).outcome) == ("cancelled", {})
     assert jobs.claim("toy", "two", LEASE_S) is None
-    assert jobs.cancel(99) is None
+    assert jobs.cancel("99") is None
 
 
-def test_threads_never_claim_the_same_job(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    count = 40
-    for n in range(count):
-        Jobs(Ledger(path)).add("toy", {"n": n})
-    claims: list[int] = []
+def test_a_clock_that_is_behind_does_not_get_its_job_to_the_front(database: Database) -> None:
+    early, late = Clock(), Clock()
+    late.now_s = 5000.0
+    first = Queue(database, late, late).add("toy", {})
+    second = Queue(database, early, early).add("toy", {})
+    assert [claimed(Queue(database)).id for _ in range(2)] == [first, second]
+
+
+def test_threads_never_claim_the_same_job(database: Database) -> None:
+    added = [Queue(database).add("toy", {"n": n}) for n in range(40)]
+    claims: list[str] = []
 
     def work(name: str) -> None:
-        jobs = Jobs(Ledger(path))
+        jobs = Queue(database)
         while job := jobs.claim("toy", name, 60):
             claims.append(job.id)
 
     run_together([lambda n=n: work(f"worker {n}") for n in range(6)])  # type: ignore[misc]
-    assert sorted(claims) == list(range(1, count + 1))
+    assert sorted(claims) == sorted(added)
 
 
 def run_together(works: list[Callable[[], None]]) -> None:
@@ -200,39 +207,21 @@ def run_together(works: list[Callable[[], None]]) -> None:
 
 WORKER = """
 import sys
-from pathlib import Path
-from sightline.stores.jobs import Jobs
-from sightline.stores.ledger import Ledger
-jobs = Jobs(Ledger(Path(sys.argv[1])))
+from sightline.stores.database import Database
+from sightline.stores.queue import Queue
+jobs = Queue(Database(sys.argv[1]))
 while job := jobs.claim("toy", sys.argv[2], 60):
     print(job.id)
 """
 
 
-def test_processes_never_claim_the_same_job(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    for n in range(60):
-        Jobs(Ledger(path)).add("toy", {"n": n})
+def test_processes_never_claim_the_same_job(tmp_path: Path, database: Database) -> None:
+    added = [Queue(database).add("toy", {"n": n}) for n in range(60)]
+    url = f"sqlite:///{tmp_path}/state/ledger.sqlite"
     workers = [
-        subprocess.Popen([sys.executable, "-c", WORKER, str(path), name], stdout=subprocess.PIPE, text=True)
+        subprocess.Popen([sys.executable, "-c", WORKER, url, name], stdout=subprocess.PIPE, text=True)
         for name in ("one", "two")
     ]
-    claims = [int(line) for worker in workers for line in worker.communicate()[0].split()]
+    claims = [line for worker in workers for line in worker.communicate()[0].split()]
     assert [worker.returncode for worker in workers] == [0, 0]
-    assert sorted(claims) == list(range(1, 61))
-
-
-def test_a_ledger_that_was_there_before_gets_the_table(tmp_path: Path) -> None:
-    import numpy as np
-
-    ledger = Ledger(tmp_path / "ledger.sqlite")
-    ledger.log([Answer("toy", 1, "sha", "a.png", {"n": 1}, np.zeros(2, dtype=np.float32))])
-    assert Jobs(Ledger(ledger.path)).add("toy", {}) == 1
-    assert len(ledger.answers("toy")) == 1
-
-
-def test_a_ledger_that_cannot_be_used_is_told(tmp_path: Path) -> None:
-    path = tmp_path / "ledger.sqlite"
-    path.write_text("not a database at all, just text " * 50)
-    with pytest.raises(BackendError, match=r"ledger\.sqlite"):
-        Jobs(Ledger(path)).add("toy", {})
+    assert sorted(claims) == sorted(added)
