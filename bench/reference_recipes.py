@@ -4,8 +4,8 @@
     .venv/bin/python -m bench.reference_recipes solar_farms --seconds 20
 
 Writes each task's synthetic set into a temporary folder, trains with the profile `reference` of params.yaml, and stops
-when the time is over. Counted are the steps between the first and the last report of a training; preparing the data goes
-on beside them, as in any training. Prints a table as Markdown; `--json FILE` writes the figures.
+when the time is over. Counted are the steps between the first and the last report of a training; the data are prepared
+beside them, as in any training. Prints a table as Markdown; `--json FILE` writes the figures.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ CANDIDATES = {"panel_defects": "resnet34", "solar_farms": "unet", "land_cover": 
 """Those that are trained step by step, and whose network is the one that the recipe is for."""
 
 
-class Enough(Exception):  # noqa: N818 (no error: it ends a training)
+class Enough(Exception):
     """The time is over."""
 
 
@@ -86,10 +87,8 @@ def measure(task_name: str, candidate: str, seconds: float) -> Speed:
         (root / "work").mkdir()
         listed = task.load(data)
         usable = listed.where(lambda sample: not sample.problem)
-        try:
+        with suppress(Enough):
             task.train(candidate, TrainingData(usable, Manifest(usable.root, ())), root / "work", watch)
-        except Enough:
-            pass
     (first, start_s), (last, end_s) = watch.seen[0], watch.seen[-1]
     steps = last - first
     device = choose_device()

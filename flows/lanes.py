@@ -54,16 +54,21 @@ def run_in_lanes(flow: str, tasks: Sequence[str], words: Sequence[str], jobs: in
                     running[task] = _start(flow, task, words, min(jobs, len(tasks)), Path(folder))
                 time.sleep(_LOOK_S)
                 for task in [task for task, lane in running.items() if lane.process.poll() is not None]:
-                    lane = running.pop(task)
-                    release(lane.process)
-                    lane.teller.join()
-                    code = code or lane.process.returncode
-                    if lane.outcome.is_file():
-                        keep(task, json.loads(lane.outcome.read_text(encoding="utf-8"))[task])
+                    ended = _end(task, running.pop(task), keep)
+                    code = code or ended
         finally:
             for lane in running.values():
                 release(lane.process)
     return code
+
+
+def _end(task: str, lane: _Lane, keep: Keep) -> int:
+    """Hand on what a lane that has ended came to; its exit code."""
+    release(lane.process)
+    lane.teller.join()
+    if lane.outcome.is_file():
+        keep(task, json.loads(lane.outcome.read_text(encoding="utf-8"))[task])
+    return lane.process.returncode
 
 
 def _start(flow: str, task: str, words: Sequence[str], jobs: int, folder: Path) -> _Lane:

@@ -48,7 +48,7 @@ def test_each_event_of_the_monitor_starts_the_retraining_of_its_task(by_flow: di
 
 def folder_with(tmp_path: Path, schedule: dict[str, Any]) -> Settings:
     params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    params["ships"]["schedule"] = schedule
+    params["ships"]["schedule"] |= schedule
     (tmp_path / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     return Settings(root=tmp_path)
 

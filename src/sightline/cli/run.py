@@ -7,7 +7,7 @@ import math
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,21 +46,31 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
     if changed:
         require_room(changed[0].settings.written, _ROOM)
     code, made = _run_flows(changed, jobs) if changed else (0, {})
-    outcomes = {**known, **made}
-    done = [project for project in projects if project.name in outcomes]
-    if as_json:
-        said = [{**outcomes[project.name].document(), "unchanged": project.name in known} for project in done]
-        if len(projects) > 1:
-            print_json(said)
-        elif said:
-            print_json(said[0])
-    else:
-        for project in done:
-            if project.name in known:
-                echo(f"{project.name}: data, code and parameters are those of the last run; nothing was done.")
-            show_outcome(project, outcomes[project.name])
+    show = _print_outcomes if as_json else _show_outcomes
+    show(projects, {**known, **made}, known.keys())
     if code:
         raise SystemExit(code)  # the flow has told why
+
+
+def _print_outcomes(projects: Sequence[Project], outcomes: Mapping[str, RunOutcome], known: Collection[str]) -> None:
+    """One document for one task, a list for several; nothing where the only run failed."""
+    documents = [
+        {**outcomes[project.name].document(), "unchanged": project.name in known}
+        for project in projects
+        if project.name in outcomes
+    ]
+    if len(projects) > 1:
+        print_json(documents)
+    elif documents:
+        print_json(documents[0])
+
+
+def _show_outcomes(projects: Sequence[Project], outcomes: Mapping[str, RunOutcome], known: Collection[str]) -> None:
+    for project in projects:
+        if project.name in known:
+            echo(f"{project.name}: data, code and parameters are those of the last run; nothing was done.")
+        if project.name in outcomes:
+            show_outcome(project, outcomes[project.name])
 
 
 def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, RunOutcome]]:

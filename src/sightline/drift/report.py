@@ -21,36 +21,26 @@ from __future__ import annotations
 
 import shutil
 import warnings
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from sightline.drift.changes import ColumnTests, Sides, find_changes, inputs_of
 from sightline.drift.comparison import Change, Comparison, Observation, Side, State
-from sightline.drift.distance import embedding_distances, most_distant
-from sightline.drift.exceedance import Exceedance, columns_outside, embeddings_outside, noticeable_share, shuffles
-from sightline.drift.twosample import categories_p_value, mmd_p_value
-from sightline.errors import BackendError, DataRejected
+from sightline.drift.distance import most_distant
+from sightline.drift.exceedance import noticeable_share
+from sightline.drift.twosample import categories_p_value
+from sightline.errors import BackendError
 from sightline.files import write_json, write_text
 from sightline.params import WatchParams
 
 if TYPE_CHECKING:
     import pandas as pd
 
-Floats = NDArray[np.float64]
-ColumnTests = Callable[["pd.DataFrame", "pd.DataFrame", float, Path], dict[str, float]]
-"""(reference, current, threshold, folder) -> column -> p-value; writes its report into the folder."""
-
 MOST_DRIFTED = 20
 """How many inputs the list for labelling names."""
-
-_MIN_VALUES = 3  # a column with fewer finite numbers on a side is left out
-_MAX_LEVELS = 50  # text with more values is no category
-_RARE = 0.01  # of the evaluated answers: a category that is as rare is outside
 
 
 def compare(
@@ -78,16 +68,14 @@ def compare(
         BackendError: the report cannot be written.
     """
     rng = np.random.default_rng(seed)
-    sides = _Sides(
-        *(Side(_unique(side), params.max_rows, rng) for side in (reference, current, evaluated or reference))
-    )
+    sides = Sides(*(Side(_unique(side), params.max_rows, rng) for side in (reference, current, evaluated or reference)))
     partial = folder.with_name(f".{folder.name}.partial")
     try:
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         changes: list[Change] = []
         if len(sides.after.observations) >= params.min_rows and len(sides.before.independent) >= 2:
-            changes = _changes(sides, params, rng, column_tests or evidently_report, partial)
+            changes = find_changes(sides, params, rng, column_tests or evidently_report, partial)
         comparison = _conclude(sides, changes, params)
         write_json(partial / "drift.json", comparison.document())
         write_text(partial / "index.html", comparison.page())
@@ -110,32 +98,24 @@ def _unique(observations: Sequence[Observation]) -> list[Observation]:
     return [first[sha256] for sha256 in sorted(first)]
 
 
-@dataclass(frozen=True)
-class _Sides:
-    """Labelled samples, the window, and what the model was evaluated on."""
+def _state(sides: Sides, changes: Sequence[Change], noticeable: float, params: WatchParams) -> State:
+    if len(sides.after.observations) < params.min_rows:
+        return "too few"
+    if any(change.moved for change in changes):
+        return "drift"
+    if not changes or noticeable > params.notice_share:
+        return "too few" if len(sides.after.independent) < len(sides.before.independent) else "cannot tell"
+    return "changed" if any(change.differs for change in changes) else "same"
 
-    before: Side
-    after: Side
-    evaluated: Side
 
-
-def _conclude(sides: _Sides, changes: Sequence[Change], params: WatchParams) -> Comparison:
+def _conclude(sides: Sides, changes: Sequence[Change], params: WatchParams) -> Comparison:
     before, after = sides.before, sides.after
     groups, known = len(after.independent), len(before.independent)
     noticeable = noticeable_share(known, groups, params.alpha / 4, params.outside_share)
-    state: State
-    if len(after.observations) < params.min_rows:
-        state = "too few"
-    elif any(change.moved for change in changes):
-        state = "drift"
-    elif not changes or noticeable > params.notice_share:
-        state = "too few" if groups < known else "cannot tell"
-    else:
-        state = "changed" if any(change.differs for change in changes) else "same"
     return Comparison(
-        state=state,
+        state=_state(sides, changes, noticeable, params),
         changes=tuple(sorted(changes, key=lambda c: (not c.moved, not c.differs, -c.outside, c.p_value))),
-        most_drifted=most_distant(before, after, _inputs(before, after).numbers, MOST_DRIFTED) if changes else (),
+        most_drifted=most_distant(before, after, inputs_of(sides).numbers, MOST_DRIFTED) if changes else (),
         rows=len(after.observations),
         groups=groups,
         reference_rows=len(before.observations),
@@ -147,144 +127,6 @@ def _conclude(sides: _Sides, changes: Sequence[Change], params: WatchParams) -> 
 
 
 # ------------------------------------------------------------------------------------------------------- columns
-
-
-@dataclass(frozen=True)
-class _Columns:
-    """Which columns can be compared."""
-
-    numbers: tuple[str, ...]
-    categories: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.numbers) + len(self.categories)
-
-
-def _inputs(before: Side, after: Side) -> _Columns:
-    return _comparable(before, after, "input_")
-
-
-def _comparable(before: Side, after: Side, prefix: str) -> _Columns:
-    """Columns that all answers of both sides have, with enough values to say something."""
-    both = [*before.observations, *after.observations]
-    shared = set.intersection(*(set(observation.row) for observation in both)) if both else set()
-    numbers, categories = [], []
-    for name in sorted(name for name in shared if name.startswith(prefix)):
-        values = {observation.row[name] for observation in both}
-        if any(isinstance(value, str) for value in values):
-            categories += [name] if len(values) <= _MAX_LEVELS else []
-        elif all(np.isfinite(side.figures(name)[side.independent]).sum() >= _MIN_VALUES for side in (before, after)):
-            numbers.append(name)
-    return _Columns(tuple(numbers), tuple(categories))
-
-
-def _values(side: Side, columns: _Columns) -> dict[str, Floats | NDArray[np.str_]]:
-    """Column -> its values in the independent rows."""
-    numbers: dict[str, Floats | NDArray[np.str_]] = {n: side.figures(n)[side.independent] for n in columns.numbers}
-    return numbers | {name: np.array(side.words(name))[side.independent] for name in columns.categories}
-
-
-def _frame(values: Mapping[str, Floats | NDArray[np.str_]]) -> pd.DataFrame:
-    """As a table; columns may be of different lengths."""
-    import pandas as pd
-
-    return pd.DataFrame({n: pd.Series(v, dtype=object if v.dtype.kind == "U" else v.dtype) for n, v in values.items()})
-
-
-def _changes(
-    sides: _Sides, params: WatchParams, rng: np.random.Generator, column_tests: ColumnTests, folder: Path
-) -> list[Change]:
-    """One change a column, and one for the embeddings where both sides have them."""
-    before, after, evaluated = sides.before, sides.after, sides.evaluated
-    inputs, outputs = _inputs(before, after), _comparable(evaluated, after, "output_")
-    count = len(inputs) + len(outputs)
-    near = embedding_distances(before, after)
-    if not count and near is None:
-        raise DataRejected(
-            "the answers and the model's labelled samples have no figure in common",
-            where="watch",
-            way_out="Evaluate and register the model again.",
-        )
-    level = params.alpha / (4 if count and near is not None else 2)
-    labels = shuffles(len(before.independent), len(after.independent), _permutations(level), rng)
-    changes = []
-    if count:
-        old, new = _values(before, inputs), _values(after, inputs)
-        outside = (
-            columns_outside([np.concatenate([old[n], new[n]]) for n in old], labels) if old else Exceedance((), ())
-        )
-        answered = _values(evaluated, outputs), _values(after, outputs)
-        frames = _frame(old | answered[0]), _frame(new | answered[1])
-        if near is not None:  # for people to see; the test of the embeddings is another
-            for frame, side, distances in zip(frames, (before, after), near, strict=True):
-                frame["embedding_distance"] = _fill(distances[side.independent], len(frame))
-        p_values = column_tests(*frames, level / count, folder)
-        found = dict(zip(old, zip(outside.shares, outside.p_values, strict=True), strict=True))
-        found |= {n: (_outside(answered[0][n], answered[1][n]), 1.0) for n in answered[0]}
-        changes = [
-            _change(n, p_values[n] <= level / count, p_values[n], found[n], level, params, words)
-            for n, words in _words(sides, inputs, outputs).items()
-        ]
-    if near is not None:
-        seen, now = before.embeddings()[before.independent], after.embeddings()[after.independent]
-        p_value = mmd_p_value(seen, now, _permutations(level), rng)
-        exceeding = embeddings_outside(np.concatenate([seen, now]), labels)
-        words = f"distance {_spread(near[0])}", f"distance {_spread(near[1])}"
-        share = exceeding.shares[0], exceeding.p_values[0]
-        changes.append(_change("embedding", p_value <= level, p_value, share, level, params, words))
-    return changes
-
-
-def _words(sides: _Sides, inputs: _Columns, outputs: _Columns) -> dict[str, tuple[str, str]]:
-    """Column -> the reference and the window in words; of all rows, not only of the independent ones."""
-    parts = [(sides.before, inputs), (sides.evaluated, outputs)]
-    numbers = {n: (_spread(s.figures(n)), _spread(sides.after.figures(n))) for s, c in parts for n in c.numbers}
-    return numbers | {n: (_shares(s.words(n)), _shares(sides.after.words(n))) for s, c in parts for n in c.categories}
-
-
-def _permutations(level: float) -> int:
-    return int(min(max(10 / level, 200), 9999))
-
-
-def _fill(values: Floats, length: int) -> Floats:
-    """To the length of a table in which other columns have more rows."""
-    return np.concatenate([values, np.full(max(length - len(values), 0), np.nan)])[:length]
-
-
-def _change(
-    name: str,
-    differs: bool,
-    p_value: float,
-    found: tuple[float, float],
-    level: float,
-    params: WatchParams,
-    words: tuple[str, str],
-) -> Change:
-    """`found` is the share outside, and how often chance makes as much."""
-    outside, by_chance = found
-    moved = outside >= params.outside_share and (differs or by_chance <= level)
-    return Change(name, p_value, differs, outside, by_chance, moved, before=words[0], after=words[1])
-
-
-def _outside(before: Floats | NDArray[np.str_], after: Floats | NDArray[np.str_]) -> float:
-    """Share of the answers beyond the 1 .. 99 % range of the evaluated ones, or in categories rarer among them."""
-    if before.dtype.kind == "U":
-        counts = Counter(before.tolist())
-        return sum(counts[value] < _RARE * len(before) for value in after.tolist()) / len(after)
-    low, high = np.nanquantile(before.astype(np.float64), (_RARE, 1 - _RARE))
-    values = after.astype(np.float64)
-    values = values[np.isfinite(values)]
-    return float(((values < low) | (values > high)).mean())
-
-
-def _spread(values: Floats) -> str:
-    """Median (5 to 95 %), each with three figures that count."""
-    low, median, high = (f"{float(f'{value:.3g}'):g}" for value in np.nanquantile(values, (0.05, 0.5, 0.95)))
-    return f"{median} ({low} to {high})"
-
-
-def _shares(values: Sequence[str]) -> str:
-    return ", ".join(f"{value} {count / len(values):.0%}" for value, count in Counter(values).most_common(3))
 
 
 # ----------------------------------------------------------------------------------------------------- Evidently

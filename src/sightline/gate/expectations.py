@@ -113,21 +113,38 @@ def _table(manifest: Manifest, parts: Parts) -> pd.DataFrame:
 
     samples = manifest.samples
     part = [parts.of(sample) for sample in samples]
-    columns: dict[str, Sequence[Any]] = {
-        name: [getattr(sample, name) for sample in samples]
-        for name in ("id", "set", "sha256", "group", "stratum", "split", "fold")
-    }
-    columns["problem"] = [_problem(sample) for sample in samples]
-    columns["key"] = [sample.key for sample in samples]
-    columns["file"] = [f"{sample.set}/{sample.input_file}" for sample in samples]
-    columns["image"] = [sample.sha256 or None for sample in samples]  # a missing file has no digest
-    columns["unassigned"] = ["" if name else "unassigned" for name in part]
-    columns["evaluated"] = [name if s.set in parts.main else None for s, name in zip(samples, part, strict=True)]
-    columns["image_elsewhere"] = _elsewhere(samples, part, lambda s: s.sha256)
-    columns["group_elsewhere"] = _elsewhere(samples, part, lambda s: f"{s.set} {s.group}")
+    lines = [_line(sample, name, parts) for sample, name in zip(samples, part, strict=True)]
+    table = pd.DataFrame({column: [line[column] for line in lines] for column in _COLUMNS})
+    table["image_elsewhere"] = _elsewhere(samples, part, lambda s: s.sha256)
+    table["group_elsewhere"] = _elsewhere(samples, part, lambda s: f"{s.set} {s.group}")
     for name in sorted({name for sample in samples for name in sample.figures}):
-        columns[name] = [sample.figures.get(name) for sample in samples]
-    return pd.DataFrame(columns)
+        table[name] = [sample.figures.get(name) for sample in samples]
+    return table
+
+
+_COLUMNS = (
+    *("id", "set", "sha256", "group", "stratum", "split", "fold"),
+    *("problem", "key", "file", "image", "unassigned", "evaluated"),
+)
+
+
+def _line(sample: Sample, part: str, parts: Parts) -> dict[str, str | int | None]:
+    """One sample's columns, without its figures."""
+    return {
+        "id": sample.id,
+        "set": sample.set,
+        "sha256": sample.sha256,
+        "group": sample.group,
+        "stratum": sample.stratum,
+        "split": sample.split,
+        "fold": sample.fold,
+        "problem": _problem(sample),
+        "key": sample.key,
+        "file": f"{sample.set}/{sample.input_file}",
+        "image": sample.sha256 or None,  # a missing file has no digest
+        "unassigned": "" if part else "unassigned",
+        "evaluated": part if sample.set in parts.main else None,
+    }
 
 
 def _problem(sample: Sample) -> str:

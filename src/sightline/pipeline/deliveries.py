@@ -140,11 +140,17 @@ def _taken(files: Files, old: Files, plan: Merge, place: Path) -> dict[str, str]
     """Fresh samples that need a name which the set has with other content, or an outdated one that cannot leave."""
     leaving = {sample.key for sample in plan.outdated}
     clashes: dict[str, str] = {}
-    for file in dict.fromkeys(file for sample in plan.fresh for file in sample.files.values()):
+    for file in files_of(plan.fresh):
         is_free = not os.path.lexists(place / file) or (file in old.users and not old.staying(file, leaving))
         if is_free or files.is_divisible(file) or _same(place / file, files.path(file)):
             continue
         clashes |= {sample.key: f"{file} is in the set with other content" for sample in files.users[file]}
+    return clashes | _stuck(old, plan, leaving)
+
+
+def _stuck(old: Files, plan: Merge, leaving: AbstractSet[str]) -> dict[str, str]:
+    """Fresh samples in place of an outdated one whose labels stand in a file that others need."""
+    clashes: dict[str, str] = {}
     for sample in plan.outdated:
         stuck = [file for file in sample.files.values() if old.staying(file, leaving) and not old.is_divisible(file)]
         if stuck:

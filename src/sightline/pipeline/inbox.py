@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -152,19 +153,32 @@ def look(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox
         given = load_given(project.task, root, project.settings.limits)
     except DataError as error:
         return replace(nothing, refused={".": f"{error.what}. {error.way_out}"})
-    stamps = {path: stamp for s in given.samples for role in s.files if (stamp := _stamp(path := given.path(s, role)))}
+    stamps = _stamps(given)
     young = {path for path, stamp in stamps.items() if time.time() - stamp.changed_s < settled_s}
     waiting = {s.key: s for s in given.samples if any(given.path(s, role) in young for role in s.files)}
     plan = plan_merge(project, given, set_name, waiting=waiting.keys())
-    refused = {
-        name_of(sample): sample.problem or plan.clashes[sample.key]
-        for sample in given.samples
-        if (sample.problem or sample.key in plan.clashes) and sample.key not in waiting
-    }
-    inner = given.root / given.samples[0].set if given.samples else root
-    refused |= dict.fromkeys(unlabelled(given, inner), "there are no labels of it. Put them beside it, or remove it.")
+    refused = _refused(given, plan, waiting.keys())
     names = tuple(name_of(sample) for sample in (*waiting.values(), *plan.held))
     return Inbox(root, _note(project), given, plan, names, refused, stamps, Files(project.task, given))
+
+
+def _stamps(given: Manifest) -> dict[Path, Stamp]:
+    """File -> its size and time, of those that are there."""
+    paths = [given.path(sample, role) for sample in given.samples for role in sample.files]
+    return {path: stamp for path in paths if (stamp := _stamp(path))}
+
+
+def _refused(given: Manifest, plan: Merge, waiting: AbstractSet[str]) -> dict[str, str]:
+    """Name -> why it cannot be taken in."""
+    refused = {}
+    for sample in given.samples:
+        why = sample.problem or plan.clashes.get(sample.key)
+        if why and sample.key not in waiting:
+            refused[name_of(sample)] = why
+    inner = given.root / given.samples[0].set if given.samples else given.root
+    return refused | dict.fromkeys(
+        unlabelled(given, inner), "there are no labels of it. Put them beside it, or remove it."
+    )
 
 
 def list_refused(box: Inbox) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -130,15 +130,21 @@ def _named(files: Sequence[Path]) -> list[InputFile]:
     absolute = [_straight(file) for file in files]
     common = Path(os.path.commonpath([file.parent for file in absolute])) if files else Path()
     relative = [file.relative_to(common) for file in absolute]
-    stems = Counter(_stem(one) for one in relative)
-    unclear = {stem for stem, count in stems.items() if count > 1}
-    for stem in stems:
-        shorter = {other for other in _beginnings(stem) if other in stems}
-        unclear |= shorter | ({stem} if shorter else set())
+    unclear = _unclear(Counter(_stem(one) for one in relative))
     return [
         InputFile(file, _short(one if _stem(one) in unclear else one.with_suffix("")).as_posix())
         for file, one in zip(files, relative, strict=True)
     ]
+
+
+def _unclear(stems: Mapping[str, int]) -> set[str]:
+    """Stems that several files have, or of which one begins another."""
+    unclear = {stem for stem, count in stems.items() if count > 1}
+    for stem in stems:
+        shorter = {other for other in _beginnings(stem) if other in stems}
+        if shorter:
+            unclear |= shorter | {stem}
+    return unclear
 
 
 def _straight(file: Path) -> Path:

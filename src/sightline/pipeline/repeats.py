@@ -58,17 +58,23 @@ def find_repeats(pictures: Sequence[Seen]) -> Repeats:
     shapes, owners = _ground_shapes(pictures)
     if len(shapes) < sum(counts):
         return Repeats(apart, False, f"{_MAY_REPEAT}: {_why_not_placed(pictures)}.")
-    errors = [shot.position_error_m for findings, shot, _ in pictures if findings]
     side_m = _small_side_m(shapes, [_is_cut_off(one, size) for findings, _, size in pictures for one in findings])
-    worst_m = max((error for error in errors if error is not None), default=None)
-    if worst_m is None or None in errors or worst_m > _ERROR_SHARE * side_m:
-        known = "is not known" if worst_m is None or None in errors else f"is {worst_m:.2g} m"
+    worst_m = _position_error_m(pictures)
+    if worst_m is None or worst_m > _ERROR_SHARE * side_m:
+        known = "is not known" if worst_m is None else f"is {worst_m:.2g} m"
         said = f"the error of the positions {known}, and the things are as small as {side_m:.2g} m"
         return Repeats(apart, False, f"{_MAY_REPEAT}: {said}.")
     joined = _join(shapes, owners, [finding["kind"] for findings, _, _ in pictures for finding in findings])
     things = len(set(joined))
     said = f"{sum(counts):,} findings show {things:,} thing{'' if things == 1 else 's'}, by position and overlap."
     return Repeats(_numbered(counts, joined), True, said)
+
+
+def _position_error_m(pictures: Sequence[Seen]) -> float | None:
+    """The largest error of the positions of pictures that show something; None where that of one is not known."""
+    errors = [shot.position_error_m for findings, shot, _ in pictures if findings]
+    known = [error for error in errors if error is not None]
+    return max(known) if known and len(known) == len(errors) else None
 
 
 _MAY_REPEAT = "A thing that several pictures show may be counted more than once"

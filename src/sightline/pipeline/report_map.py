@@ -25,25 +25,27 @@ def draw_maps(delivery: Delivery) -> list[str]:
     return [_draw(pictures) for pictures in _sites(located)]
 
 
+def _found(pictures: Sequence[Picture]) -> list[tuple[str, float, float]]:
+    """Severity, longitude and latitude of what was found, the worst last, so that they are drawn above the others."""
+    found = []
+    for picture in pictures:
+        for finding in picture.findings:
+            lon, lat, _ = position_of(picture, finding)
+            if lon is not None and lat is not None:
+                found.append((str(finding["severity"]), lon, lat))
+    return sorted(found, key=lambda one: _SEVERITY_ORDER.index(one[0]))
+
+
 def _draw(pictures: Sequence[Picture]) -> str:
     cameras = [(p.shot.lon, p.shot.lat) for p in pictures if p.shot.lon is not None and p.shot.lat is not None]
     outlines = [corners for picture in pictures if (corners := picture.footprint) is not None]
-    found = [
-        (finding["severity"], lon, lat)
-        for picture in pictures
-        for finding in picture.findings
-        for lon, lat, _ in [position_of(picture, finding)]
-        if lon is not None and lat is not None
-    ]
+    found = _found(pictures)
     places = [*cameras, *((lon, lat) for _, lon, lat in found), *(tuple(c) for o in outlines for c in o)]
     paper = _Paper(np.array(places, dtype=np.float64))
     parts = [
         *(f'<polygon class="ground" points="{paper.points(outline)}"/>' for outline in outlines[:_DRAWN]),
         *(paper.dot(lon, lat, "camera", 2) for lon, lat in cameras[:_DRAWN]),
-        *(
-            paper.dot(lon, lat, f"finding severity-{severity or 'none'}", 4)
-            for severity, lon, lat in sorted(found, key=lambda one: _SEVERITY_ORDER.index(one[0]))[-_DRAWN:]
-        ),
+        *(paper.dot(lon, lat, f"finding severity-{severity or 'none'}", 4) for severity, lon, lat in found[-_DRAWN:]),
         paper.scale_bar(),
     ]
     return (

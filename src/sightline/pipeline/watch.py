@@ -13,8 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.drift.changes import ColumnTests
 from sightline.drift.comparison import Comparison, Observation
-from sightline.drift.report import ColumnTests, compare
+from sightline.drift.report import compare
 from sightline.evaluation import evaluated_rows, main_rows, read_metrics, reference_rows, set_of
 from sightline.files import write_text
 from sightline.pages import link
