@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from sightline.vision.hardware import THREAD_VARIABLES
 
@@ -24,6 +27,24 @@ LONGEST = (
     "docs/test_tutorial_followed.py",
 )
 """Files of tests that take minutes. They begin first: none is to run alone at the end, while other workers idle."""
+
+
+DIVIDED = ("contract/test_cli.py", "contract/test_models.py")
+"""Files whose tests are of one task each and share what is set up for it: each task may go to another worker."""
+
+
+class ByFileOrTask(LoadScopeScheduling):
+    """xdist's `--dist loadfile`, but for the files that are divided."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, test = nodeid.partition("::")
+        subject = re.search(r"\[(\w+)", test)
+        return f"{file}[{subject[1]}]" if subject and file.removeprefix("tests/") in DIVIDED else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    """Which worker gets what, where tests are spread by file."""
+    return ByFileOrTask(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

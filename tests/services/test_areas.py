@@ -23,7 +23,7 @@ from tests.services.made_up_map import bbox, draw_tiles, places, save_model, sav
 
 pytestmark = pytest.mark.slow
 SHIPS = "services.endpoint:ships"
-MANY = 16  # tiles on a side: so many that it takes some seconds
+MANY = 12  # tiles on a side: so many that it takes some seconds
 
 
 @pytest.fixture(scope="module")
