@@ -7,6 +7,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import stat
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,6 +57,33 @@ def replacing(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # the folder itself may be the trouble
             temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path, what: str, way_out: str = "Check room and rights on the disk.") -> Iterator[Path]:
+    """A new folder beside `folder` to write into; at the end it takes the place of `folder`, whole or not at all.
+
+    Args:
+        folder: what is replaced; it need not be there.
+        what: it is, for the error: "the evaluation".
+        way_out: of that error.
+
+    Raises:
+        BackendError: the disk is full or the folder cannot be written; the old one is kept.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)  # of a kill
+        partial.mkdir(parents=True)
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.replace(folder)
+    except OSError as error:
+        raise BackendError(
+            f"{what} cannot be written ({error.strerror or error})", where=folder, way_out=way_out
+        ) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def remove(path: Path) -> None:

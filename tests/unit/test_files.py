@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 
 from sightline.errors import BackendError
-from sightline.files import finite, sha256_files, write_json, write_text
+from sightline.files import finite, replacing_folder, sha256_files, write_json, write_text
 
 
 def test_the_same_document_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -41,3 +42,31 @@ def test_the_digest_of_files_knows_names_and_contents(tmp_path: Path) -> None:
     assert sha256_files(files[::-1], tmp_path) == before
     (tmp_path / "b").rename(tmp_path / "c")
     assert sha256_files([tmp_path / "a", tmp_path / "c"], tmp_path) != before
+
+
+def test_a_folder_takes_the_old_ones_place_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "old").touch()
+    (tmp_path / ".models.partial").mkdir()
+    (tmp_path / ".models.partial" / "left by a kill").touch()
+    with replacing_folder(folder, "the models") as fresh:
+        (fresh / "new").touch()
+    assert [path.name for path in folder.iterdir()] == ["new"]
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
+def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "old").touch()
+
+    def fill() -> None:
+        with replacing_folder(folder, "the models") as fresh:
+            (fresh / "new").touch()
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(BackendError, match=r"the models cannot be written \(No space left"):
+        fill()
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]

@@ -19,7 +19,6 @@ One row a group goes into the tests: frames of one flight are no independent evi
 
 from __future__ import annotations
 
-import shutil
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -32,8 +31,7 @@ from sightline.drift.comparison import Change, Comparison, Observation, Side, St
 from sightline.drift.distance import most_distant
 from sightline.drift.exceedance import noticeable_share
 from sightline.drift.twosample import categories_p_value
-from sightline.errors import BackendError
-from sightline.files import write_json, write_text
+from sightline.files import replacing_folder, write_json, write_text
 from sightline.params import WatchParams
 
 if TYPE_CHECKING:
@@ -69,24 +67,13 @@ def compare(
     """
     rng = np.random.default_rng(seed)
     sides = Sides(*(Side(_unique(side), params.max_rows, rng) for side in (reference, current, evaluated or reference)))
-    partial = folder.with_name(f".{folder.name}.partial")
-    try:
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.mkdir(parents=True)
+    with replacing_folder(folder, "the drift report") as partial:
         changes: list[Change] = []
         if len(sides.after.observations) >= params.min_rows and len(sides.before.independent) >= 2:
             changes = find_changes(sides, params, rng, column_tests or evidently_report, partial)
         comparison = _conclude(sides, changes, params)
         write_json(partial / "drift.json", comparison.document())
         write_text(partial / "index.html", comparison.page())
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.replace(folder)
-    except OSError as error:
-        raise BackendError(
-            f"the drift report cannot be written ({error.strerror})",
-            where=folder,
-            way_out="Check room and rights on the disk.",
-        ) from error
     return comparison
 
 

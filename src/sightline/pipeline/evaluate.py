@@ -8,9 +8,9 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.errors import DataMissing, DataRejected
 from sightline.evaluation import METRICS, REFERENCE, ROWS, TRAINING, VALIDATION, Measured, Metrics, by_set, main_rows
-from sightline.files import write_json
+from sightline.files import replacing_folder, write_json
 from sightline.pipeline.fit import check_candidate, make_plan
 from sightline.pipeline.project import Project
 from sightline.pipeline.reference import refer
@@ -31,10 +31,8 @@ def evaluate(project: Project, candidate: str, report: Report) -> Metrics:
     plan = make_plan(project)
     models = project.models(candidate)
     out = project.evaluation(candidate)
-    partial = out.with_name(f".{candidate}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    try:
+    way_out = "Make room on the disk and run it again."
+    with replacing_folder(out, "the evaluation", way_out) as partial:
         rows: list[Row] = []
         for name, data in plan.test.items():
             rows += project.task.evaluate(project.task.restore(models / name), data, report)
@@ -53,14 +51,6 @@ def evaluate(project: Project, candidate: str, report: Report) -> Metrics:
         _write_plots(project, rows, plan.main, partial)
         _draw(project, models, plan.test, partial / "pictures")
         shutil.copy(models / TRAINING, partial / TRAINING)
-        shutil.rmtree(out, ignore_errors=True)
-        partial.replace(out)
-    except OSError as error:
-        raise BackendError(
-            f"the evaluation cannot be written ({error.strerror})",
-            where=out,
-            way_out="Make room on the disk and run it again.",
-        ) from error
     return metrics
 
 

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.errors import BackendError, DataRejected, ParamsError
-from sightline.files import write_json
+from sightline.errors import DataRejected, ParamsError
+from sightline.files import replacing_folder, write_json
 from sightline.pipeline.project import Project
 from sightline.progress import Bars, Recording, read_history
 from sightline.sources import digest
@@ -155,11 +155,9 @@ def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:
     plan = make_plan(project)
     keys = fit_keys(project, plan)
     out = project.models(candidate)
-    partial = out.with_name(f".{candidate}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     done: dict[str, Model] = {}
-    try:
+    way_out = "Make room on the disk and run it again: it goes on from the last checkpoint."
+    with replacing_folder(out, "the models", way_out) as partial:
         for number, one in enumerate(plan.fits, start=1):
             work = project.settings.build / "checkpoints" / project.name / keys[one.name]
             title = f"{one.name} ({number}/{len(plan.fits)})"
@@ -170,14 +168,6 @@ def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:
             _write_history(partial / one.name, read_history(work / f"{candidate}.history.jsonl"))
         _write_training_manifest(partial / "training.csv", plan)
         write_json(partial / "fits.json", {"protocol": plan.protocol, "keys": keys})
-        shutil.rmtree(out, ignore_errors=True)
-        partial.replace(out)
-    except OSError as error:
-        raise BackendError(
-            f"the models cannot be written ({error.strerror})",
-            where=out,
-            way_out="Make room on the disk and run it again: it goes on from the last checkpoint.",
-        ) from error
 
 
 def check_candidate(project: Project, candidate: str) -> None:

@@ -11,13 +11,13 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.errors import DataMissing, DataRejected
+from sightline.files import replacing_folder
 from sightline.listing import find_files
 from sightline.maps.pictures import FORMATS, read_scene_pixels
 from sightline.maps.upscaling.compact import FACTOR, build_compact
@@ -185,20 +185,8 @@ def save_fast(directory: Path, card: Card, weights: bytes) -> None:
     Raises:
         BackendError: the disk is full or the folder cannot be written.
     """
-    try:
-        directory.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name}.") as folder:
-            fresh = Path(folder) / "network"
-            fresh.mkdir()
-            write_fast(fresh, card, weights)
-            shutil.rmtree(directory, ignore_errors=True)
-            fresh.replace(directory)
-    except OSError as error:
-        raise BackendError(
-            f"the network cannot be saved ({error.strerror})",
-            where=directory,
-            way_out="Check room and rights on the disk.",
-        ) from error
+    with replacing_folder(directory, "the network") as fresh:
+        write_fast(fresh, card, weights)
 
 
 # -------------------------------------------------------------------------------------------------------- evaluating
