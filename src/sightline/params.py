@@ -41,36 +41,36 @@ class DataParams(Frozen):
     held out by split. Where they are there, a model is pre-trained once, then evaluated by `protocol`.
     """
 
-    pretrain: tuple[str, ...]
-    train: tuple[str, ...]
-    protocol: Literal["folds", "holdout"]
-    folds: int = Field(ge=2, le=20)
-    validation_share: float = Field(gt=0, lt=0.5)
-    test_share: float = Field(gt=0, lt=0.5)
+    pretrain: tuple[str, ...] = Field(description="sets for the first training")
+    train: tuple[str, ...] = Field(description="sets that a model is for")
+    protocol: Literal["folds", "holdout"] = Field(description="each sample is tested once, or a share is set aside")
+    folds: int = Field(ge=2, le=20, description="parts of the training sets, each tested once")
+    validation_share: float = Field(gt=0, lt=0.5, description="of the groups, for choices in training")
+    test_share: float = Field(gt=0, lt=0.5, description="of the groups, never trained on")
 
 
 class EvaluateParams(Frozen):
     """How metrics get their intervals: a bootstrap over groups."""
 
-    resamples: int = Field(ge=100, le=100_000)
-    confidence: float = Field(gt=0.5, lt=1)
+    resamples: int = Field(ge=100, le=100_000, description="draws of the bootstrap")
+    confidence: float = Field(gt=0.5, lt=1, description="of the intervals")
     pictures: int = Field(ge=0, description="how many samples are drawn for the reports")
 
 
 class PromotionParams(Frozen):
     """When a challenger becomes champion."""
 
-    metric: str
+    metric: str = Field(description="the figure that decides, one of the task's")
     floor: float = Field(description="below it nothing is promoted")
     margin: float = Field(ge=0, description="how far the one-sided bound may lie below zero")
-    confidence: float = Field(gt=0.5, lt=1)
+    confidence: float = Field(gt=0.5, lt=1, description="of the one-sided bound")
     latency_ratio: float = Field(gt=0, description="most the challenger may cost, of the champion")
 
 
 class WatchParams(Frozen):
     """When the prediction log is said to have drifted from the training reference."""
 
-    window_days: int = Field(ge=1)
+    window_days: int = Field(ge=1, description="days of answers that are compared")
     min_rows: int = Field(ge=5, description="fewer answers say nothing")
     max_rows: int = Field(ge=20, description="rows drawn from each side for the tests")
     alpha: float = Field(gt=0, lt=0.5, description="family-wise error of the whole verdict")
@@ -86,9 +86,9 @@ class WatchParams(Frozen):
 class FlowParams(Frozen):
     """When a task's flows start by themselves: a cron line, seconds between two starts, or `""` for never."""
 
-    retrain: str | Annotated[float, Field(gt=0)]
-    monitor: str | Annotated[float, Field(gt=0)]
-    timezone: str
+    retrain: str | Annotated[float, Field(gt=0)] = Field(description="a cron line, seconds, or empty for never")
+    monitor: str | Annotated[float, Field(gt=0)] = Field(description="a cron line, seconds, or empty for never")
+    timezone: str = Field(description="of the cron lines, such as Europe/Berlin")
     wait_s: float = Field(ge=0, description="longest a retraining waits for another one of the task")
     settle_s: float = Field(ge=0, description="new labels count once nothing came for so long")
 
@@ -96,8 +96,8 @@ class FlowParams(Frozen):
 class TaskParams(Frozen):
     """What every task's section has. Tasks narrow `sample`, `gate` and `train`."""
 
-    seed: int = Field(ge=0, lt=2**31)
-    candidates: tuple[str, ...]
+    seed: int = Field(ge=0, lt=2**31, description="of training, of the bootstrap and of paired comparisons")
+    candidates: tuple[str, ...] = Field(description="models that compete, the preferred first")
     data: DataParams
     evaluate: EvaluateParams
     promotion: PromotionParams
@@ -179,7 +179,10 @@ def load_plain_section(path: Path, name: str, model: type[AnyModel]) -> AnyModel
 def _section(raw: Mapping[str, Any], name: str, path: Path) -> dict[str, Any]:
     if name not in raw:
         known = [key for key in raw if key != "profile"]
-        raise ParamsError(f"there is no section {name!r}", where=path, way_out=_nearest(name, known))
+        close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+        add = "Add it: the params.yaml that comes with Sightline has one for each task and for `upscaling`."
+        way_out = f"Did you mean {close[0]!r}?" if close else add
+        raise ParamsError(f"there is no section {name!r}", where=path, way_out=way_out)
     return dict(raw[name] or {})
 
 
@@ -242,10 +245,13 @@ def _in_brackets(meaning: str) -> str:
 
 
 def _meaning(model: type[BaseModel], keys: Sequence[str]) -> str:
-    """What a key is for, as far as its section says so."""
+    """What a key is for: as it says itself, else as its section does."""
     section = _section_at(model, keys[:-1])
     known = section.model_fields.get(keys[-1]) if section is not None and keys else None
-    return (known and known.description) or ""
+    if known is None or known.description:
+        return (known and known.description) or ""
+    told = (section_of(known.annotation) or section).__doc__ or ""
+    return told.strip().split("\n")[0].rstrip(".")
 
 
 def _keys_at(model: type[BaseModel], keys: Sequence[str]) -> list[str]:

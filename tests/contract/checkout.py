@@ -30,8 +30,9 @@ class Checkout:
             if (ROOT / name).is_file() and not name.startswith("tests/"):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
-        params = {"profile": "cpu", **{task: tiny_section(task) for task in TASKS}}
-        (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+        tiny = {"profile": "cpu", **{task: tiny_section(task) for task in TASKS}}
+        (folder / "params.yaml").write_text(yaml.safe_dump(params | tiny), encoding="utf-8")
         self._git(folder, "init", "-q")
         self.commit("a copy")
 

@@ -90,6 +90,16 @@ def test_all_missing_values_are_named_at_once(tmp_path: Path) -> None:
     assert "toy.train.reference.networks.a.depth (layers between the first and the last)" in told
 
 
+def test_a_value_that_says_nothing_itself_is_told_by_its_section(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"toy\.schedule: the value is missing \(When a task's flows start"):
+        load(tmp_path, "\n".join(line for line in TEXT.splitlines() if "schedule:" not in line))
+
+
+def test_a_section_that_is_missing_can_be_added(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match=r"there is no section .upscaling.*Add it: the params\.yaml that comes"):
+        load(tmp_path, TEXT, name="upscaling")
+
+
 def test_a_section_without_recipes_is_read_alike(tmp_path: Path) -> None:
     path = tmp_path / "params.yaml"
     path.write_text("other: {depth: 3}\n")

@@ -25,11 +25,11 @@ State = dict[str, Any]
 class ScheduleParams(Frozen):
     """One schedule of the optimiser (AdamW; a linear warm-up, then half a cosine down to `min_lr_ratio`)."""
 
-    steps: int = Field(ge=1)
-    batch: int = Field(ge=1)
-    learning_rate: float = Field(gt=0)
-    weight_decay: float = Field(ge=0)
-    warmup_steps: int = Field(ge=0)
+    steps: int = Field(ge=1, description="of the optimiser")
+    batch: int = Field(ge=1, description="inputs a step")
+    learning_rate: float = Field(gt=0, description="the highest, after the warm-up")
+    weight_decay: float = Field(ge=0, description="of AdamW")
+    warmup_steps: int = Field(ge=0, description="while the learning rate rises")
     min_lr_ratio: float = Field(gt=0, le=1, description="of the learning rate, at the end")
     ema_decay: float = Field(ge=0, lt=1, description="decay a step of the moving average of the weights")
     report_every: int = Field(ge=1, description="steps between two reports, each with a checkpoint")

@@ -47,7 +47,7 @@ class AugmentParams(Frozen):
 class NetworkParams(Frozen):
     """One network: its encoder and how long it is trained."""
 
-    encoder: EncoderName
+    encoder: EncoderName = Field(description="the network's contracting part")
     scratch: ScheduleParams = Field(description="where no earlier fit is continued")
     continued: ScheduleParams = Field(description="where one is")
 
@@ -74,13 +74,15 @@ class TrainParams(Frozen):
     input: InputParams
     augment: AugmentParams
     smooth: float = Field(gt=0, description="of the soft Jaccard in the loss")
-    decoder_channels: tuple[int, int, int, int, int]
+    decoder_channels: tuple[int, int, int, int, int] = Field(description="of a U-Net's decoder")
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     rules: RuleParams
     rules_may_replace: tuple[ClassName, ...] = Field(description="in a network's answer, where they win on validation")
     thresholds: ThresholdParams
     weights: dict[str, str] = Field(description="encoder -> a .safetensors file, or imagenet")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
+    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        description="of the files in weights"
+    )
 
     @model_validator(mode="after")
     def _names_fit(self) -> TrainParams:

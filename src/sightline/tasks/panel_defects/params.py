@@ -46,8 +46,8 @@ class NetworkParams(Frozen):
     Networks with the same of all are the same network.
     """
 
-    encoder: EncoderName
-    decoder: DecoderName
+    encoder: EncoderName = Field(description="the network's contracting part")
+    decoder: DecoderName = Field(description="its expanding part: a U-Net's, or a feature pyramid")
     input: InputParams | None = Field(default=None, description="in place of the recipe's")
     scratch: ScheduleParams = Field(description="where no earlier fit is continued")
     continued: ScheduleParams = Field(description="where one is")
@@ -70,7 +70,7 @@ class TrainParams(Frozen):
 
     input: InputParams
     augment: AugmentParams
-    loss: LossName
+    loss: LossName = Field(description="what training minimises")
     balance: float = Field(ge=0, le=1, description="exponent of 1 / frequency, for classes and strata")
     priors: tuple[Annotated[float, Field(ge=-1, le=1)], ...] = Field(
         min_length=1, description="exponents of frequency, tried on validation as weights of the answer"
@@ -79,7 +79,9 @@ class TrainParams(Frozen):
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     pixels: PixelParams
     weights: dict[str, str] = Field(description="encoder -> a .safetensors file, or imagenet")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
+    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        description="of the files in weights"
+    )
 
     @model_validator(mode="after")
     def _weights_have_digests(self) -> TrainParams:

@@ -78,7 +78,7 @@ class NetworkParams(Frozen):
     `head` is the warm-up: the head learns alone where the features come from elsewhere.
     """
 
-    size: NetworkName
+    size: NetworkName = Field(description="which ConvNeXt")
     head: ScheduleParams = Field(description="the head alone, where weights or an earlier fit are continued")
     scratch: ScheduleParams = Field(description="all, where no earlier fit is continued")
     continued: ScheduleParams = Field(description="all, where one is")
@@ -104,7 +104,9 @@ class TrainParams(Frozen):
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     blobs: BlobParams
     weights: dict[str, str] = Field(description="size -> a .safetensors file of timm's, to start from")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]]
+    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
+        description="of the files in weights"
+    )
 
     @model_validator(mode="after")
     def _names_fit(self) -> TrainParams:
