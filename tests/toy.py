@@ -128,7 +128,6 @@ class ToyModel:
 
 class ToyTask:
     name = "toy"
-    candidates = ("threshold", "constant")
     curves: Mapping[str, tuple[str, str]] = {}
     upstream = None
 

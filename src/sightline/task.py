@@ -23,7 +23,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,8 +132,12 @@ class Manifest:
         return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
+ModelT = TypeVar("ModelT", bound="Model", default=Any)
+"""A task's own model; `Any` to who opened a task by its name and hands its models back to it alone."""
+
+
 @dataclass(frozen=True)
-class TrainingData:
+class TrainingData(Generic[ModelT]):
     """What one fit may look at.
 
     `validation` may be empty: a task then trains for its fixed number of epochs. `start` is a model of the same
@@ -142,7 +146,7 @@ class TrainingData:
 
     train: Manifest
     validation: Manifest
-    start: Model | None = None
+    start: ModelT | None = None
 
 
 @dataclass(frozen=True)
@@ -413,17 +417,12 @@ class Report(Protocol):
         ...
 
 
-class Task(Protocol):
+class Task(Protocol[ModelT]):
     """One vision problem. `sightline.tasks.open_task` makes it from its parameters."""
 
     @property
     def name(self) -> str:
         """Also the name in the registry, in stages and in endpoints."""
-        ...
-
-    @property
-    def candidates(self) -> tuple[str, ...]:
-        """The networks and the plain baseline that compete; the first is the one expected to win."""
         ...
 
     @property
@@ -456,7 +455,7 @@ class Task(Protocol):
         """What the gate asks, beyond what it asks of every task."""
         ...
 
-    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> Model:
+    def train(self, candidate: str, data: TrainingData[ModelT], work: Path, report: Report) -> ModelT:
         """Fit one candidate.
 
         `work` is private to this task, data, parameters and code, and shared by the candidates: what two
@@ -465,7 +464,7 @@ class Task(Protocol):
         """
         ...
 
-    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: ModelT, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a sample, in the manifest's order."""
         ...
 
@@ -479,11 +478,11 @@ class Task(Protocol):
         """
         ...
 
-    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+    def picture(self, model: ModelT, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """(h, w, 3) RGB for the reports: the sample, its labels and the model's answer, so that one can compare."""
         ...
 
     @staticmethod
-    def restore(directory: Path) -> Model:
+    def restore(directory: Path) -> ModelT:
         """Read a saved model: the directory and nothing else. Raises ModelRejected where it does not fit."""
         ...

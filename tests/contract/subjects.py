@@ -122,7 +122,7 @@ def tiny_section(name: str, seed: int = 7) -> dict[str, Any]:
 
 
 @cache
-def tiny_params(name: str, seed: int) -> TaskParams:
+def tiny_params(name: str, seed: int = 7) -> TaskParams:
     if name == "bright_spots":
         page = (ROOT / "docs/tutorial/add-a-task.md").read_text(encoding="utf-8")
         section = yaml.safe_load(page.split("```yaml")[1].split("```")[0])[name]

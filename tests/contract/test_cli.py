@@ -9,7 +9,7 @@ import pytest
 
 from sightline.tasks import TASKS
 from tests.contract.checkout import Checkout
-from tests.contract.subjects import Silent, tiny_task
+from tests.contract.subjects import Silent, tiny_params, tiny_task
 from tests.contract.written import Reader, run_elsewhere, task_of
 from tests.docs.pages import WRITTEN
 
@@ -40,7 +40,7 @@ def inputs(checkout: Checkout, task: str) -> list[Path]:
 
 def test_a_second_run_finds_nothing_changed(checkout: Checkout, task: str) -> None:
     assert checkout.ask("run", task)["unchanged"] is True
-    assert len(checkout.ask("models", task)) == len(tiny_task(task).candidates)
+    assert len(checkout.ask("models", task)) == len(tiny_params(task).candidates)
 
 
 def test_data_are_there_and_pinned(checkout: Checkout, task: str) -> None:
@@ -55,19 +55,19 @@ def test_the_gate_is_open(checkout: Checkout, task: str) -> None:
 
 
 def test_training_again_does_nothing(checkout: Checkout, task: str) -> None:
-    checkout.type("train", task, "--candidate", tiny_task(task).candidates[0])
+    checkout.type("train", task, "--candidate", tiny_params(task).candidates[0])
     checkout.type("train", task, "--candidate", "nonsense", code=3)
 
 
 def test_each_candidate_is_a_version_that_was_evaluated(checkout: Checkout, task: str) -> None:
-    for candidate in tiny_task(task).candidates:
+    for candidate in tiny_params(task).candidates:
         assert checkout.ask("evaluate", f"{task}@{candidate}")
     checkout.type("evaluate", f"{task}@nonsense", code=5)
 
 
 def test_a_saved_folder_is_evaluated_on_labels_of_ones_own(checkout: Checkout, task: str, tmp_path: Path) -> None:
     tiny_task(task, seed=11).sample(tmp_path / "mine", Silent())
-    candidate = tiny_task(task).candidates[0]
+    candidate = tiny_params(task).candidates[0]
     folder = checkout.folder / "build" / "models" / task / candidate / "final"
     answer = checkout.ask("evaluate", task, "--model", folder, "--data", tmp_path / "mine")
     assert answer["task"] == task
@@ -77,7 +77,7 @@ def test_a_saved_folder_is_evaluated_on_labels_of_ones_own(checkout: Checkout, t
 
 
 def test_files_are_answered(checkout: Checkout, task: str, inputs: list[Path], tmp_path: Path) -> None:
-    ref = f"{task}@{tiny_task(task).candidates[0]}"
+    ref = f"{task}@{tiny_params(task).candidates[0]}"
     answers = checkout.ask("predict", ref, *inputs, "--out", tmp_path / "out", "--log")
     assert [answer["file"] for answer in answers] == [str(path) for path in inputs]
     pictures = [path for path in (tmp_path / "out").glob("*.png") if not path.name.endswith(".mask.png")]
@@ -88,19 +88,19 @@ def test_files_are_answered(checkout: Checkout, task: str, inputs: list[Path], t
 
 
 def test_conditions_that_the_model_does_not_know_are_refused(checkout: Checkout, task: str, inputs: list[Path]) -> None:
-    ref = f"{task}@{tiny_task(task).candidates[0]}"
+    ref = f"{task}@{tiny_params(task).candidates[0]}"
     assert "nonsense" in checkout.type("predict", ref, inputs[0], "--condition", "nonsense=1", code=6)
     assert "NAME=VALUE" in checkout.type("predict", ref, inputs[0], "--condition", "nonsense", code=3)
 
 
 def test_a_version_can_be_followed_back(checkout: Checkout, task: str) -> None:
-    ref = f"{task}@{tiny_task(task).candidates[0]}"
+    ref = f"{task}@{tiny_params(task).candidates[0]}"
     text = json.dumps(checkout.ask("lineage", ref))
     assert checkout.ask("data", "status", task)["data_version"] in text
 
 
 def test_a_version_can_be_made_again(checkout: Checkout, task: str) -> None:
-    again = checkout.ask("reproduce", f"{task}@{tiny_task(task).candidates[-1]}")
+    again = checkout.ask("reproduce", f"{task}@{tiny_params(task).candidates[-1]}")
     assert again["agrees"] is True
     assert again["largest"] == 0
 

@@ -33,10 +33,10 @@ def manifest(name: str, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
 
 
 def test_name_and_candidates(name: str) -> None:
-    task = tiny_task(name)
-    assert task.name == name
-    assert task.candidates
-    assert len(set(task.candidates)) == len(task.candidates)
+    candidates = tiny_params(name).candidates
+    assert tiny_task(name).name == name
+    assert candidates
+    assert len(set(candidates)) == len(candidates)
 
 
 def test_upstream_names_its_source_and_licence(name: str) -> None:

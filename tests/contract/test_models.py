@@ -63,7 +63,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     data = place(manifest, assign(manifest.samples, params.data), params.data.folds)
     test = data.where(lambda s: s.split != "train")
     found = []
-    for candidate in task.candidates:
+    for candidate in params.candidates:
         fresh = fit(task, candidate, data, root / "work")
         folder = root / candidate
         folder.mkdir()

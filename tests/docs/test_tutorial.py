@@ -51,10 +51,12 @@ def data(task: Task, params: BrightSpotsParams, tmp_path: Path) -> Manifest:
     return place(manifest, assign(manifest.samples, params.data), params.data.folds)
 
 
-def test_a_task_from_sample_to_prediction(task: Task, data: Manifest, tmp_path: Path) -> None:
+def test_a_task_from_sample_to_prediction(
+    task: Task, params: BrightSpotsParams, data: Manifest, tmp_path: Path
+) -> None:
     parts = {name: data.where(lambda s, n=name: s.split == n) for name in ("train", "validation", "test")}
     accuracy = {}
-    for candidate in task.candidates:
+    for candidate in params.candidates:
         model = task.train(candidate, TrainingData(parts["train"], parts["validation"]), tmp_path / candidate, Silent())
         saved = tmp_path / f"{candidate}.model"
         saved.mkdir()

@@ -33,11 +33,9 @@ class BrightSpots:
 
     name = "bright_spots"
     upstream = None  # nothing is published
-    upstream = None  # nothing is published
 
     def __init__(self, params: BrightSpotsParams) -> None:
         self.params = params
-        self.candidates = params.candidates
         self.curves: Mapping[str, tuple[str, str]] = {}
 
     def sample(self, root: Path, report: Report) -> None:

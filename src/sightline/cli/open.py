@@ -52,8 +52,11 @@ def open_folder(task: str, folder: Path) -> tuple[Project, Model]:
 
     Raises:
         ModelMissing: it is not a folder.
+        ModelRejected: it holds no model of this task.
     """
+    from sightline.tasks import restore_model
+
     project = open_task_project(task.partition("@")[0])
     if not folder.is_dir():
         raise ModelMissing("there is no such folder", where=folder, way_out="Give the folder that holds card.json.")
-    return project, project.task.restore(folder)
+    return project, restore_model(project.name, folder)

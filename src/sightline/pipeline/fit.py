@@ -172,11 +172,11 @@ def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:
 
 def check_candidate(project: Project, candidate: str) -> None:
     """Refuse a candidate that the task does not have."""
-    if candidate not in project.task.candidates:
+    if candidate not in project.params.candidates:
         raise ParamsError(
             f"{project.name} has no candidate {candidate!r}",
             where="--candidate",
-            way_out=f"Known: {', '.join(project.task.candidates)}.",
+            way_out=f"Known: {', '.join(project.params.candidates)}.",
         )
 
 
@@ -194,7 +194,7 @@ def _train_once(project: Project, candidate: str, data: TrainingData, work: Path
     finished = _finished(work, candidate)
     if finished.is_dir():
         report.progress(1, 1, "was trained before")
-        return project.task.restore(finished)
+        return _restored(project, finished)
     work.mkdir(parents=True, exist_ok=True)
     model = project.task.train(candidate, data, work, report)
     partial = work / f".{candidate}.partial"
@@ -203,7 +203,12 @@ def _train_once(project: Project, candidate: str, data: TrainingData, work: Path
     model.save(partial)
     partial.replace(finished)
     # What was saved is what will be served: go on with it, not with the object in memory.
-    return project.task.restore(finished)
+    return _restored(project, finished)
+
+
+def _restored(project: Project, folder: Path) -> Model:
+    model: Model = project.task.restore(folder)
+    return model
 
 
 def _write_history(folder: Path, history: dict[int, dict[str, float]]) -> None:

@@ -76,9 +76,13 @@ def stages_text(root: Path) -> str:
     Raises:
         ParamsError: a task's section of params.yaml is absent or wrong.
     """
-    tasks = [open_task(name, load_section(root / "params.yaml", name, params_model(name))) for name in TASKS]
-    stages = {name: stage for task in tasks for name, stage in _stages(task).items()}
-    document = {"stages": stages, "plots": [plot for task in tasks for plot in _curves(task)]}
+    stages: dict[str, Json] = {}
+    plots: list[Json] = []
+    for name in TASKS:
+        params = load_section(root / "params.yaml", name, params_model(name))
+        stages |= _stages(name, params.candidates)
+        plots += _curves(open_task(name, params), params.candidates)
+    document = {"stages": stages, "plots": plots}
     return HEAD + yaml.dump(document, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
 
 
@@ -89,8 +93,8 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def _stages(task: Task) -> dict[str, Json]:
-    name, data, each = task.name, f"data/{task.name}", "${item}"
+def _stages(name: str, candidates: Sequence[str]) -> dict[str, Json]:
+    data, each = f"data/{name}", "${item}"
     models, evaluation = f"build/models/{name}/{each}", f"build/evaluations/{name}/{each}"
     verdict = f"build/validation/{name}/verdict.json"
     train = {
@@ -115,8 +119,8 @@ def _stages(task: Task) -> dict[str, Json]:
             "params": [f"{name}.data", f"{name}.gate"],
             "outs": [verdict],
         },
-        f"train-{name}": {"foreach": list(task.candidates), "do": train},
-        f"evaluate-{name}": {"foreach": list(task.candidates), "do": evaluate},
+        f"train-{name}": {"foreach": list(candidates), "do": train},
+        f"evaluate-{name}": {"foreach": list(candidates), "do": evaluate},
     }
 
 
@@ -128,14 +132,14 @@ def _code(task: str, step: str) -> list[str]:
     return sorted(f"src/{place.relative_to(PACKAGE.parent).as_posix()}" for place in places)
 
 
-def _curves(task: Task) -> list[Json]:
+def _curves(task: Task, candidates: Sequence[str]) -> list[Json]:
     """The curves of all candidates in one plot each."""
     return [
         {
             (title := f"{task.name}: {y} over {x}"): {
                 "title": title,
-                "x": {f"build/evaluations/{task.name}/{one}/plots/{name}.csv": x for one in task.candidates},
-                "y": {f"build/evaluations/{task.name}/{one}/plots/{name}.csv": y for one in task.candidates},
+                "x": {f"build/evaluations/{task.name}/{one}/plots/{name}.csv": x for one in candidates},
+                "y": {f"build/evaluations/{task.name}/{one}/plots/{name}.csv": y for one in candidates},
             }
         }
         for name, (x, y) in task.curves.items()

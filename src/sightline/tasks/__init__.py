@@ -9,7 +9,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import ParamsError
+from sightline.errors import ModelRejected, ParamsError
 from sightline.sources import modules_below
 
 if TYPE_CHECKING:  # the list of tasks stands in `--help`, which imports nothing heavy
@@ -121,4 +121,8 @@ def restore_model(name: str, directory: Path) -> Model:
         ModelRejected: the directory does not hold a model of this task.
     """
     model: Model = _classes(name)[1].restore(directory)
+    if model.card.task != name:
+        raise ModelRejected(
+            f"this is a model of {model.card.task}, not of {name}", where=directory, way_out="Give another folder."
+        )
     return model

@@ -99,7 +99,7 @@ def validator(
     return validate
 
 
-def mean_and_spread(pictures: Iterable[NDArray[Any]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def mean_and_std(pictures: Iterable[NDArray[Any]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over all pixels of pictures (channels, h, w)."""
     count, total, squares = 0, 0.0, 0.0
     for picture in pictures:
@@ -108,5 +108,5 @@ def mean_and_spread(pictures: Iterable[NDArray[Any]]) -> tuple[tuple[float, ...]
         total = total + values.sum(axis=1)
         squares = squares + (values**2).sum(axis=1)
     mean = np.asarray(total) / count
-    spread = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-12))
-    return tuple(mean.round(6).tolist()), tuple(np.maximum(spread, 1e-4).round(6).tolist())
+    std = np.sqrt(np.maximum(np.asarray(squares) / count - mean**2, 1e-12))
+    return tuple(mean.round(6).tolist()), tuple(np.maximum(std, 1e-4).round(6).tolist())

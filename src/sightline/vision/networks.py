@@ -44,7 +44,7 @@ class _Installed:
         sha256: of that file.
         timm_name: of the network in timm, whose state dict has the same tensors in the same order.
         mean: of red, green and blue in 0 .. 1, as it was trained with.
-        spread: the same.
+        std: the same.
     """
 
     package: str
@@ -52,7 +52,7 @@ class _Installed:
     sha256: str
     timm_name: str
     mean: float
-    spread: float
+    std: float
 
 
 _INSTALLED = {
@@ -62,7 +62,7 @@ _INSTALLED = {
         sha256="579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
         timm_name="tf_efficientnet_lite0",
         mean=127 / 255,
-        spread=128 / 255,
+        std=128 / 255,
     )
 }
 
@@ -196,12 +196,12 @@ def load_encoder(network: Any, encoder: str, weights: Mapping[str, str], digests
 
 
 def imagenet_normalisation(encoder: str) -> tuple[float, float]:
-    """Mean and spread, alike for red, green and blue in 0 .. 1, that the installed weights were trained with.
+    """Mean and standard deviation of the installed weights' training, alike for red, green and blue in 0 .. 1.
 
     Raises:
         KeyError: there are none for this encoder.
     """
-    return _INSTALLED[encoder].mean, _INSTALLED[encoder].spread
+    return _INSTALLED[encoder].mean, _INSTALLED[encoder].std
 
 
 def _file_state(path: Path, digest: str, where: str) -> dict[str, Any]:

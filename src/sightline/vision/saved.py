@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from sightline.errors import ModelMissing, ModelRejected
-from sightline.task import Card, Json
+from sightline.task import Card, Json, TrainingData
 
 AGAIN = "Train it again, or fetch it from the registry again."
 
@@ -33,9 +35,88 @@ class SavedRecipe(BaseModel):
         parts = {part: given[part] for part in cls.before if isinstance(given.get(part), Mapping)}
         return {**given, **{part: {**cls.before[part], **values} for part, values in parts.items()}}
 
-    def document(self) -> dict[str, Json]:
-        """As JSON, for the card; `model_validate` reads it."""
-        return self.model_dump(mode="json")
+    @property
+    def files(self) -> AbstractSet[str]:
+        """Names of the files that a model of this recipe has besides its card."""
+        raise NotImplementedError
+
+
+RecipeT = TypeVar("RecipeT", bound=SavedRecipe)
+
+
+@dataclass(frozen=True)
+class ModelKind(Generic[RecipeT]):
+    """What all saved models of a task have in common: how their cards are made, and what a card must hold.
+
+    Attributes:
+        task: its name.
+        recipe: the type of the recipe.
+        classes, formats, conditions: see `Card`.
+        thresholds: the names of those that a card has.
+    """
+
+    task: str
+    recipe: type[RecipeT]
+    classes: tuple[str, ...]
+    formats: tuple[str, ...]
+    conditions: Mapping[str, str]
+    thresholds: tuple[str, ...] = ()
+
+    def make_card(
+        self,
+        candidate: str,
+        recipe: RecipeT,
+        files: Mapping[str, bytes],
+        thresholds: Mapping[str, float],
+        provenance: Mapping[str, Json],
+    ) -> Card:
+        """The card of a newly trained model."""
+        return Card(
+            task=self.task,
+            candidate=candidate,
+            classes=self.classes,
+            formats=self.formats,
+            preprocessing=recipe.model_dump(mode="json"),
+            thresholds=dict(thresholds),
+            provenance=dict(provenance),
+            files=digests(files),
+            conditions=dict(self.conditions),
+        )
+
+    def restore(self, directory: Path) -> tuple[Card, dict[str, bytes]]:
+        """The card and the files that `write_saved` wrote; no file that the recipe does not name is opened.
+
+        Raises:
+            ModelMissing: there is no card.
+            ModelRejected: the card is of another task, or the card or a file is not what was saved.
+        """
+        path, card = directory / "card.json", read_card(directory)
+        if card.task != self.task or card.classes != self.classes:
+            raise ModelRejected(f"this is no model of {self.task}", where=path, way_out=AGAIN)
+        try:
+            recipe = self.recipe.model_validate(card.preprocessing)
+        except ValueError as error:
+            raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
+        if not set(self.thresholds) <= set(card.thresholds):
+            raise ModelRejected("the card lacks thresholds", where=path, way_out=AGAIN)
+        if missing := sorted(recipe.files - set(card.files)):
+            raise ModelRejected(f"it lacks files: {', '.join(missing)}", where=path, way_out=AGAIN)
+        return read_saved(directory, recipe.files)
+
+
+def provenance_of(
+    data: TrainingData, params: BaseModel, seed: int, used: int, chosen: Mapping[str, Json] | None = None
+) -> dict[str, Json]:
+    """The `provenance` of a card: what a model was trained from, with how many usable samples, and what was chosen."""
+    start = data.start
+    return {
+        "seed": seed,
+        "parameters": params.model_dump(mode="json"),
+        "train": data.train.digest(),
+        "train_samples": used,
+        **(chosen or {}),
+        "start": None if start is None else {"train": start.card.provenance.get("train"), "files": start.card.files},
+    }
 
 
 def digests(files: Mapping[str, bytes]) -> dict[str, str]:
@@ -66,20 +147,20 @@ def read_card(directory: Path) -> Card:
         raise ModelRejected("the card cannot be read", where=path, way_out=AGAIN) from error
 
 
-def read_saved(directory: Path, *names: set[str]) -> tuple[Card, dict[str, bytes]]:
+def read_saved(directory: Path, names: AbstractSet[str]) -> tuple[Card, dict[str, bytes]]:
     """The card and the files that `write_saved` wrote.
 
     Args:
         directory: of the model.
-        names: the files that models of this kind have, a set a kind; no others are opened, whatever the card lists.
+        names: the files that a model of this kind has; no others are opened, whatever the card lists.
 
     Raises:
         ModelMissing: there is no card.
         ModelRejected: the card or a file is not what was saved.
     """
     path, card = directory / "card.json", read_card(directory)
-    if set(card.files) not in names:
-        raise ModelRejected(f"it lists other files than {', '.join(sorted(names[0]))}", where=path, way_out=AGAIN)
+    if set(card.files) != names:
+        raise ModelRejected(f"it lists other files than {', '.join(sorted(names))}", where=path, way_out=AGAIN)
     return card, {name: _read_verified(directory / name, digest) for name, digest in card.files.items()}
 
 

@@ -21,7 +21,7 @@ from tests.toy import Silent, toy_project, write_set
 @pytest.fixture
 def evaluated(tmp_path: Path) -> Project:
     project = toy_project(tmp_path, "sample", "real")
-    for candidate in project.task.candidates:
+    for candidate in project.params.candidates:
         with Bars("train") as bars:
             fit(project, candidate, bars, lambda _step, _values: None)
         evaluate(project, candidate, Silent())
@@ -92,7 +92,7 @@ def test_bad_files_of_own_labels_are_all_named(evaluated: Project, tmp_path: Pat
 
 def test_latency_is_given_for_each_model(evaluated: Project) -> None:
     manifest = evaluated.load()
-    models = {name: evaluated.task.restore(evaluated.models(name) / "final") for name in evaluated.task.candidates}
+    models = {name: evaluated.task.restore(evaluated.models(name) / "final") for name in evaluated.params.candidates}
     spent = measure_latency(models, [manifest.path(s) for s in manifest.samples[:3]], evaluated)
     assert set(spent) == {"threshold", "constant"}
     assert all(value > 0 for value in spent.values())

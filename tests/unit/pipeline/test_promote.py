@@ -32,7 +32,7 @@ HOW = changed(
 def produce(project: Project, tracking: FakeTracking) -> list[Version]:
     """Train, evaluate and register all candidates, into folders of their own."""
     versions = []
-    for candidate in project.task.candidates:
+    for candidate in project.params.candidates:
         with Bars("train") as bars:
             fit(project, candidate, bars, lambda _step, _values: None)
         evaluate(project, candidate, Silent())

@@ -21,19 +21,20 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class Channels:
-    """The network's channels: the bands, and the indices where asked for; each with the mean and spread of the set.
+    """The network's channels: the bands, and the indices where asked for.
 
-    The constants are those of the data set, the same for every tile: a stretch of its own would erase its level.
+    Each has the mean and the standard deviation of the data set, the same for every tile: a stretch of its own would
+    erase its level.
     """
 
     mean: tuple[float, ...]
-    spread: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __call__(self, bands: Bands) -> Floats:
         """(8, h, w) in 0 .. 1 -> (channels, h, w), normalised."""
         channels = raw_channels(bands, len(self.mean) > len(BANDS))
-        mean, spread = (np.array(values, dtype=np.float32)[:, None, None] for values in (self.mean, self.spread))
-        return np.asarray((channels - mean) / spread, dtype=np.float32)
+        mean, std = (np.array(values, dtype=np.float32)[:, None, None] for values in (self.mean, self.std))
+        return np.asarray((channels - mean) / std, dtype=np.float32)
 
 
 def raw_channels(bands: Bands, indices: bool) -> Floats:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from sightline.task import Json, Report
 from sightline.tasks.land_cover.bits import unpack
 from sightline.tasks.land_cover.examples import StoredExamples
-from sightline.tasks.land_cover.model import LandCoverModel, Recipe, make_card
+from sightline.tasks.land_cover.model import KIND, LandCoverModel, Recipe
 from sightline.tasks.land_cover.params import ThresholdParams
 from sightline.tasks.land_cover.rules import Rules
 from sightline.tasks.land_cover.shapes import CLASSES
@@ -82,7 +82,7 @@ def _trial(recipe: Recipe, files: Mapping[str, bytes], examples: StoredExamples,
     """Every threshold with every least area on some examples; a rule's answer is 0 or 1, so it needs one threshold."""
     grid = fitted.thresholds
     trial = Trial((UNKNOWN,) if recipe.method == "rules" else grid.probability, grid.area_px)
-    model = LandCoverModel(make_card("", recipe, Cutoffs(), {}, files), files)
+    model = LandCoverModel(KIND.make_card("", recipe, files, Cutoffs().document(), {}), files)
     for index in range(len(examples)):
         trial.add(model.segment(examples.bands(index)).probabilities, unpack(examples[index][1]))
         fitted.report.progress(index + 1, len(examples), f"thresholds {index + 1}/{len(examples)}")

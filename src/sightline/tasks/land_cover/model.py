@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import field_serializer, field_validator
+from pydantic import AliasChoices, Field, field_serializer, field_validator
 
-from sightline.errors import ModelRejected, RequestError
+from sightline.errors import RequestError
 from sightline.stopping import check
 from sightline.task import Card, Cost, Json, Limits, Prediction
 from sightline.tasks.land_cover.augment import Channels
@@ -30,7 +30,7 @@ from sightline.tasks.land_cover.thresholds import Cutoffs
 from sightline.tasks.land_cover.tile import FORMATS, Tile, read_tile
 from sightline.vision.images import MAX_BANDS, noise_picture, probe_within, read_bytes
 from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.vision.saved import AGAIN, SavedRecipe, digests, read_saved, write_saved
+from sightline.vision.saved import ModelKind, SavedRecipe, write_saved
 from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.vision.tiling import Read, Tiling, blend
 
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 NAME = "land_cover"
 Method = Literal["network", "rules"]
-FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "rules": set()}
 
 CONDITIONS = {"gsd_m": "metres a pixel of the image; areas in square metres need it"}
 """What a user may tell of a tile."""
@@ -58,20 +57,25 @@ class Recipe(SavedRecipe):
 
     Attributes:
         method: a network, or rules alone.
-        mean, spread: of the network's channels, see `Channels`; empty for rules.
+        mean, std: of the network's channels, see `Channels`; empty for rules.
         rules: classes that are answered by a rule, also in a network's answer; by name in the card.
     """
 
     method: Method
     input: InputParams
     mean: tuple[float, ...]
-    spread: tuple[float, ...]
+    std: tuple[float, ...] = Field(validation_alias=AliasChoices("std", "spread"))  # cards of before say spread
     rules: Mapping[int, Rule]
 
     @property
     def channels(self) -> Channels:
         """Of the network."""
-        return Channels(self.mean, self.spread)
+        return Channels(self.mean, self.std)
+
+    @property
+    def files(self) -> set[str]:
+        """Of a model of this recipe."""
+        return {GRAPH, WEIGHTS} if self.method == "network" else set()
 
     @field_validator("rules", mode="before")
     @classmethod
@@ -83,6 +87,9 @@ class Recipe(SavedRecipe):
     @field_serializer("rules")
     def _by_name(self, rules: Rules) -> dict[str, Json]:
         return {CLASSES[index]: rule.model_dump(mode="json") for index, rule in sorted(rules.items())}
+
+
+KIND = ModelKind(NAME, Recipe, CLASSES, FORMATS, CONDITIONS, thresholds=tuple(Cutoffs().document()))
 
 
 @dataclass(frozen=True)
@@ -319,23 +326,6 @@ def _mean(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
 # ------------------------------------------------------------------------------------------------------- restore
 
 
-def make_card(
-    candidate: str, recipe: Recipe, cutoffs: Cutoffs, provenance: Mapping[str, Json], files: Mapping[str, bytes]
-) -> Card:
-    """The card of a newly trained model."""
-    return Card(
-        task=NAME,
-        candidate=candidate,
-        classes=CLASSES,
-        formats=FORMATS,
-        preprocessing=recipe.document(),
-        thresholds=cutoffs.document(),
-        provenance=dict(provenance),
-        files=digests(files),
-        conditions=CONDITIONS,
-    )
-
-
 def restore_model(directory: Path) -> LandCoverModel:
     """Read a saved model.
 
@@ -343,15 +333,4 @@ def restore_model(directory: Path) -> LandCoverModel:
         ModelMissing: there is no card.
         ModelRejected: the card or a file is not what was saved.
     """
-    card, files = read_saved(directory, *FILES.values())
-    path = directory / "card.json"
-    if card.task != NAME or card.classes != CLASSES:
-        raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
-    try:
-        recipe = Recipe.model_validate(card.preprocessing)
-        Cutoffs.from_document(card.thresholds)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
-    if FILES[recipe.method] != set(files):
-        raise ModelRejected(f"it lacks files of a {recipe.method}", where=path, way_out=AGAIN)
-    return LandCoverModel(card, files)
+    return LandCoverModel(*KIND.restore(directory))

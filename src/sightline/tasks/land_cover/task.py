@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ParamsError
 from sightline.resampling import Pooled
 from sightline.task import (
     USUAL,
@@ -16,9 +15,7 @@ from sightline.task import (
     Json,
     Limits,
     Manifest,
-    Model,
     Report,
-    Row,
     Rows,
     Sample,
     TrainingData,
@@ -33,6 +30,7 @@ from sightline.tasks.land_cover.model import LandCoverModel, restore_model
 from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.sample import write_sample
 from sightline.tasks.land_cover.tile import read_tile
+from sightline.vision.evaluation import Evaluated, rows_of
 
 
 class LandCover:
@@ -43,7 +41,6 @@ class LandCover:
 
     def __init__(self, params: Params) -> None:
         self.params = params
-        self.candidates: tuple[str, ...] = params.candidates
         self.curves: Mapping[str, tuple[str, str]] = {}
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
@@ -77,30 +74,24 @@ class LandCover:
             Expectation("mean_between", "some of it is trees, not all", "share_trees", *gate.trees_share_mean),
         )
 
-    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> LandCoverModel:
+    def train(self, candidate: str, data: TrainingData[LandCoverModel], work: Path, report: Report) -> LandCoverModel:
         """Fit one candidate; see `train.train_model`."""
         from sightline.tasks.land_cover.train import train_model
 
-        if candidate not in self.candidates:
-            known = ", ".join(self.candidates)
-            raise ParamsError(f"there is no candidate {candidate!r}", where=self.name, way_out=f"Known: {known}.")
         return train_model(candidate, data, self.params.train, self.params.seed, work, report)
 
-    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: LandCoverModel, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a tile."""
-        model = _own(model)
-        rows = []
-        for number, sample in enumerate(data.samples, start=1):
+        return rows_of(self._evaluated(model, data), len(data), "tile", report)
+
+    def _evaluated(self, model: LandCoverModel, data: Manifest) -> Iterator[Evaluated]:
+        for sample in data.samples:
             tile = read_tile(self.source(data, sample), data.limits)
             truth = read_mask(data, sample, (tile.bands.shape[1], tile.bands.shape[2]))
             found = model.segment(tile.bands)
             masks = model.cutoffs.masks(found.probabilities)
             statistics = metrics.tile_counts(truth, masks, found.probabilities)
-            answer = model.answer(tile, model.answer_of(masks, found.embedding))
-            embedding = tuple(round(float(value), 6) for value in answer.embedding)
-            rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
-            report.progress(number, len(data), f"tile {number}/{len(data)}")
-        return rows
+            yield sample, statistics, model.answer(tile, model.answer_of(masks, found.embedding))
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
@@ -110,9 +101,8 @@ class LandCover:
         """The table of classes."""
         return metrics.plots(rows)
 
-    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+    def picture(self, model: LandCoverModel, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The tile, its labels and the model's answer, side by side."""
-        model = _own(model)
         tile = read_tile(self.source(data, sample), data.limits)
         truth = read_mask(data, sample, (tile.bands.shape[1], tile.bands.shape[2]))
         found = model.cutoffs.masks(model.segment(tile.bands).probabilities)
@@ -122,9 +112,3 @@ class LandCover:
     def restore(directory: Path) -> LandCoverModel:
         """Read a saved model. Raises ModelMissing or ModelRejected."""
         return restore_model(directory)
-
-
-def _own(model: Model) -> LandCoverModel:
-    if not isinstance(model, LandCoverModel):
-        raise TypeError(f"a {type(model).__name__} is no model of {LandCover.name}")
-    return model

@@ -22,14 +22,15 @@ from sightline.tasks.land_cover.bits import Bits, unpack
 from sightline.tasks.land_cover.calibrate import Fitted, calibrate
 from sightline.tasks.land_cover.examples import StoredExamples, store_examples, usable
 from sightline.tasks.land_cover.metrics import Pool, tile_counts
-from sightline.tasks.land_cover.model import NAME, LandCoverModel, Recipe, make_card
+from sightline.tasks.land_cover.model import KIND, LandCoverModel, Recipe
 from sightline.tasks.land_cover.params import RULES, TrainParams
 from sightline.tasks.land_cover.rules import fit_rules
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import UNKNOWN
-from sightline.vision.fit import NetworkShape, fit_network, mean_and_spread, validator
+from sightline.vision.fit import NetworkShape, fit_network, mean_and_std, validator
 from sightline.vision.losses import overlapping_loss
 from sightline.vision.networks import load_encoder, load_network
+from sightline.vision.saved import provenance_of
 from sightline.vision.session import WEIGHTS
 from sightline.vision.training import Fitting
 
@@ -49,56 +50,42 @@ class Sets:
 
 
 def train_model(
-    candidate: str, data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
+    candidate: str, data: TrainingData[LandCoverModel], params: TrainParams, seed: int, work: Path, report: Report
 ) -> LandCoverModel:
     """Fit one candidate; see `sightline.task.Task.train`.
 
     Raises:
-        DataRejected: no sample can be used, or a start of another kind was given.
+        DataRejected: no sample can be used.
         ParamsError: the weights that params name are not there or not those.
     """
     if not any(usable(sample) for sample in data.train.samples):
         raise DataRejected(
             "no labelled tile is left to train on", where=data.train.root, way_out="Add tiles, or mend the listed."
         )
-    start = _start(data)
+    start = data.start
     examples = store_examples(data.train, work / "examples" / "train", report)
     validation = store_examples(data.validation, work / "examples" / "validation", report)
     rules = fit_rules(examples, params.rules, seed)
     fitted = Fitted(examples, validation, params.thresholds, report)
     if candidate == RULES:
         files: dict[str, bytes] = {}
-        made = calibrate(Recipe(method="rules", input=params.input, mean=(), spread=(), rules=rules), files, {}, fitted)
+        made = calibrate(Recipe(method="rules", input=params.input, mean=(), std=(), rules=rules), files, {}, fitted)
     else:
         # A network that goes on has learnt to see tiles normalised in its own way.
         channels = start.recipe.channels if start else measure_channels(examples, params.input.indices)
         files = _fit_network(candidate, Sets(examples, validation, channels, params, seed), start, work, report)
         may_replace = {CLASSES.index(name) for name in params.rules_may_replace}
         offered = {index: rule for index, rule in rules.items() if index in may_replace}
-        recipe = Recipe(method="network", input=params.input, mean=channels.mean, spread=channels.spread, rules={})
+        recipe = Recipe(method="network", input=params.input, mean=channels.mean, std=channels.std, rules={})
         made = calibrate(recipe, files, offered, fitted)
-    provenance: dict[str, Json] = {
-        "seed": seed,
-        "parameters": params.model_dump(mode="json"),
-        "train": data.train.digest(),
-        "train_samples": len(examples),
-        "chosen": made.chosen,
-        "start": None if start is None else {"train": start.card.provenance.get("train"), "files": start.card.files},
-    }
-    return LandCoverModel(make_card(candidate, made.recipe, made.cutoffs, provenance, files), files)
-
-
-def _start(data: TrainingData) -> LandCoverModel | None:
-    if data.start is None:
-        return None
-    if not isinstance(data.start, LandCoverModel):
-        raise DataRejected("the start is no model of this task", way_out=f"Start from a model of {NAME}.")
-    return data.start
+    provenance = provenance_of(data, params, seed, len(examples), {"chosen": made.chosen})
+    card = KIND.make_card(candidate, made.recipe, files, made.cutoffs.document(), provenance)
+    return LandCoverModel(card, files)
 
 
 def measure_channels(examples: StoredExamples, indices: bool) -> Channels:
-    """Mean and spread of each channel over all examples."""
-    return Channels(*mean_and_spread(raw_channels(examples.bands(index), indices) for index in range(len(examples))))
+    """Mean and standard deviation of each channel over all examples."""
+    return Channels(*mean_and_std(raw_channels(examples.bands(index), indices) for index in range(len(examples))))
 
 
 # ------------------------------------------------------------------------------------------------------- network

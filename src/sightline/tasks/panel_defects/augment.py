@@ -30,15 +30,15 @@ class Examples(Protocol):
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and spread of each band over the training set: constants of the data set, the same for every picture."""
+    """Mean and standard deviation of each band: constants of the training set, the same for every picture."""
 
     mean: tuple[float, ...]
-    spread: tuple[float, ...]
+    std: tuple[float, ...]
 
     def __call__(self, pixels: NDArray[Any]) -> Floats:
         """(h, w, bands) -> the same, normalised."""
-        mean, spread = (np.array(values, dtype=np.float32) for values in (self.mean, self.spread))
-        return np.asarray((pixels - mean) / spread, dtype=np.float32)
+        mean, std = (np.array(values, dtype=np.float32) for values in (self.mean, self.std))
+        return np.asarray((pixels - mean) / std, dtype=np.float32)
 
 
 @dataclass(frozen=True)

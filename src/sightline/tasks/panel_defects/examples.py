@@ -1,19 +1,16 @@
-"""Labelled pictures at the network's scale, in files that are mapped into memory: a set may be larger than that."""
+"""Labelled pictures at the network's scale, in files: see `vision.examples`."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.files import write_json
-from sightline.task import Manifest, Report, Sample
+from sightline.task import Json, Manifest, Report, Sample
 from sightline.tasks.panel_defects.domain import Domain
+from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once
 from sightline.vision.scaling import scaled, scaled_mask
 
 Mask = NDArray[np.uint8]
@@ -34,29 +31,25 @@ class StoredExamples:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        index = read_index(folder)
         self.strata: tuple[str, ...] = tuple(index["strata"])
         self.groups: tuple[str, ...] = tuple(index["groups"])
-        self._sizes = [(int(h), int(w)) for h, w in index["sizes"]]
-        self._starts = np.concatenate([[0], np.cumsum([h * w for h, w in self._sizes])]).astype(np.int64)
+        self._sizes = read_sizes(index)
         self.bands = int(index["bands"])
-        self._unit = np.float32(1 / 255 if index["dtype"] == "uint8" else 1)
-        self._pixels = _mapped(folder / "pixels.bin", index["dtype"])
-        self._masks = _mapped(folder / "masks.bin", "uint8")
+        whole = index["dtype"] == "uint8"
+        self._unit = np.float32(1 / 255 if whole else 1)
+        shapes = [(*size, self.bands) for size in self._sizes]
+        path = folder / "pixels.bin"
+        self._pixels: StoredArrays[np.uint8] | StoredArrays[np.float16] = (
+            StoredArrays(path, np.uint8, shapes) if whole else StoredArrays(path, np.float16, shapes)
+        )
+        self._masks = StoredArrays(folder / "masks.bin", np.uint8, self._sizes)
 
     def __len__(self) -> int:
         return len(self._sizes)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[Any], Mask]:
-        (height, width), start = self._sizes[index], int(self._starts[index])
-        stop = start + height * width
-        pixels = self._pixels[start * self.bands : stop * self.bands].reshape(height, width, self.bands)
-        return pixels * self._unit, np.asarray(self._masks[start:stop].reshape(height, width))
-
-
-def _mapped(path: Path, kind: str) -> NDArray[Any]:
-    """The values of a file without reading it; an empty one cannot be mapped."""
-    return np.memmap(path, dtype=kind, mode="r") if path.stat().st_size else np.empty(0, dtype=kind)
+    def __getitem__(self, index: int) -> tuple[NDArray[np.float32], Mask]:
+        return self._pixels[index] * self._unit, np.asarray(self._masks[index])
 
 
 def store_examples(domain: Domain, data: Manifest, scale: float, folder: Path, report: Report) -> StoredExamples:
@@ -65,14 +58,11 @@ def store_examples(domain: Domain, data: Manifest, scale: float, folder: Path, r
     Raises:
         DataRejected: a sample cannot be read.
     """
-    if not (folder / "index.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        _write(domain, data, scale, folder, report)
+    store_once(folder, lambda made: _write(domain, data, scale, made, report))
     return StoredExamples(folder)
 
 
-def _write(domain: Domain, data: Manifest, scale: float, folder: Path, report: Report) -> None:
+def _write(domain: Domain, data: Manifest, scale: float, folder: Path, report: Report) -> dict[str, Json]:
     samples = [sample for sample in data.samples if usable(sample)]
     sizes: list[tuple[int, int]] = []
     kind = "uint8"
@@ -85,11 +75,10 @@ def _write(domain: Domain, data: Manifest, scale: float, folder: Path, report: R
             masks_file.write(scaled_mask(mask, height, width).tobytes())
             sizes.append((height, width))
             report.progress(number, len(samples), f"picture {number}/{len(samples)}")
-    index = {
+    return {
         "dtype": kind,
         "bands": domain.bands,
         "sizes": sizes,
         "strata": [sample.stratum for sample in samples],
         "groups": [sample.group for sample in samples],
     }
-    write_json(folder / "index.json", index)

@@ -11,8 +11,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import AliasChoices, Field
 
-from sightline.errors import ModelRejected
 from sightline.stopping import check
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
@@ -22,13 +22,12 @@ from sightline.tasks.panel_defects.picture import Picture, picture_of_chip
 from sightline.tasks.panel_defects.pixels import PixelClassifier
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.vision.saved import AGAIN, SavedRecipe, digests, read_saved, write_saved
+from sightline.vision.saved import ModelKind, SavedRecipe, read_card, write_saved
 from sightline.vision.scaling import enlarged_rows, scaled
 from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.vision.tiling import Tiling
 
 Method = Literal["network", "pixels"]
-FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "pixels": {GRAPH}}
 
 _EMBEDDED = 8
 """Side of the grid on which the plain classifier's answer is averaged for its embedding."""
@@ -50,7 +49,7 @@ class Recipe(SavedRecipe):
 
     Attributes:
         method: a network, or the plain classifier.
-        mean, spread: of the bands, see `Normalisation`.
+        mean, std: of the bands, see `Normalisation`.
         found: the classes that its answer has, in its order.
         sigmas_px: of the plain classifier's surroundings.
         class_weights: the probabilities are multiplied with them before the greatest is taken.
@@ -61,7 +60,7 @@ class Recipe(SavedRecipe):
     method: Method
     input: InputParams
     mean: tuple[float, ...]
-    spread: tuple[float, ...]
+    std: tuple[float, ...] = Field(validation_alias=AliasChoices("std", "spread"))  # cards of before say spread
     found: tuple[int, ...]
     sigmas_px: tuple[float, ...] = ()
     class_weights: tuple[float, ...] = ()
@@ -69,13 +68,23 @@ class Recipe(SavedRecipe):
     @property
     def normalisation(self) -> Normalisation:
         """Of the bands."""
-        return Normalisation(self.mean, self.spread)
+        return Normalisation(self.mean, self.std)
+
+    @property
+    def files(self) -> set[str]:
+        """Of a model of this recipe."""
+        return {GRAPH, WEIGHTS} if self.method == "network" else {GRAPH}
 
     def seen_size(self, size: tuple[int, ...]) -> tuple[int, int]:
         """(h, w) at which a picture of (h, w) is looked at."""
         scale = min(self.input.scale, self.input.longest_px / max(size))
         height, width = (max(round(length * scale), 1) for length in size)
         return height, width
+
+
+def kind_of(domain: Domain) -> ModelKind[Recipe]:
+    """What the saved models of a domain have in common."""
+    return ModelKind(domain.name, Recipe, domain.classes, domain.formats, domain.conditions)
 
 
 @dataclass(frozen=True)
@@ -275,38 +284,11 @@ def _grid_means(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 # ------------------------------------------------------------------------------------------------------- restore
 
 
-def make_card(
-    candidate: str, domain: Domain, recipe: Recipe, provenance: Mapping[str, Json], files: Mapping[str, bytes]
-) -> Card:
-    """The card of a newly trained model."""
-    return Card(
-        task=domain.name,
-        candidate=candidate,
-        classes=domain.classes,
-        formats=domain.formats,
-        preprocessing=recipe.document(),
-        thresholds={},
-        provenance=dict(provenance),
-        files=digests(files),
-        conditions=dict(domain.conditions),
-    )
-
-
 def restore_model(directory: Path) -> SegmentationModel:
-    """Read a saved model.
+    """Read a saved model of one of the domains.
 
     Raises:
         ModelMissing: there is no card.
         ModelRejected: the card or a file is not what was saved.
     """
-    card, files = read_saved(directory, *FILES.values())
-    path = directory / "card.json"
-    if card.classes != domain_of(card.task).classes:
-        raise ModelRejected(f"it has other classes than {card.task}", where=path, way_out=AGAIN)
-    try:
-        recipe = Recipe.model_validate(card.preprocessing)
-    except ValueError as error:
-        raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
-    if FILES[recipe.method] != set(files):
-        raise ModelRejected(f"it lacks files of a {recipe.method}", where=path, way_out=AGAIN)
-    return SegmentationModel(card, files)
+    return SegmentationModel(*kind_of(domain_of(read_card(directory).task)).restore(directory))

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ParamsError
 from sightline.resampling import Pooled
 from sightline.task import (
     USUAL,
@@ -16,9 +15,7 @@ from sightline.task import (
     Json,
     Limits,
     Manifest,
-    Model,
     Report,
-    Row,
     Rows,
     Sample,
     TrainingData,
@@ -28,6 +25,7 @@ from sightline.tasks.panel_defects import metrics
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.model import SegmentationModel, restore_model
 from sightline.tasks.panel_defects.params import FarmParams, Params
+from sightline.vision.evaluation import Evaluated, rows_of
 
 
 class PanelDefects:
@@ -37,7 +35,6 @@ class PanelDefects:
         self.params = params
         self.domain = DOMAINS[params.domain]
         self.name = params.domain
-        self.candidates: tuple[str, ...] = params.candidates
         self.curves: Mapping[str, tuple[str, str]] = {}
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows], self.domain.classes))
 
@@ -75,27 +72,23 @@ class PanelDefects:
             ),
         )
 
-    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> SegmentationModel:
+    def train(
+        self, candidate: str, data: TrainingData[SegmentationModel], work: Path, report: Report
+    ) -> SegmentationModel:
         """Fit one candidate; see `train.train_model`."""
         from sightline.tasks.panel_defects.train import train_model
 
-        if candidate not in self.candidates:
-            known = ", ".join(self.candidates)
-            raise ParamsError(f"there is no candidate {candidate!r}", where=self.name, way_out=f"Known: {known}.")
         return train_model(candidate, data, self.domain, self.params.train, self.params.seed, work, report)
 
-    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: SegmentationModel, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a picture."""
-        model = self._own(model)
-        rows = []
-        for number, (sample, picture, truth) in enumerate(self.domain.labelled(data), start=1):
+        return rows_of(self._evaluated(model, data), len(data), "picture", report)
+
+    def _evaluated(self, model: SegmentationModel, data: Manifest) -> Iterator[Evaluated]:
+        for sample, picture, truth in self.domain.labelled(data):
             found = model.segment(picture)
             statistics = metrics.picture_statistics(truth, found.mask, len(self.domain.classes), picture.valid)
-            answer = model.answer(picture, found)
-            embedding = tuple(round(float(value), 6) for value in answer.embedding)
-            rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
-            report.progress(number, len(data), f"picture {number}/{len(data)}")
-        return rows
+            yield sample, statistics, model.answer(picture, found)
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
@@ -105,18 +98,12 @@ class PanelDefects:
         """The confusion matrix and the classification report."""
         return metrics.plots(rows, self.domain.classes)
 
-    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+    def picture(self, model: SegmentationModel, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The picture, its labels and the model's answer, side by side."""
-        model = self._own(model)
         picture = model.read(self.source(data, sample), data.limits)
         truth = model.overlay(picture, self.domain.labels(data, sample))
         answer = model.overlay(picture, model.segment(picture).mask)
         return np.concatenate([picture.display, truth, answer], axis=1)
-
-    def _own(self, model: Model) -> SegmentationModel:
-        if not isinstance(model, SegmentationModel) or model.card.task != self.name:
-            raise TypeError(f"a {type(model).__name__} is no model of {self.name}")
-        return model
 
     @staticmethod
     def restore(directory: Path) -> SegmentationModel:

@@ -22,14 +22,17 @@ from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_wi
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
-from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, decide, make_card
+from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, decide, kind_of
 from sightline.tasks.panel_defects.params import PIXELS, InputParams, TrainParams
 from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
-from sightline.vision.fit import NetworkShape, fit_network, mean_and_spread, validator
+from sightline.vision.fit import NetworkShape, fit_network, mean_and_std, validator
 from sightline.vision.losses import exclusive_loss
 from sightline.vision.networks import IMAGENET, imagenet_normalisation, load_encoder, load_network
+from sightline.vision.saved import provenance_of
 from sightline.vision.session import GRAPH, WEIGHTS
 from sightline.vision.training import Fitting
+
+Data = TrainingData[SegmentationModel]
 
 _VALIDATED = 64
 """Most pictures that are looked at after each stretch of steps."""
@@ -48,12 +51,12 @@ class Fitted:
 
 
 def train_model(
-    candidate: str, data: TrainingData, domain: Domain, params: TrainParams, seed: int, work: Path, report: Report
+    candidate: str, data: Data, domain: Domain, params: TrainParams, seed: int, work: Path, report: Report
 ) -> SegmentationModel:
     """Fit one candidate; see `sightline.task.Task.train`.
 
     Raises:
-        DataRejected: no sample can be used, or a start of another kind was given.
+        DataRejected: no sample can be used.
         ParamsError: the weights that params name are not there or not those.
     """
     if not any(usable(sample) for sample in data.train.samples):
@@ -62,13 +65,13 @@ def train_model(
             where=data.train.root,
             way_out="Add pictures, or mend the listed.",
         )
-    start = _start(data, domain)
+    start = data.start
     taken = params.input_of(candidate)
     stored = work / "examples" / f"{taken.scale:g}"
     examples = store_examples(domain, data.train, taken.scale, stored / "train", report)
     normalisation = _normalisation(candidate, start, examples, params)
     fitted = Fitted(domain, examples, normalisation, taken, params, seed)
-    seen: dict[str, Any] = {"input": taken, "mean": normalisation.mean, "spread": normalisation.spread}
+    seen: dict[str, Any] = {"input": taken, "mean": normalisation.mean, "std": normalisation.std}
     if candidate == PIXELS:
         graph, found = fit_pixels(fitted, report)
         files = {GRAPH: graph}
@@ -77,24 +80,11 @@ def train_model(
         validation = store_examples(domain, data.validation, taken.scale, stored / "validation", report)
         files = _fit_network(candidate, fitted, validation, start, work / candidate, report)
         recipe = Recipe(method="network", found=tuple(range(len(domain.classes))), **seen)
-    weights = choose_weights(SegmentationModel(make_card(candidate, domain, recipe, {}, files), files), data, fitted)
-    recipe = recipe.model_copy(update={"class_weights": weights})
-    provenance: dict[str, Json] = {
-        "seed": seed,
-        "parameters": params.model_dump(mode="json"),
-        "train": data.train.digest(),
-        "train_samples": len(examples),
-        "start": None if start is None else {"train": start.card.provenance.get("train"), "files": start.card.files},
-    }
-    return SegmentationModel(make_card(candidate, domain, recipe, provenance, files), files)
-
-
-def _start(data: TrainingData, domain: Domain) -> SegmentationModel | None:
-    if data.start is None:
-        return None
-    if not isinstance(data.start, SegmentationModel) or data.start.card.task != domain.name:
-        raise DataRejected("the start is no model of this task", way_out=f"Start from a model of {domain.name}.")
-    return data.start
+    kind = kind_of(domain)
+    plain = SegmentationModel(kind.make_card(candidate, recipe, files, {}, {}), files)
+    recipe = recipe.model_copy(update={"class_weights": choose_weights(plain, data, fitted)})
+    provenance = provenance_of(data, params, seed, len(examples))
+    return SegmentationModel(kind.make_card(candidate, recipe, files, {}, provenance), files)
 
 
 def _normalisation(
@@ -108,16 +98,16 @@ def _normalisation(
     encoder = params.networks[candidate].encoder
     if params.weights.get(encoder) != IMAGENET:
         return measure_bands(examples)
-    mean, spread = imagenet_normalisation(encoder)
-    return Normalisation((mean,) * examples.bands, (spread,) * examples.bands)
+    mean, std = imagenet_normalisation(encoder)
+    return Normalisation((mean,) * examples.bands, (std,) * examples.bands)
 
 
 def measure_bands(examples: StoredExamples) -> Normalisation:
-    """Mean and spread of each band over all examples."""
-    return Normalisation(*mean_and_spread(examples[index][0].transpose(2, 0, 1) for index in range(len(examples))))
+    """Mean and standard deviation of each band over all examples."""
+    return Normalisation(*mean_and_std(examples[index][0].transpose(2, 0, 1) for index in range(len(examples))))
 
 
-def choose_weights(model: SegmentationModel, data: TrainingData, fitted: Fitted) -> tuple[float, ...]:
+def choose_weights(model: SegmentationModel, data: Data, fitted: Fitted) -> tuple[float, ...]:
     """(classes,) weights of the answer, powers of the classes' frequency: those with the best mean IoU on validation.
 
     A loss that weights rare classes, and rare strata drawn more often, make a network answer rare classes too easily.

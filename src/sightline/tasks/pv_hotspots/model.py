@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from pydantic import field_validator
 
 from sightline.capabilities import check_probability
-from sightline.errors import ModelRejected
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
@@ -31,7 +30,7 @@ from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.severity import CONDITIONS, read_conditions, severity
 from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_thermogram
 from sightline.vision.images import noise_picture, probe_within, read_bytes
-from sightline.vision.saved import AGAIN, SavedRecipe, digests, read_saved, write_saved
+from sightline.vision.saved import ModelKind, SavedRecipe, write_saved
 
 NAME = "pv_hotspots"
 WEIGHTS = "detector.safetensors"
@@ -68,6 +67,14 @@ class Recipe(SavedRecipe):
     def _features_are_known(cls, scorer: Scorer) -> Scorer:
         ScoreParams.model_validate(asdict(scorer))
         return scorer
+
+    @property
+    def files(self) -> set[str]:
+        """Of a model of this recipe."""
+        return {WEIGHTS, *GRAPHS.values()}
+
+
+KIND = ModelKind(NAME, Recipe, CLASSES, FORMATS, CONDITIONS, thresholds=("defected",))
 
 
 # ------------------------------------------------------------------------------------------------------ features
@@ -314,27 +321,6 @@ def _flat_row(thermogram: Thermogram, modules: Modules, defected: NDArray[np.int
 # ------------------------------------------------------------------------------------------------------- restore
 
 
-def make_card(
-    candidate: str,
-    recipe: Recipe,
-    thresholds: Mapping[str, float],
-    provenance: Mapping[str, Json],
-    files: Mapping[str, bytes],
-) -> Card:
-    """The card of a newly trained model."""
-    return Card(
-        task=NAME,
-        candidate=candidate,
-        classes=CLASSES,
-        formats=FORMATS,
-        preprocessing=recipe.document(),
-        thresholds=dict(thresholds),
-        provenance=dict(provenance),
-        files=digests(files),
-        conditions=CONDITIONS,
-    )
-
-
 def restore_model(directory: Path) -> HotspotModel:
     """Read a saved model.
 
@@ -342,12 +328,4 @@ def restore_model(directory: Path) -> HotspotModel:
         ModelMissing: there is no card.
         ModelRejected: the card or a file is not what was saved.
     """
-    card, files = read_saved(directory, {WEIGHTS, *GRAPHS.values()})
-    path = directory / "card.json"
-    if card.task != NAME or card.classes != CLASSES or "defected" not in card.thresholds:
-        raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
-    try:
-        recipe = Recipe.model_validate(card.preprocessing)
-    except (KeyError, TypeError, ValueError) as error:
-        raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
-    return HotspotModel(card, files, precision=recipe.precision)
+    return HotspotModel(*KIND.restore(directory))

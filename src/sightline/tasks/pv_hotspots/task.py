@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ParamsError
 from sightline.resampling import Pooled
 from sightline.task import (
     USUAL,
@@ -16,9 +15,7 @@ from sightline.task import (
     Json,
     Limits,
     Manifest,
-    Model,
     Report,
-    Row,
     Rows,
     Sample,
     TrainingData,
@@ -28,15 +25,15 @@ from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
 from sightline.tasks.pv_hotspots.drawing import draw_labels
 from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, restore_model
-from sightline.tasks.pv_hotspots.params import CANDIDATES, Params
+from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.sample import write_sample
+from sightline.vision.evaluation import Evaluated, rows_of
 
 
 class PvHotspots:
     """See `sightline.task.Task`."""
 
     name = NAME
-    candidates = CANDIDATES
     curves: Mapping[str, tuple[str, str]] = metrics.CURVES
     upstream = Upstream("kaggle", "marcosgabriel/photovoltaic-system-thermography", "as stated on the dataset's page")
 
@@ -78,30 +75,24 @@ class PvHotspots:
             ),
         )
 
-    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> HotspotModel:
-        """Fit one candidate. Raises ParamsError where it is none of `candidates`."""
+    def train(self, candidate: str, data: TrainingData[HotspotModel], work: Path, report: Report) -> HotspotModel:
+        """Fit one candidate; see `train.train_model`."""
         from sightline.tasks.pv_hotspots.train import train_model
 
-        if candidate not in self.candidates:
-            known = ", ".join(self.candidates)
-            raise ParamsError(f"there is no candidate {candidate!r}", where=NAME, way_out=f"Known: {known}.")
         return train_model(candidate, data, self.params.train, self.params.seed, work, report)
 
-    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: HotspotModel, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a frame."""
-        model = _own(model)
-        rows = []
-        for number, sample in enumerate(data.samples, start=1):
+        return rows_of(self._evaluated(model, data), len(data), "frame", report)
+
+    def _evaluated(self, model: HotspotModel, data: Manifest) -> Iterator[Evaluated]:
+        for sample in data.samples:
             thermogram = model.read(data.path(sample), data.limits)
             height, width = thermogram.level.shape
             labels = read_labels(data.path(sample, "labels"), width, height)
             modules = model.modules(thermogram)
             statistics = metrics.frame_statistics(modules.detections, labels, model.card.thresholds["defected"])
-            answer = model.answer(thermogram, modules)
-            embedding = tuple(round(float(value), 6) for value in answer.embedding)
-            rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
-            report.progress(number, len(data), f"frame {number}/{len(data)}")
-        return rows
+            yield sample, statistics, model.answer(thermogram, modules)
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
@@ -111,9 +102,8 @@ class PvHotspots:
         """The precision-recall curve and the confusion matrix."""
         return metrics.plots(rows)
 
-    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+    def picture(self, model: HotspotModel, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The labelled modules, and beside them the model's answer."""
-        model = _own(model)
         thermogram = model.read(data.path(sample), data.limits)
         height, width = thermogram.level.shape
         labels = read_labels(data.path(sample, "labels"), width, height)
@@ -124,9 +114,3 @@ class PvHotspots:
     def restore(directory: Path) -> HotspotModel:
         """Read a saved model. Raises ModelMissing or ModelRejected."""
         return restore_model(directory)
-
-
-def _own(model: Model) -> HotspotModel:
-    if not isinstance(model, HotspotModel):
-        raise TypeError(f"a {type(model).__name__} is no model of {NAME}")
-    return model

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,27 +27,28 @@ from sightline.tasks.pv_hotspots.feature import Floats, Measured, box_rise, meas
 from sightline.tasks.pv_hotspots.metrics import Detections, Pool, frame_statistics
 from sightline.tasks.pv_hotspots.model import (
     GRAPHS,
+    KIND,
     WEIGHTS,
     HotspotModel,
     Recipe,
-    make_card,
     module_features,
 )
 from sightline.tasks.pv_hotspots.params import FusionParams, ScoreParams, TrainParams
 from sightline.tasks.pv_hotspots.scoring import Scorer, best_threshold, fit_scorer
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
+from sightline.vision.saved import provenance_of
 
 if TYPE_CHECKING:
     from sightline.tasks.pv_hotspots.yolo import State
 
+Data = TrainingData[HotspotModel]
 
-def train_model(
-    candidate: str, data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
-) -> HotspotModel:
+
+def train_model(candidate: str, data: Data, params: TrainParams, seed: int, work: Path, report: Report) -> HotspotModel:
     """Fit one candidate; see `sightline.task.Task.train`.
 
     Raises:
-        DataRejected: no sample can be used, or a start of another kind was given.
+        DataRejected: no sample can be used.
         ParamsError: the weights that params name are not there or not those.
     """
     examples = [_read_example(data.train, index) for index in range(len(data.train)) if usable(data.train, index)]
@@ -58,14 +59,8 @@ def train_model(
     files = _detector_files(examples, data, params, seed, work / "detector", report)
     report.progress(1, 1, "scores")
     recipe, threshold = fit_recipe(candidate, files[GRAPHS["float32"]], examples, params)
-    provenance = {
-        "seed": seed,
-        "parameters": params.model_dump(mode="json"),
-        "train": data.train.digest(),
-        "train_samples": len(examples),
-        "start": _start_provenance(data),
-    }
-    return HotspotModel(make_card(candidate, recipe, {"defected": threshold}, provenance, files), files)
+    provenance = provenance_of(data, params, seed, len(examples))
+    return HotspotModel(KIND.make_card(candidate, recipe, files, {"defected": threshold}, provenance), files)
 
 
 def usable(manifest: Manifest, index: int) -> bool:
@@ -94,17 +89,16 @@ def _read_example(manifest: Manifest, index: int) -> Example:
     return Example(thermogram, read_labels(manifest.path(sample, "labels"), width, height))
 
 
-def _start_provenance(data: TrainingData) -> dict[str, Any] | None:
-    if data.start is None:
-        return None
-    return {"train": data.start.card.provenance.get("train"), "weights": data.start.card.files.get(WEIGHTS)}
-
-
 # ------------------------------------------------------------------------------------------------------ detector
 
 
 def _detector_files(
-    examples: Sequence[Example], data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
+    examples: Sequence[Example],
+    data: Data,
+    params: TrainParams,
+    seed: int,
+    work: Path,
+    report: Report,
 ) -> dict[str, bytes]:
     """The weights and graphs, trained unless an earlier candidate did."""
     done = work / "finished.json"
@@ -123,7 +117,12 @@ def _detector_files(
 
 
 def _train_detector(
-    examples: Sequence[Example], data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
+    examples: Sequence[Example],
+    data: Data,
+    params: TrainParams,
+    seed: int,
+    work: Path,
+    report: Report,
 ) -> None:
     from sightline.tasks.pv_hotspots import yolo
     from sightline.tasks.pv_hotspots.quantise import quantise_graph
@@ -144,7 +143,7 @@ def _train_detector(
     report.progress(1, 1, "graphs")
 
 
-def _start_state(data: TrainingData, params: TrainParams, work: Path) -> State | None:
+def _start_state(data: Data, params: TrainParams, work: Path) -> State | None:
     """The weights to begin with: those of the earlier fit, else those that params name, else none."""
     from sightline.tasks.pv_hotspots.yolo import read_start
 
@@ -198,7 +197,7 @@ def choose_scorer(
 ) -> Scorer:
     """The candidate's score: as params have it, or for `fused` near to that."""
     given: ScoreParams = getattr(params, candidate)
-    scorer = Scorer(given.intercept, {str(name): value for name, value in given.coefficients.items()})
+    scorer = Scorer(given.intercept, dict(given.coefficients.items()))
     return fit_scorer(scorer, features, labels, params.strength) if candidate == "fused" else scorer
 
 

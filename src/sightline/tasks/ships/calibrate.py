@@ -15,7 +15,7 @@ from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.examples import StoredExamples
 from sightline.tasks.ships.finder import Found
 from sightline.tasks.ships.metrics import NEITHER, Pool, scene_statistics
-from sightline.tasks.ships.model import Recipe, ShipModel, make_card
+from sightline.tasks.ships.model import KIND, Recipe, ShipModel
 from sightline.tasks.ships.params import TrainParams
 from sightline.tasks.ships.raster import raster_of
 
@@ -90,11 +90,15 @@ def calibrated(model: ShipModel, evaluated: Evaluated) -> ShipModel:
     middles = [float(value) for value in calibration(evaluated.chips[:, 0])]
     of_chips = [int(value) for value in evaluated.chips[:, 1]]
     # Around a chip there is nothing to see: the same ship has another logit there.
-    thresholds = threshold, best_threshold(middles, of_chips, sum(of_chips), floor)
-    card = make_card(
-        model.card.candidate, recipe.model_copy(update={"calibration": calibration}), thresholds, {}, model.files
-    )
+    thresholds = {"ship": threshold, "chip": best_threshold(middles, of_chips, sum(of_chips), floor)}
+    recipe = recipe.model_copy(update={"calibration": calibration})
+    card = KIND.make_card(model.card.candidate, recipe, model.files, thresholds, {})
     return ShipModel(card, model.files, model.threads)
+
+
+def uncalibrated(candidate: str, recipe: Recipe, files: Mapping[str, bytes]) -> ShipModel:
+    """A model with raw logits, and thresholds that say nothing."""
+    return ShipModel(KIND.make_card(candidate, recipe, files, {"ship": UNKNOWN, "chip": UNKNOWN}, {}), files)
 
 
 def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, report: Report) -> ShipModel:
@@ -102,7 +106,7 @@ def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, rep
     best, chosen = -1.0, None
     for deviations in params.blobs.deviations:
         recipe = Recipe(method="blobs", input=params.input, scan=params.scan, blobs=params.blobs, deviations=deviations)
-        model = ShipModel(make_card(candidate, recipe, (UNKNOWN, UNKNOWN), {}, {}), {})
+        model = uncalibrated(candidate, recipe, {})
         evaluated = look_at(model, examples, report)
         model = calibrated(model, evaluated)
         f1 = evaluated.f1(model.recipe.calibration, model.threshold)

@@ -1,9 +1,7 @@
-"""Labelled chips and scenes in files that are mapped into memory: a set may be larger than that."""
+"""Labelled chips and scenes in files: see `vision.examples`."""
 
 from __future__ import annotations
 
-import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.files import write_json
 from sightline.maps.pictures import read_scene_pixels
-from sightline.task import Manifest, Report, Sample
+from sightline.task import Json, Manifest, Report, Sample
 from sightline.tasks.ships.data import CHIP_PX, read_boxes, read_chip
 from sightline.tasks.ships.labels import Box
+from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once
 
 Pixels = NDArray[np.uint8]
 
@@ -49,21 +47,17 @@ class StoredExamples:
     """Examples on disk, in the manifest's order."""
 
     def __init__(self, folder: Path) -> None:
-        index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-        self._sizes = [(int(h), int(w)) for h, w in index["sizes"]]
-        self._starts = np.concatenate([[0], np.cumsum([3 * h * w for h, w in self._sizes])]).astype(np.int64)
+        index = read_index(folder)
+        self._sizes = read_sizes(index)
         self.chip: tuple[bool, ...] = tuple(index["chip"])
         self.boxes = tuple(tuple(Box(kind, *corners) for kind, *corners in boxes) for boxes in index["boxes"])
-        if self._sizes:  # an empty file cannot be mapped
-            self._pixels = np.memmap(folder / "pixels.bin", dtype=np.uint8, mode="r")
+        self._pixels = StoredArrays(folder / "pixels.bin", np.uint8, [(*size, 3) for size in self._sizes])
 
     def __len__(self) -> int:
         return len(self._sizes)
 
     def __getitem__(self, index: int) -> Example:
-        start, stop = int(self._starts[index]), int(self._starts[index + 1])
-        pixels = self._pixels[start:stop].reshape(*self._sizes[index], 3)
-        return Example(pixels, self.boxes[index], self.chip[index])
+        return Example(self._pixels[index], self.boxes[index], self.chip[index])
 
     def __iter__(self) -> Iterator[Example]:
         return (self[index] for index in range(len(self)))
@@ -89,14 +83,11 @@ def store_examples(data: Manifest, folder: Path, report: Report) -> StoredExampl
     Raises:
         DataRejected: a sample cannot be read.
     """
-    if not (folder / "index.json").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        _write(data, folder, report)
+    store_once(folder, lambda made: _write(data, made, report))
     return StoredExamples(folder)
 
 
-def _write(data: Manifest, folder: Path, report: Report) -> None:
+def _write(data: Manifest, folder: Path, report: Report) -> dict[str, Json]:
     samples = [sample for sample in data.samples if usable(sample)]
     sizes: list[list[int]] = []
     boxes: list[list[list[object]]] = []
@@ -107,8 +98,7 @@ def _write(data: Manifest, folder: Path, report: Report) -> None:
             sizes.append(list(example.pixels.shape[:2]))
             boxes.append([[box.kind, box.x0, box.y0, box.x1, box.y1] for box in example.boxes])
             report.progress(number, len(samples), f"example {number}/{len(samples)}")
-    index = {"sizes": sizes, "boxes": boxes, "chip": [is_chip(sample) for sample in samples]}
-    write_json(folder / "index.json", index)
+    return {"sizes": sizes, "boxes": boxes, "chip": [is_chip(sample) for sample in samples]}
 
 
 def read_example(data: Manifest, sample: Sample) -> Example:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.capabilities import OnProgress, check_probability
-from sightline.errors import ModelRejected, ParamsError, RequestError
+from sightline.errors import ParamsError, RequestError
 from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
@@ -26,7 +26,7 @@ from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, geojson, in_pixels
-from sightline.vision.saved import AGAIN, SavedRecipe, digests, read_saved, write_saved
+from sightline.vision.saved import ModelKind, SavedRecipe, write_saved
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -35,7 +35,6 @@ NAME = "ships"
 GRAPH = "model.onnx"
 WEIGHTS = "network.safetensors"
 Method = Literal["network", "blobs"]
-FILES: dict[str, set[str]] = {"network": {GRAPH, WEIGHTS}, "blobs": set()}
 
 CONDITIONS = {"gsd_m": "metres a pixel of the image, where it has no georeference; 3 where nothing is told"}
 """What a user may tell of a raster."""
@@ -72,6 +71,11 @@ class Recipe(SavedRecipe):
     calibration: Calibration = Calibration()
 
     @property
+    def files(self) -> set[str]:
+        """Of a model of this recipe."""
+        return {GRAPH, WEIGHTS} if self.method == "network" else set()
+
+    @property
     def tiles(self) -> Tiles:
         """How the network's scan cuts a raster."""
         return Tiles(self.scan.tile_px, self.scan.context_px, self.input.pooled_px, self.scan.stride_px)
@@ -81,6 +85,9 @@ class Recipe(SavedRecipe):
         """Of the blobs, at the network's scale."""
         low, high = (length / self.input.gsd_m for length in self.blobs.length_m)
         return Rule(self.blobs.sea_px, self.deviations, (low, high), self.blobs.elongation, self.blobs.fill)
+
+
+KIND = ModelKind(NAME, Recipe, CLASSES, FORMATS, CONDITIONS, thresholds=("ship", "chip"))
 
 
 @dataclass
@@ -366,27 +373,6 @@ def _ring(one: Detection, place: Any) -> list[tuple[float, float]]:
 # ------------------------------------------------------------------------------------------------------- restore
 
 
-def make_card(
-    candidate: str,
-    recipe: Recipe,
-    thresholds: tuple[float, float],
-    provenance: Mapping[str, Json],
-    files: Mapping[str, bytes],
-) -> Card:
-    """The card of a newly trained model, with the thresholds of detections and of chips."""
-    return Card(
-        task=NAME,
-        candidate=candidate,
-        classes=CLASSES,
-        formats=FORMATS,
-        preprocessing=recipe.document(),
-        thresholds=dict(zip(("ship", "chip"), thresholds, strict=True)),
-        provenance=dict(provenance),
-        files=digests(files),
-        conditions=CONDITIONS,
-    )
-
-
 def restore_model(directory: Path) -> ShipModel:
     """Read a saved model.
 
@@ -394,15 +380,4 @@ def restore_model(directory: Path) -> ShipModel:
         ModelMissing: there is no card.
         ModelRejected: the card or a file is not what was saved.
     """
-    card, files = read_saved(directory, *FILES.values())
-    path = directory / "card.json"
-    if card.task != NAME or card.classes != CLASSES:
-        raise ModelRejected(f"this is no model of {NAME}", where=path, way_out=AGAIN)
-    try:
-        recipe = Recipe.model_validate(card.preprocessing)
-        _ = card.thresholds["ship"], card.thresholds["chip"]
-    except (KeyError, ValueError) as error:
-        raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
-    if FILES[recipe.method] != set(files):
-        raise ModelRejected(f"it lacks files of a {recipe.method}", where=path, way_out=AGAIN)
-    return ShipModel(card, files)
+    return ShipModel(*KIND.restore(directory))

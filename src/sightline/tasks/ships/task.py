@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import ParamsError
 from sightline.resampling import Pooled
 from sightline.task import (
     USUAL,
@@ -16,9 +15,7 @@ from sightline.task import (
     Json,
     Limits,
     Manifest,
-    Model,
     Report,
-    Row,
     Rows,
     Sample,
     TrainingData,
@@ -32,6 +29,7 @@ from sightline.tasks.ships.model import NAME, ShipModel, outlined, restore_model
 from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.raster import Raster
 from sightline.tasks.ships.sample import write_sample
+from sightline.vision.evaluation import Evaluated, rows_of
 
 
 class Ships:
@@ -42,7 +40,6 @@ class Ships:
 
     def __init__(self, params: Params) -> None:
         self.params = params
-        self.candidates: tuple[str, ...] = params.candidates
         self.curves: Mapping[str, tuple[str, str]] = metrics.CURVES
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
@@ -78,28 +75,21 @@ class Ships:
             Expectation("mean_between", "there are scenes to find ships in", "scene", *gate.scene_share_mean),
         )
 
-    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> ShipModel:
+    def train(self, candidate: str, data: TrainingData[ShipModel], work: Path, report: Report) -> ShipModel:
         """Fit one candidate; see `train.train_model`."""
         from sightline.tasks.ships.train import train_model
 
-        if candidate not in self.candidates:
-            known = ", ".join(self.candidates)
-            raise ParamsError(f"there is no candidate {candidate!r}", where=self.name, way_out=f"Known: {known}.")
         return train_model(candidate, data, self.params.train, self.params.seed, work, report)
 
-    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: ShipModel, data: Manifest, report: Report) -> Rows:
         """Compare the model's answers with the labels, a row a chip or a scene."""
-        model = _own(model)
-        rows = []
-        for number, sample in enumerate(data.samples, start=1):
+        return rows_of(self._evaluated(model, data), len(data), "picture", report)
+
+    def _evaluated(self, model: ShipModel, data: Manifest) -> Iterator[Evaluated]:
+        for sample in data.samples:
             raster = model.read(self.source(data, sample), data.limits)
             found = model.find(raster)
-            statistics = _statistics(data, sample, raster, found, model)
-            answer = model.answer(raster, found)
-            embedding = tuple(round(float(value), 6) for value in answer.embedding)
-            rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
-            report.progress(number, len(data), f"picture {number}/{len(data)}")
-        return rows
+            yield sample, _statistics(data, sample, raster, found, model), model.answer(raster, found)
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
@@ -109,9 +99,8 @@ class Ships:
         """The chips' confusion matrix, the detections' precision over recall, and the table of scenes."""
         return metrics.plots(rows)
 
-    def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
+    def picture(self, model: ShipModel, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """The picture with its labelled ships, and beside it with the model's answer."""
-        model = _own(model)
         raster = model.read(self.source(data, sample), data.limits)
         step, pixels = raster.reduced()
         ships = [box for box in read_example(data, sample).boxes if box.kind == "ship"]
@@ -129,9 +118,3 @@ def _statistics(data: Manifest, sample: Sample, raster: Raster, found: Found, mo
     if is_chip(sample):
         return metrics.chip_statistics(found.middle, bool(sample.figures["ship"]), model.chip_threshold)
     return metrics.scene_statistics(found.detections, read_boxes(data, sample), raster.gsd_m, model.threshold)
-
-
-def _own(model: Model) -> ShipModel:
-    if not isinstance(model, ShipModel):
-        raise TypeError(f"a {type(model).__name__} is no model of {Ships.name}")
-    return model

@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 
 from sightline.errors import DataRejected
-from sightline.task import Json, Report, TrainingData
-from sightline.tasks.ships.calibrate import calibrated, fit_blobs, look_at
-from sightline.tasks.ships.calibration import UNKNOWN
+from sightline.task import Report, TrainingData
+from sightline.tasks.ships.calibrate import calibrated, fit_blobs, look_at, uncalibrated
 from sightline.tasks.ships.examples import StoredExamples, store_examples, usable
-from sightline.tasks.ships.model import GRAPH, NAME, WEIGHTS, Recipe, ShipModel, make_card
+from sightline.tasks.ships.model import GRAPH, WEIGHTS, Recipe, ShipModel
 from sightline.tasks.ships.params import BLOBS, TrainParams
 from sightline.tasks.ships.windows import Windows
+from sightline.vision.saved import provenance_of
 
 _VALIDATED = 8
 """Batches of validation crops that are looked at after each stretch of steps."""
@@ -38,12 +38,12 @@ class Sets:
 
 
 def train_model(
-    candidate: str, data: TrainingData, params: TrainParams, seed: int, work: Path, report: Report
+    candidate: str, data: TrainingData[ShipModel], params: TrainParams, seed: int, work: Path, report: Report
 ) -> ShipModel:
     """Fit one candidate; see `sightline.task.Task.train`.
 
     Raises:
-        DataRejected: no sample can be used, or a start of another kind was given.
+        DataRejected: no sample can be used.
         ParamsError: the weights that params name are not there or not those.
     """
     if not any(usable(sample) for sample in data.train.samples):
@@ -52,7 +52,7 @@ def train_model(
             where=data.train.root,
             way_out="Add some, or mend the listed.",
         )
-    start = _start(data)
+    start = data.start
     examples = store_examples(data.train, work / "examples" / "train", report)
     validation = store_examples(data.validation, work / "examples" / "validation", report)
     evaluated = validation if _is_of_same_sets(data) and _has_ships(validation) else examples
@@ -61,28 +61,15 @@ def train_model(
     else:
         files = _fit_network(candidate, Sets(examples, validation, params, seed), start, work, report)
         recipe = Recipe(method="network", input=params.input, scan=params.scan, blobs=params.blobs)
-        model = ShipModel(make_card(candidate, recipe, (UNKNOWN, UNKNOWN), {}, files), files)
+        model = uncalibrated(candidate, recipe, files)
         made = calibrated(model, look_at(model, evaluated, report))
-    provenance: dict[str, Json] = {
-        "seed": seed,
-        "parameters": params.model_dump(mode="json"),
-        "train": data.train.digest(),
-        "train_samples": len(examples),
-        "calibrated_on": "validation" if evaluated is validation else "train",
-        "start": None if start is None else {"train": start.card.provenance.get("train"), "files": start.card.files},
-    }
+    provenance = provenance_of(
+        data, params, seed, len(examples), {"calibrated_on": "validation" if evaluated is validation else "train"}
+    )
     return ShipModel(made.card.model_copy(update={"provenance": provenance}), made.files)
 
 
-def _start(data: TrainingData) -> ShipModel | None:
-    if data.start is None:
-        return None
-    if not isinstance(data.start, ShipModel):
-        raise DataRejected("the start is no model of this task", way_out=f"Start from a model of {NAME}.")
-    return data.start
-
-
-def _is_of_same_sets(data: TrainingData) -> bool:
+def _is_of_same_sets(data: TrainingData[ShipModel]) -> bool:
     """Whether validation is of what is trained on; scenes of a synthetic set say little of real ones."""
     return {sample.set for sample in data.validation.samples} <= {sample.set for sample in data.train.samples}
 

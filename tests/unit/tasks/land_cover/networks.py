@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.tasks.land_cover.model import LandCoverModel, Recipe, make_card
+from sightline.tasks.land_cover.model import KIND, LandCoverModel, Recipe
 from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.rules import Condition, Rule
 from sightline.tasks.land_cover.shapes import CLASSES
@@ -46,15 +46,16 @@ def graph(seed=3, channels=12, side_px=32):
 def network_model(cutoffs=None, rules=None, taken=INPUT):
     """A model with random weights."""
     files = {GRAPH: graph(side_px=taken.window_px), WEIGHTS: b"weights"}
-    mean, spread = (0.4,) * 8 + (0.0,) * 4, (0.2,) * 8 + (0.4,) * 4
-    recipe = Recipe(method="network", input=taken, mean=mean, spread=spread, rules=rules or {})
-    return LandCoverModel(make_card("unet", recipe, cutoffs or Cutoffs(), {"seed": 1}, files), files, threads=1)
+    mean, std = (0.4,) * 8 + (0.0,) * 4, (0.2,) * 8 + (0.4,) * 4
+    thresholds = (cutoffs or Cutoffs()).document()
+    recipe = Recipe(method="network", input=taken, mean=mean, std=std, rules=rules or {})
+    return LandCoverModel(KIND.make_card("unet", recipe, files, thresholds, {"seed": 1}), files, threads=1)
 
 
 def rules_model(rules, cutoffs=None):
     """A model that answers some classes by rules, the others not at all."""
-    recipe = Recipe(method="rules", input=INPUT, mean=(), spread=(), rules=rules)
-    return LandCoverModel(make_card("rules", recipe, cutoffs or Cutoffs(), {"seed": 1}, {}), {})
+    recipe = Recipe(method="rules", input=INPUT, mean=(), std=(), rules=rules)
+    return LandCoverModel(KIND.make_card("rules", recipe, {}, (cutoffs or Cutoffs()).document(), {"seed": 1}), {})
 
 
 def scene(height=150, width=170, seed=0):

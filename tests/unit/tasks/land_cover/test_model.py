@@ -136,6 +136,16 @@ def test_a_saved_model_is_the_same(tmp_path, model):
     assert again.cutoffs == model.cutoffs
 
 
+def test_a_card_of_before_is_read(tmp_path):
+    """It called the standard deviation `spread`."""
+    model = network_model(rules={POND: WATER})
+    model.save(tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    card["preprocessing"]["spread"] = card["preprocessing"].pop("std")
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert restore_model(tmp_path).recipe == model.recipe
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

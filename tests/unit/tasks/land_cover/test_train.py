@@ -188,9 +188,6 @@ def test_nothing_to_train_on_is_told(manifest, tmp_path):
     data = TrainingData(manifest.where(lambda s: False), manifest)
     with pytest.raises(DataRejected, match="no labelled tile"):
         train_model("rules", data, TINY, 1, tmp_path, Silent())
-    foreign: object = object()
-    with pytest.raises(DataRejected, match="land_cover"):
-        train_model("rules", data_of(manifest, foreign), TINY, 1, tmp_path, Silent())
 
 
 @pytest.mark.slow

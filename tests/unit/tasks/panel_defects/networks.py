@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from sightline.tasks.panel_defects.domain import DOMAINS, PHOTOGRAPHS
-from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, make_card
+from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, kind_of
 from sightline.tasks.panel_defects.params import Params
 from sightline.vision.session import GRAPH, WEIGHTS
 from tests.parameters import changed, params_of
@@ -59,10 +59,10 @@ def tiny_model(task="panel_defects", taken=INPUT):
         method="network",
         input=taken,
         mean=(0.0,) * domain.bands,
-        spread=(1.0,) * domain.bands,
+        std=(1.0,) * domain.bands,
         found=tuple(range(len(domain.classes))),
     )
-    return SegmentationModel(make_card("unet", domain, recipe, {"seed": 1}, files), files, threads=1)
+    return SegmentationModel(kind_of(domain).make_card("unet", recipe, files, {}, {"seed": 1}), files, threads=1)
 
 
 def level(index, classes=CLASSES):

@@ -212,6 +212,14 @@ def test_a_restored_model_answers_alike_and_needs_its_folder_no_more(saved):
     np.testing.assert_array_equal(found.rasters["mask"], truth)
 
 
+def test_a_card_of_before_is_read(saved):
+    """It called the standard deviation `spread`."""
+    card = json.loads((saved / "card.json").read_text())
+    card["preprocessing"]["spread"] = card["preprocessing"].pop("std")
+    (saved / "card.json").write_text(json.dumps(card))
+    assert restore_model(saved).recipe == tiny_model().recipe
+
+
 def test_saving_again_gives_the_same_bytes(saved, tmp_path):
     again = tmp_path / "again"
     again.mkdir()

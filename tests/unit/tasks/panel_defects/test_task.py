@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.errors import ParamsError
+from sightline.errors import ModelRejected
 from sightline.files import write_json
-from sightline.task import Manifest, TrainingData, load_rows, save_rows
-from sightline.tasks import open_task
+from sightline.task import Manifest, load_rows, save_rows
+from sightline.tasks import open_task, restore_model
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
 from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.params import FarmParams, Params
@@ -93,15 +93,13 @@ def test_plots_are_what_the_platform_draws(panels, manifest):
     assert len(drawn["classification_report"]["rows"]) == 6
 
 
-def test_both_tasks_are_of_one_class_and_keep_apart(panels, farms, manifest, tmp_path):
+def test_both_tasks_are_of_one_class_and_keep_apart(panels, farms, tmp_path):
     assert type(panels) is type(farms)
     assert (panels.name, farms.name) == ("panel_defects", "solar_farms")
-    with pytest.raises(TypeError, match="no model of solar_farms"):
-        farms.evaluate(tiny_model("panel_defects"), manifest, Silent())
-    with pytest.raises(TypeError, match="no model of panel_defects"):
-        panels.evaluate(object(), manifest, Silent())
-    with pytest.raises(ParamsError, match="no candidate 'other'"):
-        panels.train("other", TrainingData(manifest, manifest), tmp_path, Silent())
+    tiny_model("panel_defects").save(tmp_path)
+    assert restore_model("panel_defects", tmp_path).card.task == "panel_defects"
+    with pytest.raises(ModelRejected, match="a model of panel_defects, not of solar_farms"):
+        restore_model("solar_farms", tmp_path)
 
 
 def test_farms_are_evaluated_record_by_record(farms, tmp_path):

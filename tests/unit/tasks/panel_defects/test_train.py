@@ -27,7 +27,6 @@ from sightline.tasks.panel_defects.train import (
 from sightline.vision.session import WEIGHTS
 from tests.parameters import changed, params_of
 from tests.toy import Silent
-from tests.unit.tasks.panel_defects.networks import tiny_model
 
 STEPS = {"steps": 3, "batch": 2, "learning_rate": 0.001, "warmup_steps": 1, "report_every": 1, "precision": "float32"}
 FARMS = params_of("solar_farms", FarmParams)
@@ -112,13 +111,6 @@ def test_nothing_to_train_on_is_told(manifest, domain, tmp_path):
     bad = replace(manifest, samples=tuple(replace(sample, problem="broken") for sample in manifest.samples))
     with pytest.raises(DataRejected, match="no labelled picture"):
         train_model("pixels", TrainingData(bad, bad), domain, PARAMS, 1, tmp_path, Silent())
-
-
-def test_a_start_of_another_task_is_refused(manifest, domain, tmp_path):
-    other = tiny_model("solar_farms" if domain.name == "panel_defects" else "panel_defects")
-    for start in (other, object()):
-        with pytest.raises(DataRejected, match=f"Start from a model of {domain.name}"):
-            train_model("unet", data_of(manifest, start), domain, PARAMS, 1, tmp_path, Silent())
 
 
 class Killed(Exception):

@@ -7,7 +7,7 @@ import io
 import numpy as np
 from PIL import Image
 
-from sightline.tasks.pv_hotspots.model import GRAPHS, WEIGHTS, HotspotModel, Recipe, make_card
+from sightline.tasks.pv_hotspots.model import GRAPHS, KIND, WEIGHTS, HotspotModel, Recipe
 from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.scoring import Scorer
 from tests.parameters import changed, params_of
@@ -61,7 +61,7 @@ def tiny_model(classes=None, boxes=MODULES):
         scorer=scorer,
         precision="float32",
     )
-    return HotspotModel(make_card("fused", recipe, {"defected": 0.5}, {"seed": 1}, files), files, threads=1)
+    return HotspotModel(KIND.make_card("fused", recipe, files, {"defected": 0.5}, {"seed": 1}), files, threads=1)
 
 
 def picture(hot=(), rise=60, background=20, value=120):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.labels import Box
-from sightline.tasks.ships.model import GRAPH, WEIGHTS, Recipe, ShipModel, make_card
+from sightline.tasks.ships.model import GRAPH, KIND, WEIGHTS, Recipe, ShipModel
 from sightline.tasks.ships.params import Params
 from tests.parameters import changed, params_of
 
@@ -52,8 +52,9 @@ def brightness_graph(pooled_px=32, stride_px=8):
 def network_model(threshold=0.5, scan=SCAN, taken=INPUT):
     """A model that takes bright patches for ships."""
     files = {GRAPH: brightness_graph(taken.pooled_px, scan.stride_px), WEIGHTS: b"weights"}
+    thresholds = {"ship": threshold, "chip": threshold}
     recipe = Recipe(method="network", input=taken, scan=scan, blobs=TRAIN.blobs)
-    return ShipModel(make_card("atto", recipe, (threshold, threshold), {"seed": 1}, files), files, threads=1)
+    return ShipModel(KIND.make_card("atto", recipe, files, thresholds, {"seed": 1}), files, threads=1)
 
 
 def blob_model(threshold=0.5):
@@ -66,7 +67,7 @@ def blob_model(threshold=0.5):
         deviations=6.0,
         calibration=Calibration(2.0, 0.0),
     )
-    return ShipModel(make_card("blobs", recipe, (threshold, threshold), {"seed": 1}, {}), {})
+    return ShipModel(KIND.make_card("blobs", recipe, {}, {"ship": threshold, "chip": threshold}, {"seed": 1}), {})
 
 
 def sea(height=300, width=400, seed=0):

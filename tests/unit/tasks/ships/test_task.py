@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from sightline.errors import ParamsError
 from sightline.params import load_section
 from sightline.task import TrainingData
 from sightline.tasks.ships.params import Params
@@ -57,16 +56,6 @@ def test_the_sample_keeps_every_expectation(task, manifest):
         if one.kind == "mean_between":
             values = [sum(values) / len(values)]
         assert all(one.low <= value <= one.high for value in values), one.why
-
-
-def test_unknown_candidates_are_told(task, manifest, tmp_path):
-    with pytest.raises(ParamsError, match="atto"):
-        task.train("oracle", TrainingData(manifest, manifest), tmp_path, Silent())
-
-
-def test_a_model_of_another_task_is_no_model_of_this(task, manifest):
-    with pytest.raises(TypeError, match="ships"):
-        task.evaluate(object(), manifest, Silent())
 
 
 def test_the_recipes_of_the_repository_fit():

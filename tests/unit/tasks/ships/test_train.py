@@ -133,12 +133,6 @@ def test_an_earlier_fit_is_continued_head_first(manifest, tmp_path):
     assert np.isfinite(model.predict([model.read(png(scene()[0]), Limits())])[0].embedding).all()
 
 
-def test_a_start_of_another_kind_is_refused(manifest, tmp_path):
-    data = TrainingData(manifest, manifest, object())
-    with pytest.raises(DataRejected, match="no model of this task"):
-        train_model("blobs", data, TINY, 1, tmp_path, Silent())
-
-
 def test_nothing_to_train_on_is_told(manifest, tmp_path):
     empty = Manifest(manifest.root, ())
     with pytest.raises(DataRejected, match="no labelled chip or scene"):

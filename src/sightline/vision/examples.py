@@ -1,0 +1,62 @@
+"""Labelled examples of a training, decoded once into files that are mapped into memory.
+
+A set may be larger than memory.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.files import write_json
+from sightline.task import Json
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+class StoredArrays(Generic[ScalarT]):
+    """Arrays of one type and of any shapes, one after another in a file; only what is asked for is read.
+
+    Args:
+        path: of the file.
+        dtype: of the values.
+        shapes: of the arrays, in their order.
+    """
+
+    def __init__(self, path: Path, dtype: type[ScalarT], shapes: Sequence[tuple[int, ...]]) -> None:
+        self._shapes = shapes
+        self._starts = [0, *np.cumsum([prod(shape) for shape in shapes]).tolist()]
+        # An empty file cannot be mapped.
+        self._values: NDArray[ScalarT] = np.memmap(path, dtype, "r") if shapes else np.empty(0, dtype)
+
+    def __getitem__(self, index: int) -> NDArray[ScalarT]:
+        return self._values[self._starts[index] : self._starts[index + 1]].reshape(self._shapes[index])
+
+
+def store_once(folder: Path, write: Callable[[Path], Mapping[str, Json]]) -> None:
+    """Have `write` make the files of the examples in `folder`, and keep the index that it returns beside them.
+
+    What an earlier call finished is taken as it is.
+    """
+    if not (folder / "index.json").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        write_json(folder / "index.json", dict(write(folder)))
+
+
+def read_index(folder: Path) -> dict[str, Json]:
+    """The index of examples that `store_once` made."""
+    index: dict[str, Json] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    return index
+
+
+def read_sizes(index: Mapping[str, Json]) -> list[tuple[int, int]]:
+    """(h, w) of each example, from the index's `sizes`."""
+    return [(int(height), int(width)) for height, width in index["sizes"]]
