@@ -14,7 +14,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
@@ -27,8 +27,16 @@ import numpy as np
 from sightline.capabilities import adjust
 from sightline.conditions import put_under
 from sightline.drift.background import UNKNOWN, Background
-from sightline.errors import BackendError, DataError, ParamsError, RequestError, SightlineError, printable
+from sightline.errors import BackendError, DataError, RequestError, SightlineError, printable
 from sightline.files import finite, remove, replace_bytes, sha256_file, write_json
+from sightline.pipeline.answer_paths import (
+    begun,
+    beside,
+    clear_answer,
+    refuse_to_overwrite,
+    refuse_to_replace,
+    saved_answer,
+)
 from sightline.pipeline.inputs import InputFile
 from sightline.pipeline.origins import Surroundings, code_of_answers
 from sightline.shots import ground_of, read_shot
@@ -112,7 +120,8 @@ def answer_files(job: Job, inputs: Sequence[InputFile], processes: int = 0) -> I
         ParamsError: the threshold cannot be, or an answer would take the place of a file.
         BackendError: the disk is full or a process ended; what was answered stays, the next call goes on from there.
     """
-    _refuse_to_overwrite(job, inputs)
+    if job.out is not None:
+        refuse_to_overwrite(job.out, inputs)
     processes = min(processes or cores(), len(inputs))
     if processes <= 1 or len(inputs) < _FEW:
         desk = Desk(job)
@@ -138,36 +147,6 @@ def answer_files(job: Job, inputs: Sequence[InputFile], processes: int = 0) -> I
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _refuse_to_overwrite(job: Job, inputs: Sequence[InputFile]) -> None:
-    """An answer must not take the place of an input that lies in the folder of answers.
-
-    Raises:
-        ParamsError: it would.
-    """
-    if job.out is None:
-        return
-    answers = set(_places(job.out / one.name for one in inputs))
-    for place in _places(one.path for one in inputs):
-        folder, _, name = place.rpartition("/")
-        if name.endswith((".png", ".json")) and any(
-            f"{folder}/{name[:at]}" in answers for at, letter in enumerate(name) if letter == "."
-        ):
-            raise ParamsError(
-                "the answers would overwrite the files themselves",
-                where=job.out,
-                way_out="Give another folder to --out.",
-            )
-
-
-def _places(paths: Iterable[Path]) -> Iterator[str]:
-    """Where writing to these paths writes, whatever links lead there; some disks take `A.PNG` for `a.png`."""
-    real: dict[Path, str] = {}
-    for path in paths:
-        if path.parent not in real:
-            real[path.parent] = os.path.realpath(path.parent)  # Path.resolve raises where links go in a circle
-        yield f"{real[path.parent]}/{path.name}".casefold()
 
 
 _desks: list[Desk] = []
@@ -231,6 +210,9 @@ class Desk:
         job, model = self._job, self._model
         source = put_under(model, model.read(one.path, job.limits), job.conditions)
         prediction = model.predict([source])[0]
+        written = self._names(prediction)
+        if job.out is not None:
+            refuse_to_replace(job.out / one.name, written)  # before it is logged
         shot = _shot_of(one.path, job.limits)
         document = {
             **prediction.document,
@@ -245,6 +227,7 @@ class Desk:
             "findings": _placed(prediction, shot),
             "shot": asdict(shot),
             "key": key,
+            "written": written,
         }
         if job.database is not None:
             document["prediction_id"] = self._log(one, sha256, prediction)
@@ -266,9 +249,9 @@ class Desk:
         if job.out is None:
             return None
         path = job.out / one.name
-        document = _saved(path)
+        document = saved_answer(path)
         try:
-            whole = document["key"] == key and all(_beside(path, s).is_file() for s in document["written"])
+            whole = document["key"] == key and all(beside(path, s).is_file() for s in document["written"])
             shot = Shot(**document["shot"])
         except (OSError, ValueError, KeyError, TypeError):
             return None
@@ -300,18 +283,24 @@ class Desk:
         )
         return self._predictions.log([answer])[0]
 
+    def _names(self, prediction: Prediction) -> list[str]:
+        """What is written beside the answer, as the suffixes of its name."""
+        drawn = ["png"] if self._job.pictures else []
+        return [*prediction.exports, *(f"{name}.png" for name in prediction.rasters), *drawn]
+
     def _write(self, path: Path, document: dict[str, Json], source: Any, prediction: Prediction) -> None:
         """Pictures and exports, then the answer itself: it is there only when the others are, and no others."""
+        clear_answer(path, document["written"])
+        write_json(begun(path), document["written"])
+        for suffix, export in prediction.exports.items():
+            write_json(beside(path, suffix), export)
         images = {f"{name}.png": raster for name, raster in prediction.rasters.items()}
         if self._job.pictures:
             images["png"] = self._model.draw(source, prediction)
-        document["written"] = [*prediction.exports, *images]
-        _clear(path, document["written"])
-        for suffix, export in prediction.exports.items():
-            write_json(_beside(path, suffix), export)
         for suffix, pixels in images.items():
-            replace_bytes(_beside(path, suffix), encode_png(pixels))
-        write_json(_beside(path, "json"), document)
+            replace_bytes(beside(path, suffix), encode_png(pixels))
+        write_json(beside(path, "json"), document)
+        remove(begun(path))
 
 
 def with_threshold(model: Model, threshold: float | None) -> Model:
@@ -321,28 +310,6 @@ def with_threshold(model: Model, threshold: float | None) -> Model:
         ParamsError: it has none, or it cannot be that.
     """
     return model if threshold is None else adjust(model, {"threshold": threshold})
-
-
-def _saved(path: Path) -> dict[str, Json]:
-    """The answer that an earlier call has left; empty where there is none that can be read."""
-    try:
-        document = json.loads(_beside(path, "json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def _clear(path: Path, kept: Sequence[str]) -> None:
-    """Remove what an earlier answer wrote and the next one does not, then that answer: its files are being replaced.
-
-    Raises:
-        BackendError: they cannot be removed.
-    """
-    earlier = _saved(path)
-    written = earlier["written"] if "key" in earlier and isinstance(earlier.get("written"), list) else []
-    names = [one for one in written if isinstance(one, str) and "/" not in one and one not in kept]
-    for suffix in (*names, "json"):
-        remove(_beside(path, suffix))
 
 
 def _shot_of(path: Path, limits: Limits) -> Shot:
@@ -365,7 +332,3 @@ def _placed(prediction: Prediction, shot: Shot) -> list[dict[str, Json]]:
         corners = ground.lonlat([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
         one["ground"] = corners.round(8).tolist() if bool(np.isfinite(corners).all()) else None
     return found
-
-
-def _beside(path: Path, suffix: str) -> Path:
-    return path.with_name(f"{path.name}.{suffix}")

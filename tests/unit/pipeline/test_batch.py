@@ -137,6 +137,20 @@ def test_what_an_earlier_answer_wrote_does_not_stay_beside_a_new_one(job: Job, f
     assert there == [f"{first.name}.{suffix}" for suffix in ("geojson", "json", "notes.txt")]
 
 
+@pytest.mark.parametrize("suffix", ["png", "json", "a"])
+def test_a_file_that_is_no_answer_is_not_overwritten(job: Job, flight: Path, suffix: str) -> None:
+    name = find_inputs([flight], ("image/png",), job.out)[0].name
+    own = job.out / f"{name}.{suffix}"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    refused, *others = answer(exporting(job, "a"), flight)
+    assert "would overwrite" in refused.problem
+    assert own.name in refused.problem
+    assert own.read_text() == "mine"
+    assert [path.name for path in own.parent.glob(f"{Path(name).name}*")] == [own.name]
+    assert not any(one.problem for one in others)
+
+
 def test_an_answer_that_was_cut_off_leaves_none_of_another_version(job: Job, flight: Path) -> None:
     class Killed(BaseException):
         """The process is gone."""
@@ -156,6 +170,7 @@ def test_an_answer_that_was_cut_off_leaves_none_of_another_version(job: Job, fli
     again = answer(exporting(job, "a"), flight)[0]
     assert not again.reused
     assert again.document == before.document
+    assert not list(job.out.rglob("*.begun"))
 
 
 def test_a_condition_that_one_file_does_not_take_refuses_that_file_alone(job: Job, flight: Path) -> None:
