@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
 from sightline.listing import digest_of
-from sightline.maps.placement import names_beside
+from sightline.maps.placement import names_beside, names_in
 from sightline.sources import digest
 
 
@@ -23,21 +22,13 @@ class Surroundings:
 
     def __init__(self) -> None:
         self._folder: Path | None = None
-        self._names: dict[str, list[str]] = {}
+        self._names: dict[str, list[str]] = defaultdict(list)
 
     def digests(self, path: Path) -> list[tuple[str, str]]:
         """Name and SHA-256 of what lies beside a file and may tell of it; of what cannot be read, no SHA-256."""
         if self._folder != path.parent:
-            self._folder, self._names = path.parent, _by_lower_name(path.parent)
+            self._folder, self._names = path.parent, defaultdict(list)
+            for lower, name in names_in(path.parent):  # on some disks two names differ in case alone
+                self._names[lower].append(name)
         names = [name for lower in dict.fromkeys(names_beside(path)) for name in self._names.get(lower, ())]
         return [(name, digest_of(path.parent / name)) for name in names]
-
-
-def _by_lower_name(folder: Path) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = defaultdict(list)
-    try:
-        for name in sorted(os.listdir(folder)):  # noqa: PTH208 (of thousands only a few become paths)
-            found[name.lower()].append(name)
-    except OSError:  # a folder that may be passed but not listed
-        return {}
-    return dict(found)

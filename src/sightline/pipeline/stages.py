@@ -35,6 +35,9 @@ vars:
 """
 
 
+_TRAIN, _EVALUATE = "train", "evaluate"  # with a task's name; DVC puts the candidate behind an @
+
+
 def validate_stage(task: str) -> str:
     """The name of the gate's stage."""
     return f"validate-{task}"
@@ -42,12 +45,12 @@ def validate_stage(task: str) -> str:
 
 def train_stage(task: str, candidate: str) -> str:
     """The name of a candidate's training."""
-    return f"train-{task}@{candidate}"
+    return f"{_TRAIN}-{task}@{candidate}"
 
 
 def evaluate_stage(task: str, candidate: str) -> str:
     """The name of a candidate's last stage."""
-    return f"evaluate-{task}@{candidate}"
+    return f"{_EVALUATE}-{task}@{candidate}"
 
 
 def stages_of(task: str, candidates: Sequence[str]) -> list[str]:
@@ -119,8 +122,8 @@ def _stages(name: str, candidates: Sequence[str]) -> dict[str, Json]:
             "params": [f"{name}.data", f"{name}.gate"],
             "outs": [verdict],
         },
-        f"train-{name}": {"foreach": list(candidates), "do": train},
-        f"evaluate-{name}": {"foreach": list(candidates), "do": evaluate},
+        f"{_TRAIN}-{name}": {"foreach": list(candidates), "do": train},
+        f"{_EVALUATE}-{name}": {"foreach": list(candidates), "do": evaluate},
     }
 
 
