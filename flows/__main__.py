@@ -1,8 +1,8 @@
-"""Runs of a flow, now and here: `python -m flows retrain TASK..`, `python -m flows monitor TASK..`.
+"""Run a flow now, on this machine: `python -m flows retrain TASK..`, `python -m flows monitor TASK..`.
 
 Uses the Prefect server that runs for this folder, else a temporary one on the same database, so that the UI shows
 the runs later. Progress goes to stderr; the outcomes are written as JSON, by task, to `--outcome`. Several tasks are
-run one after the other, or `--jobs` at a time; no other is begun after one has failed.
+run one after the other, or `--jobs` at a time; after one has failed, no other is started.
 """
 
 from __future__ import annotations
@@ -38,10 +38,12 @@ def main(words: list[str] | None = None) -> None:
         one = flows.add_parser(name)
         one.add_argument("tasks", metavar="TASK", nargs="+")
         one.add_argument("--outcome", type=Path, help="write the outcomes here, as JSON")
-        one.add_argument("--jobs", type=int, default=1, help="tasks at a time, each with its share of the cores")
+        one.add_argument(
+            "--jobs", type=int, default=1, help=("number of tasks at a time; each gets its share of the cores")
+        )
         if name == "retrain":
             one.add_argument("--reason", choices=("request", "schedule", "drift", "labels"), default="request")
-            one.add_argument("--wait-s", type=float, default=0.0, help="how long to wait for another run of the task")
+            one.add_argument("--wait-s", type=float, default=0.0, help="seconds to wait for another run of the task")
     arguments = vars(parser.parse_args(words))
     order = {name: arguments.pop(name) for name in ("flow", "tasks", "outcome", "jobs")}
     guarded(lambda: _run(Order(**order, parameters=arguments)))
@@ -117,7 +119,9 @@ def _call(flow: Callable[..., Json], parameters: dict[str, Any]) -> Json:
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             return flow(**parameters)
     except ParameterTypeError as error:
-        raise ParamsError(str(error), where="flow parameters") from error
+        raise ParamsError(
+            str(error), where="flow parameters", way_out="Give the parameters that `python -m flows --help` lists."
+        ) from error
     except (PrefectException, httpx.HTTPError) as error:
         raise _prefect_failed(error) from error
     except RuntimeError as error:
@@ -131,7 +135,9 @@ def _prefect_failed(error: Exception) -> BackendError:
     return BackendError(
         f"Prefect failed ({first[0]})",
         where=os.environ.get("PREFECT_API_URL", "its temporary server"),
-        way_out="Start `sightline up`, or unset PREFECT_API_URL; run again to go on where it was.",
+        way_out=(
+            "Start `sightline up`, or unset PREFECT_API_URL. Then run the command again: it continues where it stopped."
+        ),
     )
 
 

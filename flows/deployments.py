@@ -40,7 +40,7 @@ def deployments_of(settings: Settings, tasks: Iterable[str] = TASKS) -> list[Run
         try:
             found += [_retraining(name, params.schedule), _monitoring(name, params.schedule)]
         except ValueError as error:
-            way_out = "Write a cron line of five fields, or a number of seconds; see docs/how-to/schedule.md."
+            way_out = "Write a cron line of five fields, or a number of seconds, as docs/how-to/schedule.md describes."
             text = str(error).splitlines()[0]
             raise ParamsError(text, where=f"{path}: {name}.schedule", way_out=way_out) from error
     return found
@@ -52,7 +52,7 @@ def _retraining(task: str, schedule: FlowParams) -> RunnerDeployment:
     return _deployment(
         retrain,
         task,
-        "New labels in, then validate, train, evaluate, register and promote; only what has changed is done.",
+        "Takes in new labels, validates, trains, evaluates, registers and promotes; steps without changes are skipped.",
         {"task": task, "reason": "schedule", "wait_s": schedule.wait_s},
         _when(schedule.retrain, schedule.timezone),
         [_trigger(task, event) for event in EVENTS],
@@ -65,7 +65,7 @@ def _monitoring(task: str, schedule: FlowParams) -> RunnerDeployment:
     return _deployment(
         monitor,
         task,
-        "Compares the prediction log with the training reference; asks for retraining on drift.",
+        "Compares the prediction log with the training reference, and requests retraining on drift.",
         {"task": task, "settle_s": schedule.settle_s},
         _when(schedule.monitor, schedule.timezone),
         [],

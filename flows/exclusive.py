@@ -71,7 +71,7 @@ def _unwritable(lock: FileLock, error: OSError) -> BackendError:
     return BackendError(
         f"the lock cannot be written ({error.strerror or error})",
         where=lock.lock_file,
-        way_out="Check room and rights on the disk.",
+        way_out="Check the disk's free space and your write permission.",
     )
 
 
@@ -86,9 +86,9 @@ def _acquire(lock: FileLock, note: Path, wait_s: float, tell: Callable[[str], No
         lock.acquire(timeout=wait_s)
     except Timeout as error:
         raise BackendError(
-            f"another run of this task is under way ({_describe(note)})",
+            f"another run of this task is in progress ({_describe(note)})",
             where=lock.lock_file,
-            way_out="Wait for its end, or stop it and run again: nothing is done twice.",
+            way_out="Wait until it has ended, or stop it and run the command again: no finished step is repeated.",
         ) from error
 
 
@@ -103,7 +103,7 @@ def _read(note: Path) -> dict[str, object]:
 def _describe(note: Path) -> str:
     found = _read(note)
     if not found:
-        return "it has just begun"
+        return "it has just started"
     since_s = found["since_s"]
     assert isinstance(since_s, float)
     return f"process {found['process']}, since {time.strftime('%H:%M:%S', time.localtime(since_s))}"

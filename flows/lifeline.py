@@ -70,7 +70,7 @@ class Watch:
         folder = full_folder(self.folders, self.usage)
         self.full = self.full + 1 if folder else 0
         if self.full >= _LOOKS:
-            way_out = "Make room and run it again: it goes on where it was."
+            way_out = "Free some space on the disk and run the command again: it continues where it stopped."
             return BackendError("the disk is full", where=folder or "", way_out=way_out)
         if not is_gone(self.api):
             if self.gone_s is not None:
@@ -80,10 +80,10 @@ class Watch:
         if self.gone_s is None:
             self.gone_s = time.monotonic()
             if self.patience_s:
-                _tell(f"Prefect's server at {self.api} has ended; waiting up to {self.patience_s:.0f} s for another.")
+                _tell(f"Prefect's server at {self.api} has ended; waiting up to {self.patience_s:.0f} s for a new one.")
         if time.monotonic() - self.gone_s < self.patience_s:
             return None
-        way_out = "Run it again: it goes on where it was."
+        way_out = "Run the command again: it continues where it stopped."
         return BackendError("Prefect's server has ended", where=self.api, way_out=way_out)
 
 

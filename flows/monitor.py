@@ -48,7 +48,7 @@ def monitor(task: str, settle_s: float = 60.0) -> Json:
     lock = f"{task}.watch"  # two looks at once would ask twice
     other = holder(project.settings, lock)
     if other:
-        message = f"Another look is under way ({other})."
+        message = f"Another check for drift is in progress ({other})."
     else:
         with exclusive(project.settings, lock, str(runtime.flow_run.id or ""), wait_s=_WAIT_S):
             message = _look(project, settle_s)
@@ -61,16 +61,16 @@ def _look(project: Project, settle_s: float) -> str:
     try:
         drift = watch(project.name)
     except ModelMissing:
-        return "Nothing to watch: there is no champion yet."
+        return "Drift was not checked: there is no champion yet."
     keep_page(project.name, "drift", _page(project, drift), drift.state)
     if labels_have_arrived(project, settle_s):
         return _ask(project, "sightline.labels", Request(state="labels arrived"))
     if not drift.known:
-        return f"Not known: {drift.reasons[0]}."
+        return f"Drift is not known: {drift.reasons[0]}."
     if not drift.verdict:
         return f"No drift in {drift.rows} inputs ({drift.state})."
     if not should_ask_retraining(project, drift):
-        return f"Drift, but retraining was asked for {_ago(project)}."
+        return f"There is drift, but retraining was already requested {_ago(project)}."
     request = Request(state="asked", reasons=drift.reasons, report_run_id=drift.run_id)
     return _ask(project, "sightline.drift", request)
 
@@ -86,7 +86,7 @@ def _ask(project: Project, event: str, request: Request) -> str:
     resource = {"prefect.resource.id": f"sightline.task.{project.name}", "prefect.resource.name": project.name}
     emit_event(event=event, resource=resource, payload=request.document())
     enter(project.events, project.name, request)
-    return f"Asked for retraining ({event})."
+    return f"Requested retraining ({event})."
 
 
 def _page(project: Project, drift: Drift) -> str:
@@ -94,7 +94,7 @@ def _page(project: Project, drift: Drift) -> str:
         f"# {project.name}: {drift.state}",
         "",
         f"{drift.rows} inputs of version {drift.version} compared with all labelled samples, "
-        "its answers with those that it was evaluated by.",
+        "its predictions with those of its evaluation.",
         f"The report: {run_link(project.settings, drift.run_id)}",
         "",
         *(f"- {reason}" for reason in drift.reasons),

@@ -93,7 +93,7 @@ def retrain(task: str, reason: Reason = "request", wait_s: float = 0.0) -> Json:
     Args:
         task: its name.
         reason: who asks: a person, the schedule, drift, or labels that were waited for.
-        wait_s: how long to wait for another run of the task in this folder.
+        wait_s: seconds to wait for another run of the task in this folder.
     """
     project = _open(task)
     run_id = str(runtime.flow_run.id or "")
@@ -129,7 +129,8 @@ def _ask_for_labels(project: Project) -> Json:
     count = len(asked.images)
     keep_page(project.name, "labels", labels_page(project.name, asked), f"{count} images to label")
     message = (
-        f"Labels are needed: the {count} most drifted images are listed in {asked.table}; labels go into {asked.inbox}."
+        f"Labels are needed: the {count} most drifted images are listed in {asked.table}. Put the labels"
+        f" into {asked.inbox}."
     )
     tell(message)
     return Completed(name="LabelsNeeded", message=message, data=asked.record.document())
@@ -137,10 +138,10 @@ def _ask_for_labels(project: Project) -> Json:
 
 def _bury(flow_run: str) -> None:
     """Mark the run that was killed while it held the lock: without this it would be shown as running for ever."""
-    tell("An earlier run was killed; this one goes on where it was.")
+    tell("An earlier run was killed; this run continues where it stopped.")
     try:
         with get_client(sync_client=True) as client:
-            state: State[Any] = Crashed(message="Its process was killed; the next run went on where it was.")
+            state: State[Any] = Crashed(message="Its process was killed; the next run continued where it stopped.")
             client.set_flow_run_state(UUID(flow_run), state, force=True)
     except (ObjectNotFound, ValueError):
         return  # it ran with another database

@@ -56,15 +56,15 @@ def adjust(model: Model[InputT], values: Mapping[str, float]) -> Model[InputT]:
             raise ParamsError(
                 f"a model of {model.card.task} has no {name} that can be changed",
                 where=name,
-                way_out=f"It has: {', '.join(known)}." if known else "Leave it away.",
+                way_out=f"It has: {', '.join(known)}." if known else "Leave it out.",
             )
     return model.adjusted(values) if isinstance(model, Adjustable) else model
 
 
 def check_probability(value: float) -> float:
-    """A threshold as it is. Raises ParamsError where it is no probability."""
+    """A threshold as it is. Raises ParamsError where it is not a probability."""
     if not 0 <= value <= 1:
-        raise ParamsError(f"{value:g} is no probability", where="threshold", way_out="Give 0 to 1.")
+        raise ParamsError(f"{value:g} is not a probability", where="threshold", way_out="Give a number from 0 to 1.")
     return value
 
 

@@ -21,10 +21,12 @@ def parse_conditions(given: Iterable[tuple[str, str]], card: Card) -> dict[str, 
     for name, text in given:
         if name not in card.conditions:
             raise RequestError(
-                "the model knows no such condition", where=name, way_out=f"It knows: {known}.", status=422
+                "the model does not take this condition", where=name, way_out=f"Use one of: {known}.", status=422
             )
         if name in conditions:
-            raise RequestError("the condition is given twice", where=name, way_out="Give it once.", status=422)
+            raise RequestError(
+                "the condition is given twice", where=name, way_out="Give the condition only once.", status=422
+            )
         conditions[name] = _number(name, text)
     return conditions
 
@@ -44,6 +46,6 @@ def put_under(model: Model[InputT], source: InputT, conditions: Mapping[str, flo
     if not conditions:
         return source
     if not isinstance(model, Conditioned):
-        raise TypeError(f"the card of a {type(model).__name__} names conditions that it cannot take")
+        raise TypeError(f"the card of a {type(model).__name__} names conditions that the model cannot take")
     put: InputT = model.under(source, conditions)
     return put

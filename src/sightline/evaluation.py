@@ -91,7 +91,7 @@ def read_metrics(folder: Path) -> Metrics:
         ModelRejected: the file cannot be read.
     """
     if not folder.is_dir():
-        raise DataMissing("no evaluation is here yet", where=folder, way_out="Run `sightline run` first.")
+        raise DataMissing("there is no evaluation yet", where=folder, way_out="Run `sightline run` first.")
     with readable(folder):
         return Metrics.model_validate(json.loads((folder / METRICS).read_text(encoding="utf-8")))
 

@@ -52,7 +52,7 @@ def replacing(path: Path) -> Iterator[Path]:
         raise BackendError(
             f"the file cannot be written ({error.strerror or error})",
             where=path,
-            way_out="Check room and rights on the disk.",
+            way_out="Check the disk's free space and your write permission.",
         ) from error
     finally:
         with suppress(OSError):  # the folder itself may be the trouble
@@ -60,7 +60,9 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(folder: Path, what: str, way_out: str = "Check room and rights on the disk.") -> Iterator[Path]:
+def replacing_folder(
+    folder: Path, what: str, way_out: str = "Check the disk's free space and your write permission."
+) -> Iterator[Path]:
     """A new folder beside `folder` to write into; at the end it takes the place of `folder`, whole or not at all.
 
     Args:
@@ -96,7 +98,9 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
     except OSError as error:
         raise BackendError(
-            f"the file cannot be removed ({error.strerror or error})", where=path, way_out="Check rights on the disk."
+            f"the file cannot be removed ({error.strerror or error})",
+            where=path,
+            way_out="Get write permission for the folder.",
         ) from error
 
 
@@ -135,7 +139,7 @@ def open_file(path: Path, where: str = "") -> BufferedReader:
     """A file opened for reading. A pipe that nobody writes to, or a device without an end, is refused at once.
 
     Raises:
-        DataMissing: there is no such file, or it is a link to nothing.
+        DataMissing: there is no such file, or the link leads to no file.
         DataRejected: it is no file but a folder, a pipe, a socket or a device, or may not be read.
     """
     where = where or str(path)
@@ -144,13 +148,25 @@ def open_file(path: Path, where: str = "") -> BufferedReader:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError as error:
         if path.is_symlink():
-            raise DataMissing("it is a link to nothing", where=where, way_out="Give the file itself.") from error
-        raise DataMissing("there is no such file", where=where, way_out="Check the path.") from error
+            raise DataMissing(
+                "the link leads to no file", where=where, way_out="Give the path of an existing file."
+            ) from error
+        raise DataMissing(
+            "there is no such file", where=where, way_out="Check the path for a spelling mistake."
+        ) from error
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == errno.ENXIO:
-            raise DataRejected("it is not a file but a socket", where=where, way_out="Give a file.") from error
+            raise DataRejected(
+                "it is not a file but a socket",
+                where=where,
+                way_out=("Give the path of a regular file that you may read."),
+            ) from error
         reason = getattr(error, "strerror", None) or str(error)
-        raise DataRejected(f"the file cannot be read: {reason}", where=where, way_out="Give a file.") from error
+        raise DataRejected(
+            f"the file cannot be read: {reason}",
+            where=where,
+            way_out=("Give the path of a regular file that you may read."),
+        ) from error
     mode = os.fstat(descriptor).st_mode
     if not stat.S_ISREG(mode):
         os.close(descriptor)
@@ -165,7 +181,9 @@ def sha256_file(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
             raise DataRejected(
-                f"the file cannot be read: {error.strerror}", where=path, way_out="Copy it again from its source."
+                f"the file cannot be read: {error.strerror}",
+                where=path,
+                way_out="Copy the file again from the original.",
             ) from error
 
 
@@ -177,14 +195,14 @@ def require_weights(path: Path, sha256: str, where: str) -> None:
     """
     if not path.is_file():
         raise ParamsError(
-            "there is no such file", where=where, way_out="Put the weights there, or take them out of params.yaml."
+            "there is no such file", where=where, way_out="Put the weights there, or remove them from params.yaml."
         )
     found = sha256_file(path)
     if found != sha256:
         raise ParamsError(
             f"its SHA-256 is {found}, not {sha256}",
             where=where,
-            way_out="Get the file again; if it is the one you mean, name its SHA-256 in params.yaml.",
+            way_out="Download the file again. If this is the file you want, write its SHA-256 into params.yaml.",
         )
 
 

@@ -86,7 +86,7 @@ def closed_folders(root: Path, depth: int) -> list[Sample]:
     return found
 
 
-_OPEN = "Give yourself the rights on it (chmod -R u+rX), or remove it."
+_OPEN = "Allow yourself to read it (chmod -R u+rX), or remove it."
 
 
 def _refusal(folder: Path) -> str:
@@ -113,15 +113,17 @@ def check_file(path: Path) -> None:
         mode = path.stat().st_mode
     except FileNotFoundError as error:
         broken = path.is_symlink()
-        what = "this is a link to nothing" if broken else "there is no such file"
+        what = "this link leads to no file" if broken else "there is no such file"
         raise DataRejected(what, where=path, way_out="Copy the file itself here, or remove it.") from error
     except OSError as error:
         raise DataRejected(
-            f"the file cannot be read ({error.strerror})", where=path, way_out="Check the rights on it, or remove it."
+            f"the file cannot be read ({error.strerror})",
+            where=path,
+            way_out="Allow yourself to read it (chmod u+r), or remove it.",
         ) from error
     if not stat.S_ISREG(mode):
         raise DataRejected(
-            f"this is {kind_of(mode)}, not a file", where=path, way_out="Put a file in its place, or remove it."
+            f"this is {kind_of(mode)}, not a file", where=path, way_out="Replace it by a regular file, or remove it."
         )
 
 
@@ -137,15 +139,19 @@ def read_text(path: Path, most_bytes: int) -> str:
             content = file.read(most_bytes + 1)
     except OSError as error:
         raise DataRejected(
-            f"the file cannot be read ({error.strerror})", where=path, way_out="Check the rights on it, or remove it."
+            f"the file cannot be read ({error.strerror})",
+            where=path,
+            way_out="Allow yourself to read it (chmod u+r), or remove it.",
         ) from error
     if len(content) > most_bytes:
-        raise DataRejected(f"the file is larger than {most_bytes:,} bytes", where=path, way_out="Split the export.")
+        raise DataRejected(
+            f"the file is larger than {most_bytes:,} bytes", where=path, way_out="Split the export into smaller files."
+        )
     encoding = next((name for mark, name in _MARKS if content.startswith(mark)), "utf-8-sig")
     try:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
-        raise DataRejected("this is no text in UTF-8", where=path, way_out="Save it again as UTF-8.") from error
+        raise DataRejected("the text is not UTF-8", where=path, way_out="Save the file again as UTF-8.") from error
 
 
 def plain_name(stated: str) -> str:

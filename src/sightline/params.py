@@ -71,7 +71,7 @@ class WatchParams(Frozen):
     """When the prediction log is said to have drifted from the training reference."""
 
     window_days: int = Field(ge=1, description="days of answers that are compared")
-    min_rows: int = Field(ge=5, description="fewer answers say nothing")
+    min_rows: int = Field(ge=5, description="with fewer predictions drift is not tested")
     max_rows: int = Field(ge=20, description="rows drawn from each side for the tests")
     alpha: float = Field(gt=0, lt=0.5, description="family-wise error of the whole verdict")
     outside_share: float = Field(
@@ -119,14 +119,22 @@ def read_params(path: Path) -> dict[str, Any]:
         raw = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
     except FileNotFoundError as error:
         raise ParamsError(
-            "there is no params.yaml", where=path, way_out="Run inside the project, or set SIGHTLINE_ROOT to it."
+            "there is no params.yaml",
+            where=path,
+            way_out="Run the command inside the project, or set SIGHTLINE_ROOT to the project's folder.",
         ) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ParamsError(
-            f"this is not YAML{line_of(error)}", where=path, way_out="Mend that line, or restore the file from git."
+            f"the file is not valid YAML{line_of(error)}",
+            where=path,
+            way_out="Correct that line, or restore the file with `git checkout params.yaml`.",
         ) from error
     if not isinstance(raw, dict):
-        raise ParamsError("the top of the file is not a mapping", where=path, way_out="See the README's example.")
+        raise ParamsError(
+            "the top level of the file must be a mapping of task to parameters",
+            where=path,
+            way_out="Restore the file with `git checkout params.yaml`, and change its values only.",
+        )
     return raw
 
 
@@ -190,7 +198,7 @@ def _nearest(word: str, known: list[str]) -> str:
     close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
     if close:
         return f"Did you mean {close[0]!r}?"
-    return f"Known: {', '.join(known)}." if known else "Nothing is known here."
+    return f"Choose one of: {', '.join(known)}." if known else "No key is allowed here."
 
 
 @dataclass(frozen=True)
@@ -226,13 +234,13 @@ def _explain(complaints: Sequence[_Complaint], path: Path, model: type[BaseModel
     shown = "" if isinstance(first.given, dict) else f" (given: {first.given!r})"
     what = first.message[0].lower() + first.message[1:] + shown
     meaning = _meaning(model, first.keys)
-    way_out = f"Give one that fits: {meaning}." if meaning else "Give one that fits."
+    way_out = f"Give an allowed value: {meaning}." if meaning else "Give an allowed value."
     return ParamsError(what, where=f"{path}: {first.field}", way_out=way_out)
 
 
 def _name_missing(missing: Mapping[str, str], path: Path) -> ParamsError:
     """All values that are missing at once: `missing` holds what each is, in words."""
-    way_out = "Add what is missing: the params.yaml that comes with Sightline has a value for each key."
+    way_out = "Add the missing keys: the params.yaml of Sightline's repository has a value for each."
     if len(missing) == 1:
         field, meaning = next(iter(missing.items()))
         return ParamsError(f"the value is missing{_in_brackets(meaning)}", where=f"{path}: {field}", way_out=way_out)

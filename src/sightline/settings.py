@@ -41,9 +41,13 @@ class Settings(BaseSettings):
     )
     dvc_remote: str = Field(default="state/remote", description="DVC remote, a folder or s3://bucket/path; empty: none")
     dvc_endpoint_url: str = Field(default="", description="S3 endpoint of the DVC remote, if not Amazon's")
-    host: str = Field(default="127.0.0.1", description="address the servers bind to; others need a token")
-    token: SecretStr = Field(default=SecretStr(""), description="bearer token the endpoint asks for")
-    model_dir: str = Field(default="", description="saved model the endpoint serves instead of the champion")
+    host: str = Field(
+        default="127.0.0.1", description="address the servers bind to; any other than 127.0.0.1 needs a token"
+    )
+    token: SecretStr = Field(default=SecretStr(""), description="bearer token that requests to the endpoint must carry")
+    model_dir: str = Field(
+        default="", description="folder of a saved model that the endpoint serves instead of the champion"
+    )
     endpoint_port: int = Field(default=3000, ge=1, le=65535, description="port of the endpoint")
     mlflow_port: int = Field(default=5000, ge=1, le=65535, description="port of the MLflow UI")
     prefect_port: int = Field(default=4200, ge=1, le=65535, description="port of the Prefect UI")
@@ -54,18 +58,24 @@ class Settings(BaseSettings):
         gt=0,
         description="largest raster at the network's scale, in pixels; of a local file 8 times",
     )
-    max_batch: int = Field(default=8, gt=0, description="most images the endpoint puts into one call")
-    max_wait_ms: float = Field(default=5.0, ge=0, description="longest the endpoint waits to fill a batch")
-    max_queue: int = Field(default=256, gt=0, description="requests waiting before the endpoint answers 503")
-    answer_s: float = Field(default=60.0, gt=0, le=100, description="longest an answer may take, in seconds")
-    max_held_bytes: int = Field(default=2 * 2**30, gt=0, description="memory of all images being answered, in bytes")
-    poll_s: float = Field(default=2.0, gt=0, description="how often the endpoint asks for a new champion")
+    max_batch: int = Field(default=8, gt=0, description="largest batch of images in one call of the model")
+    max_wait_ms: float = Field(default=5.0, ge=0, description="longest wait to fill a batch, in milliseconds")
+    max_queue: int = Field(
+        default=256, gt=0, description="number of waiting requests from which on the endpoint answers 503"
+    )
+    answer_s: float = Field(default=60.0, gt=0, le=100, description="longest time for one request, in seconds")
+    max_held_bytes: int = Field(default=2 * 2**30, gt=0, description="memory for all images in progress, in bytes")
+    poll_s: float = Field(default=2.0, gt=0, description="seconds between two looks for a new champion")
 
-    max_jobs: int = Field(default=16, gt=0, description="areas waiting before the endpoint answers 503")
-    tiles: str = Field(default="", description="folder z/x/y.png that the endpoint offers as the provider `folder`")
+    max_jobs: int = Field(
+        default=16, gt=0, description="number of waiting areas from which on the endpoint answers 503"
+    )
+    tiles: str = Field(
+        default="", description="folder with tiles z/x/y.png that the endpoint offers as the provider `folder`"
+    )
     upscaler: str = Field(default="", description="folder of the trained network for the enlargement `fast`")
     realesrgan: str = Field(default="", description="RealESRGAN_x4plus.pth, for the enlargement `realesrgan`")
-    realesrgan_sha256: str = Field(default="", description="SHA-256 of that file")
+    realesrgan_sha256: str = Field(default="", description="SHA-256 of RealESRGAN_x4plus.pth")
 
     @cached_property
     def limits(self) -> Limits:
@@ -139,7 +149,9 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         name = "SIGHTLINE_" + "_".join(str(part) for part in first["loc"]).upper()
-        raise ParamsError(first["msg"], where=name, way_out="Correct or unset this environment variable.") from error
+        raise ParamsError(
+            first["msg"], where=name, way_out="Set this environment variable to an allowed value, or unset it."
+        ) from error
     characters = len(settings.token.get_secret_value())
     if settings.host not in ("127.0.0.1", "localhost", "::1") and characters < _SHORTEST_TOKEN:
         raise ParamsError(
@@ -167,7 +179,7 @@ def _check_root(root: Path) -> None:
     found = _NOT_IN_A_ROOT.search(str(root))
     if found:
         raise ParamsError(
-            f"the path of the project folder has {found.group()!a} in it, which MLflow, Prefect or DVC misread",
+            f"the path of the project folder has {found.group()!a} in it, which MLflow, Prefect or DVC cannot handle",
             where=ascii(str(root)),
-            way_out="Rename that folder, or move the project. Spaces and letters of any language are fine.",
+            way_out="Rename that folder, or move the project. Spaces and letters of any language are allowed.",
         )

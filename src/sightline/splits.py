@@ -50,12 +50,14 @@ def read_splits(path: Path) -> Assignment:
         for number, line in enumerate(reader, start=2):
             fold = line["fold"] or ""
             if line["split"] not in SPLITS or not fold.isdecimal():
-                raise DataRejected(f"line {number} is not an assignment", where=path, way_out=_RESTORE)
+                raise DataRejected(
+                    f"line {number} is not an assignment of a group to a split", where=path, way_out=_RESTORE
+                )
             assignment[line["set"], line["group"]] = Place(line["split"], int(fold))
     return assignment
 
 
-_RESTORE = "Restore the file with `dvc checkout`."
+_RESTORE = "Restore the file with `.venv/bin/dvc checkout data.dvc`."
 
 
 def write_splits(path: Path, assignment: Assignment) -> None:
@@ -142,13 +144,13 @@ def place(manifest: Manifest, assignment: Assignment, folds: int) -> Manifest:
             raise DataRejected(
                 f"the group {sample.group!r} of the set {sample.set!r} has no split",
                 where=manifest.root / "splits.csv",
-                way_out="Files were put into data/ by hand: add them with `sightline data add`.",
+                way_out="Move the files out of data/, and add them with `sightline data add`.",
             )
         if found.fold >= folds:
             raise DataRejected(
-                f"the file knows fold {found.fold}, but params.yaml asks for {folds} folds",
+                f"the file names fold {found.fold}, but params.yaml asks for {folds} folds",
                 where=manifest.root / "splits.csv",
-                way_out="Set data.folds back: a group once assigned never moves.",
+                way_out="Set data.folds to its earlier value: the fold of a group must not change.",
             )
         placed.append(replace(sample, split=found.split, fold=found.fold))
     return replace(manifest, samples=tuple(placed))

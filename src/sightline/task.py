@@ -460,7 +460,7 @@ class Task(Protocol[ModelT]):
 
         `work` is private to this task, data, parameters and code, and shared by the candidates: what two
         candidates have in common is kept in a subfolder and trained once. Killed and called again with the same
-        `work`, it goes on from the last checkpoint.
+        `work`, it continues from the last checkpoint.
         """
         ...
 

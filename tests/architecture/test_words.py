@@ -6,6 +6,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from sightline import errors
+
 ROOT = Path(__file__).resolve().parents[2]
 
 CUSTOMARY = {
@@ -21,6 +23,12 @@ CUSTOMARY = {
     "yaml.CSafeLoader": "SafeLoader",
 }
 """Short names that every reader of such code knows, and the fast loader that stands in for the plain one."""
+
+
+TREE = {
+    name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, errors.SightlineError)
+}
+"""The names of all errors that Sightline raises on purpose."""
 
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
@@ -48,3 +56,55 @@ def test_what_is_imported_keeps_its_name() -> None:
         if CUSTOMARY.get(what) != alias
     ]
     assert not hidden
+
+
+EMPTY = {
+    "Correct it.",
+    "Look at it.",
+    "Check it.",
+    "Mend it.",
+    "Try again.",
+    "Give another.",
+    "Give a file.",
+    "See above.",
+    "See the documentation.",
+}
+"""Ways out that say nothing."""
+
+
+def last_words(value: ast.expr) -> str:
+    """The text with which an expression ends, as far as it is written there."""
+    if isinstance(value, ast.Constant) and isinstance(value.value, str):
+        return value.value
+    if isinstance(value, ast.JoinedStr) and value.values:
+        return last_words(value.values[-1])
+    return last_words(value.right) if isinstance(value, ast.BinOp) else ""
+
+
+def ways_out(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    """Where a way out is written, and its last words; also where a function returns or a constant holds it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword) and node.arg == "way_out" and (words := last_words(node.value)):
+            yield node.value.lineno, words
+
+
+def test_a_way_out_says_what_to_do_in_a_whole_sentence() -> None:
+    found = [(name, *way) for name, tree in sources() for way in ways_out(tree)]
+    assert len(found) > 200
+    assert not [f"{name}:{line}: {words}" for name, line, words in found if words in EMPTY or not words.endswith(".")]
+
+
+def test_errors_of_the_tree_say_the_way_out() -> None:
+    """What is raised without a place is completed by its caller: a tile of many, a sample of a set."""
+    bare = [
+        f"{name}:{node.lineno}"
+        for name, tree in sources()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Raise)
+        and isinstance(node.exc, ast.Call)
+        and isinstance(node.exc.func, ast.Name)
+        and node.exc.func.id in TREE
+        and "where" in {one.arg for one in node.exc.keywords}
+        and not {"way_out", None} & {one.arg for one in node.exc.keywords}
+    ]
+    assert not bare

@@ -95,7 +95,7 @@ def test_the_sample_is_the_same_in_a_fresh_clone(project: Project, tmp_path: Pat
     assert "Wrote 24 samples" in write_sample(project)
     commit(project, "Sample")
     version = versions.data_version(project.settings, "toy")
-    assert write_sample(project) == f"The sample of toy is there, unchanged (data version {version})."
+    assert write_sample(project) == f"The sample of toy exists already and is unchanged (data version {version})."
 
     clone = tmp_path / "clone"
     git(tmp_path, "clone", "--quiet", str(project.settings.root), str(clone))
@@ -333,9 +333,9 @@ def test_labels_wait_while_a_stage_runs(project: Project) -> None:
             time.sleep(0.05)
         with pytest.raises(BackendError, match="are being read"):
             data.take_in(project, settled_s=0)
-        with pytest.raises(BackendError, match="another run is going on"):
+        with pytest.raises(BackendError, match="another run is in progress"):
             versions.status(project.settings, ["slow"])
-        with pytest.raises(BackendError, match="another run is going on"):
+        with pytest.raises(BackendError, match="another run is in progress"):
             versions.repro(project.settings, "slow")
     finally:
         os.killpg(stage.pid, signal.SIGKILL)

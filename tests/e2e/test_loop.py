@@ -158,9 +158,9 @@ def up(installation: Installation) -> Iterator[subprocess.Popen[str]]:
         said = []
         for line in process.stdout:
             said.append(line)
-            if "All are ready" in line:
+            if "All servers are ready" in line:
                 break
-        assert "All are ready" in said[-1], said
+        assert "All servers are ready" in said[-1], said
         yield process
     finally:
         process.send_signal(signal.SIGINT)

@@ -33,7 +33,7 @@ def test_ctrl_c_ends_a_run_and_its_stage_without_a_traceback(folder: ToyFolder, 
     process.send_signal(signal.SIGINT)  # the stage is in a group of its own
     _, output = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "run it again to go on where it was" in output
+    assert "run the command again to continue where it stopped" in output
     assert "Traceback" not in output
     folder.assert_stage_is_gone()
 
@@ -73,7 +73,7 @@ def test_a_run_killed_at_each_step_does_nothing_twice(folder: ToyFolder, prefect
 def assert_second_run_is_refused(folder: ToyFolder, first: int) -> None:
     status, output = folder.run_flow("retrain", "toy")
     assert status == 7
-    assert f"another run of this task is under way (process {first}" in output
+    assert f"another run of this task is in progress (process {first}" in output
     assert "Traceback" not in output
 
 

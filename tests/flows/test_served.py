@@ -94,7 +94,7 @@ def test_drift_asks_for_retraining_which_asks_for_labels(folder: ToyFolder, serv
     assert len(Tracking(folder.settings).versions("toy")) == 2
 
     log_answers(folder, seed=6, brightness=60, name="bright")
-    wait_for("the request", run_with(folder, "monitor", "Asked for retraining (sightline.drift)"), folder)
+    wait_for("the request", run_with(folder, "monitor", "Requested retraining (sightline.drift)"), folder)
     run = wait_for("the retraining", run_with(folder, "retrain", "Labels are needed"), folder)
     assert run["state_name"] == "LabelsNeeded"
     assert run["parameters"]["reason"] == "drift"
@@ -110,13 +110,15 @@ def test_drift_asks_for_retraining_which_asks_for_labels(folder: ToyFolder, serv
 
 
 def test_it_does_not_ask_again_before_the_cooldown_has_passed(folder: ToyFolder, served: Group) -> None:
-    wait_for("another look", run_with(folder, "monitor", "Drift, but retraining was asked for"), folder)
+    wait_for(
+        "another look", run_with(folder, "monitor", "There is drift, but retraining was already requested"), folder
+    )
     assert len(folder.events.history("toy", "request")) == 2  # the monitor's, and the retraining's
 
 
 def test_labels_that_were_waited_for_start_the_training(folder: ToyFolder, served: Group) -> None:
     write_set(folder.settings.inbox / "toy", groups=24, frames=2, seed=6, brightness=60)
-    wait_for("the second request", run_with(folder, "monitor", "Asked for retraining (sightline.labels)"), folder)
+    wait_for("the second request", run_with(folder, "monitor", "Requested retraining (sightline.labels)"), folder)
     versions = wait_for("new versions", lambda: Tracking(folder.settings).versions("toy")[3:], folder, 1200)
     assert len(versions) == 1
     run = wait_for("the end", lambda: retrainings_for("labels", folder), folder)[0]

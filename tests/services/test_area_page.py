@@ -103,8 +103,8 @@ def test_nobody_is_asked_for_tiles_before_the_user_chose_a_map(browser: Any, ser
     assert not [url for url in asked if "/v1/tiles/" in url]
     assert page.input_value("#shown") == ""
     options = page.locator("#shown option").all_inner_texts()
-    assert options[0] == "nobody (degrees only)"
-    assert "esri (asks services.arcgisonline.com)" in options
+    assert options[0] == "none (degrees only)"
+    assert "esri (downloaded from services.arcgisonline.com)" in options
     assert "folder (this server's own)" in options
     page.select_option("#shown", "folder")
     page.wait_for_function(

@@ -113,7 +113,7 @@ def test_a_folder_that_may_not_be_listed_is_named_and_keeps_nothing_else_out(
     found = load(tmp_path / "real").samples
     assert [sample for sample in found if sample.input_file != "closed"] == list(before)
     (said,) = (sample.problem for sample in found if sample.input_file == "closed")
-    assert said.startswith("closed: the folder cannot be listed (Permission denied). Give yourself the rights")
+    assert said.startswith("closed: the folder cannot be listed (Permission denied). Allow yourself to read it")
     close(tmp_path / "real")
     with pytest.raises(DataRejected, match="cannot be listed"):
         load(tmp_path / "real")

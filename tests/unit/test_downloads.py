@@ -147,7 +147,7 @@ def test_a_broken_connection_goes_on_where_it_broke(
 
 def test_it_goes_on_in_the_next_call_too(server: Server, retries: Retries, tmp_path: Path) -> None:
     server.answers = [Answer(send=70_000), Answer(503)]
-    with pytest.raises(BackendError, match="goes on where it stopped"):
+    with pytest.raises(BackendError, match="continues where it stopped"):
         download(server.file, tmp_path, Progress(), retries)
     server.answers, server.asked = [Answer()], []
     progress = Progress()
@@ -262,7 +262,7 @@ def largest_file(size: int) -> Iterator[None]:
 
 
 def test_a_full_disk_is_told_and_what_has_come_is_kept(server: Server, retries: Retries, tmp_path: Path) -> None:
-    with largest_file(100_000), pytest.raises(BackendError, match=r"cannot be written.*Make room"):
+    with largest_file(100_000), pytest.raises(BackendError, match=r"cannot be written.*Free some space"):
         download(server.file, tmp_path, Progress(), retries)
     assert (tmp_path / "a.bin.partial").stat().st_size == 100_000
     server.asked.clear()
@@ -273,7 +273,7 @@ def test_a_full_disk_is_told_and_what_has_come_is_kept(server: Server, retries: 
 def test_no_room_is_told_before_anything_is_written(server: Server, retries: Retries, tmp_path: Path) -> None:
     server.answers = [Answer(206, b"", {"Content-Range": "bytes 5-", "Content-Length": str(2**60)}, send=0)]
     (tmp_path / "a.bin.partial").write_bytes(CONTENT[:5])
-    with pytest.raises(BackendError, match="no room"):
+    with pytest.raises(BackendError, match="too little free space"):
         download(server.file, tmp_path, Progress(), retries)
     assert (tmp_path / "a.bin.partial").read_bytes() == CONTENT[:5]
 
@@ -318,7 +318,7 @@ def test_an_archive_is_unpacked_with_its_folders(write: Writer, tmp_path: Path) 
 @pytest.mark.parametrize("name", ["../evil", "x/../../evil", "/etc/evil", "..\\evil", "C:\\evil", "C:evil", "."])
 def test_a_path_that_leaves_the_folder_is_refused(write: Writer, tmp_path: Path, name: str) -> None:
     write(tmp_path / "a", {"good": b"1", name: b"evil"})
-    with pytest.raises(DataRejected, match=r"leaves the folder"):
+    with pytest.raises(DataRejected, match=r"leads out of the folder"):
         unpack(tmp_path / "a", tmp_path / "in" / "out")
     assert not list(tmp_path.rglob("*evil*"))
     assert not (tmp_path / "in" / "out").exists()
@@ -333,12 +333,12 @@ def write_members(path: Path, *names: str) -> None:
 @pytest.mark.parametrize(
     ("names", "match"),
     [
-        (("same", "same"), r"the name 'same' is in it twice"),
-        (("same", "./same"), r"the name './same' is in it twice"),
-        (("a", "a/b"), r"'a/b' is in it as a file and as a folder"),
-        (("a/b", "a"), r"'a' is in it (twice|as a file and as a folder)"),
-        (("x" * 300,), r"'x+\.\.\.' is longer than this disk takes"),
-        (("/".join(["y" * 200] * 30),), r"longer than this disk takes"),
+        (("same", "same"), r"the name 'same' occurs twice"),
+        (("same", "./same"), r"the name './same' occurs twice"),
+        (("a", "a/b"), r"'a/b' occurs as a file and as a folder"),
+        (("a/b", "a"), r"'a' occurs (twice|as a file and as a folder)"),
+        (("x" * 300,), r"'x+\.\.\.' is too long for this disk"),
+        (("/".join(["y" * 200] * 30),), r"too long for this disk"),
     ],
 )
 def test_a_name_that_cannot_be_written_is_said_to_be_wrong(tmp_path: Path, names: tuple[str, ...], match: str) -> None:
@@ -363,7 +363,7 @@ def test_a_zip_packed_in_another_way_is_not_called_damaged(tmp_path: Path) -> No
     for at in (8, content.index(b"PK\1\2") + 10):
         content[at] = 98  # PPMd
     (tmp_path / "a.zip").write_bytes(content)
-    with pytest.raises(DataRejected, match="packed in a way that is not read here"):
+    with pytest.raises(DataRejected, match="the compression of the archive is not supported"):
         unpack(tmp_path / "a.zip", tmp_path / "out")
 
 
@@ -388,7 +388,7 @@ def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
 
 def test_a_bomb_is_refused_before_it_fills_the_disk(write: Writer, tmp_path: Path) -> None:
     write(tmp_path / "a", {"zeros": bytes(80 * 2**20)})
-    with pytest.raises(DataRejected, match="far more"):
+    with pytest.raises(DataRejected, match="too large for its size"):
         unpack(tmp_path / "a", tmp_path / "out", Allowed(ratio=100))
     assert not list(tmp_path.glob("out*"))
 
@@ -423,7 +423,7 @@ def test_what_is_no_archive_is_said_to_be_none(tmp_path: Path) -> None:
 
 def test_a_full_disk_leaves_nothing_half_unpacked(write: Writer, tmp_path: Path) -> None:
     write(tmp_path / "a", {"x": CONTENT})
-    with largest_file(100_000), pytest.raises(BackendError, match=r"cannot be unpacked.*Make room"):
+    with largest_file(100_000), pytest.raises(BackendError, match=r"cannot be unpacked.*Free some space"):
         unpack(tmp_path / "a", tmp_path / "out")
     assert not list(tmp_path.glob("out*"))
 
@@ -450,10 +450,10 @@ def test_archives_in_archives_are_unpacked_where_they_lie(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("inner", "match"),
     [
-        ({"x.7z": b"7z"}, "not unpacked here"),
-        ({"a.zip": zip_of({"b.zip": zip_of({"c.zip": zip_of({"d": b"d"})})})}, "archives lie in archives"),
-        ({"a.zip": zip_of({"../b": b"b"})}, "leaves the folder"),
-        ({"a.zip": zip_of({"b": bytes(300_000)})}, "far more than"),
+        ({"x.7z": b"7z"}, "not supported"),
+        ({"a.zip": zip_of({"b.zip": zip_of({"c.zip": zip_of({"d": b"d"})})})}, "archives are nested"),
+        ({"a.zip": zip_of({"../b": b"b"})}, "leads out of the folder"),
+        ({"a.zip": zip_of({"b": bytes(300_000)})}, "too large for its size"),
     ],
 )
 def test_what_is_wrong_with_an_inner_archive_leaves_nothing(

@@ -134,7 +134,7 @@ def test_a_token_from_the_environment_is_used(kaggle: Kaggle, monkeypatch: pytes
 @pytest.mark.parametrize("status", [401, 403])
 def test_without_credentials_it_says_how_to_give_them(kaggle: Kaggle, status: int) -> None:
     kaggle.status = status
-    with pytest.raises(DataMissing, match=r"wants credentials") as caught:
+    with pytest.raises(DataMissing, match=r"requires credentials") as caught:
         download_dataset(REF)
     for way in ("~/.kaggle/", "kaggle.json", "KAGGLE_API_TOKEN", "KAGGLE_USERNAME and KAGGLE_KEY"):
         assert way in caught.value.way_out
@@ -173,7 +173,7 @@ def test_a_wrong_checksum_is_refused(kaggle: Kaggle) -> None:
 
 
 def test_a_full_disk_is_told(kaggle: Kaggle) -> None:
-    with largest_file(100_000), pytest.raises(BackendError, match=r"cannot be written.*Make room"):
+    with largest_file(100_000), pytest.raises(BackendError, match=r"cannot be written.*Free some space"):
         download_dataset(REF)
     assert (download_dataset(REF) / "dataset_1" / "images" / "a.jpg").is_file()
 
@@ -218,7 +218,7 @@ def test_rules_that_are_not_accepted_are_told_with_their_address(joined: Kaggle)
 
 
 def test_a_competition_without_credentials_says_how_to_give_them(kaggle: Kaggle) -> None:
-    with pytest.raises(DataMissing, match=r"wants credentials") as caught:
+    with pytest.raises(DataMissing, match=r"requires credentials") as caught:
         download_competition_file(COMPETITION, "sixteen_band.zip")
     assert "KAGGLE_API_TOKEN" in caught.value.way_out
     assert not kaggle.asked

@@ -56,7 +56,7 @@ def test_it_ends_when_the_server_does(listener: socket.socket) -> None:
     listener.close()
     _, said = process.communicate(timeout=60)
     assert process.returncode == 7
-    assert "Prefect's server has ended. Run it again: it goes on where it was." in said
+    assert "Prefect's server has ended. Run the command again: it continues where it stopped." in said
     assert "Traceback" not in said
 
 
@@ -80,7 +80,7 @@ def test_it_ends_where_a_disk_stays_full_but_not_for_a_moment(tmp_path: Path, li
     looks = iter([0, 0, 2**30, 0, 0, 0])
     watch = Watch(f"http://127.0.0.1:{port}/api", 0.0, (tmp_path,), usage=lambda _: Used(next(looks)))
     assert [watch.look() for _ in range(5)] == [None] * 5
-    assert str(watch.look()).startswith(f"{tmp_path}: the disk is full. Make room")
+    assert str(watch.look()).startswith(f"{tmp_path}: the disk is full. Free some space")
 
 
 def test_a_run_that_is_done_does_not_mind_that_its_server_stops(listener: socket.socket) -> None:

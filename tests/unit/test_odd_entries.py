@@ -44,7 +44,7 @@ def entries(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
 KINDS = {
     "pipe": (DataRejected, "a named pipe"),
     "folder": (DataRejected, "a folder"),
-    "nowhere": (DataMissing, "a link to nothing"),
+    "nowhere": (DataMissing, "leads to no file"),
     "circle": (DataRejected, "cannot be read"),
     "endless": (DataRejected, "a device"),
     "socket": (DataRejected, "a socket"),

@@ -59,7 +59,7 @@ def test_the_profile_in_force_chooses_the_recipe(tmp_path: Path) -> None:
         ("floor: 0.5", "flor: 0.5", "toy.promotion.f", "floor"),
         ("epochs: 100", "epochz: 100", "toy.train.reference.epochz", "Did you mean 'epochs'?"),
         ("epochs: 3", "epochs: many", "toy.train.cpu.epochs", "given: 'many'"),
-        ("floor: 0.5", "floor: low", "toy.promotion.floor", "Give one that fits: below it nothing is promoted."),
+        ("floor: 0.5", "floor: low", "toy.promotion.floor", "Give an allowed value: below it nothing is promoted."),
         ("seed: 20", "seed: -1", "toy.seed", "(given: -1)"),
         ("profile: cpu", "profile: cpuu", "", "Did you mean 'cpu'?"),
     ],
@@ -77,7 +77,7 @@ def test_a_missing_value_is_named_with_what_it_is(tmp_path: Path) -> None:
     with pytest.raises(ParamsError) as caught:
         load(tmp_path, TEXT.replace("epochs: 3, ", ""))
     assert "params.yaml: toy.train.cpu.epochs: the value is missing (passes over the set)" in str(caught.value)
-    assert "Add what is missing" in caught.value.way_out
+    assert "Add the missing keys" in caught.value.way_out
 
 
 def test_all_missing_values_are_named_at_once(tmp_path: Path) -> None:

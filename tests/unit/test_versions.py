@@ -199,7 +199,7 @@ def test_a_broken_lock_file_is_refused(settings: Settings) -> None:
             "another",
         ),
         ("ERROR: Unable to acquire lock. Most likely another DVC process is running", BackendError, "another run"),
-        ("ERROR: unexpected error - [Errno 28] No space left on device: '/x'", BackendError, "room"),
+        ("ERROR: unexpected error - [Errno 28] No space left on device: '/x'", BackendError, "space"),
         ("ERROR: 'x' does not exist as an output or a stage name in 'dvc.yaml'", ParamsError, "params.yaml"),
         ("'./dvc.yaml' is invalid.\n\nWhile parsing a flow sequence", ParamsError, "flow sequence"),
         ("ERROR: failed to push data to the cloud - config file error: no remote specified", ParamsError, "DVC_REMOTE"),
@@ -275,7 +275,7 @@ def test_broken_locks_stay_while_dvc_is_at_work_here(settings: Settings) -> None
         assert living.stdout is not None
         living.stdout.readline()
         assert living_in(settings.root) == [living.pid]
-        with pytest.raises(BackendError, match=rf"at work \(process {living.pid}\).*Wait for it"):
+        with pytest.raises(BackendError, match=rf"running \(process {living.pid}\).*Wait until it has ended"):
             discard_broken_lock(settings.root, patience_s=0.05)
         assert path.exists()
         living.communicate()
@@ -377,7 +377,7 @@ def test_without_git_the_history_says_what_lacks(settings: Settings, monkeypatch
     with pytest.raises(DataMissing, match="not a git repository"):
         versions.history(settings, "pv")
     monkeypatch.setenv("PATH", str(settings.root))
-    with pytest.raises(DataMissing, match="git is absent"):
+    with pytest.raises(DataMissing, match="git is not installed"):
         versions.history(settings, "pv")
     assert versions.commit(settings) == ""
 
@@ -494,7 +494,7 @@ def test_what_git_does_not_tell_is_not_known(tmp_path: Path, monkeypatch: pytest
     settings.root.mkdir()
     state = versions.code_state(settings)
     assert (state.commit, state.changed) == ("", None)
-    assert "no git repository" in state.problem
+    assert "not in a git repository" in state.problem
     git(settings.root, "init", "--quiet")
     assert "nothing is committed" in versions.code_state(settings).problem
     monkeypatch.setenv("PATH", str(tmp_path))

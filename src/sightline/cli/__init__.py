@@ -29,7 +29,7 @@ def guarded(run: Callable[[], None]) -> None:
     except SightlineError as error:
         raise SystemExit(_tell(_full_disk(error) or error if isinstance(error, BackendError) else error)) from None
     except KeyboardInterrupt:
-        sys.stderr.write("sightline: stopped; run it again to go on where it was.\n")
+        sys.stderr.write("sightline: stopped. Run the command again to continue where it stopped.\n")
         raise SystemExit(130) from None
     except BrokenPipeError:  # the reader of our output left
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -78,5 +78,8 @@ def _confess(error: Exception) -> int:
         kept = f"The traceback is in {path}."
     except (OSError, SightlineError):
         kept = "The traceback could not be kept."
-    sys.stderr.write(f"sightline: unexpected {type(error).__name__}: {error}. This is a defect. {kept}\n")
+    sys.stderr.write(
+        f"sightline: unexpected {type(error).__name__}: {error}. This is a defect of Sightline: please"
+        f" report it. {kept}\n"
+    )
     return 1

@@ -20,30 +20,35 @@ if TYPE_CHECKING:
     from sightline.settings import Settings
     from sightline.task import Json, Model
 
-app = typer.Typer(no_args_is_help=True, help="Areas on the map: what they would cost, and what is found in them.")
+app = typer.Typer(no_args_is_help=True, help="Plan areas on the map, and detect things in them.")
 
 Bbox = Annotated[str, typer.Option(metavar="W,S,E,N", help="Degrees; W > E crosses the antimeridian.")]
 GeoJson = Annotated[Path | None, typer.Option(metavar="FILE", help="A GeoJSON file with polygons.")]
 Wkt = Annotated[str, typer.Option(metavar="TEXT", help="POLYGON ((...)) in longitude and latitude.")]
-ProviderName = Annotated[str, typer.Option("--provider", help="Who has the tiles: see `sightline aoi providers`.")]
-Tiles = Annotated[Path | None, typer.Option("--tiles", help="Folder z/x/y.png of the provider `folder`.")]
-Zoom = Annotated[str, typer.Option(help="A level of the tiles, or auto: the one that fits the model.")]
-Upscale = Annotated[str, typer.Option(help="none, bicubic, lanczos, fast or realesrgan: x4 before it is looked at.")]
+ProviderName = Annotated[str, typer.Option("--provider", help="Provider of the tiles: see `sightline aoi providers`.")]
+Tiles = Annotated[Path | None, typer.Option("--tiles", help="Folder with tiles z/x/y.png, for the provider `folder`.")]
+Zoom = Annotated[str, typer.Option(help="Zoom level of the tiles, or auto: the level that fits the model.")]
+Upscale = Annotated[
+    str, typer.Option(help="Enlarge 4 times before detection: none, bicubic, lanczos, fast or realesrgan.")
+]
 UpscaleModel = Annotated[
-    Path | None, typer.Option("--upscale-model", help="fast: its folder; realesrgan: RealESRGAN_x4plus.pth.")
+    Path | None,
+    typer.Option("--upscale-model", help="For fast: the network's folder. For realesrgan: RealESRGAN_x4plus.pth."),
 ]
-UpscaleSha256 = Annotated[str, typer.Option("--upscale-sha256", help="Of the file for realesrgan.")]
-ModelFolder = Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")]
-Gsd = Annotated[
-    float, typer.Option("--gsd", min=0, help="Metres a pixel that are wanted; 0: what the model was trained on.")
+UpscaleSha256 = Annotated[str, typer.Option("--upscale-sha256", help="SHA-256 of the file for realesrgan.")]
+ModelFolder = Annotated[
+    Path | None, typer.Option("--model", help="Folder of a saved model, used instead of a version.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-TaskRef = Annotated[str, typer.Option("--task", metavar="TASK[@REF]", help="Whose model looks.")]
+Gsd = Annotated[float, typer.Option("--gsd", min=0, help="Wanted metres per pixel; 0: those the model was trained on.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for use by programs.")]
+TaskRef = Annotated[
+    str, typer.Option("--task", metavar="TASK[@REF]", help="Task, or task and version, whose model is used.")
+]
 
 
 @app.command(epilog="Example: `sightline aoi providers`")
 def providers(as_json: AsJson = False) -> None:
-    """List who has tiles, on what terms."""
+    """List the providers of map tiles and their terms."""
     from sightline.maps.providers import PROVIDERS
 
     rows: list[dict[str, Json]] = [
@@ -78,7 +83,7 @@ def plan(
     gsd: Gsd = 0.0,
     as_json: AsJson = False,
 ) -> None:
-    """Tell how many tiles an area takes, how long, on what terms, and which zoom fits. Nothing is downloaded."""
+    """Show an area's number of tiles, time, terms and best zoom level. Nothing is downloaded."""
     from sightline.maps.tiles import describe_plan
     from sightline.maps.upscaling.upscale import factor_of
     from sightline.pipeline.survey import plan_survey
@@ -96,7 +101,7 @@ def plan(
     "`sightline aoi detect --geojson bay.geojson --upscale fast --upscale-model upscaler --out bay`"
 )
 def detect(
-    out: Annotated[Path, typer.Option("--out", help="Folder of the results; a run that was killed goes on there.")],
+    out: Annotated[Path, typer.Option("--out", help="Folder for the results; a run that was killed continues there.")],
     bbox: Bbox = "",
     geojson: GeoJson = None,
     wkt: Wkt = "",
@@ -106,16 +111,21 @@ def detect(
     upscale: Upscale = "none",
     upscale_model: UpscaleModel = None,
     upscale_sha256: UpscaleSha256 = "",
-    passes: Annotated[int, typer.Option(help="1: the given step; 2: half of it, with shifted passes.")] = 1,
+    passes: Annotated[
+        int, typer.Option(help="1: scan with the given step. 2: with half of it, in shifted passes.")
+    ] = 1,
     stride: Annotated[
-        int, typer.Option(help="Step of the scan at the network's scale, a multiple of 32; 0: its own.")
+        int,
+        typer.Option(help="Step of the scan in pixels at the network's scale, a multiple of 32; 0: the model's own."),
     ] = 0,
-    threshold: Annotated[float, typer.Option(help="Least probability, 0 to 1; negative: the model's own.")] = -1.0,
+    threshold: Annotated[
+        float, typer.Option(help="Lowest probability of a detection, 0 to 1; negative: the model's own.")
+    ] = -1.0,
     task: TaskRef = "ships",
     model: ModelFolder = None,
     as_json: AsJson = False,
 ) -> None:
-    """Plan, download, stitch, enlarge if asked for, look, and write coordinates, pictures and a summary."""
+    """Download an area, detect things in it, and write coordinates, pictures and a summary."""
     from sightline.pipeline.survey import Place, plan_survey, survey, surveying
     from sightline.progress import Bars
 
@@ -135,15 +145,18 @@ def detect(
     lacking = summary["tiles_missing"]
     table(f"found (coordinates, pictures and JSON in {out})", [{"raster": n, **v} for n, v in summary["found"].items()])
     if lacking:
-        echo(f"{len(lacking)} tiles lack; their place is masked. The first: {lacking[0]}. Run it again to ask anew.")
+        echo(
+            f"{len(lacking)} tiles are missing; their area is masked. The first: {lacking[0]}. Run the"
+            " command again to download them."
+        )
 
 
 @app.command(epilog="Example: `sightline aoi train-upscaler data/ships/real/scenes --out state/upscaler`")
 def train_upscaler(
-    scenes: Annotated[Path, typer.Argument(metavar="FOLDER", help="Whole scenes of the ground; they need no labels.")],
+    scenes: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder with whole scenes; labels are not needed.")],
     out: Annotated[Path, typer.Option("--out", help="Folder of the network, for --upscale-model.")],
-    steps: Annotated[int, typer.Option(min=0, help="Of the training; 0: the recipe's.")] = 0,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights and crops.")] = 20,
+    steps: Annotated[int, typer.Option(min=0, help="Training steps; 0: those of params.yaml.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the weights and the crops.")] = 20,
 ) -> None:
     """Train the network of `--upscale fast` on pictures of your own; killed and called again, it goes on."""
     from sightline.maps.upscaling.params import load_upscale_params
@@ -178,7 +191,9 @@ def _order(bbox: str, geojson: Path | None, wkt: str, provider: str, tiles: Path
     from sightline.pipeline.survey import Order
 
     if zoom != "auto" and not zoom.isdecimal():
-        raise ParamsError(f"{zoom!r} is no zoom", where="--zoom", way_out="Give auto, or a number from 0 to 24.")
+        raise ParamsError(
+            f"{zoom!r} is not a zoom level", where="--zoom", way_out="Give auto, or a number from 0 to 24."
+        )
     area = read_area(bbox=bbox, geojson=geojson or "", wkt=wkt)
     return Order(area, find_provider(provider, tiles), None if zoom == "auto" else int(zoom))
 
@@ -207,9 +222,17 @@ def _step(passes: int, stride: int) -> dict[str, float]:
     from sightline.serving.orders import scan_step
 
     if passes not in (1, 2):
-        raise ParamsError(f"{passes} passes", where="--passes", way_out="Choose 1 or 2.")
+        raise ParamsError(
+            (f"the number of passes must be 1 or 2, not {passes}"),
+            where="--passes",
+            way_out="Give --passes 1 or --passes 2.",
+        )
     if stride < 0 or stride % 32:
-        raise ParamsError(f"a step of {stride} px", where="--stride", way_out="Give a multiple of 32.")
+        raise ParamsError(
+            (f"the step must be a multiple of 32 px, not {stride}"),
+            where="--stride",
+            way_out="Give a multiple of 32, or 0.",
+        )
     return scan_step(stride, passes)
 
 

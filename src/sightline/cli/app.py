@@ -45,22 +45,26 @@ def main(
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task, such as pv_hotspots.")]
 TaskRef = Annotated[
     str,
-    typer.Argument(metavar="TASK[@REF]", help="A task and, if not the champion, an alias or a version: pv_hotspots@3."),
+    typer.Argument(
+        metavar="TASK[@REF]", help="A task, with an alias or a version if it is not the champion: pv_hotspots@3."
+    ),
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for use by programs.")]
 CandidateName = Annotated[str, typer.Option("--candidate", "-c", help="One of the task's candidates.")]
 
 
 @app.command(epilog="Example: `sightline run pv_hotspots`")
 def run(
-    tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Tasks, one after the other.")],
-    force: Annotated[bool, typer.Option("--force", help="Go through all steps even if nothing has changed.")] = False,
+    tasks: Annotated[
+        list[str], typer.Argument(metavar="TASK..", help="One or more tasks, worked on one after the other.")
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Run all steps even if nothing has changed.")] = False,
     jobs: Annotated[
-        int, typer.Option("--jobs", "-j", min=1, help="Tasks at a time, each with its share of the cores.")
+        int, typer.Option("--jobs", "-j", min=1, help="Number of tasks at a time; each gets its share of the cores.")
     ] = 1,
     as_json: AsJson = False,
 ) -> None:
-    """Take new labels in, validate, train, evaluate, register and promote; only what has changed is done."""
+    """Take in new labels, validate, train, evaluate, register and promote; steps without changes are skipped."""
     from sightline.cli.run import run_tasks
 
     run_tasks([open_task_project(task) for task in dict.fromkeys(tasks)], force, jobs, as_json)
@@ -68,20 +72,20 @@ def run(
 
 @app.command(epilog="Example: `sightline validate pv_hotspots`")
 def validate(task: TaskName, as_json: AsJson = False) -> None:
-    """Ask the gate: may these data be trained on? Writes Data Docs that say why not."""
+    """Check whether the data may be trained on, and write Data Docs with the reasons."""
     from sightline.pipeline.validate import validate_data
 
     verdict = validate_data(open_task_project(task))
     if as_json:
         print_json({"task": task, "passed": verdict.passed, "docs": str(verdict.docs)})
     elif verdict.passed:
-        echo(f"The gate is open for {task}. Data Docs: {verdict.docs}")
+        echo(f"The data of {task} passed the gate. Data Docs: {verdict.docs}")
     verdict.raise_if_failed()
 
 
 @app.command(epilog="Example: `sightline train pv_hotspots --candidate fused`")
 def train(task: TaskName, candidate: CandidateName) -> None:
-    """Train one candidate. A training that was killed goes on from its last checkpoint."""
+    """Train one candidate. A training that was killed continues from its last checkpoint."""
     from sightline.pipeline.fit import check_candidate, fit, fit_keys, is_finished, make_plan
     from sightline.progress import Bars
 
@@ -104,15 +108,21 @@ def train(task: TaskName, candidate: CandidateName) -> None:
 )
 def evaluate(
     task: TaskRef,
-    data: Annotated[Path | None, typer.Option("--data", help="A labelled folder in the upstream layout.")] = None,
-    model: Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")] = None,
-    candidate: Annotated[str, typer.Option("--candidate", "-c", help="With --stage: which candidate.")] = "",
+    data: Annotated[
+        Path | None, typer.Option("--data", help="A folder with labels, in the layout of the published data.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Folder of a saved model, used instead of a version.")
+    ] = None,
+    candidate: Annotated[
+        str, typer.Option("--candidate", "-c", help="The candidate to evaluate; only with --stage.")
+    ] = "",
     stage: Annotated[
-        bool, typer.Option("--stage", help="Evaluate what `train` left in build/ (the DVC stage).")
+        bool, typer.Option("--stage", help="Evaluate the model that `train` wrote to build/ (used by DVC).")
     ] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Metrics with intervals: of a version as it was evaluated, or of any model on your own labels."""
+    """Show the metrics of a version with intervals, or evaluate a model on your own labels."""
     from sightline.cli.evaluate import evaluate_here, evaluate_stage
 
     if stage:
@@ -127,24 +137,34 @@ def evaluate(
 )
 def predict(
     task: TaskRef,
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH..", help="Files, folders (with all below) and globs.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH..", help="Files, folders (with their subfolders) and globs.")
+    ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Folder for answers, tables, GeoPackage and report. Resumable.")
+        Path | None,
+        typer.Option(
+            "--out", help="Folder for predictions, tables, GeoPackage and report; a stopped call continues there."
+        ),
     ] = None,
-    model: Annotated[Path | None, typer.Option("--model", help="A saved model's folder instead of a version.")] = None,
-    log: Annotated[bool, typer.Option("--log", help="Enter the answers in the prediction log.")] = False,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Folder of a saved model, used instead of a version.")
+    ] = None,
+    log: Annotated[bool, typer.Option("--log", help="Write the predictions to the prediction log.")] = False,
     condition: Annotated[
         list[str] | None,
-        typer.Option("--condition", metavar="NAME=VALUE", help="What is known of the files besides: a figure."),
+        typer.Option("--condition", metavar="NAME=VALUE", help="A known condition of the files, such as gsd_m=1.5."),
     ] = None,
     threshold: Annotated[
-        float | None, typer.Option("--threshold", help="From which score on a finding counts; where a model has one.")
+        float | None,
+        typer.Option("--threshold", help="Lowest score of a finding, for models that have such a threshold."),
     ] = None,
-    pictures: Annotated[bool, typer.Option(help="Draw each answer; the report shows findings only with them.")] = True,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Files at a time; 0: one a core.")] = 0,
+    pictures: Annotated[
+        bool, typer.Option(help="Draw each prediction; without pictures the report shows no findings.")
+    ] = True,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Number of files at a time; 0: one per core.")] = 0,
     as_json: AsJson = False,
 ) -> None:
-    """Answer files: a picture, a scene, a whole flight. What cannot be read is told and skipped; the rest goes on."""
+    """Predict files: a picture, a scene, a whole flight. Files that cannot be read are reported and skipped."""
     from sightline.cli.predict import Options, predict_files
 
     predict_files(task, paths, Options(out, model, log, condition or [], threshold, pictures, jobs, as_json))
@@ -152,17 +172,17 @@ def predict(
 
 @app.command(epilog="Example: `sightline stages`")
 def stages() -> None:
-    """Write dvc.yaml anew from the tasks, their candidates and the imports of their code."""
+    """Write dvc.yaml from the tasks, their candidates and the imports of their code."""
     from sightline.pipeline.stages import write_stages
     from sightline.settings import load_settings
 
     changed = write_stages(load_settings().root)
-    echo("dvc.yaml was written anew: commit it." if changed else "dvc.yaml is what the tasks and params.yaml say.")
+    echo("dvc.yaml was updated: commit it." if changed else "dvc.yaml is up to date.")
 
 
 @app.command(epilog="Example: `sightline models pv_hotspots`")
 def models(task: TaskName, as_json: AsJson = False) -> None:
-    """List the registered versions with their aliases, figures and decisions."""
+    """List the registered versions with their aliases, metrics and decisions."""
     from sightline.cli.models import list_models
     from sightline.tracking import Tracking
 
@@ -172,7 +192,7 @@ def models(task: TaskName, as_json: AsJson = False) -> None:
 
 @app.command(epilog="Example: `sightline lineage pv_hotspots@champion`")
 def lineage(task: TaskRef, as_json: AsJson = False) -> None:
-    """Follow a version back to its data, code and parameters, and forward to its decisions and answers."""
+    """Show a version's data, code and parameters, and its decisions and predictions."""
     from sightline.pipeline.lineage import trace_lineage
 
     document = trace_lineage(*open_version(task))
@@ -196,20 +216,24 @@ def reproduce(task: TaskRef, as_json: AsJson = False) -> None:
         rows = [{"metric": name, "stored": a, "again": b} for name, (a, b) in result.figures.items()]
         table(f"{result.version}: largest difference {result.largest:.2g} (tolerance {TOLERANCE})", rows)
     if not result.agrees:
-        raise DataRejected("the figures do not agree", where=result.version, way_out="See the warnings above.")
+        raise DataRejected(
+            "the metrics of the second training differ by more than the tolerance",
+            where=result.version,
+            way_out="Read the warnings above; `make setup` installs the packages of requirements.lock.",
+        )
 
 
 @app.command(epilog="Example: `sightline promote pv_hotspots@4 --reason 'checked by eye'`")
 def promote(
-    task: TaskRef, reason: Annotated[str, typer.Option("--reason", help="Why; kept in the ledger.")] = ""
+    task: TaskRef, reason: Annotated[str, typer.Option("--reason", help="The reason; it is kept in the ledger.")] = ""
 ) -> None:
-    """Make a version champion by hand. Runs promote by the rules of params.yaml; this overrules them."""
+    """Make a version champion by hand, overruling the promotion rules of params.yaml."""
     from sightline.pipeline.promote import promote_by_hand
 
     name, _, ref = task.partition("@")
     if not ref or not reason:
         raise ParamsError(
-            "promoting by hand needs a version and a reason",
+            "to promote by hand, a version and a reason must be given",
             where=task,
             way_out=f"For example: sightline promote {name}@challenger --reason 'checked by eye'.",
         )
@@ -220,7 +244,7 @@ def promote(
 
 @app.command(epilog="Example: `sightline rollback pv_hotspots`")
 def rollback(task: TaskName) -> None:
-    """Give the champion's place back to the one before. A running endpoint follows within seconds."""
+    """Make the previous champion the champion again. A running endpoint follows within seconds."""
     from sightline.pipeline.promote import restore_previous
     from sightline.tracking import Tracking
 
@@ -234,17 +258,17 @@ def watch(
     task: TaskName,
     as_json: AsJson = False,
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit 8 on drift, 9 where it cannot be told, 0 without drift.")
+        bool, typer.Option("--exit-code", help="Exit with 8 on drift, 9 if it cannot be determined, 0 without drift.")
     ] = False,
 ) -> None:
-    """Compare the prediction log with the labelled samples; writes and stores the drift report."""
+    """Compare the prediction log with the labelled samples, and write the drift report."""
     from sightline.cli.watch import watch_task
 
     watch_task(open_task_project(task), as_json, exit_code)
 
 
 @app.command(epilog="Example: `sightline serve pv_hotspots`")
-def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; each one where left out.")] = "") -> None:
+def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; without it, all tasks.")] = "") -> None:
     """Serve champions over HTTP (BentoML) until Ctrl-C, each task on a port of its own. See docs/how-to/serve.md."""
     from sightline.runtime.servers import serve_all, serve_one
     from sightline.serving import serve_command
@@ -271,10 +295,12 @@ def up() -> None:
 
 @app.command(epilog="Example: `sightline backup ~/backups/2026-11-27`")
 def backup(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new folder, best on another disk.")],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="A folder that does not exist yet, preferably on another disk.")
+    ],
     as_json: AsJson = False,
 ) -> None:
-    """Copy what cannot be made again (ledger, registry, Prefect's database, pins), while everything runs."""
+    """Copy what cannot be made again (ledger, registry, Prefect's database, pins). Servers may run meanwhile."""
     from sightline.pipeline.backup import back_up, check
     from sightline.progress import Bars
     from sightline.settings import load_settings
@@ -290,10 +316,10 @@ def backup(
 
 @app.command(epilog="Example: `sightline restore ~/backups/2026-11-27`, in a fresh clone")
 def restore(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="What `sightline backup` wrote.")],
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `sightline backup` wrote.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check a backup and bring it into this project; numbers go on where none can have been given since."""
+    """Check a backup and restore it into this project; new numbers leave a gap, so that none is used twice."""
     from sightline.pipeline.backup import restore_backup
     from sightline.progress import Bars
     from sightline.settings import load_settings
@@ -302,11 +328,11 @@ def restore(
         kept = restore_backup(load_settings(), folder, bars)
     _tell_of_backup("Restored", kept.folder, len(kept.files), kept.bytes, as_json)
     if not as_json:
-        echo("The data come from DVC's remote: `.venv/bin/sightline data pull TASK`.")
+        echo("Now download the data from the DVC remote: `.venv/bin/sightline data pull TASK`.")
 
 
 def _tell_of_backup(what: str, folder: Path, files: int, size: int, as_json: bool) -> None:
     if as_json:
         print_json({"folder": str(folder), "files": files, "bytes": size})
     else:
-        echo(f"{what}: {files} files, {size / 2**20:.1f} MB, all as their SHA-256 says: {folder}")
+        echo(f"{what}: {files} files, {size / 2**20:.1f} MB, checked by SHA-256: {folder}")

@@ -10,15 +10,19 @@ import typer
 from sightline.cli.open import open_task_project, open_to_pin
 from sightline.cli.show import echo, print_json, table
 
-app = typer.Typer(no_args_is_help=True, help="Write, add, fetch and list data; each version is pinned by DVC.")
+app = typer.Typer(no_args_is_help=True, help="Write, add, fetch and list data; DVC pins each version.")
 
 TaskName = Annotated[str, typer.Argument(metavar="TASK", help="A task, such as pv_hotspots.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for use by programs.")]
 
 
 @app.command(epilog="Example: `sightline data sample pv_hotspots`")
-def sample(tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Tasks, one after the other.")]) -> None:
-    """Write the tasks' synthetic sets into data/, the same bits for the same seed, and pin them."""
+def sample(
+    tasks: Annotated[
+        list[str], typer.Argument(metavar="TASK..", help="One or more tasks, worked on one after the other.")
+    ],
+) -> None:
+    """Write the tasks' synthetic sets into data/ and pin them; the same seed gives the same bits."""
     from sightline.pipeline import data
     from sightline.progress import Bars
 
@@ -32,11 +36,15 @@ def sample(tasks: Annotated[list[str], typer.Argument(metavar="TASK..", help="Ta
 @app.command(epilog="Example: `sightline data add pv_hotspots ~/thermograms`")
 def add(
     task: TaskName,
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Your copy, in the upstream layout.")],
-    set_name: Annotated[str, typer.Option("--set", help="Which set it becomes or joins.")] = "real",
-    correct: Annotated[bool, typer.Option("--correct", help="Replace the labels of samples that the set has.")] = False,
+    path: Annotated[
+        Path, typer.Argument(metavar="PATH", help="Folder of your data, in the layout of the published data.")
+    ],
+    set_name: Annotated[str, typer.Option("--set", help="Name of the set to create or extend.")] = "real",
+    correct: Annotated[
+        bool, typer.Option("--correct", help="Replace the labels of samples that the set has already.")
+    ] = False,
 ) -> None:
-    """Check your own labelled data, copy what can be used into data/, split it by group, and pin it."""
+    """Check your own labelled data, copy the usable samples into data/, split them by group, and pin them."""
     from sightline.pipeline import data
 
     echo(data.add(open_to_pin(task), path, set_name, correct))
@@ -44,7 +52,7 @@ def add(
 
 @app.command(epilog="Example: `sightline data fetch pv_hotspots`")
 def fetch(task: TaskName) -> None:
-    """Download the published data from upstream, with the vendor's own client, and add them."""
+    """Download the published data and add them."""
     from sightline.pipeline import data
     from sightline.progress import Bars
 
@@ -55,7 +63,7 @@ def fetch(task: TaskName) -> None:
 
 @app.command(epilog="Example: `sightline data push pv_hotspots`")
 def push(task: TaskName) -> None:
-    """Send pinned data, of all tasks, and the stages' outputs to the DVC remote (SIGHTLINE_DVC_REMOTE)."""
+    """Upload the pinned data of all tasks and the stages' outputs to the DVC remote (SIGHTLINE_DVC_REMOTE)."""
     from sightline.pipeline import data
 
     echo(data.push(open_task_project(task)))
@@ -63,7 +71,7 @@ def push(task: TaskName) -> None:
 
 @app.command(epilog="Example: `sightline data pull pv_hotspots`")
 def pull(task: TaskName) -> None:
-    """Bring the task's pinned data from the DVC remote (SIGHTLINE_DVC_REMOTE)."""
+    """Download the task's pinned data from the DVC remote (SIGHTLINE_DVC_REMOTE)."""
     from sightline.pipeline import data
 
     echo(data.pull(open_task_project(task)))
@@ -71,7 +79,7 @@ def pull(task: TaskName) -> None:
 
 @app.command(epilog="Example: `sightline data status pv_hotspots`")
 def status(task: TaskName, as_json: AsJson = False) -> None:
-    """Which sets are there, how large, whether they are what is pinned, and what waits in the inbox."""
+    """Show the sets, their sizes, whether they match data.dvc, and the content of the inbox."""
     from sightline.pipeline import data
 
     document = data.status(open_task_project(task))
@@ -82,10 +90,10 @@ def status(task: TaskName, as_json: AsJson = False) -> None:
 
 
 _STATES = {
-    "pinned": "data.dvc pins what is on the disk (data version {version}).",
-    "modified": "What is on the disk is not what data.dvc pins (data version {version}): `.venv/bin/dvc add data`"
-    " keeps it as a version, `.venv/bin/dvc checkout --force data.dvc` gives it up.",
-    "not pinned": "Nothing is pinned yet: use `sightline data sample {task}` or `sightline data add {task} FOLDER`.",
+    "pinned": "The data on disk match data.dvc (data version {version}).",
+    "modified": "The data on disk differ from data.dvc (data version {version}): `.venv/bin/dvc add data`"
+    " keeps them as a new version, `.venv/bin/dvc checkout --force data.dvc` discards them.",
+    "not pinned": "No data are pinned yet: use `sightline data sample {task}` or `sightline data add {task} FOLDER`.",
 }
 _NAMED = 10
 
@@ -111,7 +119,7 @@ def print_status(task: str, document: dict[str, Any]) -> None:
 
 @app.command(epilog="Example: `sightline data versions pv_hotspots`")
 def versions(task: TaskName, as_json: AsJson = False) -> None:
-    """Versions of data.dvc in git's history, newest first."""
+    """List the data versions in git's history, newest first."""
     from sightline.pipeline import data
 
     rows = data.list_versions(open_task_project(task))

@@ -28,7 +28,9 @@ def evaluate_here(ref: str, data: Path | None, folder: Path | None, as_json: boo
     """Figures of a version as it was evaluated, or of a model on the user's own labels."""
     if folder is not None and data is None:
         raise ParamsError(
-            "--model needs --data", where="evaluate", way_out="A folder does not tell what it was evaluated on."
+            "--model needs --data",
+            where="evaluate",
+            way_out="Add --data FOLDER: a saved model does not hold its evaluation.",
         )
     if data is not None:
         _evaluate_data(ref, data, folder, as_json)
@@ -64,7 +66,9 @@ def _evaluate_data(ref: str, data: Path, folder: Path | None, as_json: bool) -> 
     if as_json:
         print_json(document)
         return
-    left_out = f"; {document['left_out']} samples it was trained on are left out" if document["left_out"] else ""
+    left_out = (
+        f"; {document['left_out']} samples that the model was trained on are left out" if document["left_out"] else ""
+    )
     table(f"{name} on {data} (resampled by {document['unit']}{left_out})", figure_rows(document["metrics"]))
 
 
@@ -72,7 +76,10 @@ def _seen_beside(folder: Path) -> frozenset[str]:
     """The training list beside a saved model; without one nothing can be left out, and that is said."""
     if (folder.parent / "training.csv").is_file():
         return seen_inputs(folder.parent)
-    echo("There is no training.csv beside this folder: samples it was trained on cannot be left out.", err=True)
+    echo(
+        "There is no training.csv beside this folder, so samples that the model was trained on cannot be left out.",
+        err=True,
+    )
     return frozenset()
 
 

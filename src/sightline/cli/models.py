@@ -27,7 +27,7 @@ def list_models(project: Project, tracking: Registry, as_json: bool) -> None:
     ruling = ruling_of(project, tracking)
     documents = [_describe(project, tracking, version, ruling) for version in tracking.versions(task)]
     if not documents and not as_json:
-        raise ModelMissing(f"nothing of {task} is registered", way_out=f"Run `sightline run {task}` first.")
+        raise ModelMissing(f"no version of {task} is registered", way_out=f"Run `sightline run {task}` first.")
     if as_json:
         print_json(documents)
     else:

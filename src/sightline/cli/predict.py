@@ -87,12 +87,16 @@ def _check_out(out: Path | None) -> None:
     if out is None:
         return
     if out.exists() and not out.is_dir():
-        raise ParamsError("this is a file, not a folder", where=out, way_out="Give --out the name of a folder.")
+        raise ParamsError(
+            "this is a file, but it must be a folder", where=out, way_out="Give --out the name of a folder."
+        )
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BackendError(
-            f"the folder cannot be made ({error.strerror})", where=out, way_out="Give --out another folder."
+            (f"the folder cannot be made ({error.strerror})"),
+            where=out,
+            way_out="Give --out a folder in which you may write.",
         ) from error
 
 
@@ -104,7 +108,9 @@ def _job(ref: str, options: Options) -> tuple[Job, Card]:
 
     if options.model is not None:
         if options.log:
-            raise ParamsError("--log needs a registered version", where="predict", way_out="Leave --model away.")
+            raise ParamsError(
+                "--log needs a registered version", where="predict", way_out="Leave out --model, or leave out --log."
+            )
         project, directory = open_task_project(ref.partition("@")[0]), options.model
         card, background = read_card(directory), UNKNOWN
         identity: dict[str, Json] = {"task": card.task, "version": None, "model": str(directory)}
@@ -137,7 +143,9 @@ def _named(given: Sequence[str]) -> Iterator[tuple[str, str]]:
     for one in given:
         name, equals, text = one.partition("=")
         if not equals:
-            raise ParamsError(f"{one!r} is not NAME=VALUE", where="--condition", way_out="Write: --condition name=1.5")
+            raise ParamsError(
+                f"{one!r} is not NAME=VALUE", where="--condition", way_out="Write for example --condition gsd_m=1.5."
+            )
         yield name.strip(), text
 
 
@@ -193,6 +201,6 @@ def _show(pictures: Sequence[Picture], written: Sequence[Path], out: Path | None
         echo(f"note, {count} of {len(pictures)}: {note}")
     reused = sum(picture.reused for picture in pictures)
     if reused:
-        echo(f"{reused} of {len(pictures)} had been answered before, by the same version under the same conditions.")
+        echo(f"{reused} of {len(pictures)} were taken from an earlier call with the same version and conditions.")
     if written:
-        echo(f"In {out}: an answer a file, {', '.join(path.name for path in written)}.")
+        echo(f"In {out}: one prediction per file, {', '.join(path.name for path in written)}.")

@@ -68,7 +68,7 @@ def _print_outcomes(projects: Sequence[Project], outcomes: Mapping[str, RunOutco
 def _show_outcomes(projects: Sequence[Project], outcomes: Mapping[str, RunOutcome], known: Collection[str]) -> None:
     for project in projects:
         if project.name in known:
-            echo(f"{project.name}: data, code and parameters are those of the last run; nothing was done.")
+            echo(f"{project.name}: data, code and parameters have not changed since the last run; nothing was done.")
         if project.name in outcomes:
             show_outcome(project, outcomes[project.name])
 
@@ -79,7 +79,11 @@ def _run_flows(projects: Sequence[Project], jobs: int) -> tuple[int, dict[str, R
     from sightline.runtime.servers import CODE, common_environment
 
     if not (CODE / "flows" / "__main__.py").is_file():
-        raise BackendError("there are no flows", where=CODE, way_out="Run from the project's checkout: `make setup`.")
+        raise BackendError(
+            "the folder flows/ is missing",
+            where=CODE,
+            way_out="Run `make setup` in the project's checkout, and use .venv/bin/sightline from there.",
+        )
     with tempfile.TemporaryDirectory(prefix="sightline-run-") as folder:
         outcome = Path(folder) / "outcome.json"
         names = [project.name for project in projects]
@@ -119,10 +123,10 @@ def show_outcome(project: Project, outcome: RunOutcome) -> None:
     name = project.name
     echo(
         "Next:\n"
-        f"  .venv/bin/sightline predict {name} PATH.. --out report    answer your own files\n"
-        f"  .venv/bin/sightline lineage {name}@champion               where the model comes from\n"
-        f"  .venv/bin/sightline serve {name}                          answer over HTTP\n"
-        "  .venv/bin/sightline up                                    the registry and the flows in a browser"
+        f"  .venv/bin/sightline predict {name} PATH.. --out report    predict your own files\n"
+        f"  .venv/bin/sightline lineage {name}@champion               show where the model comes from\n"
+        f"  .venv/bin/sightline serve {name}                          serve it over HTTP\n"
+        "  .venv/bin/sightline up                                    open the registry and the flows in a browser"
     )
 
 
@@ -138,7 +142,7 @@ def _warn_of_better(task: str, chosen: ChoiceRecord) -> None:
 
     if chosen.better is not None:
         number = chosen.versions[chosen.better.candidate]
-        overrule = f"`sightline promote {task}@{number} --reason WHY` overrules the choice."
+        overrule = f"`sightline promote {task}@{number} --reason WHY` chooses it by hand."
         echo(f"warning: {warn(chosen)}. {overrule}", err=True)
 
 

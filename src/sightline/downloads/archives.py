@@ -28,12 +28,12 @@ _DAMAGED = (
     *(EOFError, UnicodeError),
 )
 _UNNAMEABLE = {
-    errno.EEXIST: "the name {name} is in it twice",
-    errno.ENOTDIR: "the name {name} is in it as a file and as a folder",
-    errno.EISDIR: "the name {name} is in it as a file and as a folder",
-    errno.ENAMETOOLONG: "the name {name} is longer than this disk takes",
-    errno.EINVAL: "this disk does not take the name {name}",
-    errno.EILSEQ: "this disk does not take the name {name}",
+    errno.EEXIST: "the name {name} occurs twice",
+    errno.ENOTDIR: "the name {name} occurs as a file and as a folder",
+    errno.EISDIR: "the name {name} occurs as a file and as a folder",
+    errno.ENAMETOOLONG: "the name {name} is too long for this disk",
+    errno.EINVAL: "this disk does not allow the name {name}",
+    errno.EILSEQ: "this disk does not allow the name {name}",
 }
 """What writing a member may fail by that has nothing to do with room or rights."""
 
@@ -96,7 +96,7 @@ def unpack_nested(archive: Path, folder: Path, allowed: Allowed | None = None) -
                 unpack(inner, _beside(inner), replace(limits, bytes=max(left, 0)))
                 inner.unlink()
         if _archives_in(folder):
-            raise _refused(archive, "archives lie in archives in archives")
+            raise _refused(archive, "archives are nested more than two levels deep")
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
@@ -114,7 +114,7 @@ def _archives_in(folder: Path) -> list[Path]:
     for path in files:
         if path.suffix.lower() in (".7z", ".rar"):
             raise DataRejected(
-                "this kind of archive is not unpacked here",
+                "this kind of archive is not supported",
                 where=path,
                 way_out=_OWN_PROGRAM,
             )
@@ -136,10 +136,12 @@ def _opened(archive: Path) -> Iterator[Iterator[Member]]:
                 yield _tar_members(tar, archive)
     except NotImplementedError as error:  # of zipfile
         raise DataRejected(
-            f"the archive is packed in a way that is not read here ({error})", where=archive, way_out=_OWN_PROGRAM
+            f"the compression of the archive is not supported ({error})", where=archive, way_out=_OWN_PROGRAM
         ) from error
     except _DAMAGED as error:
-        raise DataRejected(f"the archive is damaged ({error})", where=archive, way_out="Fetch it again.") from error
+        raise DataRejected(
+            f"the archive is damaged ({error})", where=archive, way_out="Remove the file and download it again."
+        ) from error
 
 
 def _zip_members(opened: zipfile.ZipFile, archive: Path) -> Iterator[Member]:
@@ -171,7 +173,7 @@ def _read_padding(tar: tarfile.TarFile, archive: Path) -> None:
     for _ in range(64):
         if not tar.fileobj.read(_PIECE):
             return
-    raise _refused(archive, "much follows the end of its files")
+    raise _refused(archive, "too many bytes follow its last file")
 
 
 def _write_members(members: Iterator[Member], folder: Path, archive: Path, allowed: Allowed) -> None:
@@ -184,7 +186,7 @@ def _write_members(members: Iterator[Member], folder: Path, archive: Path, allow
             while piece := content.read(_PIECE):  # the sizes that the archive states may be lies
                 left -= len(piece)
                 if left < 0:
-                    raise _refused(archive, "it unpacks to far more than its size lets expect")
+                    raise _refused(archive, "its content is too large for its size")
                 out.write(piece)
 
 
@@ -210,9 +212,13 @@ def _safe(name: str, archive: Path) -> str:
     """The member's name, if it stays inside."""
     clean = posixpath.normpath(name.replace("\\", "/"))
     if clean in (".", "..") or clean.startswith(("/", "../")) or ":" in clean.partition("/")[0] or "\0" in clean:
-        raise _refused(archive, f"the name {name!r} leaves the folder")
+        raise _refused(archive, f"the name {name!r} leads out of the folder")
     return clean
 
 
 def _refused(archive: Path, why: str) -> DataRejected:
-    return DataRejected(f"the archive is refused: {why}", where=archive, way_out="Unpack it yourself if you trust it.")
+    return DataRejected(
+        f"the archive is refused: {why}",
+        where=archive,
+        way_out="If you trust it, unpack it yourself and use `sightline data add`.",
+    )

@@ -80,7 +80,7 @@ def download(file: RemoteFile, folder: Path, report: Report, retries: Retries | 
         raise DataRejected(
             f"the downloaded file is not the published one: its checksum is {found}, not {file.checksum}",
             where=file.url,
-            way_out="Try again; if it stays so, the publisher has changed the file.",
+            way_out="Try again. If it fails again, the publisher has changed the file: see the publisher's page.",
         )
     partial.replace(path)
     return path
@@ -90,14 +90,20 @@ def _check_address(url: str, asked: str) -> None:
     parts = urlsplit(url)
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
         leads = "" if url == asked else f", and leads to {url}"
-        raise ParamsError(f"only https is downloaded from{leads}", where=asked, way_out="Use the https address.")
+        raise ParamsError(
+            f"only https addresses are allowed{leads}", where=asked, way_out="Use an address that begins with https://."
+        )
 
 
 def _digest(path: Path, checksum: str) -> str:
     """`<algorithm>:<hex>` of a file, by the algorithm of `checksum`."""
     name = checksum.partition(":")[0]
     if name not in ("sha256", "md5"):
-        raise ParamsError(f"the checksum {checksum!r} is neither sha256:... nor md5:...", where=path.name)
+        raise ParamsError(
+            f"the checksum {checksum!r} is neither sha256:... nor md5:...",
+            where=path.name,
+            way_out="Correct the checksum in the task's `UPSTREAM`.",
+        )
     with path.open("rb") as opened:
         return f"{name}:{hashlib.file_digest(opened, name).hexdigest()}"
 
@@ -119,7 +125,11 @@ def read_document(url: str, retries: Retries | None = None) -> bytes:
             for piece in answer.iter_bytes():
                 content += piece
                 if len(content) > _LARGEST_DOCUMENT:
-                    raise DataRejected("the server sends far more than was asked for", where=url)
+                    raise DataRejected(
+                        f"the document has more than {_LARGEST_DOCUMENT:,} bytes",
+                        where=url,
+                        way_out="Open the address in a browser: it may lead to another document now.",
+                    )
             return bytes(content)
 
     return _patiently(ask, url, retries or Retries())
@@ -133,7 +143,7 @@ def _fill(file: RemoteFile, partial: Path, report: Report, retries: Retries) -> 
         raise BackendError(
             f"the download cannot be written ({error.strerror})",
             where=partial,
-            way_out="Make room on the disk and run it again: it goes on where it stopped.",
+            way_out="Free some space on the disk and run the command again: it continues where it stopped.",
         ) from error
 
 
@@ -155,14 +165,14 @@ def _patiently(
                     raise BackendError(
                         f"the download failed {failures} times ({error or type(error).__name__})",
                         where=url,
-                        way_out="Run it again later: it goes on where it stopped.",
+                        way_out="Run the command again later: it continues where it stopped.",
                     ) from error
                 pause_s = retries.first_s * 2 ** (failures - 1)
                 asked_s = error.pause_s if isinstance(error, _Again) else 0.0
                 retries.sleep(min(max(pause_s, asked_s), retries.longest_s))
             except httpx.TooManyRedirects as error:
                 raise BackendError(
-                    "the address leads in circles", where=url, way_out="Ask the publisher, or try later."
+                    "the address redirects in circles", where=url, way_out="Try again later, or ask the publisher."
                 ) from error
 
 
@@ -178,7 +188,7 @@ def _ask(client: httpx.Client, file: RemoteFile, partial: Path, report: Report) 
             if have == _length_of_range(answer):
                 return
             partial.unlink()
-            raise _Again("what was there before is longer than the file")
+            raise _Again("the partial download is longer than the file")
         _check_status(answer, file.url)
         if answer.status_code != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0  # this server always sends the whole file
@@ -202,13 +212,17 @@ def _check_status(answer: httpx.Response, url: str) -> None:
         return
     if status in (401, 403):
         raise DataMissing(
-            f"the server wants a login ({status})",
+            f"the server requires a login ({status})",
             where=url,
             way_out="Download the file with your browser, unpack it, and use `sightline data add`.",
         )
     if status in (408, 425, 429) or status >= 500:
         raise _Again(f"the server answered {status}", _pause_s(answer.headers.get("Retry-After", "")))
-    raise DataMissing(f"the server does not have the file ({status})", where=url, way_out="See the publisher's page.")
+    raise DataMissing(
+        f"the server does not have the file ({status})",
+        where=url,
+        way_out="See the publisher's page for the file's new address.",
+    )
 
 
 def _pause_s(text: str) -> float:
@@ -225,9 +239,12 @@ def _check_room(partial: Path, needed: int, file: RemoteFile) -> None:
     free = shutil.disk_usage(partial.parent).free
     if needed > free:
         raise BackendError(
-            f"the disk has no room for it: {needed / 2**20:.0f} MB more are needed, {free / 2**20:.0f} MB are free",
+            (
+                f"the disk has too little free space: {needed / 2**20:.0f} MB more are needed,"
+                f" {free / 2**20:.0f} MB are free"
+            ),
             where=partial.parent,
-            way_out=f"Make room, then run it again to download {file.name}.",
+            way_out=f"Free some space on the disk, then run the command again to download {file.name}.",
         )
 
 

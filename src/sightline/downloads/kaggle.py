@@ -62,7 +62,7 @@ def _ask(download: Callable[[Any], str], what: str, refused: Callable[[int], Sig
                 raise BackendError(
                     f"Kaggle cannot be reached ({type(error).__name__})",
                     where=what,
-                    way_out="Check the network and run it again: it goes on where it stopped.",
+                    way_out="Check the network and run the command again: it continues where it stopped.",
                 ) from error
         except Exception as error:
             raise _translate(error, what, refused) from error
@@ -81,12 +81,16 @@ def _translate(error: Exception, what: str, refused: Callable[[int], SightlineEr
     if status:
         return refused(status)
     if isinstance(error, DataCorruptionError | zipfile.BadZipFile):
-        return DataRejected("what arrived from Kaggle is damaged", where=what, way_out="Fetch it again.")
+        return DataRejected(
+            "the download from Kaggle is damaged", where=what, way_out="Remove the file and download it again."
+        )
     if isinstance(error, OSError):
         return BackendError(
             f"the data set cannot be written ({error.strerror or error})",
             where="~/.cache/kagglehub",
-            way_out="Make room on the disk, or set KAGGLEHUB_CACHE to another folder; then run it again.",
+            way_out=(
+                "Free some space on the disk, or set KAGGLEHUB_CACHE to another folder; then run the command again."
+            ),
         )
     if isinstance(error, ValueError) and "redentials" in str(error):
         return ParamsError(str(error), where="~/.kaggle/kaggle.json", way_out=_CREDENTIALS)
@@ -95,9 +99,11 @@ def _translate(error: Exception, what: str, refused: Callable[[int], SightlineEr
 
 def _refused(status: int, ref: str) -> SightlineError:
     if status in (401, 403):
-        return DataMissing(f"Kaggle wants credentials for {ref}", where="kaggle.com", way_out=_CREDENTIALS)
+        return DataMissing(f"Kaggle requires credentials for {ref}", where="kaggle.com", way_out=_CREDENTIALS)
     if status == 404:
-        return DataMissing("Kaggle has no such data set", where=ref, way_out="See kaggle.com whether it has moved.")
+        return DataMissing(
+            "Kaggle has no such data set", where=ref, way_out="Search for it on kaggle.com: it may have moved."
+        )
     return BackendError(f"Kaggle answered {status}", where=ref, way_out="Try again later.")
 
 
@@ -107,13 +113,13 @@ def _competition_refused(status: int, ref: str, name: str) -> SightlineError:
             f"Kaggle does not give {name} to your account: the rules of the competition are not accepted, or the"
             " credentials are not allowed",
             where=ref,
-            way_out=f"Log in with the account of your credentials, accept the rules at"
-            f" https://www.kaggle.com/competitions/{ref}/rules (late submission is enough), then run it again.",
+            way_out="Log in with the account of your credentials and accept the rules (late submission is enough) at"
+            f" https://www.kaggle.com/competitions/{ref}/rules. Then run the command again.",
         )
     if status == 404:
         return DataMissing(
             f"Kaggle has no file {name} of such a competition",
             where=ref,
-            way_out="See kaggle.com whether it has moved.",
+            way_out="Search for it on kaggle.com: it may have moved.",
         )
     return _refused(status, ref)

@@ -30,18 +30,26 @@ def list_record(page: str, retries: Retries | None = None) -> tuple[RemoteFile, 
     """
     where = page.replace("/records/", "/api/records/", 1)
     if not _PAGE.fullmatch(urlsplit(page).path):
-        raise DataMissing("this is no record's page", where=page, way_out="Give .../records/NUMBER.")
+        raise DataMissing(
+            "this is not the page of a Zenodo record",
+            where=page,
+            way_out="Give an address of the form https://zenodo.org/records/NUMBER.",
+        )
     try:
         entries = json.loads(read_document(where, retries)).get("files", [])
         files = tuple(_file(entry) for entry in entries)
     except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise DataRejected(
-            "the record does not list its files as Zenodo did when this was written",
+            "Zenodo's list of the record's files has an unknown form",
             where=where,
             way_out=f"Download them from {page} with your browser and use `sightline data add`.",
         ) from error
     if not files:
-        raise DataMissing("the record has no files that anyone may download", where=page, way_out="See its page.")
+        raise DataMissing(
+            "the record has no public files",
+            where=page,
+            way_out="Open the record's page and ask its authors for access.",
+        )
     return files
 
 

@@ -60,7 +60,7 @@ class Background:
         if not self.trained:
             return "what it was trained on is not known"
         said = f"trained on {_list(self.trained)}; evaluated on {_list(self.evaluated)}"
-        warning = "; it has never seen a real input" if self.only_synthetic else ""
+        warning = "; the model has never seen a real input" if self.only_synthetic else ""
         return said + (f"; data {self.data_version[:8]}" if self.data_version else "") + warning
 
     def document(self) -> dict[str, Json]:

@@ -102,9 +102,9 @@ def find_changes(
     near = embedding_distances(sides.before, sides.after)
     if not count and near is None:
         raise DataRejected(
-            "the answers and the model's labelled samples have no figure in common",
+            "the predictions and the model's labelled samples have no statistic in common",
             where="watch",
-            way_out="Evaluate and register the model again.",
+            way_out="Run `sightline run` again: it evaluates and registers the model.",
         )
     level = params.alpha / (4 if count and near is not None else 2)
     labels = shuffles(len(sides.before.independent), len(sides.after.independent), _permutations(level), rng)

@@ -109,10 +109,10 @@ class Change:
 
     def __str__(self) -> str:
         if self.name == "embedding":
-            what = "the embeddings (what the network sees) differ from the reference"
+            what = "the network's embeddings differ from the reference"
         else:
             what = f"{self.name} went from {self.before} to {self.after}"
-        return f"{what}; {self.outside:.0%} of the answers lie outside of what the model knows"
+        return f"{what}; {self.outside:.0%} of the predictions lie outside the range of the reference"
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Comparison:
     """The verdict.
 
     Attributes:
-        state: drift, changed, same, cannot tell, or too few answers to tell.
+        state: drift, changed, same, cannot tell, or too few predictions to decide.
         changes: all columns and the embeddings, what moved most first.
         most_drifted: the inputs that lie furthest from the reference, furthest first.
         rows: different inputs in the window.
@@ -172,14 +172,17 @@ class Comparison:
         differing = tuple(str(change) for change in self.changes if change.differs)
         match self.state:
             case "too few":
-                return (f"too few answers to tell: {sizes}",)
+                return (f"too few predictions to decide: {sizes}",)
             case "cannot tell":
-                return (f"it cannot be told whether there is drift: {sizes}; {self._power()}", *differing)
+                return (f"it cannot be determined whether there is drift: {sizes}; {self._power()}", *differing)
             case "same":
                 looks = f"{self.rows} different inputs look like the {self.reference_rows} of the reference"
                 return (f"no drift: {looks}; {self._power()}",)
             case "changed":
-                return (f"the mix has changed, within what the model knows; {self._power()}", *differing)
+                return (
+                    f"the mix has changed, but stays within the range of the reference; {self._power()}",
+                    *differing,
+                )
             case "drift":
                 return tuple(str(change) for change in self.changes if change.moved)
 

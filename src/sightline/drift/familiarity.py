@@ -116,7 +116,9 @@ class Reference:
         distance = self._distance(embedding)
         outside = self._outside(row)
         if distance is None and not self._ranges.keys() & row.keys():
-            return Familiarity("not known", "the version keeps no figure that this answer has", groups=self.groups)
+            return Familiarity(
+                "not known", "the version and this prediction have no statistic in common", groups=self.groups
+            )
         quantile = None if distance is None else float(np.searchsorted(self._own, distance) / len(self._own))
         usual = float(np.median(self._own)) if len(self._own) else 0.0
         word = self._word(distance, outside)
@@ -131,9 +133,10 @@ class Reference:
 
     def _too_little(self) -> str:
         if not self.groups:
-            return "the version keeps nothing of the samples that it was trained on"
+            return "the version stores no statistics of its training samples"
         return (
-            f"the version knows {self.groups} independent groups of samples; {MIN_GROUPS} are needed to say what is far"
+            f"the version was trained on {self.groups} independent groups of samples; {MIN_GROUPS} are"
+            " needed to say what is unusual"
         )
 
     def _distance(self, embedding: NDArray[np.float32]) -> float | None:
@@ -200,7 +203,7 @@ def _reason(word: Word, distance: float | None, quantile: float | None, outside:
         return "it looks like the samples that the model was trained and evaluated on"
     parts = []
     if distance is not None and quantile is not None and quantile >= _USUAL:
-        parts.append(f"to the network it lies farther from all samples than {quantile:.0%} of them from each other")
+        parts.append(f"its embedding lies farther from all samples than {quantile:.0%} of them from each other")
     for name, one in list(outside.items())[:3]:
         parts.append(
             f"{name.removeprefix('input_')} is {one.value:.3g}, the samples have {one.low:.3g} to {one.high:.3g}"

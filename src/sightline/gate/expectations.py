@@ -97,9 +97,9 @@ def _own() -> list[Expectation]:
         Expectation("one_of", "every sample can be read and has a label that fits", "problem", values=("",)),
         Expectation("unique", "no two samples of a set share a name", "key"),
         Expectation("one_of", "every sample has a split and a fold", "unassigned", values=("",)),
-        Expectation("one_of", "no image lies in two parts of the data", "image_elsewhere", values=("",)),
-        Expectation("one_of", "no group lies in two parts of the data", "group_elsewhere", values=("",)),
-        Expectation("unique", "no image is there twice (it would count twice)", "image", severity="warning"),
+        Expectation("one_of", "no image is in two parts of the data", "image_elsewhere", values=("",)),
+        Expectation("one_of", "no group is in two parts of the data", "group_elsewhere", values=("",)),
+        Expectation("unique", "no image occurs twice (it would count twice)", "image", severity="warning"),
     ]
 
 
@@ -169,7 +169,7 @@ def _elsewhere(samples: Sequence[Sample], parts: Sequence[str], key: Callable[[S
 # -------------------------------------------------------------------------------------------- great-expectations
 
 
-_ROOM = "Check room and rights on the disk."
+_ROOM = "Check the disk's free space and your write permission."
 
 
 @contextmanager
@@ -188,7 +188,11 @@ def _translated(folder: Path) -> Iterator[None]:
             f"the gate's files cannot be written ({error.strerror})", where=folder, way_out=_ROOM
         ) from error
     except GreatExpectationsError as error:
-        raise BackendError(f"great-expectations failed ({error})", where=folder, way_out="Try again.") from error
+        raise BackendError(
+            f"great-expectations failed ({error})",
+            where=folder,
+            way_out=("Run the command again; if it fails again, please report this message."),
+        ) from error
 
 
 def _ask(frame: pd.DataFrame, asked: Sequence[Expectation], parts: Parts, site: Path) -> list[Failure]:
@@ -299,9 +303,9 @@ _LOOKS = """
 .navbar ol { list-style: none; padding: 0; display: flex; gap: 1rem; }
 .badge { border: 1px solid #8886; border-radius: .3rem; padding: 0 .3rem; }
 .cooltip .top { display: none; }
-.fa-check-circle::before { content: "holds"; color: #15803d; font-style: normal; }
-.fa-times::before { content: "fails"; color: #dc2626; font-style: normal; }
-.fa-exclamation-triangle::before { content: "cannot be asked"; color: #b45309; font-style: normal; }
+.fa-check-circle::before { content: "passed"; color: #15803d; font-style: normal; }
+.fa-times::before { content: "failed"; color: #dc2626; font-style: normal; }
+.fa-exclamation-triangle::before { content: "not evaluated"; color: #b45309; font-style: normal; }
 """
 
 

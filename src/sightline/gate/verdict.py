@@ -82,7 +82,7 @@ class Verdict:
         raise DataRejected(
             f"{len(critical)} of {len(self.asked)} expectations failed: " + "; ".join(critical),
             where="the gate",
-            way_out=f"Mend or remove these files; all are listed in {self.docs}.",
+            way_out=f"Correct or remove these files; all are listed in {self.docs}.",
         )
 
     def document(self) -> dict[str, Json]:
@@ -101,4 +101,4 @@ class Verdict:
         for failure in self.failures:
             blocks += failure.blocks()
         items = "".join(f"<li>{escape(why)}</li>" for why in self.asked)
-        return page("Validation gate", [*blocks, f"<h4>What was asked</h4><ul>{items}</ul>", *links])
+        return page("Validation gate", [*blocks, f"<h4>Expectations</h4><ul>{items}</ul>", *links])

@@ -124,7 +124,9 @@ def read_area(bbox: str = "", geojson: str | Path = "", wkt: str = "") -> Area:
     if len(named) != 1:
         found = f"{' and '.join(named)} are given" if named else "none is given"
         raise RequestError(
-            f"an area is told by one of bbox, geojson and wkt; {found}", where="area", way_out="Give exactly one."
+            f"an area needs exactly one of bbox, geojson and wkt; {found}",
+            where="area",
+            way_out="Give exactly one of bbox, geojson and wkt.",
         )
     if bbox:
         return _area([[_checked_ring(ring, "bbox") for ring in rings] for rings in outline_of_bbox(bbox)], "bbox")
@@ -139,18 +141,20 @@ def _checked_ring(ring: Ring, where: str) -> Ring:
         raise RequestError(
             f"a latitude of {latitudes:g} does not exist; longitude and latitude may be swapped",
             where=where,
-            way_out="Longitude comes first.",
+            way_out="Write the longitude first, then the latitude.",
         )
     if latitudes > MOST_LATITUDE + 1e-7:
         raise RequestError(
             f"the latitude {latitudes:g} lies beyond {MOST_LATITUDE:.4f}, where web-mercator tiles end",
             where=where,
-            way_out="Leave the pole out.",
+            way_out="Give an area without the pole.",
         )
     if longitudes > _FARTHEST_LONGITUDE:
-        raise RequestError(f"a longitude of {longitudes:g} does not exist", where=where, way_out="Give -180 .. 180.")
+        raise RequestError(
+            f"a longitude of {longitudes:g} does not exist", where=where, way_out="Give longitudes from -180 to 180."
+        )
     if np.ptp(ring[:, 0]) > 360:
-        raise RequestError("the area goes round the Earth more than once", where=where, way_out="Give a smaller one.")
+        raise RequestError("the area goes round the Earth more than once", where=where, way_out="Give a smaller area.")
     return ring
 
 
@@ -162,7 +166,7 @@ def _unrolled(rings: Rings, where: str) -> Rings:
         # A step of exactly 360 degrees is the edge of a box that spans the whole Earth.
         steps = np.where((np.abs(steps) > 180) & (np.abs(steps) < 360), steps - 360 * np.sign(steps), steps)
         if abs(steps.sum()) > 1:
-            raise RequestError("the outline goes round a pole", where=where, way_out="Leave the pole out.")
+            raise RequestError("the outline goes round a pole", where=where, way_out="Give an area without the pole.")
         longitudes = ring[0, 0] + np.concatenate([[0.0], np.cumsum(steps)[:-1]])
         longitudes = np.where(np.abs(longitudes - ring[:, 0]) < 1, ring[:, 0], longitudes)  # the bits that were given
         if unrolled:
@@ -186,7 +190,7 @@ def _polygon(rings: Rings, where: str) -> Polygon:
 
     for ring in rings:
         if len(np.unique(ring, axis=0)) < 3 or shapely.Polygon(ring).envelope.area == 0:
-            raise RequestError("the area has no size", where=where, way_out="Give an outline of three corners or more.")
+            raise RequestError("the area is empty", where=where, way_out="Give an outline of three corners or more.")
     polygon = shapely.Polygon(rings[0], rings[1:])
     reason, _, place = shapely.is_valid_reason(polygon).partition("[")
     if place:
@@ -195,10 +199,10 @@ def _polygon(rings: Rings, where: str) -> Polygon:
         raise RequestError(
             f"{crosses} at longitude {float(wrapped(float(longitude))):.6g}, latitude {float(latitude):.6g}",
             where=where,
-            way_out="Correct it, or draw several polygons.",
+            way_out="Correct the outline, or draw several polygons.",
         )
     if polygon.area == 0:
-        raise RequestError("the area has no size", where=where, way_out="Give an outline of three corners or more.")
+        raise RequestError("the area is empty", where=where, way_out="Give an outline of three corners or more.")
     return polygon
 
 

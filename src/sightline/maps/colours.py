@@ -35,7 +35,7 @@ _LEAST_BRIGHT = 1.5
 
 def broken(why: str, where: str) -> DataRejected:
     """What is told of a file that a library cannot read."""
-    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy it again from its source.")
+    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy the file again from the original.")
 
 
 @dataclass(frozen=True)
@@ -150,7 +150,11 @@ def colours_of(
     opacity = kinds.index(ColorInterp.alpha) + 1 if ColorInterp.alpha in kinds else None
     bands = _bands_of(dataset, where)
     if mask is not None and mask.shape != dataset.shape:
-        raise DataRejected("the mask beside it has another size", where=where, way_out=f"Remove {mask.name}.")
+        raise DataRejected(
+            "the mask file beside it has another size",
+            where=where,
+            way_out=f"Remove {mask.name}, or save it in the size of the image.",
+        )
     flags = [dataset.mask_flag_enums[band - 1] for band in bands]
     masked = any(MaskFlags.all_valid not in one and MaskFlags.alpha not in one for one in flags)
     colours = Colours(dataset, bands, opacity, masked, mask, where, orientation)

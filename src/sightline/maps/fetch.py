@@ -121,9 +121,9 @@ def _none(plan: Plan, missing: list[Missing]) -> None:
             way_out=f"It has the zooms {provider.min_zoom} to {provider.max_zoom}; check the area.",
         )
     raise BackendError(
-        f"not one of {len(missing):,} tiles could be had (the first: {first.why})",
+        f"not one of {len(missing):,} tiles could be downloaded (the first: {first.why})",
         where=provider.host,
-        way_out="Try another zoom, another provider, or later.",
+        way_out="Try another zoom level or another provider, or try again later.",
     )
 
 
@@ -176,9 +176,9 @@ def _download(source: TileSource, tiles: Iterator[Tile], found: _Found) -> None:
                 found.add(outcome.missing)
             if in_a_row >= source.patience.failures:
                 raise BackendError(
-                    f"{in_a_row} tiles in a row could not be had (the last: {found.missing[-1].why})",
+                    f"{in_a_row} tiles in a row could not be downloaded (the last: {found.missing[-1].why})",
                     where=source.provider.host,
-                    way_out="Run it again later: it goes on with what is there.",
+                    way_out="Run the command again later: it keeps the tiles that are there.",
                 )
             running |= {pool.submit(source.bring, tile) for tile in islice(tiles, len(done))}
     finally:
@@ -308,9 +308,9 @@ class TileSource:
         """All requests to this host wait as long as the server asks; or the run ends, where that is too long."""
         if seconds > self.patience.longest_s:
             raise BackendError(
-                f"the server asks to come back in {seconds:,.0f} s",
+                f"the server allows the next request in {seconds:,.0f} s",
                 where=self.provider.host,
-                way_out="Run it again then: it goes on with what is there.",
+                way_out="Run the command again after that time: it keeps the tiles that are there.",
             )
         self._pace.hold(seconds)
 

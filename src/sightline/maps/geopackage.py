@@ -61,7 +61,9 @@ def write_geopackage(path: Path, layers: Mapping[str, Features]) -> Path:
             temporary.unlink(missing_ok=True)
         reason = str(error).splitlines()[0]
         raise BackendError(
-            f"the GeoPackage cannot be written ({reason})", where=path, way_out="Check room and rights on the disk."
+            f"the GeoPackage cannot be written ({reason})",
+            where=path,
+            way_out="Check the disk's free space and your write permission.",
         ) from error
     return path
 

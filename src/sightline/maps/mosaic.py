@@ -39,7 +39,7 @@ _COG = {
     "bigtiff": "IF_SAFER",
     "num_threads": "ALL_CPUS",
 }
-_MADE_AGAIN = "Make room on the disk and run it again: the tiles are kept."
+_MADE_AGAIN = "Free some space on the disk and run the command again: the tiles are kept."
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _check_room(plan: Plan, target: Path) -> None:
     needed, free = plan.width_px * plan.height_px * 4, shutil.disk_usage(target.parent).free
     if needed > free:
         raise BackendError(
-            f"the disk has no room for it: {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free",
+            f"the disk has too little free space: {needed / 1e6:,.0f} MB are needed, {free / 1e6:,.0f} MB are free",
             where=target.parent,
             way_out=_MADE_AGAIN,
         )

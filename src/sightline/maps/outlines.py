@@ -44,7 +44,9 @@ def outline_of_bbox(text: str) -> list[Rings]:
     if not all(map(math.isfinite, (west, south, east, north))):
         raise RequestError("the box holds a number that is not finite", where="bbox", way_out=_EXAMPLE)
     if west == east or south == north:
-        raise RequestError("the box has no area", where="bbox", way_out="Give two different corners.")
+        raise RequestError(
+            "the box has no area", where="bbox", way_out=("Give two corners that differ in longitude and latitude.")
+        )
     if south > north:
         raise RequestError(
             f"the corners are swapped: the south ({south:g}) lies above the north ({north:g})",
@@ -73,7 +75,9 @@ def outline_of_wkt(text: str) -> list[Rings]:
     start = _WKT.match(text)
     # Only these two are read: collections nest, and the parser follows them to any depth.
     if start is None:
-        raise RequestError("it is no POLYGON and no MULTIPOLYGON", where="wkt", way_out="Give the outline of an area.")
+        raise RequestError(
+            "it is neither a POLYGON nor a MULTIPOLYGON", where="wkt", way_out="Give a Polygon or a MultiPolygon."
+        )
     if start["srid"] not in (None, "4326"):
         raise RequestError(f"SRID {start['srid']} is not longitude and latitude", where="wkt", way_out=_REPROJECT)
     try:
@@ -106,7 +110,9 @@ def outline_of_geojson(source: str | Path) -> list[Rings]:
     try:
         document = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"this is not JSON ({error})", where=where, way_out="Give a GeoJSON file.") from error
+        raise RequestError(
+            (f"the text is not valid JSON ({error})"), where=where, way_out="Give a GeoJSON document."
+        ) from error
     if isinstance(document, dict):
         _check_system(document, where)
     outlines = [
@@ -125,7 +131,9 @@ def _read(path: Path, where: str) -> str:
         with path.open("rb") as file:
             return file.read(MOST_BYTES + 1).decode("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise RequestError(f"the file cannot be read ({error})", where=where, way_out="Check the path.") from error
+        raise RequestError(
+            f"the file cannot be read ({error})", where=where, way_out="Check the path for a spelling mistake."
+        ) from error
 
 
 def _check_bytes(text: str, where: str) -> None:
@@ -156,7 +164,7 @@ def _geometries_of_feature(document: Any, where: str) -> list[dict[str, Any]]:
         raise RequestError(
             f"it holds {shown!r} where a Polygon or MultiPolygon was expected",
             where=where,
-            way_out="Give the outline of an area.",
+            way_out="Give a Polygon or a MultiPolygon.",
         )
     return [inner]
 
@@ -165,7 +173,11 @@ def _polygons(geometry: dict[str, Any], where: str) -> list[Any]:
     coordinates = geometry.get("coordinates")
     polygons = [coordinates] if geometry["type"] == "Polygon" else coordinates
     if not isinstance(polygons, list) or not all(isinstance(rings, list) for rings in polygons):
-        raise RequestError("its coordinates are not lists", where=where, way_out="See RFC 7946.")
+        raise RequestError(
+            "its coordinates are not lists",
+            where=where,
+            way_out="Write the coordinates as RFC 7946 (GeoJSON) describes.",
+        )
     return [rings for rings in polygons if rings]
 
 
@@ -174,12 +186,16 @@ def _ring(positions: Any, where: str) -> Ring:
     numbers = [position[:2] for position in positions if isinstance(position, list)] if _is_list(positions) else []
     plain = len(numbers) == len(positions) if _is_list(positions) else False
     if not plain or any(len(pair) < 2 or not all(map(_is_number, pair)) for pair in numbers):
-        raise RequestError("a position is not two numbers", where=where, way_out="See RFC 7946.")
+        raise RequestError(
+            "a position is not two numbers",
+            where=where,
+            way_out="Write the coordinates as RFC 7946 (GeoJSON) describes.",
+        )
     if len(numbers) < 4 or numbers[0] != numbers[-1]:
         raise RequestError(
             "a ring is not closed: its first and last position differ, or it has fewer than four",
             where=where,
-            way_out="End it with its first position.",
+            way_out="Repeat the first position at the end of the ring.",
         )
     return np.array(numbers[:-1], dtype=np.float64)
 
@@ -192,16 +208,16 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
 
 
-_SIMPLIFY = "Simplify the outline."
+_SIMPLIFY = "Simplify the outline: use fewer corners."
 
 
 def _checked(outlines: list[Rings], where: str) -> list[Rings]:
     """Refuses what is empty, not finite or too detailed."""
     corners = sum(len(ring) for rings in outlines for ring in rings)
     if not corners:
-        raise RequestError("the outline is empty", where=where, way_out="Give the outline of an area.")
+        raise RequestError("the outline is empty", where=where, way_out="Give a Polygon or a MultiPolygon.")
     if corners > MOST_CORNERS:
         raise RequestError(f"{corners:,} corners are more than {MOST_CORNERS:,}", where=where, way_out=_SIMPLIFY)
     if not all(np.isfinite(ring).all() for rings in outlines for ring in rings):
-        raise RequestError("a coordinate is not finite", where=where, way_out="Correct the outline.")
+        raise RequestError("a coordinate is not finite", where=where, way_out="Replace it by a finite number.")
     return outlines

@@ -33,7 +33,7 @@ _KINDS = ("uint8", "uint16", "int16", "float32")
 """More than 8 bits are grey levels by a scale and an offset only: see `colours.colours_of`."""
 _PHOTOMETRICS = ("MINISBLACK", "RGB", "YCBCR")
 _COMPRESSIONS = ("NONE", "LZW", "PACKBITS", "DEFLATE", "ADOBE_DEFLATE", "ZSTD", "JPEG")
-_REWRITE = "Rewrite it: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -ot Byte IN OUT."
+_REWRITE = "Convert it: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE -ot Byte IN OUT."
 
 _CONVERT = "Save it as RGB with 8 bits a colour."
 
@@ -187,7 +187,9 @@ def check_tiff(
             if not pictures:
                 raise broken("it has no page", where)
             if len(pictures) != 1:
-                raise DataRejected(f"it has {len(pictures)} pages", where=where, way_out="Give its pages one by one.")
+                raise DataRejected(
+                    f"it has {len(pictures)} pages", where=where, way_out="Save each page as a file of its own."
+                )
             for page in pages:
                 _check_pieces(page, size, most_piece_bytes, where)
             _check_page(pictures[0], where, range(least_bands, most_bands + 1), kinds)
@@ -209,7 +211,7 @@ def _check_page(page: Any, where: str, bands: range, kinds: tuple[str, ...]) -> 
     known = compression in _COMPRESSIONS and photometric in _PHOTOMETRICS and page.imagedepth == 1
     mask = bands.start == 1 and page.bitspersample == 1
     if not (known and page.samplesperpixel in bands and (str(page.dtype) in kinds or mask)):
-        raise DataRejected(f"a TIFF of {kind} is not read", where=where, way_out=_REWRITE)
+        raise DataRejected(f"a TIFF of {kind} is not supported", where=where, way_out=_REWRITE)
     if page.imagewidth * page.imagelength > MOST_PIXELS or min(page.imagewidth, page.imagelength) < MIN_SIDE_PX:
         raise DataRejected(
             f"{page.imagewidth:,} x {page.imagelength:,} pixels are too many or too few",

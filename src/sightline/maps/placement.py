@@ -314,7 +314,7 @@ def _placed(found: _Found, size: tuple[int, int], where: str) -> Placement:
             found.unused.append(f"the transform of {', '.join(found.names)} is not used: it names no coordinate system")
         elif found.crs is not None:
             found.unused.append(
-                f"the system of {', '.join(found.names)} is not used: nothing tells where its pixels lie"
+                f"the system of {', '.join(found.names)} is not used: the position of its pixels is not given"
             )
         return Placement(unused=tuple(found.unused))
     if not (found.crs.is_geographic or found.crs.is_projected):
@@ -325,7 +325,11 @@ def _placed(found: _Found, size: tuple[int, int], where: str) -> Placement:
     try:
         across, down = place.gsd_m(width / 2, height / 2)
     except DataRejected as error:
-        raise DataRejected(error.what, where=where, way_out="Correct its georeference.") from error
+        raise DataRejected(
+            error.what,
+            where=where,
+            way_out="Write the correct georeference into the file, or remove it (gdal_edit.py -unsetgt).",
+        ) from error
     _check_square(across, down, where)
     gsd_m = math.sqrt(across * down)
     return Placement(place, gsd_m, " and ".join(found.names), tuple(found.unused), found.crs, found.transform)
@@ -362,6 +366,6 @@ def _unit_m(system: CRS) -> float:
 
 def _check_square(across: float, down: float, where: str) -> None:
     if not (math.isfinite(across * down) and across * down > 0):
-        raise DataRejected("its pixels have no size on the ground", where=where, way_out=_SQUARE)
+        raise DataRejected("its georeference gives the pixels no size on the ground", where=where, way_out=_SQUARE)
     if max(across, down) > _MOST_STRETCHED * min(across, down):
         raise DataRejected(f"its pixels cover {across:.3g} x {down:.3g} m", where=where, way_out=_SQUARE)

@@ -24,6 +24,8 @@ _LONGITUDE_LATITUDE = "EPSG:4326"
 _ECCENTRICITY_2 = 0.00669437999014
 """Square of WGS 84's first eccentricity."""
 
+_WAY_OUT = "Write the correct georeference into the file, or remove it (gdal_edit.py -unsetgt)."
+
 
 @dataclass(frozen=True)
 class Georeference:
@@ -101,10 +103,14 @@ class Georeference:
         try:
             moved = transform(source, target, across.ravel(), down.ravel())
         except (RasterioError, CPLE_BaseError) as error:
-            raise DataRejected(f"its positions cannot be computed ({error})", where=self.crs[:60]) from error
+            raise DataRejected(
+                f"its positions cannot be computed ({error})", where=self.crs[:60], way_out=_WAY_OUT
+            ) from error
         moved_x, moved_y = (np.array(values, dtype=np.float64).reshape(across.shape) for values in moved[:2])
         if not (np.isfinite(moved_x).all() and np.isfinite(moved_y).all()):
-            raise DataRejected("a position lies beyond the reference system's end", where=self.crs[:60])
+            raise DataRejected(
+                "a position lies outside the area of the reference system", where=self.crs[:60], way_out=_WAY_OUT
+            )
         return moved_x, moved_y
 
 

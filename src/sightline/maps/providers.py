@@ -68,7 +68,7 @@ class Provider:
         parts = urlsplit(self.url)
         local = parts.scheme == "http" and parts.hostname in _LOCAL
         if self.url and not ((parts.scheme == "https" or local) and all(f"{{{key}}}" in self.url for key in "zxy")):
-            raise ValueError(f"{self.name}: {self.url} is no https address with {{z}}, {{x}} and {{y}}")
+            raise ValueError(f"{self.name}: {self.url} is not an https address with {{z}}, {{x}} and {{y}}")
 
     @property
     def host(self) -> str:
@@ -146,11 +146,17 @@ def find_provider(name: str, folder: Path | None = None) -> Provider:
     """
     if name in FOLDERS:
         if folder is None:
-            raise RequestError(f"{name} needs the folder of its tiles", where="provider", way_out="Name the folder.")
+            raise RequestError(
+                f"{name} needs the folder of its tiles", where="provider", way_out="Give the folder with the tiles."
+            )
         return open_folder(folder, name)
     if name not in PROVIDERS:
-        what = "an address is not taken: its terms are not known" if "/" in name else f"there is no provider {name!r}"
-        raise RequestError(what, where="provider", way_out=f"Known: {', '.join([*PROVIDERS, *FOLDERS])}.")
+        what = (
+            "an address cannot be used as a provider, because its terms are not known"
+            if "/" in name
+            else f"unknown provider {name!r}"
+        )
+        raise RequestError(what, where="provider", way_out=f"Choose one of: {', '.join([*PROVIDERS, *FOLDERS])}.")
     if folder is not None:
         raise RequestError(f"{name} has no folder", where="provider", way_out="Use the provider `folder`.")
     return PROVIDERS[name]
@@ -167,11 +173,13 @@ def open_folder(folder: Path, name: str = "folder") -> Provider:
     zooms = [zoom for zoom in zooms if zoom <= 24]
     first = next((path for zoom in zooms for path in folder.glob(f"{zoom}/*/*") if path.suffix in TILE_SUFFIXES), None)
     if first is None:
-        raise DataMissing("there are no tiles z/x/y.png or .jpg", where=folder, way_out="Give the folder above z.")
+        raise DataMissing(
+            "there are no tiles z/x/y.png or .jpg", where=folder, way_out="Give the folder that holds the folders z."
+        )
     try:
         tile_px = square_side(first)
     except DataRejected as error:
-        raise DataRejected(error.what, where=first, way_out="Copy the tile again.") from error
+        raise DataRejected(error.what, where=first, way_out="Copy or download the tile again.") from error
     drawn = name == "synthetic"
     return Provider(
         name=name,

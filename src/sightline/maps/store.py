@@ -25,6 +25,7 @@ MOST_TILE_BYTES = 4 * 2**20
 _MOST_TILE_PX = 1024
 _PNG, _JPEG = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 _MODES = ("RGB", "RGBA", "P", "PA", "L", "LA")
+_UNREADABLE = "Allow yourself to read the file (chmod u+r), or remove it."
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,9 @@ class TileStore:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise DataRejected(f"the tile cannot be read ({error.strerror})", where=path) from error
+            raise DataRejected(
+                f"the tile cannot be read ({error.strerror})", where=path, way_out=_UNREADABLE
+            ) from error
         try:
             return decode_tile(content, tile_px)
         except DataRejected:
@@ -93,7 +96,7 @@ class TileStore:
             raise BackendError(
                 f"the tile cannot be written ({error.strerror})",
                 where=path,
-                way_out="Make room on the disk and run it again: it goes on with what is there.",
+                way_out="Free some space on the disk and run the command again: it keeps what is there and continues.",
             ) from error
 
 
@@ -131,7 +134,7 @@ def square_side(path: Path) -> int:
         with path.open("rb") as file:
             width, height = _size(file.read(MOST_TILE_BYTES))
     except OSError as error:
-        raise DataRejected(f"the tile cannot be read ({error.strerror})", where=path) from error
+        raise DataRejected(f"the tile cannot be read ({error.strerror})", where=path, way_out=_UNREADABLE) from error
     if width != height or not 0 < width <= _MOST_TILE_PX:
         raise DataRejected(f"it has {width} x {height} pixels; a tile is a square of {_MOST_TILE_PX} at most")
     return width

@@ -144,7 +144,9 @@ def make_plan(area: Area, zoom: int, provider: Provider, wanted_gsd_m: float = 0
         RequestError: the zoom is none.
     """
     if not 0 <= zoom <= 24:
-        raise RequestError(f"there is no zoom {zoom}", where="zoom", way_out="Choose one of 0 to 24.")
+        raise RequestError(
+            f"the zoom level {zoom} does not exist", where="zoom", way_out="Choose a zoom level from 0 to 24."
+        )
     left, bottom, right, top = area.bounds_m
     side = provider.tile_px * 2**zoom
     scale = side / WORLD_M
@@ -173,28 +175,28 @@ def refuse(plan: Plan, detecting: bool = False) -> None:
     provider = plan.provider
     if detecting and not provider.detects:
         raise RequestError(
-            f"{provider.name} is a drawn map: there is nothing to detect in it",
+            f"{provider.name} is a drawn map, in which nothing can be detected",
             where="provider",
-            way_out="Choose a provider of pictures.",
+            way_out="Choose a provider of aerial or satellite pictures: `sightline aoi providers`.",
         )
     if not provider.min_zoom <= plan.zoom <= provider.max_zoom:
         raise RequestError(
             f"{provider.name} has the zooms {provider.min_zoom} to {provider.max_zoom}, not {plan.zoom}",
             where="zoom",
-            way_out="Choose one of them.",
+            way_out="Choose one of these zoom levels.",
         )
     if plan.tile_count > provider.most_tiles:
         terms = "" if provider.allow_bulk else f" ({provider.terms}: {provider.terms_url})"
         raise RequestError(
             f"the area would take {plan.tile_count:,} tiles at zoom {plan.zoom}; "
-            f"{provider.most_tiles:,} of {provider.name} are allowed{terms}",
+            f"{provider.name} allows at most {provider.most_tiles:,}{terms}",
             where="area",
             way_out=_smaller(plan),
         )
     if plan.width_px * plan.height_px > MOST_PIXELS:
         raise RequestError(
             f"the area would take {plan.tile_count:,} tiles and make a raster of {plan.width_px:,} x "
-            f"{plan.height_px:,} pixels; {MOST_PIXELS:,} are the most",
+            f"{plan.height_px:,} pixels; at most {MOST_PIXELS:,} are allowed",
             where="area",
             way_out=_smaller(plan),
         )
@@ -239,7 +241,7 @@ def plan_text(plan: Plan) -> str:
         f"Tiles   {plan.tile_count:,} of {provider.name} at zoom {plan.zoom}{fetched}",
         f"Raster  {plan.width_px:,} x {plan.height_px:,} px, {plan.megapixels:,.1f} megapixels, "
         f"{plan.gsd_m:.2f} m a pixel",
-        f"Time    about {_duration(plan.seconds)}; what is in the cache is not asked for again",
+        f"Time    about {_duration(plan.seconds)}; tiles in the cache are not downloaded again",
         f"Terms   {provider.terms}" + (f" ({provider.terms_url})" if provider.terms_url else ""),
         f"Credit  {provider.attribution}",
     ]

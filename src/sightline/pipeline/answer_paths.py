@@ -33,7 +33,7 @@ def refuse_to_overwrite(out: Path, inputs: Sequence[InputFile]) -> None:
             f"{folder}/{name[:at]}" in answers for at, letter in enumerate(name) if letter == "."
         ):
             raise ParamsError(
-                "the answers would overwrite the files themselves",
+                "the results would overwrite the input files",
                 where=out,
                 way_out="Give another folder to --out.",
             )

@@ -105,7 +105,7 @@ def _write(answers: _Day, path: Path) -> None:
         raise BackendError(
             f"the prediction log cannot be exported ({error.strerror or error})",
             where=path,
-            way_out="Check room and rights on the disk; the answers are safe in the ledger.",
+            way_out="Check the disk's free space and your write permission; the answers are safe in the ledger.",
         ) from error
 
 

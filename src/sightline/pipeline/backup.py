@@ -60,12 +60,14 @@ def back_up(settings: Settings, folder: Path, report: Report) -> Kept:
 
     Raises:
         DataRejected: the folder has something in it.
-        DataMissing: there is nothing to back up.
+        DataMissing: the project has nothing to back up yet.
         BackendError: it cannot be written, or a database cannot be read.
     """
     names = list(_names(settings))
     if not any(name in _DATABASES for name in names):
-        raise DataMissing("there is nothing to back up", where=settings.root, way_out="Run `sightline run TASK` first.")
+        raise DataMissing(
+            "the project has nothing to back up yet", where=settings.root, way_out="Run `sightline run TASK` first."
+        )
     _require_empty(folder)
     require_room([folder], sum((settings.root / name).stat().st_size for name in names))
     digests: dict[str, str] = {}
@@ -86,7 +88,7 @@ def back_up(settings: Settings, folder: Path, report: Report) -> Kept:
     return read_backup(folder)
 
 
-_ROOM = "Check room and rights on the disk, remove the folder, and try again."
+_ROOM = "Check the disk's free space and your write permission, remove the folder, and try again."
 
 
 def read_backup(folder: Path) -> Kept:
@@ -102,8 +104,8 @@ def read_backup(folder: Path) -> Kept:
             raise ValueError("format")
         return Kept(folder, files, float(manifest["made_s"]), str(manifest["commit"]))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        way_out = f"Give a folder that `sightline backup` has finished: it holds {MANIFEST}."
-        raise DataMissing("this is not a whole backup", where=folder, way_out=way_out) from error
+        way_out = f"Give a folder that `sightline backup` has completed: it holds {MANIFEST}."
+        raise DataMissing("this is not a complete backup", where=folder, way_out=way_out) from error
 
 
 def check(kept: Kept, report: Report) -> None:
@@ -115,12 +117,12 @@ def check(kept: Kept, report: Report) -> None:
     for name, digest in _told(report, "checking", list(kept.files.items())):
         path = kept.folder / name
         if not path.is_file() or sha256_file(path) != digest:
-            raise DataRejected("this file of the backup lacks or was changed", where=path, way_out=_ANOTHER)
+            raise DataRejected("this file of the backup is missing or was changed", where=path, way_out=_ANOTHER)
         if name in _DATABASES and not _is_sound(path):
             raise DataRejected("this database is damaged", where=path, way_out=_ANOTHER)
 
 
-_ANOTHER = "Take another backup."
+_ANOTHER = "Use another backup."
 
 
 def restore_backup(settings: Settings, folder: Path, report: Report) -> Kept:
@@ -183,20 +185,26 @@ def _leaves(name: str) -> bool:
 
 def _require_empty(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise DataRejected("a backup goes into a new folder", where=folder, way_out="Name one that is not there yet.")
+        raise DataRejected(
+            "a backup needs a new folder, but this one exists",
+            where=folder,
+            way_out="Give a folder that does not exist yet.",
+        )
 
 
 def _require_free(settings: Settings, kept: Kept) -> None:
     servers = running(settings.state)
     if servers:
         way_out = "Stop `sightline up`, then try again."
-        raise BackendError(f"servers of this project run ({', '.join(servers)})", where=settings.root, way_out=way_out)
+        raise BackendError(
+            f"servers of this project are running ({', '.join(servers)})", where=settings.root, way_out=way_out
+        )
     for name in _DATABASES:
         if name in kept.files and (settings.root / name).exists():
             raise DataRejected(
-                "the project has this file, and a restore does not overwrite it",
+                "the project has this file already, and a restore does not overwrite files",
                 where=settings.root / name,
-                way_out="Restore into a fresh clone, or move state/ and mlruns/ away first.",
+                way_out="Restore into a fresh clone, or move state/ and mlruns/ elsewhere first.",
             )
 
 
@@ -241,7 +249,7 @@ def _prepare(source: Path, target: Path) -> Path:
             with closing(sqlite3.connect(temporary)) as tables, tables:
                 _skip_versions(tables)
         except sqlite3.Error as error:
-            way_out = "It may come from another version of Sightline: restore it with that one."
+            way_out = "The backup may be of another version of Sightline: restore it with that version."
             raise BackendError(f"numbers cannot be skipped ({error})", where=source, way_out=way_out) from error
     return temporary
 

@@ -141,9 +141,9 @@ def answer_files(job: Job, inputs: Sequence[InputFile], processes: int = 0) -> I
             yield waiting.popleft().result()
     except BrokenProcessPool as error:
         raise BackendError(
-            "a process that answers files ended by itself, perhaps for want of memory",
+            "a process that predicts files has ended by itself, perhaps because memory was short",
             where=inputs[0].path.parent,
-            way_out="What was answered is kept. Call it again with --jobs 1 to go on.",
+            way_out="Run the command again with --jobs 1: predictions that were written are kept.",
         ) from error
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
@@ -173,7 +173,7 @@ class Desk:
     """Where one process answers files, one after the other.
 
     Raises:
-        ParamsError: the model has no threshold of its own, or it cannot be that.
+        ParamsError: the model has no threshold, or it cannot be that.
     """
 
     def __init__(self, job: Job) -> None:
@@ -202,7 +202,8 @@ class Desk:
             raise
         except Exception as error:  # one file must not end the batch of thousands
             fault = (
-                f"{one.said}: it could not be answered, by a fault of this program ({type(error).__name__}: {error})."
+                f"{one.said}: it could not be predicted because of a defect of this program"
+                f" ({type(error).__name__}: {error})."
             )
             return Answered(one.said, one.name, f"{fault} Please report it with the file.")
 

@@ -94,7 +94,7 @@ def pick(candidates: Mapping[str, Rows], criterion: Criterion) -> Pick:
     }
     defined = [name for name, figure in found.items() if math.isfinite(figure)]
     if not found:
-        raise ValueError("there is no candidate to pick")
+        raise ValueError("there is no candidate to choose from")
     if not defined:
         first = next(iter(found))
         return Pick(first, first, found)
@@ -143,7 +143,7 @@ def choose(project: Project, tracking: Registry, versions: Sequence[Version]) ->
         ModelMissing: there is none.
     """
     if not versions:
-        raise ModelMissing("there is no version to promote", where=project.name, way_out="Run `sightline run` first.")
+        raise ModelMissing("no version is registered", where=project.name, way_out="Run `sightline run` first.")
     named = _in_named_order(project, versions)
     folders = {name: tracking.evaluation(version) for name, version in named.items()}
     metrics = read_metrics(next(iter(folders.values())))
@@ -182,7 +182,7 @@ def explain(record: ChoiceRecord) -> list[str]:
     chosen, best, metric, found = record.chosen, record.best, record.metric, record.figures
     place = f"the {record.n} {record.rows} samples of {' and '.join(record.sets)}"
     if math.isnan(found[best]):
-        lines = [f"{metric} is undefined on {place}, so {chosen} was chosen: it is the first named in params.yaml"]
+        lines = [f"{metric} is undefined on {place}, so {chosen} was chosen: it is the first in params.yaml"]
     else:
         shown = ", ".join(f"{name} {_shown(value)}" for name, value in found.items())
         lines = [f"{chosen} was chosen on {place} by {metric}: {shown}"]
@@ -194,7 +194,9 @@ def explain(record: ChoiceRecord) -> list[str]:
         )
     if len(set(record.folds.values())) > 1:
         picked = ", ".join(record.folds.values())
-        lines.append(f"evaluated fold by fold, the choice made on the other folds is {picked}: its figure is pooled so")
+        lines.append(
+            f"chosen for each fold on the other folds, the candidates are {picked}: the figure is pooled in this way"
+        )
     return lines
 
 

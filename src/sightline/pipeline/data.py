@@ -54,8 +54,8 @@ def sample(projects: Sequence[Project], report: Report) -> list[str]:
     said = [_write_sample(project, report) for project in projects]
     if before and pin(settings) != before:
         said.append(
-            "Notice: data.dvc pinned other data before: other parameters, another generator or another type of CPU"
-            " give other bits, or sets are not here. This is a new data version; commit data.dvc to keep it."
+            "Notice: data.dvc pinned other data before. Other parameters, another generator or another type of CPU"
+            " give other bits, or a set is missing here. This is a new data version; commit data.dvc to keep it."
         )
     return said
 
@@ -66,7 +66,7 @@ def _write_sample(project: Project, report: Report) -> str:
         made_of = _sample_key(project)
         if _is_as_noted(project, note, made_of) and pin_state(project.settings, project.name) == "pinned":
             version = data_version(project.settings, project.name)
-            return f"The sample of {project.name} is there, unchanged (data version {version})."
+            return f"The sample of {project.name} exists already and is unchanged (data version {version})."
         _refuse_absent(project, besides=SAMPLE)
         made = replace_set(project, SAMPLE, lambda folder: project.task.sample(folder, report))
         version = versions.add(project.settings, project.name)
@@ -96,7 +96,7 @@ def _refuse_absent(project: Project, besides: str = "") -> None:
         raise DataMissing(
             f"data.dvc pins the set {absent[0]!r} of {project.name}, which is not on disk",
             where=project.data,
-            way_out="Bring it back with `.venv/bin/dvc checkout data.dvc`, or forget it with `.venv/bin/dvc add data`.",
+            way_out="Restore it with `.venv/bin/dvc checkout data.dvc`, or drop it with `.venv/bin/dvc add data`.",
         )
 
 
@@ -118,10 +118,12 @@ def add(project: Project, path: Path, set_name: str = REAL, correct: bool = Fals
         BackendError: a stage is running on the data, or the disk is full; nothing has changed.
     """
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]*", set_name):
-        raise ParamsError(f"{set_name!r} is no name for a set", where="--set", way_out="Use letters, digits, _ and -.")
+        raise ParamsError(
+            f"{set_name!r} is not a valid name for a set", where="--set", way_out="Use letters, digits, _ and -."
+        )
     path = path.resolve()
     if path.is_relative_to(project.settings.data):
-        raise DataRejected("this lies in data/ already", where=path, way_out="Give a folder outside.")
+        raise DataRejected("the folder lies in data/ already", where=path, way_out="Give a folder outside data/.")
     with changing(project):
         _refuse_absent(project)
         given = load_given(project.task, path, project.settings.limits)
@@ -131,7 +133,7 @@ def add(project: Project, path: Path, set_name: str = REAL, correct: bool = Fals
             raise DataRejected(
                 f"none of {len(given)} samples can be taken: {some(left)}",
                 where=path,
-                way_out="Mend or rename what is named, or use another --set; nothing has changed.",
+                way_out="Correct or rename these samples, or use another --set. Nothing has changed.",
             )
         if plan.fresh:
             merge(project, given, plan, set_name)
@@ -166,7 +168,7 @@ def _notices(project: Project, given: Manifest, left: list[str], name: str) -> l
     if bare:
         said.append(f"Notice: pictures without labels were not taken ({len(bare)}): {some(bare)}.")
     if name not in (*project.params.data.pretrain, *project.params.data.train):
-        said.append(f"Notice: params.yaml does not use this set; name it under {project.name}.data.train.")
+        said.append(f"Notice: params.yaml does not use this set; add it to {project.name}.data.train.")
     return said
 
 
@@ -174,13 +176,16 @@ def fetch(project: Project, report: Report) -> str:
     """Download the published data and add them; what was done.
 
     Raises:
-        DataMissing: nothing is published, it is not there any more, or credentials lack (says how to give them).
+        DataMissing: nothing is published, it no longer exists, or credentials lack (says how to give them).
         DataRejected: what arrived is not what was published.
         BackendError: the network, the server or the disk failed; the next call goes on where this one stopped.
     """
     upstream = project.task.upstream
     if upstream is None:
-        raise DataMissing(f"nothing is published for {project.name}", way_out="Use `sightline data add`.")
+        raise DataMissing(
+            f"there are no published data for {project.name}",
+            way_out="Use your own data: `sightline data add TASK FOLDER`.",
+        )
     folder = _download(project, upstream, report)
     said = add(project, folder, REAL)
     return f"{said}\nSource: {upstream.ref}. Licence: {upstream.licence}."
@@ -253,7 +258,7 @@ def push(project: Project) -> str:
     Raises:
         ParamsError: no remote is set, or it cannot be used.
     """
-    return f"{versions.push(project.settings)} has what data.dvc and dvc.lock name."
+    return f"{versions.push(project.settings)} now holds what data.dvc and dvc.lock name."
 
 
 def pull(project: Project) -> str:
@@ -266,7 +271,7 @@ def pull(project: Project) -> str:
     """
     with changing(project):
         versions.pull(project.settings, project.name)
-    return f"The data of {project.name} are here (data version {data_version(project.settings, project.name)})."
+    return f"The data of {project.name} are on disk (data version {data_version(project.settings, project.name)})."
 
 
 def take_in(project: Project, settled_s: float = SETTLED_S) -> int:

@@ -125,7 +125,7 @@ def _compared(usable: Sequence[Sample], there: Manifest, correct: bool) -> Merge
         if any(one.labels_sha256 == sample.labels_sha256 for one in same):
             known.append(sample)
         elif len(labels[sample.sha256]) > 1:
-            clashes[sample.key] = f"{name_of(sample)} is given twice, with different labels"
+            clashes[sample.key] = f"{name_of(sample)} occurs twice with different labels"
         elif same and not correct:
             clashes[sample.key] = (
                 f"{name_of(sample)} is in the set with other labels; `sightline data add --correct` takes the new ones"
@@ -154,7 +154,7 @@ def _stuck(old: Files, plan: Merge, leaving: AbstractSet[str]) -> dict[str, str]
     for sample in plan.outdated:
         stuck = [file for file in sample.files.values() if old.staying(file, leaving) and not old.is_divisible(file)]
         if stuck:
-            why = f"{stuck[0]} of the set holds its old labels and cannot be divided"
+            why = f"{stuck[0]} in the set holds its old labels and cannot be divided"
             clashes |= {one.key: f"{name_of(one)}: {why}" for one in plan.fresh if one.sha256 == sample.sha256}
     return clashes
 
@@ -261,7 +261,10 @@ def _require_room(paths: Sequence[Path], folder: Path) -> None:
     needed, free = 2 * sum(path.stat().st_size for path in paths), shutil.disk_usage(folder).free
     if needed > free:
         raise BackendError(
-            f"the disk has no room: {needed / 2**20:.0f} MB are needed with DVC's copy, {free / 2**20:.0f} MB are free",
+            (
+                f"the disk has too little free space: {needed / 2**20:.0f} MB are needed with DVC's copy,"
+                f" {free / 2**20:.0f} MB are free"
+            ),
             where=folder,
-            way_out="Make room and try again; nothing has changed.",
+            way_out="Free some space on the disk and try again; nothing has changed.",
         )

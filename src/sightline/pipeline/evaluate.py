@@ -31,7 +31,7 @@ def evaluate(project: Project, candidate: str, report: Report) -> Metrics:
     plan = make_plan(project)
     models = project.models(candidate)
     out = project.evaluation(candidate)
-    way_out = "Make room on the disk and run it again."
+    way_out = "Free some space on the disk and run the command again."
     with replacing_folder(out, "the evaluation", way_out) as partial:
         rows: list[Row] = []
         for name, data in plan.test.items():
@@ -139,13 +139,13 @@ def evaluate_folder(
     manifest = project.task.load(root, project.settings.limits)
     bad = [f"{s.input_file}: {s.problem}" for s in manifest.samples if s.problem]
     if bad:
-        raise DataRejected("; ".join(bad[:20]), where=folder, way_out=f"Mend or remove these {len(bad)} files.")
+        raise DataRejected("; ".join(bad[:20]), where=folder, way_out=f"Correct or remove these {len(bad)} files.")
     fresh = manifest.where(lambda s: s.sha256 not in seen)
     if not len(fresh):
         raise DataMissing(
-            f"all {len(manifest)} samples were trained on",
+            f"the model was trained on all {len(manifest)} samples",
             where=folder,
-            way_out="Evaluate on samples the model has not seen.",
+            way_out="Evaluate on samples that the model was not trained on.",
         )
     rows = project.task.evaluate(model, fresh, report)
     measured = _measure(project, rows)

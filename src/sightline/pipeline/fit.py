@@ -115,7 +115,7 @@ def _checked(plan: Plan) -> Plan:
             raise DataRejected(
                 f"the fit {fit.name} has no samples to train on",
                 where=fit.train.root,
-                way_out="Add samples of further groups: whole groups are split, so one group cannot be divided.",
+                way_out="Add samples of other groups (flights, scenes): all samples of a group go into the same part.",
             )
     return plan
 
@@ -156,7 +156,7 @@ def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:
     keys = fit_keys(project, plan)
     out = project.models(candidate)
     done: dict[str, Model] = {}
-    way_out = "Make room on the disk and run it again: it goes on from the last checkpoint."
+    way_out = "Free some space on the disk and run the command again: it continues from the last checkpoint."
     with replacing_folder(out, "the models", way_out) as partial:
         for number, one in enumerate(plan.fits, start=1):
             work = project.settings.build / "checkpoints" / project.name / keys[one.name]
@@ -193,7 +193,7 @@ def _finished(work: Path, candidate: str) -> Path:
 def _train_once(project: Project, candidate: str, data: TrainingData, work: Path, report: Report) -> Model:
     finished = _finished(work, candidate)
     if finished.is_dir():
-        report.progress(1, 1, "was trained before")
+        report.progress(1, 1, "was trained already")
         return _restored(project, finished)
     work.mkdir(parents=True, exist_ok=True)
     model = project.task.train(candidate, data, work, report)

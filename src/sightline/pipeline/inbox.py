@@ -177,7 +177,7 @@ def _refused(given: Manifest, plan: Merge, waiting: AbstractSet[str]) -> dict[st
             refused[name_of(sample)] = why
     inner = given.root / given.samples[0].set if given.samples else given.root
     return refused | dict.fromkeys(
-        unlabelled(given, inner), "there are no labels of it. Put them beside it, or remove it."
+        unlabelled(given, inner), "it has no labels. Put the labels beside it, or remove it."
     )
 
 

@@ -74,7 +74,9 @@ def _files_of(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> li
         files = list(_below(path, suffixes, avoided))
         if not files:
             raise DataMissing(
-                f"the folder holds no {', '.join(suffixes)}", where=path, way_out="Give the folder of the pictures."
+                f"the folder holds no {', '.join(suffixes)}",
+                where=path,
+                way_out="Give the folder that holds the pictures.",
             )
         return files
     return [path]
@@ -92,14 +94,14 @@ def _matching(pattern: Path, suffixes: tuple[str, ...], avoided: Path | None) ->
         return files
     if matched and folder.resolve() == avoided:
         raise _among_the_pictures(folder)
-    raise DataMissing("no file matches", where=pattern, way_out="Check the pattern and the folder.")
+    raise DataMissing("no file matches", where=pattern, way_out="Correct the pattern or the folder.")
 
 
 def _among_the_pictures(folder: Path) -> ParamsError:
     return ParamsError(
-        "the answers would lie among the pictures, and be taken for such by the next call",
+        "the results would lie among the pictures, and the next call would take them for pictures",
         where=folder,
-        way_out=f"Give --out another folder, {folder / 'answers'} say.",
+        way_out=f"Give --out another folder, for example {folder / 'answers'}.",
     )
 
 

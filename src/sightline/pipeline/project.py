@@ -86,7 +86,7 @@ class Project:
         names = self.sets()
         if not names:
             raise DataMissing(
-                f"no set of {self.name} is there",
+                f"there is no data set of {self.name}",
                 where=self.data,
                 way_out=f"Add your own with `sightline data add {self.name} FOLDER`, or write the synthetic one with "
                 f"`sightline data sample {self.name}`.",

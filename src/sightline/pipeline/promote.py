@@ -68,7 +68,9 @@ def promote_best(project: Project, tracking: Registry, challengers: Sequence[Ver
                 change_places(project, tracking, decision)
                 return decision
     raise BackendError(
-        "the champion changed while it was compared with", where=project.name, way_out="Run it again when that is over."
+        "the champion changed during the comparison",
+        where=project.name,
+        way_out="Run the command again when the other one has ended.",
     )
 
 
@@ -77,7 +79,7 @@ def _champion(project: Project, tracking: Registry) -> tuple[Version | None, tup
     ruling = ruling_of(project, tracking)
     champion = find_seated(tracking, project.name, ruling.champion)
     if ruling.champion is not None and champion is None:
-        lost = f"version {ruling.champion.number}, which the ledger knows as champion, is not in this registry"
+        lost = f"version {ruling.champion.number}, which is champion in the ledger, is not in this registry"
         return None, (lost,)
     return champion, (ruling.text,) if ruling.text else ()
 
@@ -89,7 +91,7 @@ def _known_decision(project: Project, choice: Choice, champion: Version | None, 
         return earlier
     number = None if champion is None else champion.number
     if champion is not None and champion.number == choice.version.number:
-        return _decision(choice, "unchanged", champion, ["it is the champion already"], Numbers())
+        return _decision(choice, "unchanged", champion, ["the version is the champion already"], Numbers())
     if (
         earlier is not None
         and earlier.champion == number
@@ -98,7 +100,7 @@ def _known_decision(project: Project, choice: Choice, champion: Version | None, 
     ):
         return earlier
     if _was_rolled_back(project, choice.version):
-        reason = "it was rolled back; only `sightline promote` brings it back"
+        reason = "the version was rolled back; only `sightline promote` makes it champion again"
         return _decision(choice, "refused", champion, [reason], Numbers())
     return None
 
@@ -168,7 +170,7 @@ def weigh(how: PromotionParams, difference: Difference, latency_ratio: float) ->
     reasons = [
         f"the difference to the champion is {difference.value:+.3f} on the same {difference.n} samples",
         f"its one-sided {how.confidence:.0%} bound is {difference.lower_bound:+.3f} (allowed: > {-how.margin:+.3f})",
-        f"it takes {latency_ratio:.2f} times the champion's time (allowed: {how.latency_ratio:.2f})",
+        f"a prediction takes {latency_ratio:.2f} times the champion's time (allowed: {how.latency_ratio:.2f})",
     ]
     better = difference.value > 0 and difference.lower_bound > -how.margin
     return ("promoted" if better and latency_ratio <= how.latency_ratio else "undecided"), reasons
@@ -181,9 +183,9 @@ def compare_rows(project: Project, tracking: Registry, rows: Rows, champion: Ver
     paired = [(row, others[row.key]) for row in rows if row.key in others]
     if not paired:
         raise DataMissing(
-            "champion and challenger have no sample in common that the champion can be evaluated on",
+            "champion and challenger have no sample in common that the champion was not trained on",
             where=str(champion),
-            way_out="Add samples that the champion was not trained on.",
+            way_out="Add labelled samples that the champion was not trained on: `sightline data add`.",
         )
 
     def score(rows: Rows, weights: NDArray[np.float64]) -> float:
@@ -239,7 +241,7 @@ def promote_by_hand(project: Project, tracking: Registry, ref: str, reason: str)
                 outcome="unchanged",
                 challenger=version.number,
                 champion=number,
-                reasons=("it is the champion already",),
+                reasons=("the version is the champion already",),
             )
         decision = Decision(
             task=name,
@@ -265,9 +267,11 @@ def restore_previous(project: Project, tracking: Registry) -> Version:
         standing = standing_of(project.events, name)
         if standing.previous is None:
             raise ModelMissing(
-                "the ledger knows no champion before this one",
+                "the ledger has no earlier champion",
                 where=name,
-                way_out=f"`sightline models {name}` lists all; `sightline promote {name}@N --reason WHY` takes one.",
+                way_out=(
+                    f"Choose a version of `sightline models {name}` and run `sightline promote {name}@N --reason WHY`."
+                ),
             )
         previous = seated(tracking, name, standing.previous)
         champion = None if standing.champion is None else standing.champion.number

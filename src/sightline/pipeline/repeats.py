@@ -54,7 +54,7 @@ def find_repeats(pictures: Sequence[Seen]) -> Repeats:
     counts = [len(findings) for findings, _, _ in pictures]
     apart = _numbered(counts, list(range(sum(counts))))
     if sum(count > 0 for count in counts) < 2:
-        return Repeats(apart, True, "No two pictures show findings.")
+        return Repeats(apart, True, "Fewer than two pictures show findings.")
     shapes, owners = _ground_shapes(pictures)
     if len(shapes) < sum(counts):
         return Repeats(apart, False, f"{_MAY_REPEAT}: {_why_not_placed(pictures)}.")
@@ -84,8 +84,8 @@ _WANTED = "height above ground, direction and lens of each picture"
 def _why_not_placed(pictures: Sequence[Seen]) -> str:
     unplaced = [one for findings, _, _ in pictures for one in findings if not one.get("ground")]
     if all("lon" in one.get("figures", ()) for one in unplaced):
-        return "how exact the georeferences of the pictures are is not known"
-    return f"where they lie on the ground is not known ({_WANTED})"
+        return "the accuracy of the pictures' georeferences is not known"
+    return f"their position on the ground is not known ({_WANTED})"
 
 
 def _numbered(counts: Sequence[int], flat: Sequence[int]) -> tuple[tuple[int, ...], ...]:

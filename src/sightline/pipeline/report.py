@@ -59,7 +59,7 @@ def _overview(delivery: Delivery) -> list[str]:
     blocks = [paragraph(f"{_count(len(pictures), 'picture')}{taken}. Written on {date.today().isoformat()}.")]
     if delivery.refused:
         refused = _count(len(delivery.refused), "file")
-        blocks.append(paragraph(f"{refused} could not be read, see the list below.", "warn"))
+        blocks.append(paragraph(f"{refused} could not be read; see the list below.", "warn"))
     blocks += [paragraph(warning, "warn") for warning in warnings_of(delivery)]
     counts = delivery.counts()
     if counts:
@@ -111,7 +111,7 @@ def warnings_of(delivery: Delivery) -> list[str]:
     notes = Counter(picture.note for picture in delivery.pictures if picture.note)
     warnings += [f"{note} ({_count(count, 'picture')})" for note, count in notes.most_common(_NOTES)]
     if "unknown" in severities:
-        warnings.append("Severities are not known: the conditions that they need were not given.")
+        warnings.append("Severities are not known, because the conditions that they need were not given.")
     return warnings
 
 
@@ -125,14 +125,14 @@ def _map(delivery: Delivery) -> list[str]:
         some = unknown < len(delivery.pictures)
         why = "Nothing was found that could be shown on it" if some else "No picture says where it was taken"
         return ["<h2>Map</h2>", paragraph(f"{why}, so there is no map.")]
-    note = f" Nobody says where {_count(unknown, 'picture')} lie{'s' if unknown == 1 else ''}." if unknown else ""
+    note = f" The position of {_count(unknown, 'picture')} is unknown." if unknown else ""
     approximate = any(
         position_of(picture, finding)[2] == "camera" for picture in delivery.pictures for finding in picture.findings
     )
-    where = " Findings are shown where the camera was, not where they lie." if approximate else ""
+    where = " Findings are shown at the position of the camera." if approximate else ""
     several = f" {len(drawings)} sites, in the order of the pictures." if len(drawings) > 1 else ""
     shown = drawings[:_MAPS]
-    left = f" The first {_MAPS} are drawn; all are in the GeoPackage." if len(drawings) > _MAPS else ""
+    left = f" Maps are drawn of the first {_MAPS}; all are in the GeoPackage." if len(drawings) > _MAPS else ""
     return ["<h2>Map</h2>", *shown, paragraph(f"North is up. Coordinates are WGS 84.{several}{left}{where}{note}")]
 
 
@@ -216,7 +216,7 @@ def _open_drawn(path: Path) -> Image:
         raise BackendError(
             f"the picture of an answer cannot be read ({error})",
             where=path,
-            way_out="Remove it and call predict again: what is missing is made anew.",
+            way_out="Remove the picture and run predict again: it is then drawn again.",
         ) from error
 
 

@@ -74,7 +74,7 @@ def reproduce_version(project: Project, tracking: Tracking, version: Version) ->
 
 def _compare_locks(now: Path, then: Path) -> tuple[str, ...]:
     if not then.is_file() or not now.is_file() or sha256_file(now) != sha256_file(then):
-        return ("requirements.lock is not the one the version was trained with: figures may differ",)
+        return ("requirements.lock has changed since the version was trained: the metrics may differ",)
     return ()
 
 
@@ -90,11 +90,15 @@ def _worktree(project: Project, commit: str, sources: Path) -> Iterator[Path]:
             raise DataMissing(
                 f"the commit {commit[:12] or '(none)'} is not in this repository",
                 where=root,
-                way_out="Fetch the branch that the version was trained on.",
+                way_out="Fetch the branch that the version was trained on: `git fetch --all`.",
             )
         patch = sources / "diff.patch"
         if patch.stat().st_size and _git(folder, "apply", "--whitespace=nowarn", str(patch.resolve())).returncode:
-            raise DataMissing("the stored changes do not apply to the commit", where=patch)
+            raise DataMissing(
+                "the stored changes do not apply to the commit",
+                where=patch,
+                way_out="Train the version again from a clean commit: `sightline run` after `git commit`.",
+            )
         for name in ("data.dvc", "dvc.lock", "params.yaml"):
             if (sources / name).is_file():
                 shutil.copy(sources / name, folder / name)
@@ -120,7 +124,11 @@ def _run(arguments: list[str], folder: Path) -> None:
         [sys.executable, "-m", "sightline", *arguments], cwd=folder, env=environment, check=False, stdout=2
     ).returncode
     if code:
-        raise BackendError(f"`sightline {' '.join(arguments)}` failed with {code}", where=folder)
+        raise BackendError(
+            f"`sightline {' '.join(arguments)}` failed with exit code {code}",
+            where=folder,
+            way_out="Read its message in the lines above, and correct the cause.",
+        )
 
 
 def pair_figures(stored: Metrics, again: Metrics) -> dict[str, tuple[float | None, float | None]]:

@@ -48,7 +48,9 @@ def changing(project: Project, patience_s: float = 10.0) -> Iterator[None]:
             yield
     except Timeout as error:
         raise BackendError(
-            "another command is changing the data", where=project.settings.data, way_out="Try again when it has ended."
+            "another command is changing the data",
+            where=project.settings.data,
+            way_out="Run the command again when the other one has ended.",
         ) from error
     except OSError as error:
         raise BackendError(
@@ -64,7 +66,7 @@ def _refuse_links(project: Project) -> None:
     for path in (project.settings.data, project.data, *sets):
         if path.is_symlink():
             raise DataRejected(
-                "this is a symbolic link, and DVC does not version what lies behind one",
+                "this is a symbolic link, and DVC does not version the files behind a symbolic link",
                 where=path,
                 way_out="Put the whole project folder on that disk, or mount its folder here (`mount --bind`).",
             )
@@ -126,9 +128,9 @@ def _refuse_lost(new: Manifest, expected: tuple[Sample, ...]) -> None:
     ]
     if lost:
         raise DataRejected(
-            f"{len(lost)} samples would not be found in the set, {lost[0]} for one",
+            f"{len(lost)} samples would not be found in the set, for example {lost[0]}",
             where=new.root,
-            way_out="They changed while they were copied, or lie deeper than the set's own: give an inner folder.",
+            way_out="Give the folder that holds the files themselves, and do not change files during the copy.",
         )
 
 
@@ -166,7 +168,7 @@ def _refuse_new_problems(new: Manifest, old: Iterable[Sample]) -> None:
         raise DataRejected(
             f"{len(bad)} of {len(new)} samples could not be used in the set: {some(bad)}",
             where=new.root,
-            way_out="Mend or remove them; nothing has changed.",
+            way_out="Correct or remove them. Nothing has changed.",
         )
 
 
@@ -201,7 +203,7 @@ def load_given(task: Task, path: Path, limits: Limits = USUAL) -> Manifest:
         DataMissing: the folder is not there, or the layout is nowhere in it.
     """
     if not path.is_dir():
-        raise DataMissing("there is no such folder", where=path, way_out="Give the folder that holds your copy.")
+        raise DataMissing("there is no such folder", where=path, way_out="Give the folder that holds your data.")
     path, manifest = _outermost(task, path, limits)
     first = _first_folders(manifest)
     while len(first) == 1 and (path / next(iter(first))).is_dir():

@@ -133,17 +133,20 @@ def rule(task: str, standing: Standing, alias: int | None, trusted: bool) -> Rul
     if standing.last is None:
         if alias is None or trusted:
             return Ruling(None if alias is None else Seat(alias), "agreed")
-        text = f"the registry names version {alias} champion, but the ledger has no promotion of {task}: none answers"
+        text = (
+            f"the registry names version {alias} champion, but the ledger has no promotion of {task}: no"
+            " version is served"
+        )
         return Ruling(None, "unknown", text, _confirm(task, alias))
     champion = standing.champion
     number = None if champion is None else champion.number
     if alias == number:
         return Ruling(champion, "agreed")
-    known = "no champion: none answers" if number is None else f"version {number}, which answers"
+    known = "names none, and none is served" if number is None else f"names version {number}, which is served"
     named = "names no champion" if alias is None else f"names version {alias} champion"
-    text = f"the registry {named}, the ledger {known}"
+    text = f"the registry {named}, but the ledger {known}"
     if alias == standing.before:
-        way_out = f"A command was cut short; `sightline run {task}` completes it."
+        way_out = f"A command was interrupted; run `sightline run {task}` to complete it."
         return Ruling(champion, "lagging", text, way_out)
     wanted = number if alias is None else alias
     return Ruling(champion, "disputed", text, "" if wanted is None else _confirm(task, wanted, number))
@@ -196,7 +199,9 @@ def seated(tracking: Registry, task: str, seat: Seat) -> Version:
         raise ModelMissing(
             f"version {seat.number}, which was promoted, is not in this registry",
             where=task,
-            way_out=f"Restore mlruns/ and state/ of one day, or choose anew: `sightline run {task}`.",
+            way_out=(
+                f"Restore mlruns/ and state/ from the same backup, or choose a champion again: `sightline run {task}`."
+            ),
         )
     return found
 
@@ -225,13 +230,13 @@ def places_locked(settings: Settings, task: str) -> Iterator[None]:
         lock.acquire(timeout=_PATIENCE_S)
     except Timeout as error:
         raise BackendError(
-            "another process is changing the champion", where=lock.lock_file, way_out="Try again shortly."
+            "another process is changing the champion", where=lock.lock_file, way_out="Try again in a few seconds."
         ) from error
     except OSError as error:
         raise BackendError(
             f"the lock cannot be written ({error.strerror})",
             where=lock.lock_file,
-            way_out="Make room on the disk, and check that you may write to this folder.",
+            way_out="Free some space on the disk, and check that you may write to this folder.",
         ) from error
     try:
         yield

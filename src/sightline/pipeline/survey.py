@@ -86,7 +86,9 @@ def surveying(model: Model) -> Surveying:
         ParamsError: it cannot.
     """
     if not isinstance(model, Surveying):
-        raise ParamsError(f"{model.card.task} finds nothing in areas of the map", where="TASK", way_out="Choose ships.")
+        raise ParamsError(
+            f"{model.card.task} does not support areas of the map", where="TASK", way_out="Use --task ships."
+        )
     return model
 
 
@@ -121,19 +123,19 @@ def _refuse_work(plan: Plan, factor: int) -> None:
         raise RequestError(
             f"at zoom {plan.zoom}{f', enlarged {factor} times,' if factor > 1 else ''} a pixel is {gsd_m:.3g} m",
             where="zoom",
-            way_out=f"Choose a zoom that gives {low:g} to {high:g} m, or none: it is then chosen for you.",
+            way_out=f"Choose a zoom level that gives {low:g} to {high:g} m, or auto.",
         )
     pixels = plan.width_px * plan.height_px
     if factor > 1 and pixels * factor**2 > MOST_PIXELS:
         raise RequestError(
-            f"enlarged {factor} times the area has {pixels * factor**2:,} pixels; {MOST_PIXELS:,} are the most",
+            f"enlarged {factor} times the area has {pixels * factor**2:,} pixels; at most {MOST_PIXELS:,} are allowed",
             where="area",
             way_out="Choose a smaller area or a lower zoom, or do not enlarge it.",
         )
     scanned_px = round(pixels * (plan.gsd_m / (plan.wanted_gsd_m / factor)) ** 2) if plan.wanted_gsd_m else 0
     if scanned_px > MOST_SCANNED_PX:
         raise RequestError(
-            f"at the network's scale the area has {scanned_px:,} pixels; {MOST_SCANNED_PX:,} are scanned at most",
+            f"at the network's scale the area has {scanned_px:,} pixels; at most {MOST_SCANNED_PX:,} are allowed",
             where="area",
             way_out="Choose a smaller area.",
         )
@@ -179,7 +181,7 @@ def survey(
         if on_answer is not None:
             on_answer(source, prediction)
         found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
-        seconds[f"looking at {name}"] = time.perf_counter() - began
+        seconds[f"detection in {name}"] = time.perf_counter() - began
     if len(rasters) > 1:
         _compare([place.out / f"{name}.png" for name in rasters], place.out / "comparison.png")
     summary = _summary(plan, model, [str(one) for one in missing], found, seconds)
@@ -214,13 +216,17 @@ def _claim(out: Path, key: str, plan: Plan) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BackendError(f"the folder cannot be made ({error.strerror})", where=out) from error
+        raise BackendError(
+            f"the folder cannot be made ({error.strerror})", where=out, way_out="Give a folder in which you may write."
+        ) from error
     path = out / "plan.json"
     if path.exists():
         if json.loads(path.read_text(encoding="utf-8")).get("key") != key:
-            raise DataRejected("it holds the survey of another area", where=out, way_out="Choose another folder.")
+            raise DataRejected(
+                "the folder holds the results of another area", where=out, way_out="Give another or an empty folder."
+            )
     elif any(one for one in out.iterdir() if not one.name.startswith(".")):
-        raise DataRejected("the folder is not empty", where=out, way_out="Choose another folder.")
+        raise DataRejected("the folder is not empty", where=out, way_out="Give another or an empty folder.")
     write_json(path, {"key": key, **describe_plan(plan)})
 
 
@@ -267,7 +273,7 @@ def _survey_raster(
 ) -> tuple[InputT, Prediction]:
     """Answer one raster, leave out what lies outside the area, and write it; the model's input and the answer."""
     source = model.read(raster, place.limits)
-    prediction = model.survey(source, lambda done, total: report.progress(done, total, f"looking at {name}"))
+    prediction = model.survey(source, lambda done, total: report.progress(done, total, f"detection in {name}"))
     prediction = model.within(prediction, area.shape)
     write_json(place.out / f"{name}.geojson", prediction.exports["geojson"])
     write_json(place.out / f"{name}.json", prediction.document)

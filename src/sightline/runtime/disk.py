@@ -33,14 +33,14 @@ def require_room(folders: Iterable[Path], needed: int, usage: Usage = shutil.dis
             raise BackendError(
                 f"the disk is full: {free / 2**20:.0f} MB are free, {needed / 2**20:.0f} MB are needed to begin",
                 where=folder,
-                way_out="Make room and run it again.",
+                way_out="Free some space on the disk and run the command again.",
             )
 
 
 def way_out_of(error: OSError) -> str:
     """What a person can do where a folder could not be written; a file may also be larger than its disk takes."""
     full = error.errno in (*_NUMBERS, errno.EFBIG)
-    return "Make room on the disk and try again." if full else "Check the rights on this folder."
+    return "Free some space on the disk and try again." if full else "Check the rights on this folder."
 
 
 def full_folder(folders: Iterable[Path], usage: Usage = shutil.disk_usage) -> Path | None:
@@ -55,7 +55,11 @@ def explain(error: BaseException, folders: Iterable[Path], usage: Usage = shutil
         return None
     place: object = full or next((one.filename for one in _chain(error) if _is_full(one) and one.filename), "")
     where = place or getattr(error, "where", "")
-    return BackendError("the disk is full", where=where, way_out="Make room and run it again: it goes on where it was.")
+    return BackendError(
+        "the disk is full",
+        where=where,
+        way_out="Free some space on the disk and run the command again: it continues where it stopped.",
+    )
 
 
 def tells_of_full_disk(error: BaseException) -> bool:

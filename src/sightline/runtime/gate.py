@@ -55,9 +55,11 @@ class Gate:
         headers = Headers(scope=scope)
         host = headers.get("host", "")
         if host not in self._hosts:
-            return PlainTextResponse(f"This server is not called {host}. Open http://{min(self._hosts)}.\n", 403)
+            return PlainTextResponse(
+                f"This server does not answer under the name {host}. Open http://{min(self._hosts)}.\n", 403
+            )
         if not _is_of_own_page(headers, host):
-            return PlainTextResponse("Requests of another site's pages are not taken.\n", 403)
+            return PlainTextResponse("Requests from pages of another site are refused.\n", 403)
         if scope["path"] in self._open or hmac.compare_digest(_password(headers), self._secret):
             return None
         challenge = {"WWW-Authenticate": 'Basic realm="sightline", charset="UTF-8"'}

@@ -122,7 +122,7 @@ def run_servers(state: Path, servers: Sequence[Server], say: Say, note: str = ""
             group.note()
             if note:
                 say(note)
-            say("All are ready. Ctrl-C stops them.")
+            say("All servers are ready. Ctrl-C stops them.")
             group.wait()
         except KeyboardInterrupt:
             say("Stopping ...")
@@ -154,9 +154,9 @@ def _taken(state: Path, server: Server, error: OSError) -> BackendError:
         # Whoever started it stops all of them in order; it may have been killed itself.
         process = notes["supervisor"] if is_alive(notes["supervisor"]) else notes["servers"][server.name]["process"]
         return BackendError(
-            f"the {server.name} server of this folder runs already",
+            f"the {server.name} server of this folder is running already",
             where=server.address,
-            way_out=f"Use it, or stop it with Ctrl-C where it was started or with `kill {process}`.",
+            way_out=f"Use the running server, or stop it with Ctrl-C where it was started, or with `kill {process}`.",
         )
     return BackendError(
         f"the port of the {server.name} server is taken ({error.strerror})",
@@ -253,7 +253,7 @@ class Group:
             ended.times += 1
             if ended.times > len(pauses_s):
                 ended.given_up = True
-                self._say(f"{self._failure(name).what}. It is not started again; the others go on.")
+                self._say(f"{self._failure(name).what}. It is not started again; the other servers keep running.")
                 return
             pause_s = pauses_s[ended.times - 1]
             ended.due_s = time.monotonic() + pause_s
@@ -307,7 +307,9 @@ class Group:
                 )
         except OSError as error:
             raise BackendError(
-                f"{server.name} cannot be started ({error.strerror})", where=log, way_out="Check the disk."
+                f"{server.name} cannot be started ({error.strerror})",
+                where=log,
+                way_out="Check the disk's free space and that the program can be executed.",
             ) from error
         self._servers[server.name] = server
 
@@ -324,7 +326,7 @@ class Group:
                 raise BackendError(
                     f"{server.name} did not answer within {_START_S:.0f} s",
                     where=server.health,
-                    way_out=f"Its log is {self.log(server.name)}.",
+                    way_out=f"Its log says why: {self.log(server.name)}.",
                 )
             time.sleep(0.2)
         self._check(server.name)
@@ -340,7 +342,7 @@ class Group:
         return BackendError(
             f"{name} ended with status {status}: {' | '.join(last) or 'it printed nothing'}",
             where=log,
-            way_out="Mend what it says and start again.",
+            way_out="Correct the cause that it names, then start the servers again.",
         )
 
 

@@ -75,7 +75,7 @@ class ArtifactsBelow:
         body = await request.body()
         place = _artifact_location(body)
         if place and not is_below(place, self._folder):
-            refusal = PlainTextResponse(f"Artifacts of this server lie below {self._folder}.\n", 403)
+            refusal = PlainTextResponse(f"Artifacts of this server must lie below {self._folder}.\n", 403)
             await refusal(scope, receive, send)
             return
         await self._app(scope, _again(body, receive), send)

@@ -38,10 +38,14 @@ def read_secret(state: Path) -> str:
         raise BackendError(
             f"the secret of this installation cannot be used ({error})",
             where=path,
-            way_out="Check room and rights on the disk, or remove the file: a new one is made.",
+            way_out=(
+                "Check the disk's free space and your write permission, or remove the file: a new secret is then made."
+            ),
         ) from error
     if len(found) < _BYTES:
-        raise BackendError("this file holds no secret", where=path, way_out="Remove it: a new one is made.")
+        raise BackendError(
+            "this file holds no secret", where=path, way_out="Remove the file: a new secret is then made."
+        )
     return found
 
 

@@ -44,10 +44,10 @@ def run_all(settings: Settings, say: Say) -> None:
 def _notice(settings: Settings) -> str:
     """What to know once all are ready: which password the pages ask for, and where the other pages lie."""
     password = secret_file(settings.state)
-    lines = [f"The pages of MLflow and Prefect ask for a password: it is in {password} (MLflow: any user name)."]
+    lines = [f"MLflow and Prefect ask for a password; it is in {password} (MLflow: any user name)."]
     pages = report_pages(settings)
     if pages:
-        lines += ["What the gates said, and the last looks at drift:", *(f"  {page.as_uri()}" for page in pages)]
+        lines += ["The results of the gates, and the latest drift reports:", *(f"  {page.as_uri()}" for page in pages)]
     return "\n".join(lines)
 
 

@@ -132,7 +132,12 @@ class _Routes:
             try:
                 if by_method and request.method not in by_method:
                     takes = " and ".join(handlers)
-                    raise RequestError(f"{path} takes {takes} only", where=request.method, status=405)
+                    raise RequestError(
+                        f"{path} takes {takes} only",
+                        where=request.method,
+                        way_out=f"Send {takes} instead.",
+                        status=405,
+                    )
                 response = await by_method.get(request.method, self._unknown)(request)
             except Exception as error:
                 if not isinstance(error, SightlineError):

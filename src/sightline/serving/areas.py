@@ -135,7 +135,10 @@ class AreaRoutes:
         body = await request.body()
         if len(body) > MOST_BYTES:
             raise RequestError(
-                f"it is larger than {MOST_BYTES:,} bytes", where="body", way_out="Simplify the outline.", status=413
+                f"it is larger than {MOST_BYTES:,} bytes",
+                where="body",
+                way_out="Simplify the outline: use fewer corners.",
+                status=413,
             )
         order = await asyncio.to_thread(read_order, body)
         return order, await asyncio.to_thread(prepare, order, model, self._settings, self._surveys)
@@ -256,7 +259,7 @@ class AreaRoutes:
         champion = self._engine.keeper.champion
         if champion is not None and not isinstance(champion.model, Surveying):
             raise RequestError(
-                f"{self._engine.task} finds nothing in areas of the map",
+                f"{self._engine.task} does not support areas of the map",
                 where="task",
                 way_out="Send an image to /v1/predict.",
                 status=404,

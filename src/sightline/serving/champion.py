@@ -118,7 +118,9 @@ class ChampionKeeper:
         self, task: str, champions: Champions, warm: Callable[[Model], Warmed], poll_s: float, metrics: Metrics
     ) -> None:
         self.champion: Champion | None = None
-        self.problem: SightlineError | None = ModelMissing("the model is still loading", way_out="Try again shortly.")
+        self.problem: SightlineError | None = ModelMissing(
+            "the model is still loading", way_out="Try again in a few seconds."
+        )
         self._task = task
         self._champions = champions
         self._warm = warm
@@ -167,7 +169,11 @@ class ChampionKeeper:
         start_s = time.monotonic()
         model = load()
         if model.card.task != self._task:
-            raise ModelRejected(f"this is a model of {model.card.task}, not of {self._task}", where=f"version {number}")
+            raise ModelRejected(
+                f"this is a model of {model.card.task}, not of {self._task}",
+                where=f"version {number}",
+                way_out="Set SIGHTLINE_MODEL_DIR to a model of this task, or unset it.",
+            )
         warmed = self._warm(model)
         self.champion = Champion(number, model, warmed, time.time(), self._background(number))
         self._warn()

@@ -226,7 +226,7 @@ class Guard:
                     if body.size > limit:
                         raise self._too_large(limit)
                     if self._held > self._room:
-                        raise BackendError("too many uploads at once", way_out="Try again shortly.")
+                        raise BackendError("too many uploads at once", way_out="Try again in a few seconds.")
         except TimeoutError as error:
             raise RequestError(
                 f"the body did not arrive within {self._timeout_s:g} s", way_out="Send it faster.", status=408
@@ -389,7 +389,7 @@ def _refuse_other_origins(scope: Scope, headers: Headers) -> None:
     followed = (scope["method"], headers.get("sec-fetch-dest")) == ("GET", "document") and scope["path"] in _PAGES
     if not own or (site not in ("same-origin", "none") and not followed):
         raise RequestError(
-            "requests of another site's pages are not taken",
+            "requests from pages of another site are refused",
             where="Sec-Fetch-Site" if own else "Origin",
             way_out="Open the endpoint's own page, or set SIGHTLINE_TOKEN.",
             status=403,

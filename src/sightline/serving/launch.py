@@ -25,7 +25,7 @@ def serve_command(settings: Settings, task: str) -> tuple[list[str], dict[str, s
         ParamsError: there is no such task.
     """
     if task not in TASKS:
-        raise ParamsError(f"{task!r} has no endpoint", where="TASK", way_out=f"Known: {', '.join(TASKS)}.")
+        raise ParamsError(f"{task!r} has no endpoint", where="TASK", way_out=f"Choose one of: {', '.join(TASKS)}.")
     folder = _services(settings)
     host = "127.0.0.1" if settings.host == "localhost" else settings.host  # BentoML takes addresses only
     command = [sys.executable, "-m", "bentoml", "serve", f"services.endpoint:{task}"]

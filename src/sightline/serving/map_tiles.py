@@ -48,7 +48,7 @@ class MapTiles:
             BackendError: too many are asked for at once.
         """
         if self._waiting >= _MOST_WAITING:
-            raise BackendError("too many tiles are asked for at once", way_out="Try again shortly.")
+            raise BackendError("too many tiles are asked for at once", way_out="Try again in a few seconds.")
         self._waiting += 1
         try:
             loop = asyncio.get_running_loop()

@@ -113,8 +113,8 @@ def read_order(body: bytes) -> AreaOrder:
         way_out = f"Give {AreaOrder.model_fields[field].description}."
         raise _wrong("the value cannot be taken", field, way_out)
     if field:
-        raise _wrong("the key is unknown", field, f"Known: {', '.join(AreaOrder.model_fields)}.")
-    raise _wrong("this is no JSON object", "body", 'Send for example {"bbox": [-5.46, 36.11, -5.40, 36.15]}.')
+        raise _wrong("the key is unknown", field, f"Choose one of: {', '.join(AreaOrder.model_fields)}.")
+    raise _wrong("this is not a JSON object", "body", 'Send for example {"bbox": [-5.46, 36.11, -5.40, 36.15]}.')
 
 
 def prepare(order: AreaOrder, model: Surveying, settings: Settings, surveys: Surveys) -> Prepared:
@@ -152,7 +152,9 @@ def provider_of(name: str, settings: Settings) -> Provider:
         except DataError as error:
             raise BackendError(error.what, where=error.where, way_out="Correct SIGHTLINE_TILES.") from error
     if name not in PROVIDERS:
-        raise _wrong(f"{name!r} is no provider here", "provider", f"Known: {', '.join(provider_names(settings))}.")
+        raise _wrong(
+            f"{name!r} is no provider here", "provider", f"Choose one of: {', '.join(provider_names(settings))}."
+        )
     return find_provider(name)
 
 

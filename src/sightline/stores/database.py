@@ -30,7 +30,7 @@ _MIGRATION_LOCK = 4_711_004  # any number, the same for all who migrate this dat
 
 _DAMAGED = "Stop what uses it, and restore it from a backup; moved away, a new one is made."
 _RIGHTS = "Give this user the right to write the file and its folder."
-_FULL = ("has no room: the disk is full", "Make room, then try again.")
+_FULL = ("cannot be written: the disk is full", "Free some space on the disk, then try again.")
 _HELD = (
     "is held by another program",
     "Find who has it open (a backup, a viewer of databases), end that, then try again.",
@@ -111,7 +111,9 @@ class Database:
             BackendError: says what is wrong.
         """
         if self._file is not None and full_folder([self._file.parent]) is not None:
-            raise BackendError("the disk is full", where=self._file, way_out="Make room.")
+            raise BackendError(
+                "the disk is full", where=self._file, way_out="Free some space on the disk and try again."
+            )
         with self.writing(_CHECK_S) as connection:
             if self._file is None:
                 connection.execute(text("SELECT 1"))

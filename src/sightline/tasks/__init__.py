@@ -69,8 +69,8 @@ def _declaration(name: str) -> Declaration:
     found = TASKS.get(name)
     if found is None:
         near = difflib.get_close_matches(name, TASKS, n=1)
-        hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(TASKS)}."
-        raise ParamsError(f"there is no task {name!r}", where="TASK", way_out=hint)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Choose one of: {', '.join(TASKS)}."
+        raise ParamsError(f"unknown task {name!r}", where="TASK", way_out=hint)
     return found
 
 
@@ -123,6 +123,8 @@ def restore_model(name: str, directory: Path) -> Model:
     model: Model = _classes(name)[1].restore(directory)
     if model.card.task != name:
         raise ModelRejected(
-            f"this is a model of {model.card.task}, not of {name}", where=directory, way_out="Give another folder."
+            f"this is a model of {model.card.task}, not of {name}",
+            where=directory,
+            way_out="Give the folder of a model of this task.",
         )
     return model

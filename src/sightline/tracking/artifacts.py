@@ -63,7 +63,7 @@ def read_list(path: Path, sha256: str) -> dict[str, str]:
     raise ModelRejected(
         "the list of the version's files is not the one that was registered",
         where=path,
-        way_out="Bring mlruns/ back from a backup, or register the model anew.",
+        way_out="Restore mlruns/ from a backup, or register the model again with `sightline run`.",
     )
 
 
@@ -89,9 +89,9 @@ def require(folder: Path, name: str, listed: Digests | None) -> Path:
         wrong = first_wrong(folder, {p: d for p, d in (listed or {}).items() if p.startswith(f"{name}/")})
     if wrong:
         raise ModelRejected(
-            "a file of the version is absent, or not the one that was registered (SHA-256)",
+            "a file of the version is missing or was changed (SHA-256)",
             where=folder / wrong,
-            way_out="Bring mlruns/ back from a backup, or register the model anew.",
+            way_out="Restore mlruns/ from a backup, or register the model again with `sightline run`.",
         )
     return place
 
@@ -149,13 +149,15 @@ class Fetched:
                 shutil.rmtree(old, ignore_errors=True)
             (partial / name).replace(place)
         except FileNotFoundError as error:
-            raise ModelRejected(f"the version has no {name}", where=place, way_out="Register it anew.") from error
+            raise ModelRejected(
+                f"the version has no {name}", where=place, way_out="Register the model again with `sightline run`."
+            ) from error
         except OSError as error:
             if not place.exists():  # else another process was first
                 raise BackendError(
                     f"files of the version cannot be written ({error.strerror or error})",
                     where=place,
-                    way_out="Check room and rights on the disk.",
+                    way_out="Check the disk's free space and your write permission.",
                 ) from error
         finally:
             shutil.rmtree(partial, ignore_errors=True)

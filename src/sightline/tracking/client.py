@@ -99,9 +99,9 @@ class Tracking:
             f"MLflow failed ({first})",
             where=self._settings.tracking_uri,
             way_out=(
-                "Start its server or unset SIGHTLINE_MLFLOW_URI; nothing was registered by this step."
+                "Start its server or unset SIGHTLINE_MLFLOW_URI; this step has registered nothing."
                 if self._settings.mlflow_uri
-                else "Check room and rights on the disk; nothing was registered by this step."
+                else "Check the disk's free space and your write permission; this step has registered nothing."
             ),
         )
 
@@ -247,7 +247,7 @@ class Tracking:
         raise ModelMissing(
             f"no version {ref!r} of {task} is registered",
             where=self._settings.tracking_uri,
-            way_out=f"Known: {', '.join(known)}." if known else f"Run `sightline run {task}` first.",
+            way_out=f"Choose one of: {', '.join(known)}." if known else f"Run `sightline run {task}` first.",
         )
 
     def current(self, task: str, alias: str) -> int | None:
@@ -313,7 +313,7 @@ class Tracking:
         """
         if not version.run_id:
             raise ModelRejected(
-                "it names no run, so that nothing is known of its files",
+                "the version names no run, so its files cannot be found",
                 where=f"{version.task}@{version.number}",
                 way_out="Choose a version that `sightline run` registered.",
             )

@@ -159,5 +159,9 @@ def _example(image: bytes) -> Any:
     import pandas as pd
 
     if not image:
-        raise ParamsError("a model version needs an input example", where="register")
+        raise ParamsError(
+            "a model version needs an input example",
+            where="register",
+            way_out="Let the model's `example` return the bytes of a small input.",
+        )
     return pd.DataFrame({"image": [image]})

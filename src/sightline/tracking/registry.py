@@ -173,9 +173,12 @@ def relocate(mlruns: Path) -> int:
             return _relocate(tables, mlruns)
     except sqlite3.Error as error:
         raise BackendError(
-            f"the registry cannot be brought to where the project now lies ({error})",
+            f"the registry cannot be adapted to the new place of the project ({error})",
             where=path,
-            way_out="Stop what uses it (`sightline up`), check room and rights on the disk, and try again.",
+            way_out=(
+                "Stop `sightline up` and other programs that use it, check the disk's free space and your write"
+                " permission, and try again."
+            ),
         ) from error
 
 

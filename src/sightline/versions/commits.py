@@ -69,9 +69,12 @@ def code_state(settings: Settings) -> CodeState:
 def _why(said: str, root: Path) -> str:
     """Why git knows no commit, in a sentence."""
     if "dubious ownership" in said:
-        return f"git does not read a folder of another user; allow it: git config --global --add safe.directory {root}"
+        return (
+            "the folder belongs to another user; allow git to read it with: git config --global --add"
+            f" safe.directory {root}"
+        )
     if "not a git repository" in said:
-        return "the project folder is in no git repository"
+        return "the project folder is not in a git repository"
     if "single revision" in said:
         return "nothing is committed yet"
     return f"git failed ({(said.strip().splitlines() or ['it gave no reason'])[-1][:200]})"
@@ -106,9 +109,9 @@ def require_repository(settings: Settings) -> None:
     root = settings.root
     if not (root / ".dvc").is_dir() or not _git(root, "rev-parse", "--git-dir"):
         raise DataMissing(
-            "this folder is not a git repository with DVC, or git is absent",
+            "this folder is not a git repository with DVC, or git is not installed",
             where=root,
-            way_out="Data versions belong to git's: install git and clone the project. An archive that was downloaded "
+            way_out="Install git and clone the project: data versions need git. An archive that was downloaded "
             "becomes a repository by `git init && git add -A && git commit -m start`.",
         )
 
@@ -121,8 +124,8 @@ def commits_of(settings: Settings, name: str) -> Iterator[Commit]:
     """
     root = settings.root
     if not _git(root, "rev-parse", "--git-dir"):
-        way_out = "Data versions belong to git's: install git and clone the project."
-        raise DataMissing("this folder is not a git repository, or git is absent", where=root, way_out=way_out)
+        way_out = "Install git and clone the project: data versions need git."
+        raise DataMissing("this folder is not a git repository, or git is not installed", where=root, way_out=way_out)
     log = _git(root, "log", "--format=%H%x09%cI%x09%s", "--", name)
     for line in log.splitlines():
         sha, date, subject = line.split("\t", 2)

@@ -62,7 +62,7 @@ def pin(settings: Settings) -> str:
         return ""
     except (ValueError, KeyError, TypeError, IndexError, yaml.YAMLError) as error:
         way_out = "Restore it with `git checkout data.dvc`."
-        raise DataRejected("this does not pin data/", where=path, way_out=way_out) from error
+        raise DataRejected("the file does not pin data/", where=path, way_out=way_out) from error
 
 
 def _parse_pin(text: str) -> str:
@@ -80,12 +80,12 @@ def data_version(settings: Settings, task: str) -> str:
     """
     listing = _pinned_listing(settings)
     if listing is None:
-        what = "DVC's cache does not hold what this pins" if pin(settings) else "no data are pinned yet"
+        what = "DVC's cache does not hold the data that this file pins" if pin(settings) else "no data are pinned yet"
         way_out = f"Write the synthetic data with `sightline data sample {task}`, or run `dvc pull`."
         raise DataMissing(what, where=settings.root / PIN, way_out=way_out)
     version = _version_of(listing, task)
     if not version:
-        way_out = f"Write the synthetic ones with `sightline data sample {task}`."
+        way_out = f"Write the synthetic data with `sightline data sample {task}`."
         raise DataMissing(f"no data of {task} are pinned", where=settings.root / PIN, way_out=way_out)
     return version
 
@@ -148,7 +148,9 @@ def require_idle(settings: Settings) -> None:
     if running:
         who = "; ".join(f"process {number}: {command}" for number, command in running.items())
         raise BackendError(
-            f"the data are being read ({who})", where=settings.data, way_out="Wait for that run to end, then try again."
+            f"the data are being read ({who})",
+            where=settings.data,
+            way_out="Wait until the other run has ended, then try again.",
         )
 
 

@@ -29,31 +29,31 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[SightlineError], str, str], ...] = 
         ("is not a git repository", "not inside of a DVC repository"),
         DataMissing,
         "this folder is not a git repository with DVC",
-        "Data versions belong to git's: clone the project, or run `git init` in this folder.",
+        "Clone the project, or run `git init` in this folder: data versions need git.",
     ),
     (
         ("No space left on device", "Disk quota exceeded", "database or disk is full"),
         BackendError,
         "the disk is full (DVC: {what})",
-        "Make room and run it again: it goes on where it was.",
+        "Free some space on the disk and run the command again: it continues where it stopped.",
     ),
     (
         ("File too large", "Permission denied", "Read-only file system"),
         BackendError,
         "DVC cannot write: {what}",
-        "Check room and rights on the disk.",
+        "Check the disk's free space and your write permission.",
     ),
     (
         ("does not exist as an output or a stage name", "not found inside 'dvc.yaml'"),
         ParamsError,
         "{what}",
-        "Write it anew with `sightline stages`: its tasks and candidates must be those of params.yaml.",
+        "Run `sightline stages`: it writes dvc.yaml for the tasks and candidates of params.yaml.",
     ),
     (
         ("is invalid.", "YAML file structure is corrupted", "failed to parse"),
         ParamsError,
         "DVC cannot read its files: {all}",
-        "Correct the file it names.",
+        "Restore the file that it names with `git checkout`, or correct it.",
     ),
     (
         ("No remote provided", "no remote specified", "but requires", "requires dvc-", "config file error"),
@@ -64,14 +64,14 @@ _MEANINGS: tuple[tuple[tuple[str, ...], type[SightlineError], str, str], ...] = 
     (
         ("unsaved files",),
         DataRejected,
-        "files that are not pinned, and nowhere else, would be overwritten",
-        "Pin them with `.venv/bin/dvc add data`, or give them up with `.venv/bin/dvc checkout --force data.dvc`.",
+        "files that are not pinned, and exist nowhere else, would be overwritten",
+        "Pin them with `.venv/bin/dvc add data`, or discard them with `.venv/bin/dvc checkout --force data.dvc`.",
     ),
     (
         ("missing cache files", "Checkout failed", "failed to pull", "failed to load directory", "Missing cache"),
         DataMissing,
         "files of this version are not in DVC's cache",
-        "Bring them with `dvc pull` from a remote that has them, or take another data version.",
+        "Download them with `.venv/bin/dvc pull` from a remote that has them, or use another data version.",
     ),
 )
 """What DVC writes -> what it means. The first that fits counts."""
@@ -131,9 +131,9 @@ def busy(root: Path) -> BackendError:
     """Another process of DVC works here: which one."""
     running = "; ".join(f"process {number}: {command}" for number, command in sorted(users(root, root).items()))
     return BackendError(
-        f"another run is going on ({running or 'DVC is locked'})",
+        f"another run is in progress ({running or 'DVC is locked'})",
         where=root,
-        way_out="Wait for it or stop it, then try again.",
+        way_out="Wait until it has ended or stop it, then try again.",
     )
 
 
@@ -175,16 +175,16 @@ def discard_broken_lock(root: Path, patience_s: float = 2.0) -> None:
         living = living_in(root)
         if living:
             raise BackendError(
-                f"DVC's note of its processes is broken, and DVC is at work (process {', '.join(map(str, living))})",
+                f"DVC's list of its processes is broken, and DVC is running (process {', '.join(map(str, living))})",
                 where=path,
-                way_out="Wait for it or stop it, then try again.",
+                way_out="Wait until it has ended or stop it, then try again.",
             )
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
-            way_out = "Remove this file."
+            way_out = "Remove this file and run the command again."
             raise BackendError(
-                f"DVC's note of its processes is broken ({error})", where=path, way_out=way_out
+                f"DVC's list of its processes is broken ({error})", where=path, way_out=way_out
             ) from error
 
 
@@ -236,7 +236,11 @@ def run_stages(root: Path, stages: Sequence[str], error_file: Path, options: Seq
     if any("@" not in command or any(task in command for task in tasks) for command in users(root, root).values()):
         raise busy(root)
     call(root, "status", *stages)  # dvc.yaml, the pin or the repository may be broken: this says how
-    raise BackendError(f"the stage {' or '.join(stages)} failed", where=root, way_out="The lines above say why.")
+    raise BackendError(
+        f"the stage {' or '.join(stages)} failed",
+        where=root,
+        way_out="Read the reason in the lines above, correct it, and run the command again.",
+    )
 
 
 def hand_over(error: SightlineError) -> None:

@@ -24,7 +24,7 @@ def configure_remote(settings: Settings) -> str:
         raise ParamsError(
             "no DVC remote is set",
             where="SIGHTLINE_DVC_REMOTE",
-            way_out="Set it to a folder or to s3://bucket/path.",
+            way_out="Set SIGHTLINE_DVC_REMOTE to a folder or to s3://bucket/path.",
         )
     url = settings.dvc_remote
     if "://" not in url:

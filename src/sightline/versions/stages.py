@@ -63,7 +63,11 @@ def stage_data(settings: Settings, stage: str, task: str) -> str:
     for dependency in _entry(settings, stage).get("deps", []):
         if dependency["path"] == f"data/{task}":
             return str(dependency["md5"])
-    raise DataMissing(f"the stage {stage} does not read data/{task}", where=settings.root / "dvc.lock")
+    raise DataMissing(
+        f"the stage {stage} does not read data/{task}",
+        where=settings.root / "dvc.lock",
+        way_out=f"Run `sightline stages`, then `sightline run {task}`.",
+    )
 
 
 def _entry(settings: Settings, stage: str) -> dict[str, Any]:
@@ -77,5 +81,5 @@ def _entry(settings: Settings, stage: str) -> dict[str, Any]:
         raise DataMissing(f"the stage {stage} has not run yet", where=path, way_out=way_out) from error
     except (yaml.YAMLError, TypeError, ValueError) as error:
         raise DataRejected(
-            "this is not a lock file of DVC", where=path, way_out="Restore it with `git checkout dvc.lock`."
+            "the file is not a lock file of DVC", where=path, way_out="Restore it with `git checkout dvc.lock`."
         ) from error

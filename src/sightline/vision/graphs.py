@@ -33,7 +33,8 @@ def open_session(graph: bytes, threads: int | None = None) -> Any:
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise ModelRejected(
-            f"ONNX Runtime refuses the graph: {str(error).splitlines()[0]}", way_out="Train or fetch the model again."
+            f"ONNX Runtime refuses the graph: {str(error).splitlines()[0]}",
+            way_out="Train the model again, or download it again from the registry.",
         ) from error
 
 
@@ -44,8 +45,8 @@ def _threads() -> int:
         return 0
     if not given.isdecimal():
         raise ParamsError(
-            "the number of threads is a whole number",
+            "the number of threads must be a whole number",
             where=THREADS_VARIABLE,
-            way_out="Give the number of cores to use, or unset it.",
+            way_out="Set it to the number of cores to use, or unset it.",
         )
     return int(given)

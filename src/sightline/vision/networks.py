@@ -221,7 +221,9 @@ def _installed_state(network: Any, encoder: str, where: str) -> dict[str, Any]:
     path = Path(found.origin).parent / known.file if found and found.origin else None
     if path is None or not path.is_file() or sha256_file(path) != known.sha256:
         raise ParamsError(
-            f"the package {known.package} is not installed as the lock has it", where=where, way_out="Run `make setup`."
+            f"the package {known.package} is not installed in the version of requirements.lock",
+            where=where,
+            way_out="Run `make setup`.",
         )
     tensors = torch.load(path, map_location="cpu", weights_only=True).values()
     with torch.device("meta"):  # names alone: nothing is drawn or kept

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.task import Card, Json, TrainingData
 
-AGAIN = "Train it again, or fetch it from the registry again."
+AGAIN = "Train the model again, or download it again from the registry."
 
 
 class SavedRecipe(BaseModel):
@@ -92,11 +92,11 @@ class ModelKind(Generic[RecipeT]):
         """
         path, card = directory / "card.json", read_card(directory)
         if card.task != self.task or card.classes != self.classes:
-            raise ModelRejected(f"this is no model of {self.task}", where=path, way_out=AGAIN)
+            raise ModelRejected(f"this is not a model of {self.task}", where=path, way_out=AGAIN)
         try:
             recipe = self.recipe.model_validate(card.preprocessing)
         except ValueError as error:
-            raise ModelRejected("the card is not one of this task's", where=path, way_out=AGAIN) from error
+            raise ModelRejected("the card is not of this task", where=path, way_out=AGAIN) from error
         if not set(self.thresholds) <= set(card.thresholds):
             raise ModelRejected("the card lacks thresholds", where=path, way_out=AGAIN)
         if missing := sorted(recipe.files - set(card.files)):
@@ -142,7 +142,9 @@ def read_card(directory: Path) -> Card:
     try:
         return Card.model_validate_json(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelMissing("there is no card.json", where=directory, way_out="Give a saved model.") from error
+        raise ModelMissing(
+            "the file card.json is missing", where=directory, way_out="Give the folder of a saved model."
+        ) from error
     except (OSError, ValidationError, ValueError) as error:
         raise ModelRejected("the card cannot be read", where=path, way_out=AGAIN) from error
 
@@ -170,5 +172,5 @@ def _read_verified(path: Path, digest: str) -> bytes:
     except OSError as error:
         raise ModelRejected("a file of the model is missing", where=path, way_out=AGAIN) from error
     if hashlib.sha256(content).hexdigest() != digest:
-        raise ModelRejected("the file is not the one that was saved (SHA-256)", where=path, way_out=AGAIN)
+        raise ModelRejected("the file was changed after the model was saved (SHA-256)", where=path, way_out=AGAIN)
     return content

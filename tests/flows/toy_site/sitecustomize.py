@@ -72,7 +72,7 @@ def toy_classes(name: str) -> tuple[Any, Any]:
             return super().evaluate(model, *rest)
 
     if name not in ("toy", "twin"):
-        raise ParamsError(f"there is no task {name!r}", where="TASK", way_out="Known: toy, twin.")
+        raise ParamsError(f"unknown task {name!r}", where="TASK", way_out="Choose one of: toy, twin.")
     CountedTask.name = name
     return toy.ToyParams, CountedTask
 

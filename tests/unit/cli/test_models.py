@@ -80,7 +80,9 @@ def test_an_alias_moved_past_the_ledger_is_told(
     tracking.set_alias("toy", "champion", 2)
     list_models(project, tracking, as_json=False)
     shown = capsys.readouterr()
-    assert "warning: the registry names version 2 champion, the ledger version 1, which answers." in shown.err
+    assert (
+        "warning: the registry names version 2 champion, but the ledger names version 1, which is served."
+    ) in shown.err
     assert "Version 1 answers." in shown.out
     assert "0.958" in shown.out
     assert "nan" not in shown.out

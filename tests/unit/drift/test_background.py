@@ -33,7 +33,7 @@ def test_a_model_of_synthetic_pictures_alone_says_so(tmp_path: Path) -> None:
     assert background.only_synthetic
     assert str(background) == (
         "trained on 2 synthetic (sample); evaluated on 1 synthetic (sample); data 1a2b3c4d; "
-        "it has never seen a real input"
+        "the model has never seen a real input"
     )  # fmt: skip
 
 

@@ -94,8 +94,12 @@ def test_unshifted_traffic_is_no_drift(folder: Path) -> None:
     ("shift", "column", "reason"),
     [
         ({"level": 3.0}, "input_level", "input_level went from"),
-        ({"palette": "rainbow"}, "input_palette", "from iron 100% to rainbow 100%; 100% of the answers lie outside"),
-        ({"seen": 3.0}, "embedding", "what the network sees"),
+        (
+            {"palette": "rainbow"},
+            "input_palette",
+            "from iron 100% to rainbow 100%; 100% of the predictions lie outside",
+        ),
+        ({"seen": 3.0}, "embedding", "embeddings differ"),
     ],
 )
 def test_a_shift_is_found_where_it_is_and_told_in_words(
@@ -118,7 +122,7 @@ def test_traffic_of_one_known_kind_is_a_changed_mix_and_no_drift(folder: Path) -
     found = evaluate(folder, both, observations("new", 40, seed=3, level=6.0, seen=4.0))
     assert found.state == "changed"
     assert not found.drifted
-    assert found.reasons[0].startswith("the mix has changed, within what the model knows; a shift of ")
+    assert found.reasons[0].startswith("the mix has changed, but stays within the range of the reference; a shift of ")
     assert len(found.reasons) == 3
 
 
@@ -165,7 +169,7 @@ def test_half_of_the_window_of_another_kind_is_never_no_drift(folder: Path, grou
     found = evaluate(folder, reference, HALF_STRANGE)
     assert found.state == state
     if state == "cannot tell":
-        assert "it cannot be told whether there is drift" in found.reasons[0]
+        assert "it cannot be determined whether there is drift" in found.reasons[0]
         assert "Cannot tell" in (folder / "index.html").read_text()
 
 
@@ -271,7 +275,7 @@ def test_without_embeddings_the_columns_are_compared(folder: Path) -> None:
 
 def test_nothing_in_common_is_refused(folder: Path) -> None:
     bare = [Observation(o.name, o.sha256, o.group, {}, ()) for o in REFERENCE]
-    with pytest.raises(DataRejected, match="no figure in common"):
+    with pytest.raises(DataRejected, match="no statistic in common"):
         evaluate(folder, bare, observations("new", 40, seed=1))
 
 

@@ -46,7 +46,7 @@ def test_most_inputs_like_the_samples_are_familiar_and_none_is_unlike_them() -> 
 def test_what_the_network_has_never_seen_is_unlike_the_samples() -> None:
     found = ask(Reference(rows(40)), seen=20.0)
     assert (found.word, found.quantile) == (UNLIKE, 1.0)
-    assert "to the network it lies farther" in found.reason
+    assert "its embedding lies farther" in found.reason
 
 
 def test_a_figure_far_beyond_the_samples_is_named_with_their_range() -> None:

@@ -102,7 +102,7 @@ BAD_BOXES = {
     "10,50,inf,51": "not finite",
     "10,80,11,86": "beyond 85.0511",
     "10,-90,11,-80": "beyond 85.0511",
-    "51,120,52,121": "swapped. Longitude comes first",
+    "51,120,52,121": "swapped. Write the longitude first",
     "600,1,601,2": "does not exist",
     "-300,1,300,2": "more than once",
 }
@@ -124,14 +124,14 @@ def test_a_crossing_is_named_with_its_place() -> None:
 
 
 BAD_WKT = {
-    "POINT (1 2)": "no POLYGON",
-    "GEOMETRYCOLLECTION (" * 50_000: "no POLYGON",
+    "POINT (1 2)": "neither a POLYGON",
+    "GEOMETRYCOLLECTION (" * 50_000: "neither a POLYGON",
     "POLYGON ((0 0, 1 0": "not well-known text",
     "POLYGON ((0 0, 1 0, 1 1))": "not well-known text",
     "POLYGON EMPTY": "empty",
     "POLYGON ((0 0, 1 1, 2 2, 0 0))": "",
-    "POLYGON ((0 0, 1 1, 0 0, 0 0))": "no size",
-    "POLYGON ((0 0, 0 0, 0 0, 0 0))": "no size",
+    "POLYGON ((0 0, 1 1, 0 0, 0 0))": "is empty",
+    "POLYGON ((0 0, 0 0, 0 0, 0 0))": "is empty",
     "POLYGON ((0 nan, 1 0, 1 1, 0 nan))": "",
     "POLYGON ((50 120, 51 120, 51 121, 50 120))": "swapped",
     "POLYGON ((0 80, 120 80, -120 80, 0 80))": "round a pole",
@@ -150,8 +150,8 @@ def test_a_bad_wkt_is_refused_with_the_reason(text: str, message: str) -> None:
 
 
 BAD_GEOJSON = {
-    "{": "not JSON",
-    "[" * 100_000: "not JSON",
+    "{": "not valid JSON",
+    "[" * 100_000: "not valid JSON",
     "[]": "where a Polygon",
     "null": "where a Polygon",
     '{"type": "Point", "coordinates": [1, 2]}': "'Point'",
@@ -186,7 +186,7 @@ def test_too_many_corners_are_refused() -> None:
 def test_a_text_is_never_taken_for_the_name_of_a_file(tmp_path: Path) -> None:
     file = tmp_path / "area.geojson"
     file.write_text(polygon(SQUARE), encoding="utf-8")
-    with pytest.raises(RequestError, match="not JSON"):
+    with pytest.raises(RequestError, match="not valid JSON"):
         read_area(geojson=str(file))
     with pytest.raises(RequestError, match="cannot be read"):
         read_area(geojson=tmp_path / "none.geojson")

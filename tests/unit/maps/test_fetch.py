@@ -157,7 +157,7 @@ def test_a_long_retry_after_ends_the_run_and_keeps_what_is_there(tmp_path: Path)
     with TileServer() as server:
         plan = plan_of(server, concurrency=1)
         server.behave = only(chosen(plan, 6), lambda n: Answer(429, headers={"Retry-After": "3600"}))
-        with pytest.raises(BackendError, match=r"come back in 3,600 s.*goes on with what is there"):
+        with pytest.raises(BackendError, match=r"next request in 3,600 s.*keeps the tiles that are there"):
             fetch(plan, tmp_path, Silent(), QUICK)
         store = plan.provider.store(tmp_path)
         kept = sum(store.path(tile).exists() for tile in plan.tiles())

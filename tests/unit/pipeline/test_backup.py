@@ -108,7 +108,7 @@ def test_a_file_that_was_changed_since_is_named_and_nothing_is_restored(
     with pytest.raises(DataRejected, match=r"model\.bin.*was changed"):
         restore_backup(fresh, kept.folder, Silent())
     changed.unlink()
-    with pytest.raises(DataRejected, match=r"model\.bin.*lacks"):
+    with pytest.raises(DataRejected, match=r"model\.bin.*is missing"):
         restore_backup(fresh, kept.folder, Silent())
     assert not fresh.state.exists()
     assert not fresh.mlruns.exists()
@@ -116,7 +116,7 @@ def test_a_file_that_was_changed_since_is_named_and_nothing_is_restored(
 
 def test_what_is_there_is_not_overwritten(project: Settings, tmp_path: Path) -> None:
     kept = back_up(project, tmp_path / "kept", Silent())
-    with pytest.raises(DataRejected, match=r"does not overwrite it.*fresh clone"):
+    with pytest.raises(DataRejected, match=r"does not overwrite files.*fresh clone"):
         restore_backup(project, kept.folder, Silent())
     with pytest.raises(DataRejected, match="new folder"):
         back_up(project, kept.folder, Silent())
@@ -130,7 +130,7 @@ def test_nothing_is_restored_beside_running_servers(project: Settings, fresh: Se
         "servers": {"mlflow": {"process": os.getpid(), "address": "http://127.0.0.1:5000"}},
     }
     (fresh.state / "servers.json").write_text(json.dumps(note))
-    with pytest.raises(BackendError, match=r"servers of this project run \(mlflow\)"):
+    with pytest.raises(BackendError, match=r"servers of this project are running \(mlflow\)"):
         restore_backup(fresh, kept.folder, Silent())
 
 
@@ -139,14 +139,14 @@ def test_a_forged_manifest_writes_nowhere_else(project: Settings, fresh: Setting
     kept = back_up(project, tmp_path / "kept", Silent())
     manifest = json.loads((kept.folder / MANIFEST).read_text())
     (kept.folder / MANIFEST).write_text(json.dumps({**manifest, "files": {**manifest["files"], name: "0" * 64}}))
-    with pytest.raises(DataMissing, match="not a whole backup"):
+    with pytest.raises(DataMissing, match="not a complete backup"):
         restore_backup(fresh, kept.folder, Silent())
 
 
 def test_a_folder_that_was_not_finished_is_no_backup(project: Settings, tmp_path: Path) -> None:
     kept = back_up(project, tmp_path / "kept", Silent())
     (kept.folder / MANIFEST).unlink()
-    with pytest.raises(DataMissing, match="not a whole backup"):
+    with pytest.raises(DataMissing, match="not a complete backup"):
         read_backup(kept.folder)
     with pytest.raises(DataMissing, match="nothing to back up"):
         back_up(Settings(root=tmp_path / "empty"), tmp_path / "other", Silent())

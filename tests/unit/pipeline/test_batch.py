@@ -120,7 +120,7 @@ class _Exporting:
 
     def predict(self, batch: Sequence[ToyInput]) -> list[Prediction]:
         if batch[0].sha256 == self._refused:
-            raise RequestError("the file states its own scale", where="offset", way_out="Leave it away.", status=422)
+            raise RequestError("the file states its own scale", where="offset", way_out="Leave it out.", status=422)
         return [replace(one, exports={self._export: {}}) for one in self._model.predict(batch)]
 
 

@@ -184,7 +184,7 @@ def test_with_folds_the_figure_is_that_of_the_nested_choice(tmp_path: Path) -> N
     assert choice.version.tags["candidate"] == "constant"
     assert choice.record.folds["0"] == "threshold"
     assert choice.figure.value < choice.record.figures["constant"]
-    assert "its figure is pooled so" in choice.reasons[-1]
+    assert "the figure is pooled in this way" in choice.reasons[-1]
 
 
 def test_with_a_holdout_the_validation_rows_decide_and_a_better_one_on_test_is_told(tmp_path: Path) -> None:

@@ -58,12 +58,12 @@ def test_what_lies_in_data_already_is_refused(project: Project) -> None:
 
 @pytest.mark.parametrize("name", ["", "..", "a/b", ".hidden", "two words", "-x", "splits.csv"])
 def test_names_of_sets_are_plain_words(project: Project, tmp_path: Path, name: str) -> None:
-    with pytest.raises(ParamsError, match="no name for a set"):
+    with pytest.raises(ParamsError, match="not a valid name for a set"):
         data.add(project, tmp_path, name)
 
 
 def test_where_nothing_is_published_fetch_says_so(project: Project) -> None:
-    with pytest.raises(DataMissing, match="nothing is published for toy"):
+    with pytest.raises(DataMissing, match="there are no published data for toy"):
         data.fetch(project, Silent())
 
 
@@ -76,13 +76,13 @@ def test_the_status_tells_of_the_inbox_and_of_the_pin(project: Project, capsys: 
 
     print_status("toy", data.status(project))
     said = capsys.readouterr().out
-    assert "Nothing is pinned yet" in said
+    assert "No data are pinned yet" in said
     assert "inbox/toy: empty." in said
     document = {**data.status(project), "state": "modified", "data_version": "abc.dir"}
     document["inbox"] = {"ready": 1, "waiting": [], "refused": {f"{n}.png": "no labels" for n in range(12)}}
     print_status("toy", document)
     said = capsys.readouterr().out
-    assert "not what data.dvc pins (data version abc.dir)" in said
+    assert "differ from data.dvc (data version abc.dir)" in said
     assert "1 ready for the next run" in said
     assert "refused: 0.png: no labels" in said
     assert "and 2 more" in said

@@ -159,7 +159,7 @@ def test_photographs_without_labels_in_the_inbox_are_named(project: Project) -> 
     (inbox / "more").mkdir()
     shutil.copy(inbox / "images" / "Photo-1-0.png", inbox / "more" / "new.png")
     assert look(project, "real", 0).refused == {
-        "more/new.png": "there are no labels of it. Put them beside it, or remove it."
+        "more/new.png": "it has no labels. Put the labels beside it, or remove it."
     }
 
 
@@ -169,7 +169,7 @@ def test_one_photograph_with_two_labels_in_one_delivery_is_named(project: Projec
     plan = take(project, tmp_path / "mine")
     assert plan.fresh == ()
     assert len(plan.clashes) == 4
-    assert all("given twice" in why for why in plan.clashes.values())
+    assert all("occurs twice" in why for why in plan.clashes.values())
 
 
 class Killed(BaseException):

@@ -248,8 +248,8 @@ def test_a_georeferenced_picture_has_a_place_though_no_camera_tells_one(tmp_path
         deliver(replace(delivery(tmp_path, *pictures), drawn=False))
         return _Page((tmp_path / "report.html").read_text()).text
 
-    assert "Nobody says where" not in said(with_ship, raster)
-    assert "Nobody says where 1 picture lies." in said(with_ship, nowhere)
+    assert "is unknown" not in said(with_ship, raster)
+    assert "The position of 1 picture is unknown." in said(with_ship, nowhere)
     assert "Nothing was found that could be shown" in said(raster)
     assert "No picture says where it was taken" in said(nowhere)
 

@@ -55,7 +55,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "a file more": lambda folder: (folder / "new.png").write_bytes(b"no picture"),
     "a file less": lambda folder: next(iter(sorted(folder.glob("*.txt")))).unlink(),
     "a file renamed": lambda folder: next(iter(sorted(folder.glob("*.txt")))).rename(folder / "other.txt"),
-    "a link to nothing": lambda folder: (folder / "odd").symlink_to("nothing"),
+    "leads to no file": lambda folder: (folder / "odd").symlink_to("nothing"),
 }
 
 

@@ -177,7 +177,7 @@ def test_a_rollback_that_is_killed_anywhere_stays_done(tmp_path: Path, writes: i
     assert champion_version(project, tracking).number == old
     again = decide(project, tracking, versions)
     assert again.outcome == "refused"
-    assert "only `sightline promote` brings it back" in again.reasons[-1]
+    assert "only `sightline promote` makes it champion again" in again.reasons[-1]
     assert (tracking.current("toy", "champion"), tracking.current("toy", "challenger")) == (old, bad)
     assert tracking.current("toy", "previous") is None
 

@@ -127,7 +127,7 @@ def test_ships_of_georeferenced_pictures_lie_somewhere_and_how_exactly_is_not_kn
     found = find_repeats([([ship], Shot(), (64, 64)), ([ship], Shot(), (64, 64))])
     assert not found.known
     assert "more than once" in found.why
-    assert "how exact the georeferences" in found.why
+    assert "the accuracy of the pictures' georeferences" in found.why
 
 
 def test_things_of_two_classes_are_never_one() -> None:

@@ -74,7 +74,7 @@ def test_an_alias_that_was_moved_in_mlflow_makes_no_champion(project: Project, t
     keeper.poll()
     assert keeper.champion is not None
     assert keeper.champion.number == 1
-    assert "names version 2 champion, the ledger version 1, which answers" in str(keeper.problem)
+    assert "names version 2 champion, but the ledger names version 1, which is served" in str(keeper.problem)
     assert "sightline promote toy@2" in str(keeper.problem)
     assert champion_version(project, tracking).number == 1
     by_hand(project, tracking, 1)  # puts the alias back

@@ -197,7 +197,7 @@ def test_what_is_forbidden_is_refused_before_anything_is_fetched(tiles):
 
 def test_other_tasks_look_at_no_areas():
     assert surveying(network_model()).wanted_gsd_m == 3.0
-    with pytest.raises(ParamsError, match="Choose ships"):
+    with pytest.raises(ParamsError, match="Use --task ships"):
         surveying(tiny_model())
 
 
@@ -219,8 +219,8 @@ def test_a_threshold_is_taken(tiles, place):
     [
         (10, 1, 0.1, r"zoom: at zoom 10 a pixel is 111 m.*0\.1 to 30 m"),
         (19, 4, 0.001, r"zoom: at zoom 19, enlarged 4 times, a pixel is 0\.05"),
-        (13, 1, 2.4, r"area: at the network's scale the area has .* pixels; 2,147,483,648 are scanned"),
-        (17, 4, 0.1, r"area: enlarged 4 times the area has .* pixels; 1,073,741,824 are the most"),
+        (13, 1, 2.4, r"area: at the network's scale the area has .* pixels; at most 2,147,483,648 are allowed"),
+        (17, 4, 0.1, r"area: enlarged 4 times the area has .* pixels; at most 1,073,741,824 are allowed"),
     ],
 )
 def test_what_would_never_end_is_refused_before_a_tile_is_asked_for(zoom, factor, degrees, said):

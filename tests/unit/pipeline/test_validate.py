@@ -41,7 +41,7 @@ def test_a_copy_of_an_image_in_another_split_stops(tmp_path: Path) -> None:
         source = next((project.data / "real").glob(f"*-1{suffix}"))
         shutil.copy(source, project.data / "sample" / f"gnew-1{suffix}")
     split_again(project)
-    with pytest.raises(DataRejected, match="no image lies in two parts"):
+    with pytest.raises(DataRejected, match="no image is in two parts"):
         validate_data(project).raise_if_failed()
 
 
@@ -54,5 +54,5 @@ def test_what_the_task_expects_is_asked(tmp_path: Path) -> None:
 
 
 def test_no_data_at_all_is_told(tmp_path: Path) -> None:
-    with pytest.raises(DataMissing, match="no set"):
+    with pytest.raises(DataMissing, match="there is no data set"):
         validate_data(toy_project(tmp_path))

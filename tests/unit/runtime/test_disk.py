@@ -29,7 +29,9 @@ def free(megabytes: float) -> object:
 
 def test_work_does_not_begin_without_room(tmp_path: Path) -> None:
     require_room([tmp_path / "made" / "later"], 64 * 2**20, free(64))
-    with pytest.raises(BackendError, match=r"later: the disk is full: 3 MB are free, 64 MB are needed.*Make room"):
+    with pytest.raises(
+        BackendError, match=r"later: the disk is full: 3 MB are free, 64 MB are needed.*Free some space"
+    ):
         require_room([tmp_path / "made" / "later"], 64 * 2**20, free(3))
 
 
@@ -67,7 +69,7 @@ def test_the_disk_is_named_whatever_it_broke(error: BaseException) -> None:
     for one in (error, wrapped(error)):
         assert tells_of_full_disk(one)
         said = str(explain(one, [], free(500)))
-        assert "the disk is full. Make room" in said
+        assert "the disk is full. Free some space" in said
         assert "MLflow" not in said
     if isinstance(error, OSError):
         assert str(explain(wrapped(error), [], free(500))).startswith("/srv/x: ")
@@ -90,7 +92,10 @@ def test_a_program_tells_one_line_and_no_traceback() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 7
-    assert done.stderr == "sightline: /srv/x: the disk is full. Make room and run it again: it goes on where it was.\n"
+    assert done.stderr == (
+        "sightline: /srv/x: the disk is full. Free some space on the disk and run the command again: it"
+        " continues where it stopped.\n"
+    )
 
 
 class State:

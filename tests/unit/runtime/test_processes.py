@@ -205,7 +205,7 @@ def test_a_second_start_in_one_folder_names_the_first(tmp_path: Path) -> None:
     try:
         group.start([server])
         group.note()
-        with pytest.raises(BackendError, match=f"runs already.*kill {os.getpid()}"):
+        with pytest.raises(BackendError, match=f"is running already.*kill {os.getpid()}"):
             check_ports(tmp_path, [server])
     finally:
         group.stop()
@@ -237,14 +237,14 @@ def start_up(server: Server, state: Path) -> subprocess.Popen[str]:
     """`up` with one server in a process of its own; returns once it is ready."""
     script = textwrap.dedent(f"""
         from pathlib import Path
-        from sightline.runtime.processes import Server, up
+        from sightline.runtime.processes import Server, run_servers
         here = Path({str(state)!r})
         server = Server("mlflow", {server.command!r}, here, address={server.address!r}, health={server.health!r})
-        up(here, [server], lambda line: print(line, flush=True))
+        run_servers(here, [server], lambda line: print(line, flush=True))
     """)
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
-    while "All are ready" not in process.stdout.readline():
+    while "All servers are ready" not in process.stdout.readline():
         assert process.poll() is None
     return process
 

@@ -37,5 +37,5 @@ def test_one_that_others_could_read_is_shut(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"short\n", b"\xff" * 40])
 def test_a_file_without_a_secret_is_told(tmp_path: Path, content: bytes) -> None:
     secret_file(tmp_path).write_bytes(content)
-    with pytest.raises(BackendError, match=r"secret.*a new one is made"):
+    with pytest.raises(BackendError, match=r"secret.*a new secret is then made"):
         read_secret(tmp_path)

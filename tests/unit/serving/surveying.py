@@ -31,7 +31,9 @@ class SurveyingModel(CountingModel):
     def adjusted(self, values: Mapping[str, float]) -> SurveyingModel:
         stride_px = values.get("stride_px", 0)
         if stride_px > 256:
-            raise ParamsError(f"the scan cannot go by {stride_px} px", where="stride", way_out="Give 256 at most.")
+            raise ParamsError(
+                f"the scan cannot have a step of {stride_px} px", where="stride", way_out="Give 256 at most."
+            )
         model = SurveyingModel(self.number)
         model.threshold = values.get("threshold")
         return model

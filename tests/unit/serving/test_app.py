@@ -87,7 +87,7 @@ def test_an_answer_says_what_the_model_was_trained_on_and_how_far_the_image_lies
     for background in (near.json["background"], told_of_model.json["background"]):
         assert background["trained_on"] == [{"set": "sample", "kind": "synthetic", "n": 9}]
         assert background["evaluated_on"] == [{"set": "sample", "kind": "synthetic", "n": 3}]
-        assert background["summary"].endswith("it has never seen a real input")
+        assert background["summary"].endswith("the model has never seen a real input")
 
 
 def test_a_version_whose_evaluation_is_broken_answers_all_the_same(tmp_path: Path, model: CountingModel) -> None:

@@ -174,11 +174,11 @@ def test_progress_is_written_while_it_runs(endpoint: MapEndpoint) -> None:
     ("body", "where", "words"),
     [
         (b"", "area", "none is given"),
-        (b"not json", "body", "no JSON object"),
-        (b"[1, 2]", "body", "no JSON object"),
-        (b'"text"', "body", "no JSON object"),
-        (b"\xff\xfe", "body", "no JSON object"),
-        (b"[" * 100_000, "body", "no JSON object"),
+        (b"not json", "body", "not a JSON object"),
+        (b"[1, 2]", "body", "not a JSON object"),
+        (b'"text"', "body", "not a JSON object"),
+        (b"\xff\xfe", "body", "not a JSON object"),
+        (b"[" * 100_000, "body", "not a JSON object"),
         (b'{"bbox": [1, 2, 3, NaN]}', "bbox", "west, south, east, north"),
         (b'{"bbox": [1, 2, 3, 1e999]}', "bbox", "west, south, east, north"),
         (b'{"bbox": [1, 2, 3, ' + b"9" * 4000 + b"]}", "bbox", "west, south, east, north"),
@@ -193,15 +193,15 @@ def test_progress_is_written_while_it_runs(endpoint: MapEndpoint) -> None:
         ({"bbox": [-5.46, 36.11, -5.46, 36.15]}, "bbox", "no area"),
         ({"bbox": [36.11, -5.46, 36.15, -95.40]}, "bbox", "swapped"),
         ({"bbox": "1,2,3,/etc/passwd"}, "bbox", "four numbers"),
-        ({"geojson": "/etc/passwd"}, "geojson", "not JSON"),
+        ({"geojson": "/etc/passwd"}, "geojson", "not valid JSON"),
         ({"geojson": ["Polygon"]}, "geojson", "GeoJSON object"),
         ({"geojson": {"type": "Point", "coordinates": [1, 2]}}, "geojson", "Polygon"),
-        ({"wkt": "POINT (1 2)"}, "wkt", "no POLYGON"),
+        ({"wkt": "POINT (1 2)"}, "wkt", "neither a POLYGON"),
         ({"wkt": 5}, "wkt", "POLYGON"),
         ({"wkt": "POLYGON ((0 0, 1 1, 1 0, 0 1, 0 0))"}, "wkt", "crosses"),
-        ({"bbox": BBOX, "provider": "https://tiles.example/{z}/{x}/{y}"}, "provider", "Known: folder, esri"),
-        ({"bbox": BBOX, "provider": "synthetic"}, "provider", "Known: folder, esri"),
-        ({"bbox": BBOX, "provider": "../x"}, "provider", "Known: folder, esri"),
+        ({"bbox": BBOX, "provider": "https://tiles.example/{z}/{x}/{y}"}, "provider", "Choose one of: folder, esri"),
+        ({"bbox": BBOX, "provider": "synthetic"}, "provider", "Choose one of: folder, esri"),
+        ({"bbox": BBOX, "provider": "../x"}, "provider", "Choose one of: folder, esri"),
         ({"bbox": BBOX, "provider": 3}, "provider", "listed providers"),
         ({"bbox": BBOX, "provider": "osm"}, "provider", "drawn map"),
         ({"bbox": BBOX, "zoom": "deep"}, "zoom", "level from 0 to 24"),
@@ -263,7 +263,7 @@ def test_other_tasks_have_no_areas(tmp_path: Path, method: str, path: str) -> No
         {"method": "GET", "path": "/v1/openapi.json"},
         {"method": "GET", "path": "/v1/ready"},
     )
-    assert_problem(answer, 404, "toy finds nothing in areas of the map")
+    assert_problem(answer, 404, "toy does not support areas of the map")
     assert not [path for path in described.json["paths"] if "area" in path]
     assert "areas" not in ready.json
 
@@ -562,7 +562,7 @@ def test_tiles_that_cannot_be_are_not_found(up: Up, place: str) -> None:
 def test_a_folder_that_the_operator_did_not_name_is_no_provider(endpoint: MapEndpoint) -> None:
     ordered = {"path": "/v1/areas", "body": [json.dumps({"bbox": BBOX, "provider": "folder"}).encode()]}
     refused, tile = endpoint.run(ordered, {"method": "GET", "path": "/v1/tiles/folder/15/16000/12000"})
-    assert_problem(refused, 422, "Known: esri")
+    assert_problem(refused, 422, "Choose one of: esri")
     assert_problem(tile, 404)
 
 

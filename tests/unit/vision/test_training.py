@@ -1,4 +1,4 @@
-"""The training loop: it learns, it goes on where it was killed, and its schedule is what params say."""
+"""The training loop: it learns, it continues where it was killed, and its schedule is what params say."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _CACHE_MB = 64
 _BLOCK_PX = 256
-_AGAIN = "Copy it again from its source."
+_AGAIN = "Copy the file again from the original."
 
 
 def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Report, work: Path | None = None) -> None:
@@ -71,7 +71,7 @@ def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Repor
             raise BackendError(
                 f"the enlarged raster cannot be written ({error})",
                 where=target,
-                way_out="Check room and rights on the disk.",
+                way_out="Check the disk's free space and your write permission.",
             ) from error
     if kept is not None:
         shutil.rmtree(kept, ignore_errors=True)
@@ -131,7 +131,7 @@ def _check_enlarged(size: tuple[int, int], factor: int, where: Path) -> None:
     height, width = (factor * side for side in size)
     if height * width > MOST_PIXELS:
         raise DataRejected(
-            f"enlarged it has {width:,} x {height:,} pixels; {MOST_PIXELS:,} are the most",
+            f"enlarged it has {width:,} x {height:,} pixels; at most {MOST_PIXELS:,} are allowed",
             where=where,
             way_out="Cut it into parts: gdal_translate -srcwin X Y WIDTH HEIGHT IN OUT.",
         )
@@ -142,9 +142,15 @@ def _is_tiff(source: Path) -> bool:
         with source.open("rb") as file:
             return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
     except FileNotFoundError as error:
-        raise DataMissing("there is no such file", where=source, way_out="Check the path.") from error
+        raise DataMissing(
+            "there is no such file", where=source, way_out="Check the path for a spelling mistake."
+        ) from error
     except OSError as error:
-        raise DataRejected(f"it cannot be read: {error.strerror}", where=source, way_out="Give a file.") from error
+        raise DataRejected(
+            f"it cannot be read: {error.strerror}",
+            where=source,
+            way_out=("Give the path of a regular file that you may read."),
+        ) from error
 
 
 def _place_of(source: Path, dataset: DatasetReader) -> dict[str, Any]:
@@ -239,7 +245,7 @@ def _check_whole(path: Path) -> None:
 def _window_folder(work: Path, source: Path, upscaler: Upscaler) -> Path:
     """Of windows of this source by this upscaler alone."""
     if not source.is_file():
-        raise DataMissing("there is no such file", where=source, way_out="Check the path.")
+        raise DataMissing("there is no such file", where=source, way_out="Check the path for a spelling mistake.")
     key = f"{sha256_file(source)} {upscaler.choice} {upscaler.digest} {upscaler.plan}"
     return work / f"windows-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 

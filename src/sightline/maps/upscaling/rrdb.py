@@ -25,7 +25,7 @@ MAX_BYTES = 2**28
 
 _FEATURES, _GROWTH = 64, 32
 _CONTAINERS = ("params_ema", "params")
-_AGAIN = "Fetch RealESRGAN_x4plus.pth again, and give the SHA-256 that its publisher names."
+_AGAIN = "Download RealESRGAN_x4plus.pth again, and give the SHA-256 that its publisher names."
 
 
 def build_rrdb(blocks: int = BLOCKS) -> Any:
@@ -154,7 +154,7 @@ def _verified(path: Path, sha256: str) -> bytes:
             raise ModelRejected(f"this is no file of {MAX_BYTES:,} bytes at most", where=path, way_out=_AGAIN)
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise ModelMissing("there is no such file of weights", where=path, way_out=_AGAIN) from error
+        raise ModelMissing("the file of weights does not exist", where=path, way_out=_AGAIN) from error
     except OSError as error:
         raise ModelRejected(f"the file cannot be read ({error.strerror})", where=path, way_out=_AGAIN) from error
     found = hashlib.sha256(data).hexdigest()
@@ -172,7 +172,7 @@ def _from_torch(data: bytes, where: str) -> State:
         found = torch.load(io.BytesIO(data), map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise ModelRejected(
-            "it holds more than tensors, or is broken; nothing of it was run", where=where, way_out=_AGAIN
+            "the file is broken, or holds other things than tensors; none of them was run", where=where, way_out=_AGAIN
         ) from error
     except Exception as error:  # whatever torch raises on bytes it does not like: the file is broken
         raise _broken(error, where) from error
@@ -180,7 +180,7 @@ def _from_torch(data: bytes, where: str) -> State:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
     if not isinstance(found, dict) or not found:
-        raise ModelRejected("it holds no state dict", where=where, way_out=_AGAIN)
+        raise ModelRejected("the file holds no state dict", where=where, way_out=_AGAIN)
     if not all(isinstance(name, str) and torch.is_tensor(value) for name, value in found.items()):
         raise ModelRejected("its state dict holds more than named tensors", where=where, way_out=_AGAIN)
     return found

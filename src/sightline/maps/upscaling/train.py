@@ -43,8 +43,8 @@ def read_scenes(folder: Path, limits: Limits) -> list[GroundScene]:
     """
     paths = find_files(folder, (".png", ".jpg", ".jpeg", ".tif", ".tiff"))
     if not paths:
-        way_out = "Give the folder of the whole scenes, data/ships/real/scenes say."
-        raise DataMissing("there are no pictures", where=folder, way_out=way_out)
+        way_out = "Give a folder with whole scenes, for example data/ships/real/scenes."
+        raise DataMissing("the folder has no pictures", where=folder, way_out=way_out)
     return [GroundScene(path.stem, path.stem, read_scene_pixels(path, limits)) for path in paths]
 
 
@@ -94,13 +94,13 @@ def train_fast(
 def _check_scenes(scenes: Sequence[GroundScene], params: UpscaleParams) -> None:
     if not scenes:
         raise DataRejected(
-            "no scene is left to train the enlargement on", way_out="Add whole scenes: chips are too small."
+            "no scene is left to train the enlargement on", way_out="Add whole scenes; chips are too small."
         )
     side = fine_px(params)
     for scene in scenes:
         if min(scene.pixels.shape[:2]) < side:
             raise DataRejected(
-                f"the scene has fewer than {side} px on a side", where=scene.name, way_out="Leave it out."
+                f"the scene has fewer than {side} px on a side", where=scene.name, way_out="Leave this scene out."
             )
 
 

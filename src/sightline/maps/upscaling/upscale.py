@@ -83,7 +83,9 @@ def factor_of(choice: str) -> int:
         ParamsError: there is no such choice.
     """
     if choice not in CHOICES:
-        raise ParamsError(f"there is no choice {choice!r}", where="upscale", way_out=f"Known: {', '.join(CHOICES)}.")
+        raise ParamsError(
+            f"{choice!r} is not a way to enlarge", where="upscale", way_out=f"Choose one of: {', '.join(CHOICES)}."
+        )
     return 1 if choice == "none" else FACTOR
 
 

@@ -58,7 +58,7 @@ async function doing(work) {
 
 const planText = (plan) =>
   `${plan.tiles.toLocaleString()} tiles of ${plan.provider} at zoom ${plan.zoom}, ${plan.megapixels.toFixed(1)} megapixels, ` +
-  `${plan.gsd_m.toFixed(2)} m a pixel, about ${Math.max(Math.round(plan.seconds), 1)} s to fetch. Terms: ${plan.terms}.`;
+  `${plan.gsd_m.toFixed(2)} m a pixel, about ${Math.max(Math.round(plan.seconds), 1)} s to download. Terms: ${plan.terms}.`;
 
 function plan() {
   if (!at("order").reportValidity()) return;
@@ -129,7 +129,7 @@ async function showFound(job) {
   const lacking = job.summary.tiles_missing.length;
   at("found-caption").textContent =
     `${named(job)}: ${geojson.features.length} ${task} by version ${job.version}` +
-    (lacking ? `; ${lacking} tiles lack, their place is masked` : "") + `. ${job.summary.attribution}`;
+    (lacking ? `; ${lacking} tiles are missing; their area is masked` : "") + `. ${job.summary.attribution}`;
   at("found").hidden = false;
   at("files").replaceChildren(...Object.entries(job.files).flatMap(([name, address]) => [fileLink(name, address), " "]));
   const rows = geojson.features.map(({ properties: { center, ...rest } }) => rest);
@@ -203,7 +203,7 @@ function chooseTiles() {
   map.draw();
 }
 
-const tilesOf = ({ name, asks }) => element("option", asks ? `${name} (asks ${asks})` : `${name} (this server's own)`, { value: name });
+const tilesOf = ({ name, asks }) => element("option", asks ? `${name} (downloaded from ${asks})` : `${name} (this server's own)`, { value: name });
 
 function begin(answer) {
   if (providers.length) return;
@@ -211,7 +211,7 @@ function begin(answer) {
   providers = answer.providers;
   at("find").textContent = `Find ${task}`;
   at("provider").replaceChildren(...providers.map(({ name }) => element("option", name)));
-  at("shown").replaceChildren(element("option", "nobody (degrees only)", { value: "" }), ...providers.map(tilesOf));
+  at("shown").replaceChildren(element("option", "none (degrees only)", { value: "" }), ...providers.map(tilesOf));
   at("upscale").replaceChildren(...answer.upscale.map((name) => element("option", name)));
   at("areas").hidden = false;
   map.moveTo(-5.43, 36.13, 12);  // the Strait of Gibraltar: there are always ships

@@ -21,7 +21,7 @@ async function showState() {
   try {
     const ready = await ask("/v1/ready");
     at("task").textContent = ready.task;
-    at("state").textContent = `Version ${ready.version} answers.` + (ready.warning ? ` Warning: ${ready.warning}.` : "");
+    at("state").textContent = `Version ${ready.version} is ready.` + (ready.warning ? ` Warning: ${ready.warning}.` : "");
     showConditions();
   } catch (error) {
     at("state").textContent = `Not ready: ${error.message}`;
@@ -65,7 +65,7 @@ const sentence = (text) => `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 
 // How far the image lies from what the model was trained on: told first, and loudly where it is far.
 function showFamiliarity({ word, reason }) {
-  at("familiarity").textContent = sentence(`this image is ${word === "not known" ? "neither known to be familiar nor unusual" : word}: ${reason}`);
+  at("familiarity").textContent = sentence(`${word === "not known" ? "it is not known how usual this image is" : `this image is ${word}`}: ${reason}`);
   at("familiarity").className = word === "familiar" ? "" : "warning";
   at("familiarity").hidden = false;
 }

@@ -45,10 +45,12 @@ def scale_of(kind: np.dtype[np.generic], low: float, high: float, where: str) ->
     """
     if kind == np.uint8:
         raise DataRejected(
-            "its bands have 8 bits: a picture, stretched by somebody", where=where, way_out=f"{_GIVE}, not 8 bits."
+            "the bands have 8 bits: this is a picture with stretched contrast",
+            where=where,
+            way_out=f"{_GIVE}, not 8 bits.",
         )
     if not low < high:
-        raise DataRejected(f"every value is {low:g}", where=where, way_out="Copy it again from its source.")
+        raise DataRejected(f"every value is {low:g}", where=where, way_out="Copy the file again from the original.")
     if low < -_TOLERANCE:
         raise DataRejected(f"it holds negative values, down to {low:g}", where=where, way_out=f"{_GIVE}.")
     if kind.kind == "f" and high <= 1 + _TOLERANCE:
@@ -61,12 +63,14 @@ def scale_of(kind: np.dtype[np.generic], low: float, high: float, where: str) ->
         )
     if high < MIN_RANGE:
         raise DataRejected(
-            f"its highest value is {high:g}: this is neither 0 .. 1 nor counts", where=where, way_out=f"{_GIVE}."
+            f"its highest value is {high:g}: these are neither values of 0 .. 1 nor counts",
+            where=where,
+            way_out=f"{_GIVE}.",
         )
     return "counts"
 
 
-_GIVE = "Give counts of 0 .. 2047 as the satellite wrote them, or the same divided by 2047"
+_GIVE = "Give the satellite's counts of 0 .. 2047, or the counts divided by 2047"
 
 
 def to_unit(values: NDArray[np.generic], scale: Scale) -> Bands:

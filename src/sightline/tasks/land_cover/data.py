@@ -61,7 +61,7 @@ def read_label_table(path: Path) -> dict[str, list[Row]]:
     """
     header, *records = [*_records(read_text(path, _MOST_BYTES))] or [""]
     if (records or [header])[-1].count('"') % 2:
-        raise DataRejected("this is no table (a quotation mark is never closed)", where=path, way_out=_COPY_AGAIN)
+        raise DataRejected("this is not a table (a quotation mark is not closed)", where=path, way_out=_COPY_AGAIN)
     columns = _fields(header)
     if columns != _COLUMNS:
         shown = ", ".join(columns[:4]) or "not there"
@@ -94,7 +94,7 @@ def _fields(record: str) -> list[str]:
     return fields[: last + 1]
 
 
-_QUOTE = 'Put the WKT of the row between quotation marks: id,class,"MULTIPOLYGON (...)".'
+_QUOTE = 'Write the WKT of the row between quotation marks: id,class,"MULTIPOLYGON (...)".'
 _COPY_AGAIN = "Copy train_wkt_v4.csv of the competition again."
 
 
@@ -109,9 +109,11 @@ def labels_of(rows: Iterable[Row], where: str) -> Labels:
         if more:
             raise DataRejected("a row has more fields than the header", where=where, way_out=_QUOTE)
         if not _CLASS.fullmatch(kind.strip()):
-            raise DataRejected(f"the ClassType {kind[:20]!r} is no class", where=where, way_out="ClassType is 1 .. 10.")
+            raise DataRejected(
+                f"the ClassType {kind[:20]!r} is not a class", where=where, way_out="Write a ClassType of 1 to 10."
+            )
         if int(kind) in labels:
-            raise DataRejected(f"class {int(kind)} has two rows", where=where, way_out="Join them into one.")
+            raise DataRejected(f"class {int(kind)} has two rows", where=where, way_out="Join the rows into one.")
         labels[int(kind)] = wkt
     return labels
 
@@ -126,7 +128,7 @@ def read_labels(manifest: Manifest, sample: Sample) -> tuple[Labels, Grid]:
     try:
         rows, grid = _label_table(table, _stamp(table))[sample.id], _grid_sizes(sizes, _stamp(sizes)).grids[sample.id]
     except KeyError as error:
-        raise DataRejected(f"{sample.id} is not there any more", where=table, way_out=_COPY_AGAIN) from error
+        raise DataRejected(f"{sample.id} no longer exists", where=table, way_out=_COPY_AGAIN) from error
     return labels_of(rows, f"{table}: {sample.id}"), grid
 
 
@@ -188,7 +190,7 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     labelled = sorted(layout.images.keys() & layout.labels.keys())
     closed = closed_folders(root, _DEPTH - 1)
     if not labelled and not layout.problems and not closed:
-        found = f"{len(layout.images)} images <id>_M.tif and labels of {len(layout.labels)}, none of them together"
+        found = f"{len(layout.images)} images <id>_M.tif and labels of {len(layout.labels)}, but no image has labels"
         raise DataMissing(
             found if layout.images or layout.labels else "there is no <id>_M.tif and no train_wkt*.csv",
             where=root,
@@ -309,7 +311,9 @@ def _require_one(name: str, layout: _Layout) -> None:
     """Raise DataRejected unless there is one image, one table with its labels and one with its size."""
     images = [path.relative_to(layout.root).as_posix() for path in layout.images[name]]
     if len(images) > 1:
-        raise DataRejected(f"{len(images)} images have this name", where=images[1], way_out="Keep one of them.")
+        raise DataRejected(
+            f"{len(images)} images have this name", where=images[1], way_out="Keep one of them and remove the others."
+        )
     for what, kinds, said in (
         ("labels", "train_wkt*.csv", [(path, sorted(rows)) for path, rows in layout.labels[name]]),
         ("a grid size", "grid_sizes*.csv", layout.grids.get(name, [])),
@@ -317,7 +321,7 @@ def _require_one(name: str, layout: _Layout) -> None:
         tables = [path.relative_to(layout.root).as_posix() for path, _ in said]
         if any(one != said[0][1] for _, one in said):
             raise DataRejected(f"{' and '.join(tables)} have different {what} of it", where=images[0],
-                               way_out="Keep the rows that are right.")  # fmt: skip
+                               way_out="Keep the correct row of each and remove the others.")  # fmt: skip
         if not tables:
             raise DataRejected(f"no {kinds} has {what} of it", where=images[0], way_out="Add a row: id, Xmax, Ymin.")
 

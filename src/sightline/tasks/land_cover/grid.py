@@ -91,7 +91,7 @@ def read_grid_sizes(path: Path) -> GridSizes:
             except DataRejected as error:
                 problems.setdefault(row[0], str(error))
     except csv.Error as error:
-        raise DataRejected(f"this is no table ({error})", where=path, way_out=_COPY_AGAIN) from error
+        raise DataRejected(f"this is not a table ({error})", where=path, way_out=_COPY_AGAIN) from error
     return GridSizes({name: grid for name, grid in grids.items() if name not in problems}, problems)
 
 
@@ -101,7 +101,7 @@ _COPY_AGAIN = "Copy grid_sizes.csv of the competition again: a header, then id, 
 
 def _read_grid(row: list[str], where: str, known: AbstractSet[str]) -> Grid:
     if len(row) != 3 or row[0] in known:
-        what = "an image is named twice" if len(row) == 3 else f"{len(row)} fields, not 3"
+        what = "an image occurs twice" if len(row) == 3 else f"{len(row)} fields, not 3"
         raise DataRejected(what, where=where, way_out=_COPY_AGAIN)
     values = []
     for field, text, sign in (("Xmax", row[1], 1), ("Ymin", row[2], -1)):
@@ -111,6 +111,6 @@ def _read_grid(row: list[str], where: str, known: AbstractSet[str]) -> Grid:
             value = math.nan
         if not (math.isfinite(value) and sign * value > 0):
             kind = "positive" if sign > 0 else "negative"
-            raise DataRejected(f"{text!r} is no {kind} number", where=f"{where}, {field}", way_out=_COPY_AGAIN)
+            raise DataRejected(f"{text!r} is not a {kind} number", where=f"{where}, {field}", way_out=_COPY_AGAIN)
         values.append(value)
     return Grid(*values)

@@ -177,9 +177,9 @@ class LandCoverModel:
         low, high = _GSD_M
         if not low <= gsd_m <= high:
             raise RequestError(
-                f"{gsd_m:g} m is no pixel of such an image",
+                f"{gsd_m:g} m is not a possible pixel size of such an image",
                 where="gsd_m",
-                way_out=f"Give {low:g} to {high:g}.",
+                way_out=f"Give {low:g} to {high:g} metres a pixel.",
                 status=422,
             )
         return replace(source, gsd_m=gsd_m)

@@ -88,7 +88,7 @@ class TrainParams(Frozen):
     def _names_fit(self) -> TrainParams:
         check_weights(self.weights, self.weights_sha256)
         if RULES in self.networks:
-            raise ValueError(f"{RULES} is the baseline's name, not a network's")
+            raise ValueError(f"{RULES} is the name of the baseline, and cannot be that of a network")
         if not set(self.rules_may_replace) <= set(self.rules.classes):
             raise ValueError("rules_may_replace names classes that have no rule")
         return self

@@ -160,7 +160,7 @@ def _look(path: Path, where: str) -> _Layout:
             count = first.samplesperpixel - len(declared.opacities) if len(pages) == 1 else len(pages)
             check_shape((count, first.imagelength, first.imagewidth), where)
             if orientation_of(first) != UPRIGHT:
-                raise DataRejected("it is stored turned or mirrored (tag Orientation)", where=where, way_out=_TURN)
+                raise DataRejected("it is stored rotated or mirrored (tag Orientation)", where=where, way_out=_TURN)
             for page in pages:
                 if page.shaped != first.shaped or page.dtype != first.dtype:
                     raise DataRejected("its pages differ in size or type", where=where, way_out=_REWRITE)
@@ -177,19 +177,19 @@ def _look(path: Path, where: str) -> _Layout:
         raise _broken(str(error).splitlines()[0] if str(error) else type(error).__name__, where) from error
 
 
-_TURN = "Turn it first, for instance by: tiffcrop -R DEGREES IN OUT, and remove the tag."
+_TURN = "Rotate it first, for example with: tiffcrop -R DEGREES IN OUT, and remove the tag."
 _REWRITE = "Rewrite it in tiles: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE IN OUT."
 
 
 def _broken(why: str, where: str) -> DataRejected:
-    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy it again from its source.")
+    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy the file again from the original.")
 
 
 def _check_page(page: Any, size: int, where: str) -> None:
     """A kind that is read, whole, and in pieces that can be decoded one by one."""
     if compression_of(page) not in _COMPRESSIONS or str(page.dtype) not in _TYPES or page.imagedepth != 1:
         kind = f"{page.samplesperpixel} x {page.dtype}, {compression_of(page)}"
-        raise DataRejected(f"a TIFF of {kind} is not read", where=where, way_out=_REWRITE)
+        raise DataRejected(f"a TIFF of {kind} is not supported", where=where, way_out=_REWRITE)
     piece = math.prod(page.chunks) * page.dtype.itemsize
     if piece > MAX_CHUNK_BYTES:
         raise DataRejected(
@@ -223,7 +223,7 @@ def _checked(pages: _Pages, size: tuple[int, int], where: str) -> Scene:
         low, high, kind = min(low, float(values.min())), max(high, float(values.max())), values.dtype
         missing += int(without_data(values).sum())
     if missing == height * width:
-        raise DataRejected("no pixel has data", where=where, way_out="Give another part of the scene.")
+        raise DataRejected("no pixel has data", where=where, way_out="Give a part of the scene that has data.")
     scale = scale_of(kind, low, high, where)
     rows, columns = (min(side, _STATISTICS_SIDE_PX) for side in size)
     centre = pages.read((height - rows) // 2, (width - columns) // 2, rows, columns)

@@ -140,7 +140,9 @@ def scan(source: SceneFile, strips: Strips, cutoffs: Cutoffs, target: Path) -> l
             mask.replace(target)
     except (OSError, RasterioError) as error:
         raise BackendError(
-            f"the mask cannot be written ({error})", where=target, way_out="Check room and rights on the disk."
+            f"the mask cannot be written ({error})",
+            where=target,
+            way_out="Check the disk's free space and your write permission.",
         ) from error
     return kept
 
@@ -171,7 +173,11 @@ def _write_planes(source: SceneFile, strips: Strips, cutoffs: Cutoffs, path: Pat
         _create(path, source.size, len(CLASSES), "uint8", nbits=1, interleave="band", blockysize=64) as dataset,
     ):
         if scene.size != source.size:
-            raise DataRejected("the file was changed meanwhile", where=source.path, way_out="Read it again.")
+            raise DataRejected(
+                "the file was changed while it was read",
+                where=source.path,
+                way_out="Run it again when no program writes to the file.",
+            )
         for top, probabilities in strips(scene.read, (height, width)):
             _write(dataset, top, cutoffs.above(probabilities).astype(np.uint8))
 

@@ -63,7 +63,7 @@ def read_wkt(text: str, where: str) -> Shapes:
     repaired = 0
     for part in _parts(geometry):
         if part.geom_type != "Polygon":
-            raise DataRejected(f"a {part.geom_type} is no area", where=where, way_out=_EXPORT)
+            raise DataRejected(f"a {part.geom_type} is not an area", where=where, way_out=_EXPORT)
         if part.is_valid:
             polygons.append(cast("Polygon", part))
         else:
@@ -92,11 +92,13 @@ def read_shapes(labels: Labels, where: str) -> dict[int, Shapes]:
         DataRejected: a class is unknown or has no row, or a WKT is refused; names the class.
     """
     for kind in sorted(set(labels) - set(range(1, len(CLASSES) + 1))):
-        raise DataRejected(f"the class {kind} is unknown", where=where, way_out="ClassType is 1 .. 10.")
+        raise DataRejected(f"the class {kind} is unknown", where=where, way_out="Write a ClassType of 1 to 10.")
     for kind, name in enumerate(CLASSES, start=1):
         if kind not in labels:
             raise DataRejected(
-                f"there is no row for class {kind} ({name})", where=where, way_out=f"Write {EMPTY} where it is absent."
+                f"there is no row for class {kind} ({name})",
+                where=where,
+                way_out=f"Add a row; write {EMPTY} where the class is absent.",
             )
     return {kind: read_wkt(text, f"{where}, class {kind}") for kind, text in sorted(labels.items())}
 

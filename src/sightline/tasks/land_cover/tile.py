@@ -104,9 +104,9 @@ def check_finite(values: NDArray[Any], where: str) -> None:
     if bad.any():
         band, row, column = np.unravel_index(int(bad.argmax()), bad.shape)
         raise DataRejected(
-            f"{int(bad.sum()):,} values are NaN or infinite, the first in band {BANDS[band]} at x {column}, y {row}",
+            f"{int(bad.sum()):,} values are NaN or infinite; the first is in band {BANDS[band]} at x {column}, y {row}",
             where=where,
-            way_out="Fill them, or declare NaN as the file's no-data value (gdal_edit.py -a_nodata nan).",
+            way_out="Replace these values, or declare NaN as the file's no-data value (gdal_edit.py -a_nodata nan).",
         )
 
 

@@ -60,7 +60,9 @@ def train_model(
     """
     if not any(usable(sample) for sample in data.train.samples):
         raise DataRejected(
-            "no labelled tile is left to train on", where=data.train.root, way_out="Add tiles, or mend the listed."
+            "there is no usable labelled tile to train on",
+            where=data.train.root,
+            way_out="Add tiles, or correct those that the gate lists.",
         )
     start = data.start
     examples = store_examples(data.train, work / "examples" / "train", report)

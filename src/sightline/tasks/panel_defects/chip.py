@@ -77,7 +77,7 @@ class Chip:
             return ""
         return (
             "No value is below a reflectance of 0.1. Since processing baseline 04.00 (January 2022) Sentinel-2 counts "
-            "are 1,000 higher; if that is so here, give the condition offset=-1000."
+            "are 1,000 higher; if this applies here, give the condition offset=-1000."
         )
 
     def shifted(self, counts: float) -> Chip:
@@ -88,13 +88,13 @@ class Chip:
         """
         if self.scaled:
             raise RequestError("the file states its own scale and offset", where="offset", status=422,
-                               way_out="Leave the condition out.")  # fmt: skip
+                               way_out="Leave out the condition.")  # fmt: skip
         bands = self.bands + np.float32(counts / SCALE)
         for name in self.filled:
             bands[BANDS.index(name)] = CLEAR_CIRRUS
         recorded = bands[[index for index, name in enumerate(BANDS) if name not in (*self.filled, "B10")]]
         if (recorded[:, self.valid] < 0).mean() > _MOST_NEGATIVE_SHARE:
-            raise RequestError(f"with an offset of {counts:g} much of the reflectance is negative", where="offset",
+            raise RequestError(f"with the offset {counts:g} much of the reflectance is negative", where="offset",
                                status=422, way_out="Leave the condition out: the file has no such offset.")  # fmt: skip
         return replace(self, bands=bands)
 
@@ -118,7 +118,7 @@ def read_chip(source: Path | bytes, limits: Limits, where: str = "") -> Chip:
 
     Raises:
         DataMissing: the file is not there.
-        DataRejected: it is no such chip, broken, too large, or its values are no reflectance.
+        DataRejected: it is no such chip, broken, too large, or its values are not reflectance.
     """
     where = where or (str(source) if isinstance(source, Path) else "image")
     data = read_bytes(source, limits, where)
@@ -132,7 +132,7 @@ def read_chip(source: Path | bytes, limits: Limits, where: str = "") -> Chip:
             raise DataRejected(f"it holds {many}", where=where, way_out="Give a TIFF or a record of one chip.")
         if len(first) // 4 > limits.pixels:
             raise DataRejected(f"its {len(first) // 4:,} values are more than {limits.pixels:,}", where=where,
-                               way_out="Give a smaller chip.")  # fmt: skip
+                               way_out="Give a smaller chip, or raise SIGHTLINE_MAX_PIXELS.")  # fmt: skip
         return chip_of_record(first, sha256, where)
     return chip_of(decode_bands(data, limits, where), sha256, where)
 
@@ -158,14 +158,14 @@ def chip_of(pixels: Pixels, sha256: str, where: str) -> Chip:
     """A chip from (12 or 13, h, w) counts or reflectance, as integers of 16 bits or floats.
 
     Raises:
-        DataRejected: another number of bands, 8 bits, no data, or values that are no reflectance.
+        DataRejected: another number of bands, 8 bits, no data, or values that are not reflectance.
     """
     values = pixels.values
     count, height, width = values.shape
     if count not in (len(BANDS), len(BANDS) - 1):
         raise DataRejected(f"it has {count} bands, not {len(BANDS)}", where=where, way_out=_GIVE_BANDS)
     if values.dtype == np.uint8:
-        raise DataRejected("8-bit values are no reflectance", where=where, way_out=_GIVE_BANDS)
+        raise DataRejected("8-bit values are not reflectance", where=where, way_out=_GIVE_BANDS)
     if min(height, width) < MIN_SIDE_PX:
         raise DataRejected(f"{width} x {height} pixels are too few", where=where,
                            way_out=f"Give at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.")  # fmt: skip
@@ -196,7 +196,7 @@ def _reflectance(bands: NDArray[np.float32], valid: NDArray[np.bool_], scaled: b
     least, most = (-SCALE, _MOST_COUNTS) if counts else (-1.0, highest)
     if low < least or high > most:
         raise DataRejected(
-            f"values from {low:g} to {high:g} are no reflectance", where=where,
+            f"values from {low:g} to {high:g} are not reflectance", where=where,
             way_out="Give reflectance in 0 .. 1, or times 10,000.",
         )  # fmt: skip
     return bands / np.float32(SCALE) if counts else bands
@@ -233,7 +233,11 @@ def _square(values: NDArray[np.float32], where: str) -> NDArray[np.float32]:
     """(side, side) from a flat list."""
     side = round(len(values) ** 0.5)
     if side * side != len(values) or not MIN_SIDE_PX <= side <= MAX_SIDE_PX:
-        raise DataRejected(f"{len(values):,} values are no square chip", where=where, way_out="Give 65,536 values.")
+        raise DataRejected(
+            (f"{len(values):,} values do not form a square chip"),
+            where=where,
+            way_out="Give 65,536 values (256 x 256 pixels).",
+        )
     return values.reshape(side, side)
 
 

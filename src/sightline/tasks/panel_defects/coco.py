@@ -33,11 +33,11 @@ MAX_BYTES = 512 * 2**20
 
 MAX_SIDE_PX = 2**15
 
-_SEE_LAYOUT = "See the task's README for the layout."
-_EXPORT_AGAIN = "Export the labels again."
+_SEE_LAYOUT = "See the layout in the task's README and correct the file."
+_EXPORT_AGAIN = "Export the labels again from the labelling tool."
 _CORRECT = "Correct or remove the annotation."
 _EXPORT_POLYGONS = "Draw its outline, and export polygons or run-length masks (COCO segmentation)."
-_NO_OUTLINE = "there is no outline"
+_NO_OUTLINE = "the annotation has no outline"
 
 
 @dataclass(frozen=True)
@@ -152,7 +152,7 @@ def _document(path: Path) -> dict[str, Json]:
     try:
         document = json.loads(read_text(path, MAX_BYTES))
     except (ValueError, RecursionError) as error:
-        raise DataRejected("this is not JSON", where=path, way_out=_EXPORT_AGAIN) from error
+        raise DataRejected("the file is not valid JSON", where=path, way_out=_EXPORT_AGAIN) from error
     return document if isinstance(document, dict) else {}
 
 
@@ -164,7 +164,7 @@ def _objects(values: Iterable[Json], where: str) -> tuple[list[tuple[int, Mappin
         if isinstance(value, dict):
             found.append((number, value))
         else:
-            odd.append(str(DataRejected("this is no object", where=f"{where}[{number}]", way_out=_SEE_LAYOUT)))
+            odd.append(str(DataRejected("this is not a JSON object", where=f"{where}[{number}]", way_out=_SEE_LAYOUT)))
     return found, odd
 
 
@@ -215,7 +215,7 @@ def _photograph(
             raise DataRejected("there is no file name", where=f"{where}.file_name", way_out=_SEE_LAYOUT)
         width, height = (_side(image, side, where) for side in ("width", "height"))
         if not key or known.times[key] != 1:
-            raise DataRejected("it must be an id of its own", where=f"{where}.id", way_out=_EXPORT_AGAIN)
+            raise DataRejected("the id must not be empty or used twice", where=f"{where}.id", way_out=_EXPORT_AGAIN)
         for place, annotation in notes.get(key, ()):
             shapes.append(_shape(annotation, (width, height), f"{known.path}: annotations[{place}]", known))
     except DataRejected as error:
@@ -229,7 +229,7 @@ def _side(image: Mapping[str, Json], side: str, where: str) -> int:
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     # Compared before it is turned into another kind: 400 digits are no float, infinity is no integer.
     if value is None or not is_number or not 0 < value <= MAX_SIDE_PX or value != int(value):
-        raise DataRejected(f"{value!r} is no side in pixels", where=f"{where}.{side}", way_out=_SEE_LAYOUT)
+        raise DataRejected(f"{value!r} is not a length in pixels", where=f"{where}.{side}", way_out=_SEE_LAYOUT)
     return int(value)
 
 
@@ -237,13 +237,13 @@ def _shape(annotation: Mapping[str, Json], size: tuple[int, int], where: str, kn
     stated = annotation.get("category_id")
     kind = known.kinds.get(_key(stated), "")
     if isinstance(kind, str):
-        what = f"the category {stated!r} ({kind}) is no defect" if kind else f"there is no category {stated!r}"
+        what = f"the category {stated!r} ({kind}) is not a defect" if kind else f"there is no category {stated!r}"
         raise DataRejected(what, where=f"{where}.category_id", way_out="Give the annotation one of the classes.")
     outline = annotation.get("segmentation")
     if isinstance(outline, dict):
         return Shape(kind, (), read_runs(outline, size, f"{where}.segmentation"))
     if not isinstance(outline, list) or not outline:
-        what = "it is only a box, which does not say which pixels are meant" if "bbox" in annotation else _NO_OUTLINE
+        what = "it is only a box, but the outline of the area is needed" if "bbox" in annotation else _NO_OUTLINE
         raise DataRejected(what, where=f"{where}.segmentation", way_out=_EXPORT_POLYGONS)
     polygons = tuple(_polygon(ring, size, f"{where}.segmentation[{number}]") for number, ring in enumerate(outline))
     return Shape(kind, polygons)

@@ -71,9 +71,9 @@ def read_entries(path: Path) -> Entries:
     try:
         values = json.loads(read_text(path, _MOST_BYTES))
     except (ValueError, RecursionError) as error:
-        raise DataRejected("this is not JSON", where=path, way_out=_WAY_OUT) from error
+        raise DataRejected("the file is not valid JSON", where=path, way_out=_WAY_OUT) from error
     if not isinstance(values, list | dict):
-        raise DataRejected("this is no list", where=path, way_out=_WAY_OUT)
+        raise DataRejected("this is not a JSON list", where=path, way_out=_WAY_OUT)
     pairs = enumerate(values) if isinstance(values, list) else values.items()
     return dict(pairs)
 
@@ -82,7 +82,9 @@ def read_point(entry: Json, where: str) -> tuple[float, float]:
     """Longitude and latitude in degrees of an entry. Raises DataRejected where it is something else."""
     fits = isinstance(entry, list) and len(entry) == 2 and all(type(value) in (int, float) for value in entry)
     if not fits or not (abs(entry[0]) <= 180 and abs(entry[1]) <= 90):
-        raise DataRejected("this is no longitude and latitude", where=where, way_out="Give two numbers of degrees.")
+        raise DataRejected(
+            "this is not a longitude and a latitude", where=where, way_out="Write [longitude, latitude] in degrees."
+        )
     return float(entry[0]), float(entry[1])
 
 

@@ -85,7 +85,7 @@ def decode_photograph(source: Path | bytes, limits: Limits, where: str = "") -> 
     values = pixels.values
     if values.dtype != np.uint8:
         raise DataRejected(
-            f"{values.dtype} values are no photograph", where=where, way_out="Save it with 8 bits a colour."
+            f"{values.dtype} values are not those of a photograph", where=where, way_out="Save it with 8 bits a colour."
         )
     height, width = values.shape[:2]
     if min(height, width) < MIN_SIDE_PX:
@@ -110,7 +110,9 @@ def read_labels(manifest: Manifest, sample: Sample) -> Mask:
     by_name = read_document(path, CLASSES).by_name
     photograph = by_name.get(name) or by_name.get(name.removeprefix("images/"))
     if photograph is None:
-        raise DataRejected(f"{name} is not listed", where=path, way_out="Load the manifest again.")
+        raise DataRejected(
+            f"{name} is not listed", where=path, way_out="Run the command again: it lists the set again."
+        )
     return _paint(photograph, *size)
 
 
@@ -145,14 +147,17 @@ def _paint(photograph: Photograph, width: int, height: int) -> Mask:
         raise DataRejected(photograph.problem)
     if (photograph.height, photograph.width) == (width, height) and width != height:
         raise DataRejected(
-            f"stated are {photograph.width} x {photograph.height} pixels, but its EXIF orientation turns it to"
-            f" {width} x {height}: nobody can tell whether the labels were drawn on the turned picture",
+            f"the labels state {photograph.width} x {photograph.height} pixels, but its EXIF orientation rotates it to"
+            f" {width} x {height}: so it is unclear whether the labels were drawn on the rotated picture",
             where=photograph.name,
-            way_out="Export again with the sides as the picture is shown, or save it upright and label that.",
+            way_out=(
+                "Export the labels again with the sides of the picture as it is shown, or save the picture"
+                " upright and label it again."
+            ),
         )
     if (photograph.width, photograph.height) != (width, height):
         raise DataRejected(
-            f"it is {width} x {height} pixels, stated are {photograph.width} x {photograph.height}",
+            f"it is {width} x {height} pixels, the labels state {photograph.width} x {photograph.height}",
             where=photograph.name,
             way_out="Export photographs and labels together.",
         )
@@ -283,7 +288,10 @@ def _items(root: Path) -> Iterator[_Item]:
         file = path.relative_to(root).as_posix()
         if file not in listed and not (path.parent == root / "images" and path.stem in masks):
             document = next(one for one in documents if path.is_relative_to(one.parent)).relative_to(root).as_posix()
-            yield _Item({"image": file}, f"{file}: the photograph is not listed in {document}. List it, or remove it.")
+            yield _Item(
+                {"image": file},
+                f"{file}: the photograph is not listed in {document}. Add it to the document, or remove it.",
+            )
 
 
 def _coco_items(documents: Sequence[Path], root: Path) -> Iterator[_Item]:
@@ -300,7 +308,7 @@ def _coco_items(documents: Sequence[Path], root: Path) -> Iterator[_Item]:
         for photograph in content.photographs:
             name = _place(photograph.name, names)
             if name is None:
-                missing = f"{labels}: there is no photograph {photograph.name!r}. Add it, or remove its entry."
+                missing = f"{labels}: the photograph is missing: {photograph.name!r}. Add it, or remove its entry."
                 yield _Item({"labels": labels}, photograph.problem or missing, photograph.sha256)
             else:
                 said.setdefault(_folder(labels) + name, []).append((labels, photograph))
@@ -323,7 +331,10 @@ def _contradiction(file: str, entries: Sequence[tuple[str, Photograph]]) -> str:
         return ""
     documents = sorted({labels for labels, _ in entries})
     where = f"{len(entries)} times" if len(documents) == 1 else " and ".join(documents)
-    return f"{documents[0]}: {file} is listed with different labels ({where}). Keep the entry that is right."
+    return (
+        f"{documents[0]}: {file} is listed with different labels ({where}). Keep the correct entry and"
+        " remove the others."
+    )
 
 
 def _coco_reader(photograph: Photograph) -> Callable[[int, int], Mask]:
@@ -350,9 +361,14 @@ def _mask_items(root: Path, masks: Mapping[str, Path], listed: set[str]) -> Iter
         if not found:
             problem = f"{files['labels']}: the mask has no photograph images/{stem}.jpg. Add it, or remove the mask."
         elif len(found) > 1:
-            problem = f"{files['image']}: {len(found)} photographs have this name. Keep one of them."
+            problem = (
+                f"{files['image']}: {len(found)} photographs have this name. Keep one of them and remove the others."
+            )
         elif files["image"] in listed:
-            problem = f"{files['image']}: its labels are in {files['labels']} and in a document. Keep one of them."
+            problem = (
+                f"{files['image']}: its labels are in {files['labels']} and in a document. Keep one of them and"
+                " remove the others."
+            )
         try:
             check_file(mask)
             digest = sha256_file(mask)

@@ -163,5 +163,9 @@ def domain_of(name: str) -> Domain:
         ModelRejected: there is none of that name.
     """
     if name not in DOMAINS:
-        raise ModelRejected(f"this is no model of {' or '.join(DOMAINS)}", where=name, way_out="Give another folder.")
+        raise ModelRejected(
+            (f"this is not a model of {' or '.join(DOMAINS)}"),
+            where=name,
+            way_out="Give the folder of a model of this task.",
+        )
     return DOMAINS[name]

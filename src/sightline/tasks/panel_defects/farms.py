@@ -134,7 +134,9 @@ def _numbered_records(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[S
         where = f"{path}: record {wanted}"
         record = next((record for number, record in numbered if number == wanted), None)
         if record is None:
-            raise DataRejected("there is no such record", where=where, way_out="Load the manifest again.")
+            raise DataRejected(
+                "the record does not exist", where=where, way_out="Run the command again: it lists the set again."
+            )
         yield sample, record
         last = wanted
 
@@ -337,7 +339,7 @@ def _look_into(path: Path) -> tuple[_Look, ...]:
             looks.append(_look_at(record, f"{path}: record {number}"))
             broken += bool(looks[-1].problem)
         if not looks:
-            raise DataRejected("it holds no record", where=path, way_out="Copy it again from its source.")
+            raise DataRejected("it holds no record", where=path, way_out="Copy the file again from the original.")
     except DataError as error:
         looks.append(_Look(problem=str(error)))
     if len(looks) == 1:
@@ -350,15 +352,15 @@ def _require_few(number: int, broken: int, path: Path) -> None:
     where = f"{path}: record {number}"
     if broken >= _MOST_BROKEN and 2 * broken > number:
         raise DataRejected(
-            f"{broken} of the {number} records before it cannot be used: this one and the rest are not looked at",
+            f"{broken} of the {number} records before it cannot be used: this record and all after it are skipped",
             where=where,
             way_out="Export the samples again, or remove the file.",
         )
     if number >= _MOST_RECORDS:
         raise DataRejected(
-            f"there are more than {_MOST_RECORDS:,} records: this one and the rest are not looked at",
+            f"there are more than {_MOST_RECORDS:,} records: this record and all after it are skipped",
             where=where,
-            way_out="Divide the file.",
+            way_out="Divide the file into smaller ones.",
         )
 
 
@@ -403,7 +405,9 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
 def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path], limits: Limits) -> _Look:
     for found in (images, labels):
         if len(found) > 1:
-            return _Look(problem=f"{found[0]}: {len(found)} files have this name. Keep one of them.")
+            return _Look(
+                problem=f"{found[0]}: {len(found)} files have this name. Keep one of them and remove the others."
+            )
     if not images:
         return _Look(problem=f"{labels[0]}: the label has no input/{stem}.tif. Add it, or remove the label.")
     if not labels:

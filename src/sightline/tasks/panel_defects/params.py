@@ -87,7 +87,7 @@ class TrainParams(Frozen):
     def _weights_have_digests(self) -> TrainParams:
         check_weights(self.weights, self.weights_sha256)
         if PIXELS in self.networks:
-            raise ValueError(f"{PIXELS} is the baseline's name, not a network's")
+            raise ValueError(f"{PIXELS} is the name of the baseline, and cannot be that of a network")
         return self
 
     def input_of(self, candidate: str) -> InputParams:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataRejected
 from sightline.task import Json
 
-_EXPORT_AGAIN = "Export the labels again."
+_EXPORT_AGAIN = "Export the labels again from the labelling tool."
 
 
 def read_runs(stated: Mapping[str, Json], size: tuple[int, int], where: str) -> tuple[int, ...]:

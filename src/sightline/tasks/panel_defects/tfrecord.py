@@ -31,7 +31,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 _HEAD = struct.Struct("<QI")
 _CRC = struct.Struct("<I")
-_COPY_AGAIN = "Copy it again from its source."
+_COPY_AGAIN = "Copy the file again from the original."
 
 # ------------------------------------------------------------------------------------------------------- frames
 
@@ -208,7 +208,9 @@ class _Budget:
         self.left -= 1
         if self.left < 0:
             raise DataRejected(
-                f"it has more than {_MOST_FIELDS:,} fields", where=self.where, way_out="Export the samples again."
+                f"it has more than {_MOST_FIELDS:,} fields",
+                where=self.where,
+                way_out="Export the samples again from where they come from.",
             )
 
 
@@ -297,7 +299,9 @@ def _varint(message: memoryview, at: int, where: str) -> tuple[int, int]:
 
 
 def _broken(where: str) -> DataRejected:
-    return DataRejected("this is no tf.train.Example", where=where, way_out="Export the samples again.")
+    return DataRejected(
+        "this is not a tf.train.Example", where=where, way_out="Export the samples again from where they come from."
+    )
 
 
 def example(floats: Mapping[str, NDArray[np.float32]]) -> bytes:

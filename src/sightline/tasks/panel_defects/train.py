@@ -61,9 +61,9 @@ def train_model(
     """
     if not any(usable(sample) for sample in data.train.samples):
         raise DataRejected(
-            "no labelled picture is left to train on",
+            "there is no usable labelled picture to train on",
             where=data.train.root,
-            way_out="Add pictures, or mend the listed.",
+            way_out="Add pictures, or correct those that the gate lists.",
         )
     start = data.start
     taken = params.input_of(candidate)

@@ -87,17 +87,19 @@ def _read_instances(path: Path) -> Sequence[Mapping[str, Json]]:
     try:
         document = json.loads(read_text(path, _MOST_BYTES))
     except (ValueError, RecursionError) as error:
-        raise DataRejected("this is not JSON", where=path, way_out="Export the labels again.") from error
+        raise DataRejected(
+            "the file is not valid JSON", where=path, way_out="Export the labels again from the labelling tool."
+        ) from error
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list):
-        raise DataRejected("there is no list 'instances'", where=path, way_out=_SEE_LAYOUT)
+        raise DataRejected("the list `instances` is missing", where=path, way_out=_SEE_LAYOUT)
     for number, instance in enumerate(instances):
         if not isinstance(instance, dict):
-            raise DataRejected("this is no object", where=f"{path}: instances[{number}]", way_out=_SEE_LAYOUT)
+            raise DataRejected("this is not a JSON object", where=f"{path}: instances[{number}]", way_out=_SEE_LAYOUT)
     return instances
 
 
-_SEE_LAYOUT = "See the task's README for the layout."
+_SEE_LAYOUT = "See the layout in the task's README and correct the file."
 _MOST_BYTES = 32 * 2**20
 
 
@@ -105,7 +107,7 @@ def _read_corners(instance: Mapping[str, Json], where: str) -> Polygon:
     """(4, 2) corners in the order of a simple polygon."""
     corners = instance.get("corners")
     if not isinstance(corners, list):
-        raise DataRejected("there is no list 'corners'", where=where, way_out=_SEE_LAYOUT)
+        raise DataRejected("the list `corners` is missing", where=where, way_out=_SEE_LAYOUT)
     if len(corners) != 4:
         raise DataRejected(f"a module has {len(corners)} corners, not 4", where=f"{where}.corners", way_out=_SEE_LAYOUT)
     quad = np.empty((4, 2))
@@ -114,7 +116,11 @@ def _read_corners(instance: Mapping[str, Json], where: str) -> Polygon:
             value = corner.get(name) if isinstance(corner, dict) else None
             if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
                 field = f"{where}.corners[{number}].{name}"
-                raise DataRejected("this is not a finite number of pixels", where=field, way_out="Correct the corner.")
+                raise DataRejected(
+                    "this is not a finite number of pixels",
+                    where=field,
+                    way_out="Write each corner as finite x and y in pixels.",
+                )
             quad[number, axis] = value
     # Around their mean: corners that were clicked crosswise would enclose nothing.
     offset = quad - quad.mean(axis=0)
@@ -127,7 +133,7 @@ def _read_class(instance: Mapping[str, Json], where: str) -> bool:
             value = instance[key]
             if not isinstance(value, bool):
                 raise DataRejected(
-                    f"the class {value!r} is unknown", where=f"{where}.{key}", way_out="It must be true or false."
+                    f"the class {value!r} is unknown", where=f"{where}.{key}", way_out="Write true or false."
                 )
             return value
     raise DataRejected(f"the key {DEFECT_KEYS[0]!r} is missing", where=where, way_out=_SEE_LAYOUT)
@@ -211,10 +217,18 @@ def _load_sample(
 def _broken_pair(stem: str, images: Sequence[Path], labels: Sequence[Path]) -> DataRejected:
     for what, found in (("images", images), ("annotations", labels)):
         if len(found) > 1:
-            return DataRejected(f"{len(found)} {what} have this name", where=found[0], way_out="Keep one of them.")
+            return DataRejected(
+                f"{len(found)} {what} have this name", where=found[0], way_out="Keep one of them and remove the others."
+            )
     if not labels:
-        return DataRejected(f"the image has no annotations/{stem}.json", where=images[0], way_out="Add or remove it.")
-    return DataRejected(f"the annotation has no images/{stem}.jpg", where=labels[0], way_out="Add or remove it.")
+        return DataRejected(
+            f"the image has no annotations/{stem}.json",
+            where=images[0],
+            way_out="Add the missing file, or remove this one.",
+        )
+    return DataRejected(
+        f"the annotation has no images/{stem}.jpg", where=labels[0], way_out="Add the missing file, or remove this one."
+    )
 
 
 def sample_figures(thermogram: Thermogram, label: Path) -> dict[str, float]:

@@ -224,7 +224,7 @@ class HotspotModel:
         """The same model that calls a module defected from another probability on.
 
         Raises:
-            ParamsError: it is no probability.
+            ParamsError: it is not a probability.
         """
         thresholds = {**self.card.thresholds, "defected": check_probability(values["threshold"])}
         return replace(self, card=self.card.model_copy(update={"thresholds": thresholds}))

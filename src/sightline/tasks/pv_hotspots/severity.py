@@ -37,14 +37,19 @@ def read_conditions(given: Mapping[str, float]) -> Conditions:
     irradiance = given.get("irradiance_w_per_m2", 0.0)
     if "irradiance_w_per_m2" in given and not 0 < irradiance <= _MOST_W_PER_M2:
         raise RequestError(
-            f"{irradiance:g} W/m2 is no irradiance on a module",
+            f"{irradiance:g} W/m2 is not a possible irradiance on a module",
             where="irradiance_w_per_m2",
             way_out=f"Give the irradiance in the modules' plane: above 0, at most {_MOST_W_PER_M2:g}.",
             status=422,
         )
     calibrated = given.get("calibrated", 0.0)
     if calibrated not in (0.0, 1.0):
-        raise RequestError(f"{calibrated:g} is neither 0 nor 1", where="calibrated", way_out="Give 1 or 0.", status=422)
+        raise RequestError(
+            f"{calibrated:g} must be 0 or 1",
+            where="calibrated",
+            way_out=("Give 1 if they are calibrated, else 0."),
+            status=422,
+        )
     return Conditions(irradiance, calibrated == 1.0)
 
 

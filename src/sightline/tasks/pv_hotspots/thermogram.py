@@ -37,7 +37,7 @@ _DJI = (
 
 
 _NO_THERMOGRAM = (
-    "this is no thermogram that can be read: it has no temperatures, and its colours follow none of the palettes iron, "
+    "this is not a readable thermogram: it has no temperatures, and its colours follow none of the palettes iron, "
     "rainbow and grey, so nothing was measured. Give the thermal picture: as radiometric JPEG, as grey TIFF or PNG, or "
     "exported in one of these palettes."
 )
@@ -130,7 +130,7 @@ def _check_level(values: NDArray[np.generic], where: str) -> None:
     """Refuse what stands for "no data" without being declared: it would be the coldest part of the picture."""
     if values.dtype.kind == "f" and float(values.min()) <= _ABSOLUTE_ZERO_C:
         raise DataRejected(
-            f"it holds {float(values.min()):g}, which is no temperature and no count",
+            f"it holds {float(values.min()):g}, which is neither a temperature nor a count",
             where=where,
             way_out="If it stands for missing pixels, declare it: gdal_edit.py -a_nodata VALUE FILE.",
         )

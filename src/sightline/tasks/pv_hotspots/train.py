@@ -54,7 +54,9 @@ def train_model(candidate: str, data: Data, params: TrainParams, seed: int, work
     examples = [_read_example(data.train, index) for index in range(len(data.train)) if usable(data.train, index)]
     if not examples:
         raise DataRejected(
-            "no labelled frame is left to train on", where=data.train.root, way_out="Add frames, or mend those listed."
+            "there is no usable labelled frame to train on",
+            where=data.train.root,
+            way_out="Add frames, or correct those that the gate lists.",
         )
     files = _detector_files(examples, data, params, seed, work / "detector", report)
     report.progress(1, 1, "scores")
@@ -112,7 +114,11 @@ def _detector_files(
     digests = json.loads(done.read_text(encoding="utf-8"))
     for name, digest in digests.items():
         if sha256_file(work / name) != digest:
-            raise DataRejected("the finished weights were changed", where=work / name, way_out=f"Delete {work}.")
+            raise DataRejected(
+                "the weights of a finished training were changed",
+                where=work / name,
+                way_out=f"Delete {work} and train again.",
+            )
     return {name: (work / name).read_bytes() for name in digests}
 
 
@@ -149,7 +155,9 @@ def _start_state(data: Data, params: TrainParams, work: Path) -> State | None:
 
     if data.start is not None:
         if not isinstance(data.start, HotspotModel):
-            raise DataRejected("the start is no model of this task", way_out="Start from a model of pv_hotspots.")
+            raise DataRejected(
+                "the model to start from is not of this task", way_out="Start from a model of pv_hotspots."
+            )
         path = work / "start.safetensors"
         path.write_bytes(data.start.files[WEIGHTS])
         return read_start(path)

@@ -36,7 +36,7 @@ MAX_BYTES = 2**30
 
 _VALUES = 3 * CHIP_PX**2
 _FARTHEST = 1e6
-_COPY_AGAIN = "Copy shipsnet.json from its source again."
+_COPY_AGAIN = "Download or copy shipsnet.json again."
 _NUMBER = re.compile(r"-?\d+(\.\d+)?([eE][+-]?\d+)?")
 _SCENE = re.compile(r"[A-Za-z0-9.-]+(_[A-Za-z0-9.-]+)*")
 
@@ -77,11 +77,17 @@ def parse_stem(stem: str) -> ChipName:
     known = len(parts) == 3 and parts[0] in ("0", "1") and _SCENE.fullmatch(parts[1]) is not None
     if not known or len(place) != 2 or not all(_NUMBER.fullmatch(value) for value in place):
         raise DataRejected(
-            "the name is not <label>__<scene>__<longitude>_<latitude>", where=stem, way_out="Name it so or remove it."
+            "the name is not <label>__<scene>__<longitude>_<latitude>",
+            where=stem,
+            way_out="Rename the file to this form, or remove it.",
         )
     x, y = (float(value) for value in place)
     if not max(abs(x), abs(y)) < _FARTHEST:
-        raise DataRejected("the place is not on Earth, nor in a scene", where=stem, way_out="Correct its name.")
+        raise DataRejected(
+            "the place lies neither on Earth nor in a scene",
+            where=stem,
+            way_out="Correct the longitude and latitude in the file's name.",
+        )
     return ChipName(int(parts[0]), parts[1], x, y)
 
 
@@ -192,7 +198,7 @@ def _read(path: Path, _: Stamp) -> Document:
         members = _members(text, str(path))
     except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
-        raise DataRejected(f"this is no JSON document ({reason})", where=path, way_out=_COPY_AGAIN) from error
+        raise DataRejected(f"the file is not valid JSON ({reason})", where=path, way_out=_COPY_AGAIN) from error
     count = len(members.get("data", ()))
     for field in ("data", "labels", "locations", "scene_ids"):
         if not isinstance(members.get(field), list) or len(members[field]) != count:
@@ -267,7 +273,7 @@ def _expect(text: str, at: int, characters: str) -> None:
 def _row(values: Json, where: str, text: str) -> NDArray[np.uint8] | _BadRow:
     whole = isinstance(values, list) and len(values) == _VALUES and all(type(value) is int for value in values)
     if not whole or min(values) < 0 or max(values) > 255:
-        problem = f"it is no list of {_VALUES:,} values of 0 to 255"
+        problem = f"it is not a list of {_VALUES:,} values of 0 to 255"
         return _BadRow(str(DataRejected(problem, where=where, way_out=_COPY_AGAIN)), text)
     return np.array(values, dtype=np.uint8)
 
@@ -275,10 +281,12 @@ def _row(values: Json, where: str, text: str) -> NDArray[np.uint8] | _BadRow:
 def _name(members: Mapping[str, Any], row: int, where: str) -> ChipName:
     label, place, scene = (members[field][row] for field in ("labels", "locations", "scene_ids"))
     if type(label) is not int or label not in (0, 1):
-        raise DataRejected(f"{label!r} is no label", where=f"{where}: labels[{row}]", way_out=_COPY_AGAIN)
+        raise DataRejected(f"{label!r} is not a label", where=f"{where}: labels[{row}]", way_out=_COPY_AGAIN)
     if not isinstance(scene, str) or not _SCENE.fullmatch(scene):
-        raise DataRejected(f"{scene!r} is no scene", where=f"{where}: scene_ids[{row}]", way_out=_COPY_AGAIN)
+        raise DataRejected(
+            f"{scene!r} is not the name of a scene", where=f"{where}: scene_ids[{row}]", way_out=_COPY_AGAIN
+        )
     numbers = isinstance(place, list) and len(place) == 2 and all(type(value) in (int, float) for value in place)
     if not numbers or not all(abs(value) < _FARTHEST for value in place):
-        raise DataRejected(f"{place!r} is no place", where=f"{where}: locations[{row}]", way_out=_COPY_AGAIN)
+        raise DataRejected(f"{place!r} is not a place", where=f"{where}: locations[{row}]", way_out=_COPY_AGAIN)
     return ChipName(label, scene, float(place[0]), float(place[1]))

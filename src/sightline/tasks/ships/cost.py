@@ -30,7 +30,7 @@ def refusal_of_gsd(gsd_m: float) -> tuple[str, str]:
     if low / _SLACK <= gsd_m <= high * _SLACK:  # NaN is not
         return "", ""
     size_m = float(f"{gsd_m:.3g}")  # three digits, and 75500 for 7.55e+04
-    return f"{size_m:g} m is no pixel of such an image", f"Give {low:g} to {high:g}."
+    return f"{size_m:g} m is not a possible pixel size of such an image", f"Give {low:g} to {high:g} metres a pixel."
 
 
 def scanned_px(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float) -> int:
@@ -57,11 +57,11 @@ def check_work(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float, most_px
     """
     what, _ = refusal_of_gsd(gsd_m)
     if what:
-        raise DataRejected(what, where=where, way_out="Ships are seen at 0.1 to 30 m a pixel: take another image.")
+        raise DataRejected(what, where=where, way_out="Give an image of 0.1 to 30 m a pixel.")
     if scanned_px(size, gsd_m, wanted_gsd_m) > most_px:
         height, width = (round(side * gsd_m / wanted_gsd_m) for side in size)
         raise DataRejected(
-            f"at {wanted_gsd_m:g} m a pixel it has {width:,} x {height:,} pixels; {most_px:,} are scanned at most",
+            f"at {wanted_gsd_m:g} m a pixel it has {width:,} x {height:,} pixels; at most {most_px:,} are allowed",
             where=where,
             way_out=f"Cut it into parts, correct its gsd_m (now {gsd_m:g} m), or raise SIGHTLINE_MAX_WORK_PIXELS.",
         )

@@ -99,7 +99,9 @@ def read_chip(manifest: Manifest, sample: Sample) -> NDArray[np.uint8]:
         return _chip_pixels(read_bytes(path, manifest.limits, str(path)), str(path))
     document, name = read_document(path), _row_id(sample)
     if name not in document.rows:
-        raise DataRejected(f"{name} is not there any more", where=path, way_out="Load the manifest again.")
+        raise DataRejected(
+            f"{name} no longer exists", where=path, way_out="Run the command again: it lists the set again."
+        )
     pixels: NDArray[np.uint8] = document.pixels[document.rows[name]]
     return pixels
 
@@ -293,7 +295,7 @@ def _chips(root: Path) -> Iterator[_Item]:
         if first is item:
             yield item
             continue
-        problem = f"{file}: another chip has this name. Keep the one that is right."
+        problem = f"{file}: another chip has this name. Keep the correct one and remove the other."
         if item.sha256 and (first.pixels_sha256 or first.sha256) == (item.pixels_sha256 or item.sha256):
             problem = f"{file}: {first.files['image']} is the same chip. Remove one of them."
         yield replace(item, id=file.replace("/", "-"), problem=problem)
@@ -382,7 +384,7 @@ def _without_contradictions(chips: Sequence[_Item]) -> Iterator[_Item]:
         if len(strata.get(chip.pixels_sha256, ())) < 2 or chip.problem:
             yield chip
         else:
-            way_out = "Keep the one that is right."
+            way_out = "Keep the correct one and remove the other."
             problem = f"{chip.files['image']}: the same chip {chip.id} is there as ship and as no-ship. {way_out}"
             yield replace(chip, problem=problem)
 
@@ -441,7 +443,9 @@ def _agreed(scene: str, sources: Sequence[Path]) -> tuple[Box, ...]:
     if len({boxes_digest(boxes) for boxes in said}) > 1:
         others = ", ".join(path.name for path in sources[1:])
         raise DataRejected(
-            f"{scene} has other boxes in {others}", where=sources[0], way_out="Keep the boxes that are right."
+            f"{scene} has different boxes in {others}",
+            where=sources[0],
+            way_out="Keep the correct boxes and remove the others.",
         )
     return said[0]
 
@@ -453,7 +457,7 @@ def _by_hand(path: Path, scene: str) -> tuple[Box, ...]:
 def _only(paths: Sequence[Path], what: str, where: Path) -> Path:
     existing = [path for path in paths if os.path.lexists(path)]
     if len(existing) != 1:
-        way_out = "Keep one of them." if existing else "Add the picture, or remove its boxes."
+        way_out = "Keep one of them and remove the others." if existing else "Add the picture, or remove its boxes."
         raise DataRejected(f"there are {len(existing)} {what}", where=where, way_out=way_out)
     return existing[0]
 
@@ -465,7 +469,7 @@ def _check_scale(picture: Path, limits: Limits) -> None:
         raise DataRejected(
             f"its pixels are {gsd_m:.3g} m, not {GSD_M:g} m",
             where=picture,
-            way_out=f"Bring it to {GSD_M:g} m (gdalwarp -tr {GSD_M:g} {GSD_M:g} IN OUT), then cut or label that.",
+            way_out=f"Resample it to {GSD_M:g} m (gdalwarp -tr {GSD_M:g} {GSD_M:g} IN OUT), then cut or label that.",
         )
 
 

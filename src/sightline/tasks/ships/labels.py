@@ -29,8 +29,8 @@ berth: what lies at a pier. Only ships are counted; what is found on the others 
 HAND_LABELS = "hand_labels.json"
 
 _FARTHEST_PX = 1e6
-_CORRECT = "Correct or remove the box."
-_LAYOUT = "See the task's README for the layout."
+_CORRECT = "Correct or remove the box in this file."
+_LAYOUT = "See the layout in the task's README and correct the file."
 
 
 @dataclass(frozen=True)
@@ -74,15 +74,15 @@ def read_hand_labels(path: Path) -> HandLabels:
     document = _read_json(path)
     boxes, files, ground = (document.get(name) for name in ("boxes", "scene_file", "same_ground"))
     if not isinstance(boxes, dict):
-        raise DataRejected("`boxes` is no object of scenes", where=path, way_out=_LAYOUT)
+        raise DataRejected("`boxes` is not an object of scenes", where=path, way_out=_LAYOUT)
     files = {} if files is None else files
     if not isinstance(files, dict) or not all(isinstance(name, str) and plain_name(name) for name in files.values()):
-        raise DataRejected("`scene_file` names no files below this folder", where=path, way_out=_LAYOUT)
+        raise DataRejected("`scene_file` names files outside this folder", where=path, way_out=_LAYOUT)
     ground = [] if ground is None else ground
     if not isinstance(ground, list) or not all(
         isinstance(one, list) and all(isinstance(scene, str) for scene in one) for one in ground
     ):
-        raise DataRejected("`same_ground` is no list of lists of scenes", where=path, way_out=_LAYOUT)
+        raise DataRejected("`same_ground` is not a list of lists of scenes", where=path, way_out=_LAYOUT)
     return HandLabels(boxes, {scene: plain_name(name) for scene, name in files.items()}, ground)
 
 
@@ -108,9 +108,9 @@ def _read_json(path: Path) -> dict[str, Json]:
         document = json.loads(read_bytes(path, Limits(), str(path)))
     except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
-        raise DataRejected(f"this is no JSON document ({reason})", where=path, way_out=_LAYOUT) from error
+        raise DataRejected(f"the file is not valid JSON ({reason})", where=path, way_out=_LAYOUT) from error
     if not isinstance(document, dict):
-        raise DataRejected("this is no JSON object", where=path, way_out=_LAYOUT)
+        raise DataRejected("this is not a JSON object", where=path, way_out=_LAYOUT)
     return document
 
 
@@ -122,7 +122,7 @@ def hand_boxes(labels: HandLabels, scene: str, where: str) -> tuple[Box, ...]:
     """
     listed = labels.boxes.get(scene)
     if not isinstance(listed, list):
-        raise DataRejected("it is no list of boxes", where=f"{where}: boxes.{scene}", way_out=_LAYOUT)
+        raise DataRejected("this is not a list of boxes", where=f"{where}: boxes.{scene}", way_out=_LAYOUT)
     return tuple(_box(one, f"{where}: boxes.{scene}[{number}]") for number, one in enumerate(listed))
 
 
@@ -135,7 +135,7 @@ def read_truth(path: Path) -> tuple[Box, ...]:
     """
     features = _read_json(path).get("features")
     if not isinstance(features, list):
-        raise DataRejected("`features` is no list", where=path, way_out=_LAYOUT)
+        raise DataRejected("`features` is not a list", where=path, way_out=_LAYOUT)
     found = []
     for number, feature in enumerate(features):
         properties = feature.get("properties") if isinstance(feature, dict) else None
@@ -145,10 +145,10 @@ def read_truth(path: Path) -> tuple[Box, ...]:
 
 def _box(stated: Json, where: str) -> Box:
     if not isinstance(stated, dict):
-        raise DataRejected("it is no object with kind and bbox", where=where, way_out=_CORRECT)
+        raise DataRejected("this is not an object with kind and bbox", where=where, way_out=_CORRECT)
     kind, corners = stated.get("kind"), stated.get("bbox")
     if kind not in KINDS:
-        raise DataRejected(f"the kind {kind!r} is none of {', '.join(KINDS)}", where=where, way_out=_CORRECT)
+        raise DataRejected(f"the kind {kind!r} is not one of {', '.join(KINDS)}", where=where, way_out=_CORRECT)
     if not isinstance(corners, list) or len(corners) != 4 or not all(type(value) in (int, float) for value in corners):
         raise DataRejected(f"the bbox {corners!r} is not four numbers", where=where, way_out=_CORRECT)
     x0, y0, x1, y1 = corners

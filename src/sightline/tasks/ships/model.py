@@ -36,7 +36,7 @@ GRAPH = "model.onnx"
 WEIGHTS = "network.safetensors"
 Method = Literal["network", "blobs"]
 
-CONDITIONS = {"gsd_m": "metres a pixel of the image, where it has no georeference; 3 where nothing is told"}
+CONDITIONS = {"gsd_m": "metres a pixel of the image, if it has no georeference; 3 if the condition is not given"}
 """What a user may tell of a raster."""
 
 ADJUSTABLE = {
@@ -172,7 +172,7 @@ class ShipModel:
             raise RequestError(
                 f"the image says itself that its pixels are {source.gsd_m:.4g} m ({source.placement.source})",
                 where="gsd_m",
-                way_out="Leave it away, or take the georeference out of the image.",
+                way_out="Leave out the condition, or remove the georeference from the image.",
                 status=422,
             )
         check_work(source.size, gsd_m, self.wanted_gsd_m, source.most_scanned_px, source.name)
@@ -206,7 +206,7 @@ class ShipModel:
                 changed = ScanParams.model_validate({**self.recipe.scan.model_dump(), "stride_px": stride_px})
             except ValueError as error:
                 raise ParamsError(
-                    f"the scan cannot go by {stride_px:g} px", where="stride", way_out="Give a multiple of 32."
+                    f"the scan cannot have a step of {stride_px:g} px", where="stride", way_out="Give a multiple of 32."
                 ) from error
             scan = {"scan": changed.model_dump(mode="json")}
             card = card.model_copy(update={"preprocessing": {**card.preprocessing, **scan}})

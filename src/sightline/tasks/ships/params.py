@@ -113,7 +113,7 @@ class TrainParams(Frozen):
         if set(self.weights) != set(self.weights_sha256):
             raise ValueError("weights and weights_sha256 name the same sizes")
         if BLOBS in self.networks:
-            raise ValueError(f"{BLOBS} is the baseline's name, not a network's")
+            raise ValueError(f"{BLOBS} is the name of the baseline, and cannot be that of a network")
         return self
 
     @model_validator(mode="after")

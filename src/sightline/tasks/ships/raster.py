@@ -107,7 +107,11 @@ class Raster:
         assert self.path is not None
         with opened_colours(self.path, str(self.path), self.mask, self.orientation) as colours:
             if colours.size != self.size:
-                raise DataRejected("the file was changed meanwhile", where=self.path, way_out="Read it again.")
+                raise DataRejected(
+                    "the file was changed while it was read",
+                    where=self.path,
+                    way_out="Run it again when no program writes to the file.",
+                )
             yield Opened(colours, colours.hidden if colours.hides else None)
 
     def reduced(self) -> tuple[int, Pixels]:
@@ -251,7 +255,7 @@ def _head_of_picture(source: Path | bytes, limits: Limits, name: str) -> Head:
     placement = placement_of(size, name, source if isinstance(source, Path) else None)
     if header.orientation != UPRIGHT and placement.source:
         # What lies beside it speaks of pixels as they are stored, and the answer of them upright.
-        why = f"{placement.source} is not used: the picture is stored turned (EXIF)"
+        why = f"{placement.source} is not used: the picture is stored rotated (EXIF)"
         placement = Placement(unused=(*placement.unused, why))
     return Head(size, placement, name, scans=header.scans)
 

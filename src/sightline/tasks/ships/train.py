@@ -48,9 +48,9 @@ def train_model(
     """
     if not any(usable(sample) for sample in data.train.samples):
         raise DataRejected(
-            "no labelled chip or scene is left to train on",
+            "there is no usable labelled chip or scene to train on",
             where=data.train.root,
-            way_out="Add some, or mend the listed.",
+            way_out="Add chips or scenes, or correct those that the gate lists.",
         )
     start = data.start
     examples = store_examples(data.train, work / "examples" / "train", report)

@@ -49,7 +49,7 @@ def decode_picture(data: bytes, limits: Limits, where: str) -> Pixels:
         return _guarded(_decode_png, data, limits, where)
     if data[:4] in tiff.MAGIC:
         return _guarded(tiff_pixels.decode_tiff, data, limits, where)
-    raise DataRejected(NO_IMAGE, where=where, way_out="Give a JPEG, PNG or TIFF image.")
+    raise DataRejected(NO_IMAGE, where=where, way_out="Convert the file to a JPEG, PNG or TIFF image.")
 
 
 def decode_indices(data: bytes, limits: Limits, where: str) -> NDArray[np.uint8]:
@@ -110,7 +110,9 @@ def _png_layout(data: bytes, limits: Limits, where: str) -> png.PngLayout:
 def _decode_png(data: bytes, limits: Limits, where: str) -> Pixels:
     layout = _png_layout(data, limits, where)
     if layout.frames > 1:
-        raise DataRejected("animated images are not read", where=where, way_out="Give its frames one by one.")
+        raise DataRejected(
+            "animated images are not supported", where=where, way_out="Save each frame as a file of its own."
+        )
     with png.open_png(data, layout) as image:
         pixels = _pixels(image, layout.orientation, where)
     if layout.bits == 16 and pixels.values.ndim == 3:  # Pillow has cut them to 8
@@ -124,7 +126,7 @@ def _decode_index_png(data: bytes, limits: Limits, where: str) -> NDArray[np.uin
     if colour_type not in (png.GREY, png.PALETTE) or bits > 8:
         alpha = "alpha" if colour_type == png.GREY_ALPHA else f"{bits} bits a pixel"
         kind = "colours" if colour_type in (png.COLOUR, png.COLOUR_ALPHA) else alpha
-        raise DataRejected(f"it holds {kind}, not class indices", where=where, way_out=_LABELS)
+        raise DataRejected(f"the image holds {kind}, not class indices", where=where, way_out=_LABELS)
     with png.open_png(data, layout) as image:
         if colour_type == png.PALETTE:
             values = np.array(image, dtype=np.uint8)

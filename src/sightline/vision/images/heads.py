@@ -71,7 +71,7 @@ def probe(data: bytes, where: str) -> ImageHead:
         raise
     except Exception as error:  # whatever a library raises on bytes it does not like: the file is broken
         raise broken(error, where) from error
-    raise DataRejected(NO_IMAGE, where=where, way_out="Give a JPEG, PNG or TIFF image.")
+    raise DataRejected(NO_IMAGE, where=where, way_out="Convert the file to a JPEG, PNG or TIFF image.")
 
 
 def probe_within(data: bytes, limits: Limits, where: str, every_band: bool = False) -> ImageHead:

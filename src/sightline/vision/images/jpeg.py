@@ -114,10 +114,16 @@ def _walk(data: bytes, found: _Found, where: str) -> int:
         _note(marker, data[at + 2 : at + length], found)
         if found.scans > MAX_SCANS:
             raise DataRejected(
-                f"the JPEG has more than {MAX_SCANS} scans", where=where, way_out="Save it again, not progressive."
+                f"the JPEG has more than {MAX_SCANS} scans",
+                where=where,
+                way_out="Save the image again as a baseline (not progressive) JPEG.",
             )
         at += length
-    raise DataRejected(f"the JPEG has more than {_MAX_SEGMENTS:,} segments", where=where, way_out="Save it again.")
+    raise DataRejected(
+        f"the JPEG has more than {_MAX_SEGMENTS:,} segments",
+        where=where,
+        way_out="Save the image again with another program.",
+    )
 
 
 def _note(marker: int, payload: bytes, found: _Found) -> None:
@@ -137,7 +143,7 @@ def check_scans(layout: JpegLayout, limits: Limits, where: str) -> None:
         raise DataRejected(
             f"{layout.width:,} x {layout.height:,} pixels in {layout.scans} scans are more than {most:,} in all",
             where=where,
-            way_out="Save it again, not progressive.",
+            way_out="Save the image again as a baseline (not progressive) JPEG.",
         )
 
 

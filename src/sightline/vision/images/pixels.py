@@ -44,7 +44,9 @@ def made_pixels(values: NDArray[Any], valid: Valid, where: str, scaled: bool = F
     if valid is None or valid.all():
         return Pixels(values, None, scaled)
     if not valid.any():
-        raise DataRejected("no pixel has data", where=where, way_out="Give another picture, or another part of it.")
+        raise DataRejected(
+            "no pixel has data", where=where, way_out="Give another picture, or a part of it that has data."
+        )
     return Pixels(values, valid, scaled)
 
 

@@ -75,7 +75,11 @@ def png_layout(data: bytes, where: str) -> PngLayout:
         if kind == b"IEND":
             needed.append((start, end))
             return PngLayout(width, height, bits, colour_type, orientation, frames, tuple(needed), end)
-    raise DataRejected(f"the PNG has more than {_MAX_CHUNKS:,} chunks", where=where, way_out="Save it again.")
+    raise DataRejected(
+        f"the PNG has more than {_MAX_CHUNKS:,} chunks",
+        where=where,
+        way_out="Save the image again with another program.",
+    )
 
 
 def open_png(data: bytes, layout: PngLayout) -> PngImagePlugin.PngImageFile:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from sightline.errors import DataRejected
 from sightline.task import Limits
 
-COPY_AGAIN = "Copy it again from its source."
+COPY_AGAIN = "Copy the file again from the original."
 _DARK = 256 // 16
 _CONVERT = "Convert it to an 8-bit RGB or grey, or a 16-bit grey image."
 
@@ -37,15 +37,15 @@ def check_depth(highest: int, where: str) -> None:
     """Raise DataRejected where colours of 16 bits would be next to black once they are cut to 8."""
     if highest < _DARK:
         raise DataRejected(
-            "its colours use less than a sixteenth of their 16 bits: cut to 8 bits they would be black",
+            "its colours use less than a sixteenth of their 16-bit range, and would be black with 8 bits",
             where=where,
-            way_out="Stretch it and save it with 8 bits a colour.",
+            way_out="Stretch its contrast and save it with 8 bits a colour.",
         )
 
 
 def unread_mode(mode: str, where: str) -> DataRejected:
     """Of a kind of image that is not read."""
-    return DataRejected(f"a {mode} image is not read", where=where, way_out=_CONVERT)
+    return DataRejected(f"a {mode} image is not supported", where=where, way_out=_CONVERT)
 
 
 def truncated(where: str) -> DataRejected:

@@ -57,7 +57,11 @@ def _check_directories(data: bytes, where: str) -> None:
     while at:
         (tags,) = struct.unpack_from(count, data, at)
         if at in seen or len(seen) == _MAX_PAGES or tags > _MAX_TAGS:
-            raise DataRejected("its pages or tags are too many or go in a circle", where=where, way_out=COPY_AGAIN)
+            raise DataRejected(
+                "it has too many pages or tags, or they refer to each other in a circle",
+                where=where,
+                way_out=COPY_AGAIN,
+            )
         seen.add(at)
         at += head_bytes
         for _, kind, length, offset in struct.iter_unpack(entry, data[at : at + tags * entry_bytes]):
@@ -66,7 +70,9 @@ def _check_directories(data: bytes, where: str) -> None:
             if size > link_bytes and offset + size > len(data):
                 raise truncated(where)
         if values > _MAX_TAG_VALUES:
-            raise DataRejected("it is cut into too many strips or tiles", where=where, way_out="Save larger tiles.")
+            raise DataRejected(
+                "it is divided into too many strips or tiles", where=where, way_out="Save it with larger tiles."
+            )
         (at,) = struct.unpack_from(link, data, at + tags * entry_bytes)
 
 
@@ -82,7 +88,11 @@ def check_data(page: Any, data: bytes, limits: Limits, where: str) -> None:
     for start, count in chunks:
         layout = jpeg_layout(data[start : start + count], where)
         if layout.width * layout.height > math.prod(page.chunks[:2]) or layout.bands > page.samplesperpixel:
-            raise DataRejected("a tile is larger than it is stated", where=where, way_out=COPY_AGAIN)
+            raise DataRejected("a tile is larger than its header says", where=where, way_out=COPY_AGAIN)
         passes += layout.width * layout.height * layout.scans
     if passes > MAX_SCANNED_PIXELS * limits.pixels:
-        raise DataRejected("its JPEG tiles have too many scans", where=where, way_out="Save it again, not progressive.")
+        raise DataRejected(
+            "its JPEG tiles have too many scans",
+            where=where,
+            way_out="Save the image again as a baseline (not progressive) JPEG.",
+        )

@@ -45,7 +45,7 @@ def decode_tiff(data: bytes, limits: Limits, where: str) -> Pixels:
         pages = picture_pages(tiff)
         if len(pages) != 1:
             several = "several pages" if pages else "no page"
-            raise DataRejected(f"it has {several}", where=where, way_out="Give its pages one by one.")
+            raise DataRejected(f"it has {several}", where=where, way_out="Save each page as a file of its own.")
         page = pages[0]
         check_pixels(page.imagewidth, page.imagelength, limits, where)
         # A tile may be larger than the image it covers.
@@ -126,11 +126,13 @@ def _finite(values: NDArray[Any], where: str) -> NDArray[Any]:
         raise DataRejected(
             "it holds NaN or infinite values",
             where=where,
-            way_out="Fill the missing pixels, or declare NaN as the value of no data (gdal_edit.py -a_nodata nan).",
+            way_out="Replace the missing pixels, or declare NaN as the no-data value (gdal_edit.py -a_nodata nan).",
         )
     if np.abs(values).max() > _LARGEST:
         raise DataRejected(
-            f"it holds values beyond {_LARGEST:.0e}", where=where, way_out="Give counts or a unit of that size."
+            f"it holds values beyond {_LARGEST:.0e}",
+            where=where,
+            way_out="Save the values as counts, or in a larger unit.",
         )
     return values.astype(np.float32)
 
@@ -148,7 +150,9 @@ def _mask_of(tiff: Any, page: Any, data: bytes, limits: Limits, where: str) -> V
         return None
     mask = masks[0]
     if (mask.imagewidth, mask.imagelength) != (page.imagewidth, page.imagelength) or mask.samplesperpixel != 1:
-        raise DataRejected("its mask is of another size", where=where, way_out="Write the mask again.")
+        raise DataRejected(
+            "its mask is of another size", where=where, way_out="Save the mask in the size of the image."
+        )
     check_pixels(math.prod(mask.chunks), 1, limits, where)
     if compression_of(mask) not in _LOSSLESS:
         raise unread_mode(f"TIFF whose mask has {compression_of(mask)} compression", where)
@@ -229,13 +233,17 @@ def _check_band_pages(pages: list[Any], limits: Limits, where: str) -> None:
     for page in pages:
         check_pixels(math.prod(page.chunks), 1, limits, where)  # a tile may be larger than the image it covers
         if (page.shaped, page.dtype, page.planarconfig) != (first.shaped, first.dtype, first.planarconfig):
-            raise DataRejected("its pages differ in size or type", where=where, way_out="Save one band a page.")
+            raise DataRejected(
+                "its pages differ in size or type",
+                where=where,
+                way_out="Save one band per page, all of one size and type.",
+            )
     kind = f"{photometric_of(first)}, {first.samplesperpixel} x {first.dtype}, {compression_of(first)}"
     lossless = all(compression_of(page) in _LOSSLESS for page in pages)
     plain = photometric_of(first) in ("MINISBLACK", "RGB") and first.imagedepth == 1
     if not (plain and lossless and str(first.dtype) in _BAND_TYPES):
         raise DataRejected(
-            f"a TIFF of {kind} is not read",
+            f"a TIFF of {kind} is not supported",
             where=where,
             way_out="Save 8- or 16-bit integers or floats, uncompressed or by LZW, deflate, packbits or zstd.",
         )
@@ -252,8 +260,12 @@ def _stacked(arrays: list[NDArray[Any]], where: str) -> NDArray[Any]:
             bands = np.moveaxis(bands, -1, 0)
     else:
         raise DataRejected(
-            f"it has {len(arrays)} pages of {planes * samples} bands", where=where, way_out="Save one image a file."
+            f"it has {len(arrays)} pages of {planes * samples} bands",
+            where=where,
+            way_out="Save each image as a file of its own.",
         )
     if len(bands) > MAX_BANDS:
-        raise DataRejected(f"{len(bands)} bands are more than {MAX_BANDS}", where=where, way_out="Save fewer bands.")
+        raise DataRejected(
+            f"{len(bands)} bands are more than {MAX_BANDS}", where=where, way_out="Save the file with fewer bands."
+        )
     return np.ascontiguousarray(bands, dtype=bands.dtype.newbyteorder("="))

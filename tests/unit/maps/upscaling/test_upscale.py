@@ -356,5 +356,5 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
         [sys.executable, "-c", FULL_DISK, source, target], capture_output=True, text=True, check=True, timeout=280
     )
     assert "cannot be written" in run.stdout
-    assert "Check room" in run.stdout
+    assert "free space" in run.stdout
     assert list((tmp_path / "out").iterdir()) == []

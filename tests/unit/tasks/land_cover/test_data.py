@@ -248,7 +248,7 @@ def test_a_polygon_far_outside_shows_in_the_figures(tmp_path: Path) -> None:
         (b"", "columns are not there"),
         (b"\xff\xfe\x00\x81", "columns are "),
         (b"ImageId,WKT\na,b\n", "columns are ImageId, WKT"),
-        (b'ImageId,ClassType,MultipolygonWKT,"x\na,1,x\n', "no table"),
+        (b'ImageId,ClassType,MultipolygonWKT,"x\na,1,x\n', "not a table"),
     ],
 )
 def test_a_table_that_is_none_is_refused(content: bytes, match: str, tmp_path: Path) -> None:
@@ -265,7 +265,7 @@ def test_without_the_layout_it_says_what_to_give(tmp_path: Path) -> None:
         with pytest.raises(DataMissing, match=f"{folder}.*sixteen_band"):
             load_manifest(tmp_path / folder)
     root = dataset(tmp_path / "apart", "6010_1_2", text=rows("6160_2_1"))
-    with pytest.raises(DataMissing, match=r"1 images <id>_M\.tif and labels of 1, none of them together"):
+    with pytest.raises(DataMissing, match=r"1 images <id>_M\.tif and labels of 1, but no image has labels"):
         load_manifest(root)
 
 

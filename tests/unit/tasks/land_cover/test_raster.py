@@ -191,7 +191,7 @@ def test_what_is_hidden_is_without_data_at_any_size(hides: str, tmp_path: Path) 
 def test_a_turned_scene_is_refused_where_it_cannot_be_turned(tmp_path: Path) -> None:
     path = write(tmp_path / "a.tif", counts(), extratags=[(274, "H", 1, 6, True)])
     assert read_tile(path, Limits()).bands.shape == (8, WIDTH, HEIGHT)
-    with pytest.raises(DataRejected, match="turned or mirrored"), open_scene(path):
+    with pytest.raises(DataRejected, match="rotated or mirrored"), open_scene(path):
         pass
 
 

@@ -52,7 +52,7 @@ def test_grid_sizes_are_read_by_position(tmp_path: Path) -> None:
     ("text", "match"),
     [
         (",Xmax,Ymin\n6120_2_4,0.00918\n", r"line 2: 2 fields, not 3"),
-        (",Xmax,Ymin\na,1,-1\na,1,-1\n", r"line 3: an image is named twice"),
+        (",Xmax,Ymin\na,1,-1\na,1,-1\n", r"line 3: an image occurs twice"),
         (",Xmax,Ymin\na,1,1\n", r"line 2, Ymin: '1' is no negative number"),
         (",Xmax,Ymin\na,-1,-1\n", r"line 2, Xmax: '-1' is no positive number"),
         (",Xmax,Ymin\na,nan,-1\n", r"Xmax: 'nan'"),
@@ -69,7 +69,7 @@ def test_bad_grid_sizes_name_line_and_field_and_keep_no_other_out(text: str, mat
 
 def test_binary_grid_sizes_are_refused(tmp_path: Path) -> None:
     (tmp_path / "grid_sizes.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataRejected, match="no text in UTF-8"):
+    with pytest.raises(DataRejected, match="the text is not UTF-8"):
         read_grid_sizes(tmp_path / "grid_sizes.csv")
 
 
@@ -127,8 +127,8 @@ def test_polygons_in_collections_are_found() -> None:
         ("", "not WKT"),
         ("MULTIPOLYGON (((0 0, 1 0, 1 1", "not WKT"),
         ("POLYGON ((0 0, 1 0, 1 1, 5 5))", "not WKT"),
-        ("LINESTRING (0 0, 1 1)", "a LineString is no area"),
-        ("GEOMETRYCOLLECTION (POINT (1 1))", "a Point is no area"),
+        ("LINESTRING (0 0, 1 1)", "a LineString is not an area"),
+        ("GEOMETRYCOLLECTION (POINT (1 1))", "a Point is not an area"),
         ("POLYGON ((0 0, 1e400 0, 1 1, 0 0))", "not a finite number"),
     ],
 )

@@ -103,7 +103,7 @@ def broken(**changes: float) -> np.ndarray[Any, np.dtype[np.float32]]:
         (broken(value=float("nan")), "NaN or infinite, the first in band green at x 7, y 5"),
         (broken(value=float("inf")), "NaN or infinite"),
         (broken(value=-3.0), "negative values, down to -3"),
-        (broken(value=3.0), "neither 0 .. 1 nor counts"),
+        (broken(value=3.0), "neither values of 0 .. 1 nor counts"),
     ],
 )
 def test_what_is_no_tile_is_refused_and_named(values: Any, match: str, tmp_path: Path) -> None:

@@ -186,7 +186,7 @@ def test_rules_are_fitted_in_a_moment(manifest, tmp_path):
 
 def test_nothing_to_train_on_is_told(manifest, tmp_path):
     data = TrainingData(manifest.where(lambda s: False), manifest)
-    with pytest.raises(DataRejected, match="no labelled tile"):
+    with pytest.raises(DataRejected, match="no usable labelled tile"):
         train_model("rules", data, TINY, 1, tmp_path, Silent())
 
 

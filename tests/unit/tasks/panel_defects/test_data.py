@@ -185,7 +185,7 @@ NAN = float("nan")
     ("bad", "words"),
     [
         (note(0, 9, square(0, 0, 9, 9)), r"annotations\[1\]\.category_id: there is no category 9"),
-        (note(0, 0, square(0, 0, 9, 9)), r"annotations\[1\]\.category_id: .*solar-panel-fault.* is no defect"),
+        (note(0, 0, square(0, 0, 9, 9)), r"annotations\[1\]\.category_id: .*solar-panel-fault.* is not a defect"),
         (note(0, "dusty", square(0, 0, 9, 9)), r"category_id: there is no category 'dusty'"),
         (note(0, 1, [0, 0, 9, 9]), r"annotations\[1\]\.segmentation\[0\]: .*three points"),
         (note(0, 1, [0, 0, 9, 9, 4]), r"segmentation\[0\]: .*three points"),
@@ -193,7 +193,7 @@ NAN = float("nan")
         (note(0, 1, [0, 0, 9, "4", 4, 4]), r"segmentation\[0\]\[3\]: '4' is not"),
         (note(0, 1, [0, 0, 9, 1e300, 4, 4]), r"segmentation\[0\]\[3\]"),
         (note(0, 1, square(64, 0, 70, 9)), r"outside the frame of 64 x 48"),
-        (note(0, 1), r"segmentation: there is no outline"),
+        (note(0, 1), r"segmentation: the annotation has no outline"),
         (note(0, 1, bbox=[0, 0, 9, 9]), r"segmentation: it is only a box"),
         ({"image_id": 0, "category_id": 1, "segmentation": {"counts": "aa", "size": [9, 9]}}, r"segmentation\.size"),
     ],
@@ -225,7 +225,7 @@ def test_photographs_and_their_entries_must_agree(tmp_path):
     (root / "images/cut.jpg").write_bytes(whole[: len(whole) // 2])
     Image.fromarray(picture(9)).save(root / "images/extra.jpg")
     problems = {Path(next(iter(s.files.values()))).stem: s.problem for s in load_manifest(root).samples}
-    assert "there is no photograph 'gone.jpg'" in problems["_annotations.coco"]
+    assert "the photograph is missing: 'gone.jpg'" in problems["_annotations.coco"]
     assert "40 x 40 pixels, stated are 64 x 48" in problems["other"]
     assert "cut.jpg: the image is truncated" in problems["cut"]
     assert "extra.jpg: the photograph is not listed" in problems["extra"]
@@ -238,7 +238,7 @@ def test_a_name_that_leads_out_of_the_set_is_not_followed(tmp_path, name):
     root = write_set(tmp_path / "set", ["a.jpg"])
     images = [{"id": 0, "file_name": name, "width": WIDTH, "height": HEIGHT}]
     (root / "images/a.jpg").unlink()
-    assert "there is no photograph" in only(write_set(root, [], images=images)).problem
+    assert "the photograph is missing:" in only(write_set(root, [], images=images)).problem
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_an_entry_that_is_there_twice_is_refused(tmp_path):
     same_id = load_manifest(
         write_set(tmp_path / "id", ["a.jpg", "b.jpg"], images=[image, {**image, "file_name": "b.jpg"}])
     )
-    assert all("an id of its own" in s.problem for s in same_id.samples)
+    assert all("must not be empty or used twice" in s.problem for s in same_id.samples)
     twice = [image, {**image, "id": 1}]
     assert only(write_set(tmp_path / "same", ["a.jpg"], images=twice)).problem == ""
     other = write_set(tmp_path / "other", ["a.jpg"], [note(1, 1, square(0, 0, 9, 9))], images=twice)
@@ -384,7 +384,7 @@ def test_labels_belong_to_the_picture_as_it_is_shown(tmp_path, orientation):
         image = {"id": 0, "file_name": "Dust-1.jpg", "width": HEIGHT, "height": WIDTH}
         document = {"categories": CATEGORIES, "images": [image], "annotations": []}
         (root / "_annotations.coco.json").write_text(json.dumps(document))
-        assert "EXIF orientation turns it to 64 x 48" in only(root).problem
+        assert "EXIF orientation rotates it to 64 x 48" in only(root).problem
 
 
 def test_ids_may_be_text_or_numbers(tmp_path):
@@ -543,7 +543,7 @@ def test_a_grey_photograph_becomes_colour(tmp_path):
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (Image.fromarray(np.zeros((40, 40), np.uint16)), "uint16 values are no photograph"),
+        (Image.fromarray(np.zeros((40, 40), np.uint16)), "uint16 values are not those of a photograph"),
         (Image.fromarray(np.zeros((31, 40), np.uint8)), "40 x 31 pixels are too few"),
     ],
 )

@@ -139,11 +139,11 @@ def test_a_missing_b10_is_filled_and_said(tmp_path):
     ("bad", "words"),
     [
         (record(without=("B4", "B8A")), "there is no B4, B8A"),
-        (record(B4=np.zeros(7, np.float32)), "B4: 7 values are no square chip"),
+        (record(B4=np.zeros(7, np.float32)), "B4: 7 values do not form a square chip"),
         (record(mask=label() * np.nan), "solar_panel: the label holds NaN"),
         (record().replace(b"solar_panel", b"solar_paint"), "there is no solar_panel"),
-        (b"\x0a\xff\xff\xff", "no tf.train.Example"),
-        (b"\xff" * 40, "no tf.train.Example"),
+        (b"\x0a\xff\xff\xff", "not a tf.train.Example"),
+        (b"\xff" * 40, "not a tf.train.Example"),
         (b"", "there is no solar_panel"),
     ],
 )
@@ -314,8 +314,8 @@ def test_pixels_without_data_are_filled_and_marked(nodata):
         (counts().astype(np.uint8), "8-bit values"),
         (counts() * np.nan, "100% of the pixels have no data"),
         (np.zeros((13, SIDE, SIDE)), "100% of the pixels have no data"),
-        (counts() * 100, "are no reflectance"),
-        (counts() - 8000, "are no reflectance|no data"),
+        (counts() * 100, "are not reflectance"),
+        (counts() - 8000, "are not reflectance|no data"),
         (counts()[:, :20], "40 x 20 pixels are too few"),
     ],
 )
@@ -408,7 +408,7 @@ def test_a_wrong_entry_is_the_problem_of_its_own_chip(tmp_path):
     write_coordinates(tmp_path, "a.json", [[0, 0], [0, 91], [0, 0]])
     first, second, third = problem(tmp_path)
     assert (first, third) == ("", "")
-    assert second.startswith("data_coordinates/a.json: [1]: this is no longitude and latitude.")
+    assert second.startswith("data_coordinates/a.json: [1]: this is not a longitude and a latitude.")
 
 
 def test_a_list_of_coordinates_of_no_chip_is_listed_by_itself(tmp_path):

@@ -109,7 +109,7 @@ def test_the_baseline_is_fitted_in_a_moment(manifest, domain, tmp_path):
 
 def test_nothing_to_train_on_is_told(manifest, domain, tmp_path):
     bad = replace(manifest, samples=tuple(replace(sample, problem="broken") for sample in manifest.samples))
-    with pytest.raises(DataRejected, match="no labelled picture"):
+    with pytest.raises(DataRejected, match="no usable labelled picture"):
         train_model("pixels", TrainingData(bad, bad), domain, PARAMS, 1, tmp_path, Silent())
 
 

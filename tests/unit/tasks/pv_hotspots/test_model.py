@@ -235,7 +235,7 @@ def test_a_photograph_gets_no_hot_spots_but_is_told_to_be_no_thermogram():
     source = model.read(png(photograph()), Limits())
     (answer,) = model.predict([source])
     assert (answer.document["thermogram"], answer.document["modules"]) == (False, [])
-    assert "this is no thermogram that can be read" in answer.document["note"]
+    assert "this is not a readable thermogram" in answer.document["note"]
     assert answer.found == "no thermogram: nothing was measured"
     assert answer.findings == ()
     assert (model.draw(source, answer) != source.picture).any()  # it says so on the picture

@@ -419,7 +419,7 @@ def test_declared_missing_pixels_are_neither_cold_nor_hot() -> None:
 def test_what_is_no_temperature_is_refused_unless_it_is_declared(value: float) -> None:
     celsius = celsius_of()
     celsius[:, :12] = value
-    with pytest.raises(DataRejected, match="no temperature and no count") as caught:
+    with pytest.raises(DataRejected, match="neither a temperature nor a count") as caught:
         read_thermogram(tiff(celsius), LIMITS)
     assert "gdal_edit.py -a_nodata" in caught.value.way_out
 

@@ -178,7 +178,7 @@ def test_training_on_nothing_is_refused(tmp_path):
     from sightline.tasks.pv_hotspots.task import PvHotspots
 
     task, empty = PvHotspots(TINY), Manifest(tmp_path, ())
-    with pytest.raises(DataRejected, match="no labelled frame"):
+    with pytest.raises(DataRejected, match="no usable labelled frame"):
         task.train("fused", TrainingData(empty, empty), tmp_path, Silent())
 
 

@@ -415,7 +415,7 @@ def test_what_is_gone_since_the_manifest_was_made_is_said(tmp_path):
     (tmp_path / "shipsnet.json").write_text(json.dumps(GOOD))
     manifest = load_manifest(tmp_path)
     (tmp_path / "shipsnet.json").write_text(json.dumps({**GOOD, "scene_ids": ["other"]}))
-    with pytest.raises(DataRejected, match=r"1__a__1\.5_2 is not there any more"):
+    with pytest.raises(DataRejected, match=r"1__a__1\.5_2 no longer exists"):
         read_chip(manifest, manifest.samples[0])
     (tmp_path / "shipsnet.json").unlink()
     with pytest.raises(DataMissing):

@@ -168,7 +168,7 @@ def test_a_network_without_its_weights_is_refused(tmp_path):
     card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
     card["preprocessing"]["method"] = "network"
     write_json(tmp_path / "card.json", card)
-    with warnings.catch_warnings(), pytest.raises(ModelRejected, match="lacks files"):
+    with warnings.catch_warnings(), pytest.raises(ModelRejected, match="has not all files"):
         restore_model(tmp_path)
 
 

@@ -100,12 +100,12 @@ def hidden_scene(tmp_path, how):
         return tmp_path / "a.png"
     mask = np.where(shown, 255, 0).astype(np.uint8)
     path = geotiff(tmp_path / "a.tif", planes(pixels), mask=(mask, how == "inner mask"))
-    assert (tmp_path / "a.tif.msk").exists() == (how == "mask beside it")
+    assert (tmp_path / "a.tif.msk").exists() == (how == "mask file beside it")
     return path
 
 
 @pytest.mark.parametrize("make", MODELS)
-@pytest.mark.parametrize("how", ["opacity", "no data", "inner mask", "mask beside it", "png"])
+@pytest.mark.parametrize("how", ["opacity", "no data", "inner mask", "mask file beside it", "png"])
 def test_nothing_is_found_where_nothing_is_shown(tmp_path, make, how):
     path, model = hidden_scene(tmp_path, how), make()
     for limits in (Limits(), SMALL):
@@ -224,7 +224,7 @@ def test_a_photograph_stored_turned_is_not_placed(tmp_path):
     raster = network_model().read(tmp_path / "a.png", Limits())
     assert raster.size == raster.pixels.shape[:2]
     assert raster.gsd_from == "assumed"
-    assert "is not used: the picture is stored turned" in raster.placement.said
+    assert "is not used: the picture is stored rotated" in raster.placement.said
 
 
 @pytest.mark.parametrize("orientation", range(2, 9))

@@ -135,5 +135,5 @@ def test_an_earlier_fit_is_continued_head_first(manifest, tmp_path):
 
 def test_nothing_to_train_on_is_told(manifest, tmp_path):
     empty = Manifest(manifest.root, ())
-    with pytest.raises(DataRejected, match="no labelled chip or scene"):
+    with pytest.raises(DataRejected, match="no usable labelled chip or scene"):
         train_model("blobs", TrainingData(empty, empty), TINY, 1, tmp_path, Silent())

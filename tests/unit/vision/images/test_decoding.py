@@ -272,7 +272,7 @@ BAD_BANDS = {
     "text": (b"not an image at all", "not that of a TIFF"),
     "only_magic": (b"II*\0", "broken"),
     "no_page": (b"II*\0" + bytes(4), "no page"),
-    "loop": (looped(), "go in a circle"),
+    "loop": (looped(), "in a circle"),
     "many_strips": (many_strips(), "too many strips"),
     "half": (PAGES[: len(PAGES) // 2], ""),
     "sizes_differ": (unlike_pages(noise(1), noise(1)[:32]), "pages differ"),
