@@ -38,7 +38,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert {name: table[name] for name in fields} == {name: shown(field.default) for name, field in fields.items()}
 
 
-OUTSIDE = {"SIGHTLINE_REAL_DATA", "SIGHTLINE_ONNX_THREADS", "SIGHTLINE_ERROR_FILE"}
+OUTSIDE = {"SIGHTLINE_REAL_DATA", "SIGHTLINE_TEST_POSTGRESQL", "SIGHTLINE_ONNX_THREADS", "SIGHTLINE_ERROR_FILE"}
 """Variables that are no setting of a project, each explained below the table."""
 
 

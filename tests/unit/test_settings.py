@@ -41,6 +41,18 @@ def test_binding_beyond_this_machine_needs_a_token(monkeypatch: pytest.MonkeyPat
     assert load_settings().host == "0.0.0.0"
 
 
+def test_the_ledger_lies_in_a_file_or_in_postgresql(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SIGHTLINE_ROOT", str(tmp_path))
+    assert load_settings().database_url == f"sqlite:///{tmp_path.resolve()}/state/ledger.sqlite"
+    monkeypatch.setenv("SIGHTLINE_LEDGER_URL", "postgresql+psycopg://ann:hidden@db.example/sightline")
+    assert load_settings().database_url == "postgresql+psycopg://ann:hidden@db.example/sightline"
+    assert "hidden" not in repr(load_settings())
+    for wrong in ("sqlite:///ledger.sqlite", "postgresql://db.example/sightline", "/srv/ledger.sqlite"):
+        monkeypatch.setenv("SIGHTLINE_LEDGER_URL", wrong)
+        with pytest.raises(ParamsError, match=r"SIGHTLINE_LEDGER_URL.*postgresql\+psycopg://"):
+            load_settings()
+
+
 def test_the_token_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_TOKEN", "a-long-enough-secret")
     assert "secret" not in repr(load_settings()).replace("SecretStr", "")

@@ -118,6 +118,10 @@ class Database:
             if self._file is None:
                 connection.execute(text("SELECT 1"))
 
+    def close(self) -> None:
+        """Let go of pooled connections; the next use opens others."""
+        self._engine.dispose()
+
     @contextmanager
     def _transaction(self, writes: bool, patience_s: float = _PATIENCE_S) -> Iterator[Connection]:
         try:

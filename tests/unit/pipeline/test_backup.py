@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import SecretStr
 
 from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.pipeline.backup import MANIFEST, back_up, check, read_backup, restore_backup
@@ -20,6 +21,7 @@ from sightline.stores.events import Events
 from sightline.stores.predictions import Answer, Predictions
 from sightline.stores.queue import Queue
 from tests.toy import Silent
+from tests.unit.stores.before import write_before
 
 MODELS = """
 CREATE TABLE registered_models (name VARCHAR(256) NOT NULL, workspace VARCHAR(63) DEFAULT 'default' NOT NULL);
@@ -150,3 +152,24 @@ def test_a_folder_that_was_not_finished_is_no_backup(project: Settings, tmp_path
         read_backup(kept.folder)
     with pytest.raises(DataMissing, match="nothing to back up"):
         back_up(Settings(root=tmp_path / "empty"), tmp_path / "other", Silent())
+
+
+def test_a_backup_of_before_is_restored_and_found_by_its_numbers(
+    project: Settings, fresh: Settings, tmp_path: Path
+) -> None:
+    for file in project.state.glob("ledger.sqlite*"):
+        file.unlink()
+    write_before(project.ledger)
+    back_up(project, tmp_path / "kept", Silent())
+    restore_backup(fresh, tmp_path / "kept", Silent())
+    database = Database(fresh.database_url)
+    assert Predictions(database).find("3") is not None
+    assert [event.kind for event in Events(database).history("toy")] == ["run", "promotion"]
+    assert Events(database).last("", "restore") is not None
+
+
+def test_a_ledger_in_postgresql_is_left_to_its_own_backup(project: Settings, tmp_path: Path) -> None:
+    elsewhere = project.model_copy(update={"ledger_url": SecretStr("postgresql+psycopg://db.example/sightline")})
+    kept = back_up(elsewhere, tmp_path / "kept", Silent())
+    assert "mlruns/mlflow.db" in kept.files
+    assert "state/ledger.sqlite" not in kept.files

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import pytest
 
 from sightline.errors import ModelMissing, ParamsError
-from sightline.pipeline.serve import RegistryChampions, champions, log_into
+from sightline.pipeline.serve import RegistryChampions, champions, log_into, log_stream
 from sightline.serving.batching import Plan
 from sightline.serving.champion import Champion, DirectoryChampion
 from sightline.serving.engine import Answered, Question
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events
-from sightline.stores.predictions import Predictions
+from sightline.stores.predictions import Frame, Predictions
+from sightline.stores.streams import Keep, StreamLog
 from sightline.task import Limits
 from tests.fake_tracking import FakeTracking
 from tests.toy import ToyTask
@@ -64,17 +66,36 @@ def test_an_unknown_task_is_named_when_its_model_is_loaded(tmp_path: Path) -> No
         load()
 
 
-def test_rows_go_into_the_ledger_with_their_version_and_source(tmp_path: Path) -> None:
-    predictions = Predictions(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
-    model = ToyTask().restore(saved(tmp_path / "m"))
+def answered_in(folder: Path) -> list[Answered]:
+    """Two answers of version 7: nothing, and a spot."""
+    model = ToyTask().restore(saved(folder / "m"))
     inputs = [model.read(png(value), Limits()) for value in (10, 200)]
     champion = Champion(7, model, Plan(), 0.0)
-    answered = [
+    return [
         Answered(Question(champion, item, f"{n}.png"), prediction)
         for n, (item, prediction) in enumerate(zip(inputs, model.predict(inputs), strict=True))
     ]
+
+
+def test_rows_go_into_the_ledger_with_their_version_and_source(tmp_path: Path) -> None:
+    predictions = Predictions(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
+    answered = answered_in(tmp_path)
     ids = list(log_into(predictions, "toy")(answered))
     rows = list(predictions.given("toy"))
     assert [row.id for row in rows] == ids
     assert [(row.version, row.source, row.row["output_spot"]) for row in rows] == [(7, "0.png", 0), (7, "1.png", 1)]
-    assert [row.sha256 for row in rows] == [item.sha256 for item in inputs]
+    assert [row.sha256 for row in rows] == [one.question.input.sha256 for one in answered]
+
+
+def test_of_a_stream_what_the_rule_keeps_goes_into_the_ledger(tmp_path: Path) -> None:
+    predictions = Predictions(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
+    nothing, spot = answered_in(tmp_path)
+    log = log_stream(StreamLog(predictions, Keep(every_s=math.inf)), "toy")
+    frames = [Frame("roof", n, n / 25, must_keep=n == 40) for n in range(50)]
+    ids = log([(spot if frame.must_keep else nothing, frame) for frame in frames])
+    rows = list(predictions.given("toy", 7))
+    assert [(row.frame, row.row["output_spot"]) for row in rows] == [
+        (Frame("roof", 0, 0.0, answers=1), 0),
+        (Frame("roof", 40, 1.6, answers=40), 1),
+    ]
+    assert [key for key in ids if key is not None] == [row.id for row in rows] == [ids[0], ids[40]]

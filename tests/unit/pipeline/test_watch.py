@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import hashlib
 import json
 import time
+import weakref
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +15,7 @@ from scipy.stats import ks_2samp
 from sightline.cli.watch import DRIFT, UNKNOWN, code_of
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.pipeline.promote import promote_by_hand
-from sightline.pipeline.watch import Drift, check_drift, should_ask_retraining
+from sightline.pipeline.watch import Drift, check_drift, drawn, should_ask_retraining
 from sightline.stores.predictions import Answer
 from sightline.task import Row, load_rows, save_rows
 from tests.fake_tracking import FakeTracking
@@ -244,3 +247,23 @@ def test_no_drift_and_drift_and_not_known_have_codes_of_their_own(
 ) -> None:
     watched.answer(answers, level=level)
     assert code_of(watched.watch()) == code
+
+
+def test_of_a_large_window_the_same_inputs_are_drawn_evenly_and_few_are_held() -> None:
+    def given(order: Iterable[int]) -> Iterator[Answer]:
+        held = []
+        for number in order:
+            embedding = np.zeros(1, np.float32)
+            held.append(weakref.ref(embedding))
+            digest = hashlib.sha256(b"%d" % number).hexdigest()
+            yield Answer("toy", 1, digest, f"{number}", {}, embedding)
+        del embedding
+        assert sum(one() is not None for one in held) <= 2 * 500 + 1
+
+    first = drawn(given(range(5000)), most=500)
+    again = drawn(given([*reversed(range(5000)), *range(5000)]), most=500)
+    numbers = {int(one.name) for one in first}
+    assert [one.sha256 for one in first] == [one.sha256 for one in again]
+    assert len(numbers) == 500
+    assert 150 < sum(number < 2500 for number in numbers) < 350  # as by lot: neither the oldest nor the newest
+    assert len(drawn(given([1, 2, 2, 3]), most=500)) == 3

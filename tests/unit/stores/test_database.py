@@ -25,22 +25,22 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def database(path: Path) -> Database:
+def file(path: Path) -> Database:
     return Database(f"sqlite:///{path}")
 
 
-def test_a_ledger_that_was_removed_is_made_anew(database: Database, path: Path) -> None:
+def test_a_ledger_that_was_removed_is_made_anew(file: Database, path: Path) -> None:
     for _ in range(2):
-        Events(database).record("run", "toy", {})
-        Queue(database).add("toy", {})
-        assert Queue(database).waiting("toy") == 1
+        Events(file).record("run", "toy", {})
+        Queue(file).add("toy", {})
+        assert Queue(file).waiting("toy") == 1
         shutil.rmtree(path.parent)
-    database.check()
-    assert Events(database).history("toy") == []
+    file.check()
+    assert Events(file).history("toy") == []
 
 
-def test_an_answer_survives_a_power_cut(database: Database, path: Path) -> None:
-    with database.writing() as connection:
+def test_an_answer_survives_a_power_cut(file: Database, path: Path) -> None:
+    with file.writing() as connection:
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2  # FULL
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
 
@@ -65,21 +65,21 @@ def held(path: Path) -> Iterator[None]:
         yield
 
 
-def test_what_is_wrong_with_it_is_said_with_the_way_out(database: Database, path: Path) -> None:
-    database.check()
+def test_what_is_wrong_with_it_is_said_with_the_way_out(file: Database, path: Path) -> None:
+    file.check()
     with held(path), pytest.raises(BackendError, match="held by another program"):
-        database.check()
-    with pytest.raises(BackendError, match="other tables"), database.reading() as connection:
+        file.check()
+    with pytest.raises(BackendError, match="other tables"), file.reading() as connection:
         connection.execute(text("SELECT nothing FROM predictions"))
     content = path.read_bytes()
     path.write_bytes(content[:100] + b"\xff" * (len(content) - 100))
     with pytest.raises(BackendError, match=r"damaged.*backup"):
-        Events(database).history("toy")
+        Events(file).history("toy")
     for beside in path.parent.glob("ledger.sqlite*"):
         beside.unlink()
     path.mkdir()
     with pytest.raises(BackendError, match=r"cannot be opened.*right to write"):
-        database.check()
+        file.check()
 
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
@@ -88,11 +88,11 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
         Database(f"sqlite:///{tmp_path}/file/ledger.sqlite").check()
 
 
-def test_a_file_that_is_no_database_is_told_by_name(database: Database, path: Path) -> None:
+def test_a_file_that_is_no_database_is_told_by_name(file: Database, path: Path) -> None:
     path.parent.mkdir()
     path.write_text("not a database at all, just text " * 50)
     with pytest.raises(BackendError, match=r"ledger\.sqlite: the ledger is no database"):
-        Events(database).record("run", "toy", {})
+        Events(file).record("run", "toy", {})
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ def test_a_file_that_is_no_database_is_told_by_name(database: Database, path: Pa
         (sqlite3.SQLITE_READONLY_DBMOVED, "cannot be written", "right"),
     ],
 )
-def test_each_failure_of_sqlite_has_its_own_words(database: Database, code: int, what: str, way_out: str) -> None:
+def test_each_failure_of_sqlite_has_its_own_words(file: Database, code: int, what: str, way_out: str) -> None:
     error = sqlite3.OperationalError("as sqlite says")
     error.sqlite_errorcode = code
     for raised_as in (error, OperationalError("SELECT 1", {}, error)):
-        with pytest.raises(BackendError) as raised, database.reading():
+        with pytest.raises(BackendError) as raised, file.reading():
             raise raised_as
         assert what in raised.value.what
         assert way_out in raised.value.way_out

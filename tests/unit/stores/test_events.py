@@ -1,17 +1,17 @@
 from __future__ import annotations
 
-import sqlite3
-from contextlib import closing
-from pathlib import Path
-
+import numpy as np
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import DBAPIError
 
 from sightline.stores.database import Database
 from sightline.stores.events import Events
+from sightline.stores.predictions import Answer, Predictions
 
 
-def test_events_are_kept_by_kind_and_order(tmp_path: Path) -> None:
-    events = Events(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
+def test_events_are_kept_by_kind_and_order(database: Database) -> None:
+    events = Events(database)
     ids = [
         events.record("run", "toy", {"a": 1}),
         events.record("promotion", "toy", {"b": 2}),
@@ -32,16 +32,10 @@ def test_events_are_kept_by_kind_and_order(tmp_path: Path) -> None:
     "statement",
     ["UPDATE events SET document = '{}'", "DELETE FROM events", "UPDATE predictions SET row = '{}'"],
 )
-def test_what_happened_cannot_be_rewritten(tmp_path: Path, statement: str) -> None:
-    import numpy as np
-
-    from sightline.stores.predictions import Answer, Predictions
-
-    database = Database(f"sqlite:///{tmp_path}/ledger.sqlite")
+def test_what_happened_cannot_be_rewritten(database: Database, statement: str) -> None:
     Events(database).record("run", "toy", {})
     Predictions(database).log([Answer("toy", 1, "sha", "a.png", {}, np.zeros(2, dtype=np.float32))])
-    with (
-        closing(sqlite3.connect(tmp_path / "ledger.sqlite")) as tables,
-        pytest.raises(sqlite3.IntegrityError, match="append-only"),
-    ):
-        tables.execute(statement)
+    engine = create_engine(database._url)
+    with engine.connect() as past, pytest.raises(DBAPIError, match="append-only"):
+        past.execute(text(statement))
+    engine.dispose()

@@ -38,8 +38,8 @@ def test_the_newest_migration_is_the_one_that_a_database_is_asked_for(path: Path
     assert scripts().get_heads() == [REVISION]
 
 
-def test_the_tables_of_a_new_database_are_those_of_the_code(path: Path) -> None:
-    with open_at(path).reading() as connection:
+def test_the_tables_of_a_new_database_are_those_of_the_code(database: Database) -> None:
+    with database.reading() as connection:
         assert compare_metadata(MigrationContext.configure(connection), metadata) == []
 
 
@@ -110,14 +110,19 @@ print(Predictions(Database(sys.argv[1])).count("toy"))
 """
 
 
-def opening(path: Path) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", OPEN, f"sqlite:///{path}"]
+def opening(url: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", OPEN, url]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_processes_that_open_a_new_database_at_once_all_find_it(url: str) -> None:
+    processes = [opening(url) for _ in range(2)]
+    assert [process.communicate() for process in processes] == [("0\n", "")] * 2
 
 
 def test_processes_that_open_a_file_of_before_at_once_all_find_it_whole(path: Path) -> None:
     write_before(path, rows=2000)
-    processes = [opening(path) for _ in range(3)]
+    processes = [opening(f"sqlite:///{path}") for _ in range(3)]
     assert [process.communicate() for process in processes] == [("2001\n", "")] * 3
 
 
@@ -131,7 +136,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def test_killed_in_a_migration_the_next_one_completes_it(path: Path) -> None:
     write_before(path, rows=60_000)
     wal = path.with_name(f"{path.name}-wal")
-    process = opening(path)
+    process = opening(f"sqlite:///{path}")
     wait_for(lambda: (wal.exists() and wal.stat().st_size > 0) or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     process.communicate()

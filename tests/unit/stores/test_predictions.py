@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,11 +22,6 @@ def answer(
     embedding = np.array([number, 0.5], dtype=np.float32)
     row = {"input_mean": 0.5, "n": number}
     return Answer(task, version, f"sha{number}", f"{number}.png", row, embedding, time_s, once, frame)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(f"sqlite:///{tmp_path}/state/ledger.sqlite")
 
 
 @pytest.fixture

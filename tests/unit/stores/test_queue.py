@@ -29,11 +29,6 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database(f"sqlite:///{tmp_path}/state/ledger.sqlite")
-
-
-@pytest.fixture
 def jobs(database: Database, clock: Clock) -> Queue:
     return Queue(database, clock, clock)
 
@@ -118,9 +113,9 @@ def test_setting_the_clock_neither_keeps_a_dead_job_nor_gives_a_live_one_away(
     assert claimed(other, "two").attempts == 3
 
 
-def test_jobs_of_a_file_of_before_are_gone_on_with(tmp_path: Path, database: Database) -> None:
+def test_jobs_of_a_file_of_before_are_gone_on_with(tmp_path: Path) -> None:
     write_before(tmp_path / "state" / "ledger.sqlite", jobs=JOBS_BEFORE_HOLD)
-    job = claimed(Queue(database), "two")
+    job = claimed(Queue(Database(f"sqlite:///{tmp_path}/state/ledger.sqlite")), "two")
     assert (job.id, job.order, job.attempts) == ("2", {"n": 2}, 1)
 
 
@@ -215,9 +210,8 @@ while job := jobs.claim("toy", sys.argv[2], 60):
 """
 
 
-def test_processes_never_claim_the_same_job(tmp_path: Path, database: Database) -> None:
+def test_processes_never_claim_the_same_job(url: str, database: Database) -> None:
     added = [Queue(database).add("toy", {"n": n}) for n in range(60)]
-    url = f"sqlite:///{tmp_path}/state/ledger.sqlite"
     workers = [
         subprocess.Popen([sys.executable, "-c", WORKER, url, name], stdout=subprocess.PIPE, text=True)
         for name in ("one", "two")
