@@ -29,6 +29,7 @@ from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.ids import new_id
 from sightline.stores.predictions import Predictions
+from sightline.stores.queue import Queue
 from sightline.tasks import TASKS
 from tests.contract.checkout import Checkout
 from tests.contract.subjects import Silent, tiny_task
@@ -79,6 +80,7 @@ STANDS_FOR = {
     "curl ": "curl --fail-with-body -sS ",
     "http://127.0.0.1:3000": "{endpoint}",
     "@thermogram.jpg": "@{picture}",
+    "$ID": "{area}",
     "~/thermograms": "{labelled}",
     "~/export-week-32": "{labelled}",
     "~/export-corrected": "{corrected}",
@@ -160,13 +162,16 @@ class Reader:
         """A champion, and answers of two versions with other columns as if given two days ago."""
         self._call("a champion", ["promote", f"{self.task}@1", "--reason", "a test"])
         self._call("its answers", ["predict", self.task, self.places["flight"], "--log"])
-        predictions = Predictions(Database(Settings(root=self.checkout.folder).database_url))
+        predictions = Predictions(self._database())
         given = list(predictions.given(self.task))
         then_s = time.time() - 2 * 86400
         predictions.log([replace(answer, time_s=then_s, id=new_id()) for answer in given])
         other = {"time_s": then_s, "version": 99, "row": {"output_new": "text", "output_n": 0.5}}
         predictions.log([replace(a, **other, id=new_id()) for a in given])
         np.zeros((512, 640), np.float32).tofile(self.checkout.folder / "DJI_0001_T.raw")
+
+    def _database(self) -> Database:
+        return Database(Settings(root=self.checkout.folder).database_url)
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
@@ -180,6 +185,8 @@ class Reader:
 
         `sightline` and Python are run in this process, for the sake of time.
         """
+        if "$ID" in written.text:  # the area that the page has just asked for
+            self.places["area"] = Queue(self._database()).recent(self.task, 1)[0].id
         text = with_stand_ins(written.text, self.places)
         if written.python:
             with self._here():

@@ -212,7 +212,7 @@ class Database:
         if isinstance(cause, OSError):
             return _CLOSED
         if isinstance(cause, ImportError):
-            return "lacks its driver", "Install it: `.venv/bin/python -m pip install 'psycopg[binary]'`."
+            return "lacks its driver", "Install psycopg[binary] into the environment of Sightline."
         if self._file is not None:  # the extended codes keep the kind in the lowest byte
             return _SQLITE.get(getattr(cause, "sqlite_errorcode", 0) & 0xFF, _UNKNOWN)
         state = str(getattr(cause, "sqlstate", None) or "")

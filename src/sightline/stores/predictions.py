@@ -166,7 +166,7 @@ def _values(answer: Answer) -> dict[str, Any]:
         "task": answer.task,
         "version": answer.version,
         "sha256": answer.sha256,
-        "source": answer.source,
+        "source": answer.source.replace("\0", "\N{REPLACEMENT CHARACTER}"),  # which PostgreSQL's text cannot hold
         "once": answer.once,
         "stream": frame and frame.stream,
         "frame": frame and frame.number,

@@ -60,6 +60,15 @@ def test_a_closed_day_is_written_by_version_and_reads_back_as_it_was_logged(log:
     }
 
 
+def test_a_day_of_many_answers_is_written_page_by_page(log: Predictions, tmp_path: Path) -> None:
+    log.log([answer(n, MONDAY + n, input_late="text" if n == 2499 else 0.5) for n in range(2500)])
+    (name,) = export(log, tmp_path, MONDAY + 2 * DAY)
+    file = pq.ParquetFile(tmp_path / "predictions" / name)
+    assert (file.metadata.num_rows, file.num_row_groups) == (2500, 3)
+    column = file.read().column("input_late").to_pylist()  # one type, though only the last page tells which
+    assert column == ["0.5"] * 2499 + ["text"]
+
+
 def test_the_whole_log_reads_as_one_table_with_the_day_as_a_column(log: Predictions, tmp_path: Path) -> None:
     log.log([answer(n, MONDAY + n * DAY / 2, version=1 + n % 2) for n in range(6)])
     export(log, tmp_path, MONDAY + 10 * DAY)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -43,6 +44,15 @@ def test_answers_come_back_as_they_were_logged(predictions: Predictions) -> None
     assert found.sha256 == "sha2"
     assert predictions.find("99") is None
     assert predictions.log([]) == []
+
+
+def test_a_name_that_no_database_would_hold_does_not_cost_the_answer(predictions: Predictions) -> None:
+    odd = replace(answer(1), source="a\0b\n'; DROP TABLE predictions; --", row={"text": "a\0b", "n": float("nan")})
+    predictions.log([odd])
+    (back,) = predictions.given("toy")
+    assert back.source == "a\N{REPLACEMENT CHARACTER}b\n'; DROP TABLE predictions; --"
+    assert back.row["text"] == "a\0b"
+    assert back.row["n"] != back.row["n"]
 
 
 def test_a_window_of_time_is_half_open(predictions: Predictions) -> None:
