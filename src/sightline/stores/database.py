@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, event, inspect, make_url, select, text
 from sqlalchemy.exc import DBAPIError, OperationalError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from sightline.errors import BackendError
 from sightline.runtime.disk import full_folder, tells_of_full_disk
-from sightline.stores.tables import REVISION
+from sightline.stores.tables import REVISION, jobs
 
 _PATIENCE_S = 30.0  # how long a writer waits for others
+_CONNECT_S = 10  # how long a server may take to let a connection in
 _CHECK_S = 1.0  # and one that only asks whether it could write
 _MIGRATION_LOCK = 4_711_004  # any number, the same for all who migrate this database
 
@@ -38,7 +39,7 @@ _HELD = (
 _CLOSED = ("cannot be opened", _RIGHTS)
 _OTHER_TABLES = ("has other tables than this version wants", _DAMAGED)
 _UNKNOWN = ("cannot be used", "Look at the database and its log.")
-_REACH = ("cannot be reached", "Start the database server, and check SIGHTLINE_LEDGER_URL.")
+_REACH = ("cannot be reached", "Start the database server; check address, user and password in SIGHTLINE_LEDGER_URL.")
 _LOGIN = ("does not let this user in", "Check user, password and database in SIGHTLINE_LEDGER_URL.")
 _GRANT = ("cannot be written", "Give this user the right to write these tables.")
 
@@ -114,9 +115,10 @@ class Database:
             raise BackendError(
                 "the disk is full", where=self._file, way_out="Free some space on the disk and try again."
             )
-        with self.writing(_CHECK_S) as connection:
-            if self._file is None:
-                connection.execute(text("SELECT 1"))
+        with self.writing(
+            _CHECK_S
+        ) as connection:  # in sqlite this is all; a server that only reads refuses to lock rows
+            connection.execute(select(jobs.c.position).limit(1).with_for_update(skip_locked=True))
 
     def close(self) -> None:
         """Let go of pooled connections; the next use opens others."""
@@ -156,7 +158,8 @@ class Database:
     @cached_property
     def _engine(self) -> Engine:
         if self._file is None:
-            engine = create_engine(self._url, pool_pre_ping=True)
+            patience = {"connect_timeout": _CONNECT_S, "options": f"-c lock_timeout={_PATIENCE_S:g}s"}
+            engine = create_engine(self._url, pool_pre_ping=True, connect_args=patience)
             _forget_in_forks(engine)
             return engine
         engine = create_engine(self._url, poolclass=NullPool, connect_args={"timeout": _PATIENCE_S})
@@ -202,7 +205,8 @@ class Database:
         """What is wrong, by the code that the driver gives."""
         cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
         what, way_out = self._told(error, cause)
-        return BackendError(f"the ledger {what} ({cause})", where=self.where, way_out=way_out)
+        said = " ".join(str(cause).split())  # a server's words have several lines
+        return BackendError(f"the ledger {what} ({said})", where=self.where, way_out=way_out)
 
     def _told(self, error: Exception, cause: BaseException) -> tuple[str, str]:
         if isinstance(cause, Timeout):

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, make_url, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import NullPool
 
 from sightline.errors import BackendError
 from sightline.stores.database import Database
 from sightline.stores.events import Events
 from sightline.stores.queue import Queue
+from tests.unit.stores.conftest import SERVER
 
 
 @pytest.fixture
@@ -98,7 +100,7 @@ def test_a_file_that_is_no_database_is_told_by_name(file: Database, path: Path) 
 @pytest.mark.parametrize(
     ("code", "what", "way_out"),
     [
-        (sqlite3.SQLITE_FULL, "the disk is full", "room"),
+        (sqlite3.SQLITE_FULL, "the disk is full", "space"),
         (sqlite3.SQLITE_IOERR_WRITE, "the disk failed", "mounted"),
         (sqlite3.SQLITE_READONLY_DBMOVED, "cannot be written", "right"),
     ],
@@ -125,7 +127,7 @@ class FromServer(Exception):
 @pytest.mark.parametrize(
     ("state", "what", "way_out"),
     [
-        ("53100", "the disk is full", "room"),
+        ("53100", "the disk is full", "space"),
         ("28P01", "does not let this user in", "SIGHTLINE_LEDGER_URL"),
         ("08006", "cannot be reached", "Start"),
         (None, "cannot be reached", "Start"),
@@ -157,6 +159,36 @@ def _is_installed(name: str) -> bool:
     from importlib.util import find_spec
 
     return find_spec(name) is not None
+
+
+@pytest.mark.skipif(not SERVER, reason="SIGHTLINE_TEST_POSTGRESQL names no database")
+def test_a_server_that_only_reads_or_lets_nobody_in_is_told() -> None:
+    server = make_url(SERVER)
+    checked(SERVER)
+    engine = create_engine(SERVER, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.execute(text(f'ALTER ROLE "{server.username}" SET default_transaction_read_only = on'))
+    try:
+        with pytest.raises(BackendError, match="cannot be written"):
+            checked(SERVER)
+    finally:
+        with engine.connect() as connection:
+            connection.execute(text("SET SESSION CHARACTERISTICS AS TRANSACTION READ WRITE"))
+            connection.commit()
+            connection.execute(text(f'ALTER ROLE "{server.username}" RESET default_transaction_read_only'))
+            connection.commit()
+    for other in (server.set(password="hidden"), server.set(database="nowhere"), server.set(port=1)):
+        with pytest.raises(BackendError, match=r"cannot be reached.*SIGHTLINE_LEDGER_URL") as refused:
+            checked(other.render_as_string(hide_password=False))
+        assert "hidden" not in str(refused.value)
+
+
+def checked(url: str) -> None:
+    database = Database(url)
+    try:
+        database.check()
+    finally:
+        database.close()
 
 
 def test_a_fork_writes_over_connections_of_its_own(database: Database) -> None:
