@@ -319,7 +319,7 @@ def restore(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A folder that `sightline backup` wrote.")],
     as_json: AsJson = False,
 ) -> None:
-    """Check a backup and restore it into this project; new numbers leave a gap, so that none is used twice."""
+    """Check a backup and restore it into this project; new version numbers leave a gap, so that none is used twice."""
     from sightline.pipeline.backup import restore_backup
     from sightline.progress import Bars
     from sightline.settings import load_settings

@@ -126,7 +126,7 @@ _ANOTHER = "Use another backup."
 
 
 def restore_backup(settings: Settings, folder: Path, report: Report) -> Kept:
-    """Bring a backup into the project folder; numbers go on where nobody can have got one since.
+    """Bring a backup into the project folder; versions go on where nobody can have got a number since.
 
     What is there and differs is kept beside it as `NAME.before-restore`; a ledger or registry must not be there.
 
@@ -250,7 +250,9 @@ def _prepare(source: Path, target: Path) -> Path:
                 _skip_versions(tables)
         except sqlite3.Error as error:
             way_out = "The backup may be of another version of Sightline: restore it with that version."
-            raise BackendError(f"numbers cannot be skipped ({error})", where=source, way_out=way_out) from error
+            raise BackendError(
+                f"the registry's version numbers cannot be skipped ({error})", where=source, way_out=way_out
+            ) from error
     return temporary
 
 
