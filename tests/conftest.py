@@ -19,12 +19,15 @@ for _name in THREAD_VARIABLES:
 ROOT = Path(__file__).resolve().parents[1]
 
 LONGEST = (
-    "contract/test_cli.py",
     "e2e/test_loop.py",
-    "contract/test_models.py",
+    "contract/test_cli.py",
     "flows/test_killed.py",
     "flows/test_served.py",
     "docs/test_tutorial_followed.py",
+    "dvc/test_stages.py",
+    "services/test_areas.py",
+    "contract/test_models.py",
+    "drift/test_rates.py",
 )
 """Files of tests that take minutes. They begin first: none is to run alone at the end, while other workers idle."""
 
@@ -51,6 +54,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first; the others keep their order."""
     ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers share, for what is made once (tests/warm)."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")

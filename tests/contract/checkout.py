@@ -11,20 +11,27 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 
 from sightline.tasks import TASKS
 from tests.contract.subjects import ROOT, tiny_section
 from tests.services.endpoint_process import Running, stop
+from tests.warm.programs import warm_programs
 
 
 class Checkout:
-    """A copy of the repository with tiny parameters, committed in a git of its own."""
+    """A copy of the repository with tiny parameters, committed in a git of its own.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    The first command of a name is started as a person's is; later ones come from `programs` (tests/warm), which lie
+    in the folder `shared`.
+    """
+
+    _started: ClassVar[set[str]] = set()
+
+    def __init__(self, folder: Path, shared: Path) -> None:
+        self.folder, self.shared, self.programs = folder, shared, warm_programs(shared)
         names = self._git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
         for name in filter(None, names):
             if (ROOT / name).is_file() and not name.startswith("tests/"):
@@ -51,7 +58,7 @@ class Checkout:
         return {
             **outside,
             "PYTHONPATH": str(self.folder / "src"),
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
             "OMP_NUM_THREADS": "1",
             # What reaches for the network finds a closed door, and no credentials.
             **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), "http://127.0.0.1:9"),
@@ -59,11 +66,14 @@ class Checkout:
             "KAGGLE_CONFIG_DIR": str(self.folder / "state"),
         }
 
-    def type(self, *words: str | Path, code: int = 0) -> str:
+    def type(self, *words: str | Path, code: int = 0, folder: Path | None = None, **settings: str) -> str:
         """Run `sightline words`; what it printed on standard output, or on standard error if it had to fail."""
-        environment = self.environment()
-        command = [sys.executable, "-m", "sightline", *map(str, words)]
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, check=False)
+        python = self.programs / "python" if words[0] in self._started else sys.executable
+        self._started.add(str(words[0]))
+        command = [python, "-m", "sightline", *map(str, words)]
+        environment = {**self.environment(), **settings}
+        here = folder or self.folder
+        done = subprocess.run(command, cwd=here, env=environment, capture_output=True, text=True, check=False)
         said = f"{' '.join(map(str, words))}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
         assert done.returncode == code, said
         assert "Traceback" not in done.stderr, said
@@ -83,7 +93,7 @@ class Checkout:
         environment = {**self.environment(), "SIGHTLINE_ENDPOINT_PORT": str(port), **settings}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "sightline", "serve", task],
+                [self.programs / "python", "-m", "sightline", "serve", task],
                 **{"cwd": self.folder, "env": environment, "start_new_session": True},
                 **{"stdout": output, "stderr": subprocess.STDOUT},
             )

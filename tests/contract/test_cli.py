@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from sightline.settings import Settings
 from sightline.tasks import TASKS
 from tests.contract.checkout import Checkout
 from tests.contract.subjects import Silent, tiny_params, tiny_task
 from tests.contract.written import Reader, run_elsewhere, task_of
 from tests.docs.pages import WRITTEN
+from tests.warm.databases import give_prefect_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
 
@@ -22,9 +24,10 @@ def task(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="module")
-def checkout(task: str, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+def checkout(task: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """After the sample was written and the flow has run once."""
-    made = Checkout(tmp_path_factory.mktemp(task) / "project")
+    made = Checkout(tmp_path_factory.mktemp(task) / "project", shared)
+    give_prefect_database(shared, Settings(root=made.folder))
     made.type("models", task, code=5)
     made.type("run", task, code=4)  # there are no data yet
     made.type("data", "sample", task)

@@ -7,24 +7,20 @@ A line is typed as it stands, but for the phrases of `STANDS_FOR`. Whoever write
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 import re
 import shlex
 import shutil
 import subprocess
-import sys
 import time
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterator
 from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 from unittest import mock
 
 import numpy as np
-import pytest
 
-from sightline.cli import main
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.ids import new_id
@@ -154,14 +150,14 @@ class Reader:
         self.places = {name: str(folder / name) for name in ("labelled", "corrected", "flight", "backup", "remote")}
         self.places |= {"picture": str(min((folder / "flight").iterdir()))}
         self.places |= {"tiles": str(folder / "tiles"), "bbox": ",".join(map(str, bbox(2)))}
-        self.places |= {"programs": str(Path(sys.executable).parent)}
+        self.places |= {"programs": str(checkout.programs)}
         if task == "ships":
             draw_tiles(folder / "tiles", 2)
 
     def prepare(self) -> None:
         """A champion, and answers of two versions with other columns as if given two days ago."""
-        self._call("a champion", ["promote", f"{self.task}@1", "--reason", "a test"])
-        self._call("its answers", ["predict", self.task, self.places["flight"], "--log"])
+        self.checkout.type("promote", f"{self.task}@1", "--reason", "a test")
+        self.checkout.type("predict", self.task, self.places["flight"], "--log")
         predictions = Predictions(self._database())
         given = list(predictions.given(self.task))
         then_s = time.time() - 2 * 86400
@@ -183,7 +179,7 @@ class Reader:
     def type(self, written: Written) -> None:
         """Run it; whatever ends otherwise than well fails the test with what was said.
 
-        `sightline` and Python are run in this process, for the sake of time.
+        Python is run in this process, for the sake of time.
         """
         if "$ID" in written.text:  # the area that the page has just asked for
             self.places["area"] = Queue(self._database()).recent(self.task, 1)[0].id
@@ -195,8 +191,8 @@ class Reader:
         words = shlex.split(text, comments=True)
         settings = dict(word.split("=", 1) for word in takewhile(lambda word: "=" in word, words))
         if words[len(settings)] == ".venv/bin/sightline":
-            fresh = Checkout(self.folder / "clone").folder if "restore" in words else None
-            self._call(str(written), words[len(settings) + 1 :], settings, fresh)
+            fresh = Checkout(self.folder / "clone", self.checkout.shared).folder if "restore" in words else None
+            self.checkout.type(*words[len(settings) + 1 :], folder=fresh, **settings)
             return
         with self._here():
             done = subprocess.run(["bash", "-ec", text], capture_output=True, text=True, check=False)
@@ -204,23 +200,11 @@ class Reader:
         assert done.returncode == 0, said
         assert "No such file" not in done.stderr, said  # what `export A="$(cat FILE)"` ends well with
 
-    def _call(
-        self, why: str, words: list[str], settings: Mapping[str, str] | None = None, folder: Path | None = None
-    ) -> None:
-        said = io.StringIO()
-        with (
-            self._here(settings, folder),
-            mock.patch.object(sys, "argv", ["sightline", *words]),
-            contextlib.redirect_stdout(said),
-            contextlib.redirect_stderr(said),
-            pytest.raises(SystemExit) as ended,
-        ):
-            main()
-        assert not ended.value.code, f"{why}\n{words}\n{said.getvalue()[-4000:]}"
-
     @contextlib.contextmanager
-    def _here(self, settings: Mapping[str, str] | None = None, folder: Path | None = None) -> Iterator[None]:
-        """In the checkout, or a folder, with nothing of the outside's settings."""
-        environment = {**self.checkout.environment(), **(settings or {})}
-        with contextlib.chdir(folder or self.checkout.folder), mock.patch.dict(os.environ, environment, clear=True):
+    def _here(self) -> Iterator[None]:
+        """In the checkout, with nothing of the outside's settings."""
+        with (
+            contextlib.chdir(self.checkout.folder),
+            mock.patch.dict(os.environ, self.checkout.environment(), clear=True),
+        ):
             yield

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from sightline.runtime.processes import Group
 from sightline.runtime.servers import list_servers
 from tests.flows.toy_folder import ToyFolder
+from tests.warm.databases import give_prefect_database
 
 
 def free_port() -> int:
@@ -19,9 +21,11 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> ToyFolder:
+def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> ToyFolder:
     """The sample is there; nothing was run yet."""
-    return ToyFolder(tmp_path_factory.mktemp("toy"))
+    made = ToyFolder(tmp_path_factory.mktemp("toy"))
+    give_prefect_database(shared, made.settings)
+    return made
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ from sightline.runtime.secret import read_secret
 from sightline.runtime.servers import prefect_for_a_run
 from sightline.settings import Settings
 from tests.services.browsing import open_browser
+from tests.warm.databases import give_prefect_database
 
 pytestmark = pytest.mark.slow
 
@@ -58,8 +59,9 @@ class _Empty(http.server.BaseHTTPRequestHandler):
         """Not in the tests' output."""
 
 
-def test_a_foreign_page_neither_reads_nor_writes_prefect(page: Any, tmp_path: Path) -> None:
+def test_a_foreign_page_neither_reads_nor_writes_prefect(page: Any, tmp_path: Path, shared: Path) -> None:
     settings = Settings(root=tmp_path)
+    give_prefect_database(shared, settings)
     with prefect_for_a_run(settings) as prefect:
         prefect.wait()
         api = prefect.api
