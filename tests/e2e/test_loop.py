@@ -2,7 +2,7 @@
 images and stops -> labels arrive -> data version -> training -> new champion -> the running endpoint answers with it,
 and the drift is gone.
 
-The network is small and trained for a minute: what is shown is the loop, not the model.
+The candidate is the plain one, fitted in seconds: what is shown is the loop, not the model.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from typing import Any
 import pytest
 import yaml
 
+from sightline.progress import Bars
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events
+from sightline.tasks import open_task, params_model
 from sightline.tracking import Tracking
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 CODE = Path(__file__).resolve().parents[2]
 PROGRAMS = Path(sys.executable).parent
-TASK = "pv_hotspots"
-FRAMES = 24
+TASK = "solar_farms"
+PLACES = 24
 
 
 def free_ports(count: int) -> list[int]:
@@ -67,21 +69,15 @@ class Installation:
         self.sightline("data", "sample", TASK)
 
     def shrink(self) -> None:
-        """A recipe of a minute, evaluated by what it can learn in that time, and a look every 45 s."""
+        """The candidate that is fitted in seconds, small images, and a look every 45 s."""
         path = self.settings.root / "params.yaml"
         params = yaml.safe_load(path.read_text())
         task = params[TASK]
-        task["candidates"] = ["feature"]
-        task["data"] |= {"protocol": "holdout", "test_share": 0.3}  # drift is told from seven flights or so
-        task["sample"] |= {"flights": FRAMES, "frames_per_flight": 1}
-        task["promotion"] |= {"metric": "ap50_module", "latency_ratio": 10.0}
+        task["candidates"] = ["pixels"]
+        task["data"] |= {"protocol": "holdout", "test_share": 0.3}  # drift is told from seven places or so
+        task["sample"] |= {"places": PLACES, "side_px": 96, "empty_share": 0.0}
+        task["promotion"] |= {"latency_ratio": 10.0}
         task["evaluate"] |= {"resamples": 100, "pictures": 2}
-        task["train"]["cpu"] |= {
-            "scratch": {"epochs": 10, "windows": 120, "batch": 8, "learning_rate": 0.003, "freeze": 0},
-            "continued": {"epochs": 10, "windows": 120, "batch": 8, "learning_rate": 0.003, "freeze": 0},
-            "calibration_frames": 4,
-        }
-        task["train"]["cpu"]["augment"]["window_px"] = [256, 320]
         task["schedule"] |= {"monitor": 45, "settle_s": 3}
         path.write_text(yaml.safe_dump(params))
 
@@ -95,23 +91,21 @@ class Installation:
         return done.stdout
 
     def write_new_kind(self, folder: Path) -> list[Path]:
-        """Labelled frames of the same modules, flown at half the height; the images."""
-        script = (
-            "import sys, yaml; from pathlib import Path; from sightline.progress import Bars\n"
-            "from sightline.tasks.pv_hotspots.sample import SampleParams, write_sample\n"
-            "params = yaml.safe_load(Path('params.yaml').read_text())['pv_hotspots']['sample']\n"
-            "params |= dict(seed=7, height_m=[5.5, 6.5])\n"
-            "with Bars('new kind') as bars: write_sample(Path(sys.argv[1]), SampleParams(**params), bars)\n"
-        )
-        subprocess.run([sys.executable, "-c", script, str(folder)], cwd=self.settings.root, check=True)
-        return sorted((folder / "dataset_1" / "images").iterdir())
+        """Labelled images of such places, twice as bright; those that can be uploaded."""
+        task = yaml.safe_load((self.settings.root / "params.yaml").read_text())[TASK]
+        task["sample"] |= {"seed": 7}
+        task["sample"]["sight"]["gain"] = [1.9, 2.1]
+        params = params_model(TASK).model_validate({**task, "train": task["train"]["cpu"]})
+        with Bars("new kind") as bars:
+            open_task(TASK, params).sample(folder, bars)
+        return sorted(folder.rglob("input/*.tif"))
 
     def ask(self, image: Path) -> dict[str, Any]:
         """The endpoint's answer to an image."""
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.settings.endpoint_port}/v1/predict?source={image.name}",
             data=image.read_bytes(),
-            headers={"Content-Type": "image/jpeg"},
+            headers={"Content-Type": "image/tiff"},
         )
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(request, timeout=120) as answer:
@@ -202,7 +196,7 @@ def test_the_loop(installation: Installation, up: subprocess.Popen[str], tmp_pat
     calm = installation.wait_for(
         "another look",
         lambda: [
-            e for e in events.history(TASK, "drift") if e.document["version"] == second and e.document["rows"] >= FRAMES
+            e for e in events.history(TASK, "drift") if e.document["version"] == second and e.document["rows"] >= PLACES
         ],
     )
     assert {entry.document["state"] for entry in calm} <= {"same", "changed"}, calm[-1].document["reasons"]
