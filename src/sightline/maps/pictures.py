@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,10 @@ from sightline.task import Limits
 from sightline.vision.images import MAX_BANDS, decode_picture, read_bytes
 from sightline.vision.images.orientation import UPRIGHT
 from sightline.vision.images.tiff_tags import orientation_of
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
 MIN_SIDE_PX = 32
@@ -202,7 +206,7 @@ def check_tiff(
         raise broken(reason, where) from error
 
 
-def _check_page(page: Any, where: str, bands: range, kinds: tuple[str, ...]) -> None:
+def _check_page(page: TiffPage, where: str, bands: range, kinds: tuple[str, ...]) -> None:
     from tifffile import COMPRESSION, PHOTOMETRIC
 
     # Without its tag a TIFF is not compressed (TIFF 6.0, page 30); the library then has a number, not a name.
@@ -220,7 +224,7 @@ def _check_page(page: Any, where: str, bands: range, kinds: tuple[str, ...]) -> 
         )
 
 
-def _check_pieces(page: Any, size: int, most_bytes: int, where: str) -> None:
+def _check_pieces(page: TiffPage, size: int, most_bytes: int, where: str) -> None:
     """Strips and tiles that lie within the file and can be decoded one by one."""
     piece = math.prod(page.chunks) * max(page.bitspersample, 8) // 8
     if piece > most_bytes:

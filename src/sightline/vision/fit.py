@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,10 @@ from sightline.task import Json, Report
 from sightline.vision.networks import DecoderName, EncoderName, build_network, export_network
 from sightline.vision.session import GRAPH, WEIGHTS
 from sightline.vision.training import Fitting, ScheduleParams, train_network
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
 
 Floats = NDArray[np.float32]
 Truth = TypeVar("Truth")
@@ -35,7 +39,7 @@ class NetworkShape:
 
 def fit_network(
     shape: NetworkShape,
-    begin: Callable[[Any], None],
+    begin: Callable[[Module], None],
     fitting: Fitting,
     schedule: ScheduleParams,
     seed: int,
@@ -75,7 +79,7 @@ def validator(
     windows: Sequence[Callable[[], tuple[Floats, Truth]]],
     count: Callable[[Truth, Floats], Json],
     score: Callable[[list[Json]], Mapping[str, float]],
-) -> Callable[[Any], Mapping[str, float]]:
+) -> Callable[[Module], Mapping[str, float]]:
     """What `Fitting.validate` wants: figures of a network on some windows; nothing where there are none.
 
     Args:
@@ -84,7 +88,7 @@ def validator(
         score: figures of all counts.
     """
 
-    def validate(network: Any) -> dict[str, float]:
+    def validate(network: Module) -> dict[str, float]:
         import torch
 
         device = next(network.parameters()).device
@@ -99,7 +103,7 @@ def validator(
     return validate
 
 
-def mean_and_std(pictures: Iterable[NDArray[Any]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def mean_and_std(pictures: Iterable[NDArray[np.generic]]) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel over all pixels of pictures (channels, h, w)."""
     count, total, squares = 0, 0.0, 0.0
     for picture in pictures:

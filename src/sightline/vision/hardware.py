@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
 
 SHORT_SPIN = ("GOMP_SPINCOUNT", "3000")
 """Set before torch is imported: OpenMP's threads look some microseconds for new work before they sleep.
@@ -29,7 +33,7 @@ def threads_each(processes: int) -> dict[str, str]:
     return {name: os.environ.get(name, str(max(cores() // processes, 1))) for name in THREAD_VARIABLES}
 
 
-def wires_bfloat16(device: Any) -> bool:
+def wires_bfloat16(device: torch.device) -> bool:
     """Whether a torch device is wired for bfloat16: there it halves the time of a step, elsewhere it costs more."""
     import torch
 

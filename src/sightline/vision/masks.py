@@ -133,7 +133,7 @@ def in_pixels(features: Mapping[str, Json]) -> dict[str, Json]:
 # ------------------------------------------------------------------------------------------------------- counts
 
 
-def intersection_counts(truth: NDArray[Any], answer: NDArray[Any], classes: int) -> NDArray[np.int64]:
+def intersection_counts(truth: NDArray[np.number], answer: NDArray[np.number], classes: int) -> NDArray[np.int64]:
     """How many pixels of each true class were answered as each class: (classes, classes), [truth][answer].
 
     Args:
@@ -152,13 +152,13 @@ def intersection_counts(truth: NDArray[Any], answer: NDArray[Any], classes: int)
     return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
-def iou_of(confusion: NDArray[Any]) -> NDArray[np.float64]:
+def iou_of(confusion: NDArray[np.number]) -> NDArray[np.float64]:
     """(classes,) TP / (TP + FP + FN) of summed `intersection_counts`; NaN for a class in neither truth nor answer."""
     hits = np.diagonal(confusion)
     return ratio_of(hits, confusion.sum(axis=0) + confusion.sum(axis=1) - hits)
 
 
-def f1_of(confusion: NDArray[Any]) -> NDArray[np.float64]:
+def f1_of(confusion: NDArray[np.number]) -> NDArray[np.float64]:
     """(classes,) 2 TP / (2 TP + FP + FN) of summed `intersection_counts`; NaN as `iou_of`."""
     return ratio_of(2 * np.diagonal(confusion), confusion.sum(axis=0) + confusion.sum(axis=1))
 
@@ -204,13 +204,13 @@ def _near(boundary: Mask, tolerance_px: float) -> Mask:
     return np.asarray(distance <= tolerance_px)
 
 
-def mean_of(values: NDArray[Any]) -> float:
+def mean_of(values: NDArray[np.number]) -> float:
     """Mean of what is defined; NaN where nothing is."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # of a mean of nothing, which is NaN as it should be
         return float(np.nanmean(values))
 
 
-def ratio_of(above: NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
+def ratio_of(above: NDArray[np.number], below: NDArray[np.number]) -> NDArray[np.float64]:
     """Shares of counts, above / below; NaN where `below` is 0."""
     return np.asarray(np.divide(above, below, out=np.full(np.shape(above), np.nan), where=below > 0))

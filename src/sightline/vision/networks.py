@@ -12,10 +12,15 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from sightline.errors import ParamsError
 from sightline.files import require_weights, sha256_file
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
 
 EncoderName = Literal["resnet34", "vgg16", "inceptionv3", "efficientnet_lite0"]
 ENCODERS: tuple[str, ...] = get_args(EncoderName)
@@ -69,7 +74,7 @@ _INSTALLED = {
 
 def build_network(
     encoder: EncoderName, bands: int, classes: int, decoder_channels: tuple[int, ...], decoder: DecoderName = "unet"
-) -> Any:
+) -> Module:
     """A network: (n, bands, h, w) float32 -> logits (n, classes, h, w) and an embedding (n, d).
 
     Args:
@@ -106,14 +111,14 @@ def build_network(
                 self.decoder = UnetDecoder(channels, decoder_channels=decoder_channels, n_blocks=5)
                 self.head = SegmentationHead(decoder_channels[-1], classes, kernel_size=3)
 
-        def forward(self, image: Any) -> tuple[Any, Any]:
+        def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
             features = self.encoder(image)
             return self.head(self.decoder(features)), features[-1].mean(dim=(2, 3))
 
     return Network()
 
 
-def build_inception(bands: int) -> Any:
+def build_inception(bands: int) -> Module:
     """InceptionV3 (Szegedy et al., 2016) as an encoder whose features lie on the input's grid at strides 2 .. 32.
 
     timm's network convolves and pools without padding: 288 pixels become 141, 68, 33, 16 and 7, and each step moves
@@ -137,7 +142,7 @@ def build_inception(bands: int) -> Any:
             for pool in (self.network.Pool1, self.network.Pool2):
                 pool.padding = 1
 
-        def forward(self, image: Any) -> list[Any]:
+        def forward(self, image: Tensor) -> list[Tensor]:
             net = self.network
             half = net.Conv2d_2b_3x3(net.Conv2d_2a_3x3(net.Conv2d_1a_3x3(image)))
             quarter = net.Conv2d_4a_3x3(net.Conv2d_3b_1x1(net.Pool1(half)))
@@ -164,7 +169,7 @@ def check_weights(weights: Mapping[str, str], digests: Mapping[str, str]) -> Non
         raise ValueError("weights_sha256 names the encoders whose weights are files, and no other")
 
 
-def load_encoder(network: Any, encoder: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> None:
+def load_encoder(network: Module, encoder: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> None:
     """Start a network's encoder from the weights that params name for it; nothing is done where they name none.
 
     Args:
@@ -182,7 +187,7 @@ def load_encoder(network: Any, encoder: str, weights: Mapping[str, str], digests
 
     where = f"train.weights.{encoder}: {weights[encoder]}"
     try:
-        network.encoder.load_state_dict(
+        network.get_submodule("encoder").load_state_dict(
             _installed_state(network, encoder, where)
             if weights[encoder] == IMAGENET
             else _file_state(Path(weights[encoder]).expanduser(), digests[encoder], where)
@@ -204,14 +209,14 @@ def imagenet_normalisation(encoder: str) -> tuple[float, float]:
     return _INSTALLED[encoder].mean, _INSTALLED[encoder].std
 
 
-def _file_state(path: Path, digest: str, where: str) -> dict[str, Any]:
+def _file_state(path: Path, digest: str, where: str) -> dict[str, Tensor]:
     from safetensors.torch import load_file
 
     require_weights(path, digest, where)
     return load_file(path)
 
 
-def _installed_state(network: Any, encoder: str, where: str) -> dict[str, Any]:
+def _installed_state(network: Module, encoder: str, where: str) -> dict[str, Tensor]:
     """What the network's encoder has of an installed classifier."""
     import timm
     import torch
@@ -229,17 +234,17 @@ def _installed_state(network: Any, encoder: str, where: str) -> dict[str, Any]:
     with torch.device("meta"):  # names alone: nothing is drawn or kept
         names = list(timm.create_model(known.timm_name).state_dict())
     whole = dict(zip(names, tensors, strict=True))
-    return {name: whole[name.removeprefix("model.")] for name in network.encoder.state_dict()}
+    return {name: whole[name.removeprefix("model.")] for name in network.get_submodule("encoder").state_dict()}
 
 
-def load_network(network: Any, weights: bytes) -> None:
+def load_network(network: Module, weights: bytes) -> None:
     """Start a network from the weights of an earlier fit: a state dict as .safetensors."""
     from safetensors.torch import load
 
     network.load_state_dict(load(weights))
 
 
-def export_network(network: Any, bands: int, window_px: int, activation: Literal["softmax", "sigmoid"]) -> bytes:
+def export_network(network: Module, bands: int, window_px: int, activation: Literal["softmax", "sigmoid"]) -> bytes:
     """The network as an ONNX graph: `image` (n, bands, window, window) -> `probabilities`, `embedding`.
 
     The number of windows n is free, their side is fixed.
@@ -253,7 +258,7 @@ def export_network(network: Any, bands: int, window_px: int, activation: Literal
             super().__init__()
             self.network = network
 
-        def forward(self, image: Any) -> tuple[Any, Any]:
+        def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
             logits, embedding = self.network(image)
             return (logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()), embedding
 
@@ -261,7 +266,9 @@ def export_network(network: Any, bands: int, window_px: int, activation: Literal
     return trace_graph(Exported(), torch.zeros(2, bands, window_px, window_px), ("probabilities", "embedding"), free)
 
 
-def trace_graph(network: Any, image: Any, outputs: tuple[str, ...], free: Mapping[str, Mapping[int, str]]) -> bytes:
+def trace_graph(
+    network: Module, image: Tensor, outputs: tuple[str, ...], free: Mapping[str, Mapping[int, str]]
+) -> bytes:
     """A network as an ONNX graph from `image` to its outputs, by what it does with an example.
 
     Args:

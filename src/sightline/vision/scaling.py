@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+ScalarT = TypeVar("ScalarT", bound=np.generic)
 
-def scaled(picture: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+
+def scaled(picture: NDArray[ScalarT], height: int, width: int) -> NDArray[ScalarT]:
     """A picture (h, w, bands) or (h, w) in another size: means over areas when made smaller, else bilinear."""
     import cv2
 

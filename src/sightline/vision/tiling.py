@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sightline.stopping import check
 
 Floats = NDArray[np.float32]
-Read = Callable[[int, int, int, int], NDArray[Any]]
+Read = Callable[[int, int, int, int], NDArray[np.generic]]
 """(top, left, height, width) in pixels, inside the scene -> (bands, height, width)."""
 Predict = Callable[[NDArray[Any]], Floats]
 """(n, bands, window, window) of the scene's type -> (n, channels, window, window); n is `Tiling.batch` at most."""
@@ -107,9 +107,9 @@ def blend(
         yield top, band[:, :finished]
 
 
-def _strips(read: Read, height_px: int, width_px: int, plan: Tiling) -> Iterator[tuple[int, NDArray[Any]]]:
+def _strips(read: Read, height_px: int, width_px: int, plan: Tiling) -> Iterator[tuple[int, NDArray[np.generic]]]:
     """The rows (bands, window, width) of each row of windows; rows that the last strip had are not read again."""
-    held: NDArray[Any] | None = None
+    held: NDArray[np.generic] | None = None
     held_top = 0
     for top in plan.starts(height_px):
         rows = _reflected(top, plan.window_px, height_px)
@@ -123,7 +123,7 @@ def _strips(read: Read, height_px: int, width_px: int, plan: Tiling) -> Iterator
         yield top, held if top + plan.window_px <= height_px else held[:, rows - first]
 
 
-def _answers(predict: Predict, strip: NDArray[Any], channels: int, plan: Tiling) -> Iterator[Floats]:
+def _answers(predict: Predict, strip: NDArray[np.generic], channels: int, plan: Tiling) -> Iterator[Floats]:
     """The answer (channels, window, window) to each window of a strip, from the left."""
     starts = plan.starts(strip.shape[2])
     for at in range(0, len(starts), plan.batch):
@@ -136,7 +136,7 @@ def _answers(predict: Predict, strip: NDArray[Any], channels: int, plan: Tiling)
         yield from answers
 
 
-def _window(strip: NDArray[Any], left: int, window_px: int) -> NDArray[Any]:
+def _window(strip: NDArray[np.generic], left: int, window_px: int) -> NDArray[np.generic]:
     width_px = strip.shape[2]
     if left + window_px <= width_px:
         return strip[:, :, left : left + window_px]

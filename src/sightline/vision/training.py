@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,14 @@ from sightline.task import Report
 from sightline.vision.checkpoints import Checkpoints
 from sightline.vision.hardware import SHORT_SPIN, wires_bfloat16
 
-State = dict[str, Any]
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+    from torch.nn import Module
+    from torch.optim import Optimizer
+
+
+State: TypeAlias = "dict[str, Tensor]"
 """Parameter name -> tensor, on the CPU."""
 
 
@@ -41,7 +48,7 @@ class ScheduleParams(Frozen):
 class Batches(Protocol):
     """Where inputs come from. The same number gives the same batch, so a resumed training sees what it would have."""
 
-    def __call__(self, step: int) -> tuple[NDArray[np.float32], NDArray[Any]]:
+    def __call__(self, step: int) -> tuple[NDArray[np.float32], NDArray[np.generic]]:
         """Inputs (n, bands, h, w) and their truth, as the loss wants it."""
         ...
 
@@ -57,11 +64,11 @@ class Fitting:
     """
 
     batches: Batches
-    loss: Callable[[Any, Any], Any]
-    validate: Callable[[Any], Mapping[str, float]]
+    loss: Callable[[Tensor, Tensor], Tensor]
+    validate: Callable[[Module], Mapping[str, float]]
 
 
-def train_network(network: Any, fitting: Fitting, schedule: ScheduleParams, work: Path, report: Report) -> State:
+def train_network(network: Module, fitting: Fitting, schedule: ScheduleParams, work: Path, report: Report) -> State:
     """Train to the end of the schedule, from the newest checkpoint in `work` where there is one.
 
     Returns:
@@ -72,7 +79,7 @@ def train_network(network: Any, fitting: Fitting, schedule: ScheduleParams, work
 
     device = choose_device()
     mixed = choose_precision(schedule.precision, device) == "bfloat16"
-    network.to(device, memory_format=torch.channels_last).train()
+    network.to(device).to(memory_format=torch.channels_last).train()
     optimiser = torch.optim.AdamW(
         network.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay, fused=True
     )
@@ -95,7 +102,7 @@ def train_network(network: Any, fitting: Fitting, schedule: ScheduleParams, work
     return {name: value.detach().float().cpu().contiguous().clone() for name, value in average.items()}
 
 
-def choose_device() -> Any:
+def choose_device() -> torch.device:
     """CUDA, else Apple's GPU, else the CPU."""
     import torch
 
@@ -104,7 +111,7 @@ def choose_device() -> Any:
     return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
 
-def choose_precision(given: str, device: Any) -> str:
+def choose_precision(given: str, device: torch.device) -> str:
     """What `auto` stands for on this machine."""
     if given != "auto":
         return given
@@ -119,7 +126,9 @@ def share_of_rate(step: int, schedule: ScheduleParams) -> float:
     return schedule.min_lr_ratio + (1 - schedule.min_lr_ratio) * (1 + float(np.cos(np.pi * along))) / 2
 
 
-def _prepared(batches: Batches, first: int, steps: int) -> Iterator[tuple[int, tuple[NDArray[Any], NDArray[Any]]]]:
+def _prepared(
+    batches: Batches, first: int, steps: int
+) -> Iterator[tuple[int, tuple[NDArray[np.generic], NDArray[np.generic]]]]:
     """Each step's batch; the next one is made while the network works on this one."""
     with ThreadPoolExecutor(1, thread_name_prefix="batches") as maker:
         coming = maker.submit(batches, first) if first < steps else None
@@ -131,12 +140,12 @@ def _prepared(batches: Batches, first: int, steps: int) -> Iterator[tuple[int, t
 
 
 def _step(
-    network: Any,
-    optimiser: Any,
-    loss: Callable[[Any, Any], Any],
-    batch: tuple[NDArray[Any], NDArray[Any]],
+    network: Module,
+    optimiser: Optimizer,
+    loss: Callable[[Tensor, Tensor], Tensor],
+    batch: tuple[NDArray[np.generic], NDArray[np.generic]],
     mixed: bool,
-    device: Any,
+    device: torch.device,
 ) -> float:
     import torch
 
@@ -146,13 +155,13 @@ def _step(
         logits, _ = network(inputs)
     value = loss(logits.float(), truth)
     optimiser.zero_grad(set_to_none=True)
-    value.backward()
+    torch.autograd.backward(value)
     torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)  # a batch without a rare class can give a steep step
     optimiser.step()
     return float(value.detach())
 
 
-def _update_average(average: State, now: Mapping[str, Any], decay: float) -> None:
+def _update_average(average: State, now: Mapping[str, Tensor], decay: float) -> None:
     import torch
 
     for name, value in average.items():
@@ -162,7 +171,9 @@ def _update_average(average: State, now: Mapping[str, Any], decay: float) -> Non
             torch.Tensor.copy_(value, now[name])
 
 
-def _validated(network: Any, average: State, validate: Callable[[Any], Mapping[str, float]]) -> Mapping[str, float]:
+def _validated(
+    network: Module, average: State, validate: Callable[[Module], Mapping[str, float]]
+) -> Mapping[str, float]:
     """Figures of the averaged weights; the network goes on with its own."""
     own = {name: value.detach().clone() for name, value in network.state_dict().items()}
     network.load_state_dict(average)
@@ -174,7 +185,7 @@ def _validated(network: Any, average: State, validate: Callable[[Any], Mapping[s
         network.train()
 
 
-def _keep(checkpoints: Checkpoints, work: Path, states: tuple[Any, Any, State], done: int) -> None:
+def _keep(checkpoints: Checkpoints, work: Path, states: tuple[State, dict[str, object], State], done: int) -> None:
     import torch
 
     path = work / "last.pt"
@@ -182,7 +193,7 @@ def _keep(checkpoints: Checkpoints, work: Path, states: tuple[Any, Any, State], 
     checkpoints.keep(path)
 
 
-def _resume(checkpoints: Checkpoints, network: Any, optimiser: Any, average: State) -> int:
+def _resume(checkpoints: Checkpoints, network: Module, optimiser: Optimizer, average: State) -> int:
     """How many steps were done; the states are put in place."""
     import torch
 

@@ -6,10 +6,17 @@ as the bicubic enlargement itself, because its last convolution starts at zero.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+    from torch.nn import Conv2d, Module
+
 
 FACTOR = 4
 """How many times finer the answer is."""
@@ -18,7 +25,7 @@ _REACH_PX = 2
 """Pixels on each side that the bicubic enlargement looks at."""
 
 
-def build_compact(features: int, depth: int) -> Any:
+def build_compact(features: int, depth: int) -> Module:
     """The network: (n, 3, h, w) float32 of 0 .. 1 -> (n, 3, 4 h, 4 w), not clipped.
 
     Args:
@@ -30,7 +37,7 @@ def build_compact(features: int, depth: int) -> Any:
     """
     import torch
 
-    def convolution(inputs: int, outputs: int) -> Any:
+    def convolution(inputs: int, outputs: int) -> Conv2d:
         layer = torch.nn.Conv2d(inputs, outputs, 3, padding=1)
         # For PReLU's first slope: torch's own start shrinks what passes, so that deep chains hardly learn.
         torch.nn.init.kaiming_normal_(layer.weight, a=0.25)
@@ -38,7 +45,7 @@ def build_compact(features: int, depth: int) -> Any:
         torch.nn.init.zeros_(layer.bias)
         return layer
 
-    def layers() -> Any:
+    def layers() -> Iterator[Module]:
         for inputs in (3, *(features,) * depth):
             yield convolution(inputs, features)
             yield torch.nn.PReLU(features)
@@ -49,14 +56,14 @@ def build_compact(features: int, depth: int) -> Any:
     class Compact(torch.nn.Module):
         """See `build_compact`."""
 
-        kernel: Any
+        kernel: Tensor
 
         def __init__(self) -> None:
             super().__init__()
             self.body = torch.nn.Sequential(*layers())
             self.register_buffer("kernel", torch.from_numpy(bicubic_kernel()), persistent=False)
 
-        def forward(self, image: Any) -> Any:
+        def forward(self, image: Tensor) -> Tensor:
             correction = self.body(image - 0.5)
             with torch.autocast(image.device.type, enabled=False):
                 padded = torch.nn.functional.pad(image.float(), (_REACH_PX,) * 4, mode="replicate")

@@ -10,11 +10,16 @@ import io
 import pickle
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, TypeAlias
 
 from sightline.errors import ModelMissing, ModelRejected
 
-State = dict[str, Any]
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Conv2d, Module
+
+
+State: TypeAlias = "dict[str, Tensor]"
 """Parameter name -> tensor, float32 on the CPU."""
 
 BLOCKS = 23
@@ -28,7 +33,7 @@ _CONTAINERS = ("params_ema", "params")
 _AGAIN = "Download RealESRGAN_x4plus.pth again, and give the SHA-256 that its publisher names."
 
 
-def build_rrdb(blocks: int = BLOCKS) -> Any:
+def build_rrdb(blocks: int = BLOCKS) -> Module:
     """The network: (n, 3, h, w) float32 of 0 .. 1 -> (n, 3, 4 h, 4 w), not clipped.
 
     Args:
@@ -42,7 +47,7 @@ def build_rrdb(blocks: int = BLOCKS) -> Any:
     nearest = torch.nn.Upsample(scale_factor=2, mode="nearest")
     relu = torch.nn.LeakyReLU(0.2)
 
-    def convolution(inputs: int, outputs: int) -> Any:
+    def convolution(inputs: int, outputs: int) -> Conv2d:
         return torch.nn.Conv2d(inputs, outputs, 3, padding=1)
 
     class Dense(torch.nn.Module):
@@ -54,11 +59,12 @@ def build_rrdb(blocks: int = BLOCKS) -> Any:
                 setattr(self, f"conv{number}", convolution(_FEATURES + (number - 1) * _GROWTH, _GROWTH))
             self.conv5 = convolution(_FEATURES + 4 * _GROWTH, _FEATURES)
 
-        def forward(self, features: Any) -> Any:
+        def forward(self, features: Tensor) -> Tensor:
             seen = features
             for number in range(1, 5):
                 seen = torch.cat([seen, relu(getattr(self, f"conv{number}")(seen))], dim=1)
-            return features + 0.2 * self.conv5(seen)
+            last: Tensor = self.conv5(seen)
+            return features + 0.2 * last
 
     class Block(torch.nn.Module):
         """Three dense blocks around which the features pass."""
@@ -67,8 +73,9 @@ def build_rrdb(blocks: int = BLOCKS) -> Any:
             super().__init__()
             self.rdb1, self.rdb2, self.rdb3 = Dense(), Dense(), Dense()
 
-        def forward(self, features: Any) -> Any:
-            return features + 0.2 * self.rdb3(self.rdb2(self.rdb1(features)))
+        def forward(self, features: Tensor) -> Tensor:
+            last: Tensor = self.rdb3(self.rdb2(self.rdb1(features)))
+            return features + 0.2 * last
 
     class RRDBNet(torch.nn.Module):
         """See `build_rrdb`."""
@@ -83,17 +90,18 @@ def build_rrdb(blocks: int = BLOCKS) -> Any:
             self.conv_hr = convolution(_FEATURES, _FEATURES)
             self.conv_last = convolution(_FEATURES, 3)
 
-        def forward(self, image: Any) -> Any:
+        def forward(self, image: Tensor) -> Tensor:
             features = self.conv_first(image)
             features = features + self.conv_body(self.body(features))
             features = relu(self.conv_up1(nearest(features)))
             features = relu(self.conv_up2(nearest(features)))
-            return self.conv_last(relu(self.conv_hr(features)))
+            enlarged: Tensor = self.conv_last(relu(self.conv_hr(features)))
+            return enlarged
 
     return RRDBNet().eval()
 
 
-def open_rrdb(path: Path, sha256: str) -> Any:
+def open_rrdb(path: Path, sha256: str) -> Module:
     """The published network with the weights of a file, in evaluation mode.
 
     Raises:
@@ -123,7 +131,7 @@ def read_weights(path: Path, sha256: str) -> State:
     return {name: value.float() for name, value in state.items()}
 
 
-def load_strictly(network: Any, state: Mapping[str, Any], where: str) -> None:
+def load_strictly(network: Module, state: Mapping[str, Tensor], where: str) -> None:
     """Load a state dict whose names and shapes are exactly the network's, and whose values are numbers.
 
     Raises:
@@ -200,9 +208,9 @@ def _broken(error: Exception, where: str) -> ModelRejected:
     return ModelRejected(f"the file is broken or no weights ({reason})", where=where, way_out=_AGAIN)
 
 
-def _differs(expected: Mapping[str, Any], state: Mapping[str, Any], name: str) -> bool:
+def _differs(expected: Mapping[str, Tensor], state: Mapping[str, Tensor], name: str) -> bool:
     return tuple(expected[name].shape) != tuple(state[name].shape)
 
 
-def _finite(value: Any) -> bool:
+def _finite(value: Tensor) -> bool:
     return bool(value.isfinite().all())

@@ -11,7 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,11 @@ from sightline.maps.upscaling.params import UpscaleParams
 from sightline.maps.upscaling.upscale import CARD_NAME, fast_upscaler, open_upscaler, read_fast, write_fast
 from sightline.task import Card, Json, Limits, Report
 from sightline.vision.training import Fitting, train_network
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
 
 Picture = NDArray[np.uint8]
 
@@ -104,7 +109,7 @@ def _check_scenes(scenes: Sequence[GroundScene], params: UpscaleParams) -> None:
             )
 
 
-def _answering(network: Any) -> Any:
+def _answering(network: Module) -> Module:
     """The training loop expects an answer and an embedding."""
     import torch
 
@@ -115,16 +120,16 @@ def _answering(network: Any) -> Any:
             super().__init__()
             self.network = network
 
-        def forward(self, image: Any) -> tuple[Any, None]:
+        def forward(self, image: Tensor) -> tuple[Tensor, None]:
             return self.network(image), None
 
     return Answering()
 
 
-def _loss(name: str) -> Callable[[Any, Any], Any]:
+def _loss(name: str) -> Callable[[Tensor, Tensor], Tensor]:
     import torch
 
-    def charbonnier(answer: Any, truth: Any) -> Any:
+    def charbonnier(answer: Tensor, truth: Tensor) -> Tensor:
         return torch.sqrt((answer - truth) ** 2 + 1e-6).mean()
 
     if name == "charbonnier":
@@ -132,14 +137,14 @@ def _loss(name: str) -> Callable[[Any, Any], Any]:
     return torch.nn.functional.l1_loss if name == "l1" else torch.nn.functional.mse_loss
 
 
-def _validator(scenes: Sequence[GroundScene], params: UpscaleParams) -> Callable[[Any], Mapping[str, float]]:
+def _validator(scenes: Sequence[GroundScene], params: UpscaleParams) -> Callable[[Module], Mapping[str, float]]:
     """Mean PSNR over the middle parts of the scenes."""
     middles = [GroundScene(scene.name, scene.ground, _middle(scene.pixels)) for scene in scenes]
 
-    def validate(network: Any) -> dict[str, float]:
+    def validate(network: Module) -> dict[str, float]:
         if not middles:
             return {}
-        upscaler = fast_upscaler(network.network, params.depth)
+        upscaler = fast_upscaler(network.get_submodule("network"), params.depth)
         found = compare(middles, {CARD_NAME: upscaler}, params.degrade)
         return {"unseen_psnr_db": float(np.mean([one.figures.psnr_db for one in found]))}
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ from sightline.maps.upscaling.seams import Enlarge, Pixels, Windows, enlarge_pie
 from sightline.task import Card
 from sightline.vision.saved import AGAIN, digests, read_saved, write_saved
 from sightline.vision.training import choose_device, choose_precision
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
 
 Choice = Literal["none", "bicubic", "lanczos", "fast", "realesrgan"]
 CHOICES: tuple[str, ...] = get_args(Choice)
@@ -132,18 +136,18 @@ def open_upscaler(
     return Upscaler(choice, FACTOR, Windows(256, 0, _KERNEL_REACH_PX), _resampling(choice), choice)
 
 
-def fast_upscaler(network: Any, depth: int, precision: Precision = "auto", digest: str = "") -> Upscaler:
+def fast_upscaler(network: Module, depth: int, precision: Precision = "auto", digest: str = "") -> Upscaler:
     """The small network, trained or in training, as an upscaler; its context is its whole reach."""
     return network_upscaler("fast", network, Windows(256, 0, reach_px(depth)), precision, digest)
 
 
-def network_upscaler(choice: Choice, network: Any, plan: Windows, precision: Precision, digest: str) -> Upscaler:
+def network_upscaler(choice: Choice, network: Module, plan: Windows, precision: Precision, digest: str) -> Upscaler:
     """A network of this factor as an upscaler; see `open_upscaler`."""
     import torch
 
     device = choose_device()
     mixed = choose_precision(precision, device) == "bfloat16"
-    network = network.to(device, memory_format=torch.channels_last).eval()
+    network = network.to(device).to(memory_format=torch.channels_last).eval()
 
     def enlarge(window: Pixels) -> Pixels:
         image = torch.from_numpy(window[None]).to(device).float().div(255)

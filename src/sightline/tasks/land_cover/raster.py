@@ -28,6 +28,7 @@ from sightline.vision.images.tiff_tags import compression_of, orientation_of
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
+    from tifffile import TiffPage
 
 MAX_CHUNK_BYTES = 256 * 2**20
 """Largest strip or tile that is decoded: a file in one strip is read whole for any window."""
@@ -185,7 +186,7 @@ def _broken(why: str, where: str) -> DataRejected:
     return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy the file again from the original.")
 
 
-def _check_page(page: Any, size: int, where: str) -> None:
+def _check_page(page: TiffPage, size: int, where: str) -> None:
     """A kind that is read, whole, and in pieces that can be decoded one by one."""
     if compression_of(page) not in _COMPRESSIONS or str(page.dtype) not in _TYPES or page.imagedepth != 1:
         kind = f"{page.samplesperpixel} x {page.dtype}, {compression_of(page)}"

@@ -192,7 +192,7 @@ def _create(path: Path, size: tuple[int, int], count: int, kind: str, **options:
     )  # fmt: skip
 
 
-def _write(dataset: DatasetWriter, top: int, values: NDArray[Any]) -> None:
+def _write(dataset: DatasetWriter, top: int, values: NDArray[np.generic]) -> None:
     from rasterio.windows import Window
 
     dataset.write(values, window=Window(0, top, values.shape[2], values.shape[1]))

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,7 +95,7 @@ def check_shape(shape: tuple[int, ...], where: str) -> None:
         )
 
 
-def check_finite(values: NDArray[Any], where: str) -> None:
+def check_finite(values: NDArray[np.generic], where: str) -> None:
     """Raise DataRejected, naming the first band and pixel, where floats are NaN or infinite."""
     if values.dtype.kind != "f":
         return

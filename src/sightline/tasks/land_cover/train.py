@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +33,10 @@ from sightline.vision.networks import load_encoder, load_network
 from sightline.vision.saved import provenance_of
 from sightline.vision.session import WEIGHTS
 from sightline.vision.training import Fitting
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
 
 _VALIDATED = 32
 """Most tiles of which a window is looked at after each stretch of steps."""
@@ -99,7 +103,7 @@ def _fit_network(
     params, recipe, bands = sets.params, sets.params.networks[candidate], len(sets.channels.mean)
     schedule = recipe.scratch if start is None else recipe.continued
 
-    def begin(network: Any) -> None:
+    def begin(network: Module) -> None:
         if start is None:
             load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
         else:
@@ -113,7 +117,7 @@ def _fit_network(
     return fit_network(shape, begin, fitting, schedule, sets.seed, work / candidate, report)
 
 
-def _validator(sets: Sets) -> Callable[[Any], Mapping[str, float]]:
+def _validator(sets: Sets) -> Callable[[Module], Mapping[str, float]]:
     """The competition's Jaccard on windows of the first validation tiles, before any threshold is fitted."""
     side = sets.params.input.window_px
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ class Examples(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, index: int) -> tuple[NDArray[Any], Mask]:
+    def __getitem__(self, index: int) -> tuple[NDArray[np.number], Mask]:
         """Pixels (h, w, bands) in 0 .. 1 and their classes (h, w)."""
         ...
 
@@ -35,7 +35,7 @@ class Normalisation:
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
-    def __call__(self, pixels: NDArray[Any]) -> Floats:
+    def __call__(self, pixels: NDArray[np.number]) -> Floats:
         """(h, w, bands) -> the same, normalised."""
         mean, std = (np.array(values, dtype=np.float32) for values in (self.mean, self.std))
         return np.asarray((pixels - mean) / std, dtype=np.float32)
@@ -106,7 +106,9 @@ class Windows:
         return np.asarray(lit + noise, dtype=np.float32)
 
 
-def cut_window(pixels: NDArray[Any], mask: Mask, rng: np.random.Generator, side: int) -> tuple[NDArray[Any], Mask]:
+def cut_window(
+    pixels: NDArray[np.number], mask: Mask, rng: np.random.Generator, side: int
+) -> tuple[NDArray[np.number], Mask]:
     """A random square of a picture; mirrored at its edges where the picture is smaller."""
     missing = [max(side - length, 0) for length in mask.shape]
     if any(missing):
@@ -117,7 +119,7 @@ def cut_window(pixels: NDArray[Any], mask: Mask, rng: np.random.Generator, side:
     return pixels[top : top + side, left : left + side], mask[top : top + side, left : left + side]
 
 
-def _resized(pixels: NDArray[Any], mask: Mask, side: int) -> tuple[NDArray[Any], Mask]:
+def _resized(pixels: NDArray[np.number], mask: Mask, side: int) -> tuple[NDArray[np.number], Mask]:
     import cv2
 
     if mask.shape == (side, side):

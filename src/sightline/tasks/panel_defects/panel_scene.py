@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +90,7 @@ def photograph(
     snowy = "snow-covered" in areas and rng.random() < 0.6
     scene = _background(rng, side, snowy)
 
-    def warp(values: NDArray[Any]) -> Array:
+    def warp(values: NDArray[np.generic]) -> Array:
         return np.asarray(cv2.warpPerspective(values.astype(np.float32), matrix, (side, side)))
 
     covered = warp(np.ones(flat.shape[:2]))[..., None]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +26,7 @@ class Picture:
         chip: what the pixels were made of, where conditions may change them.
     """
 
-    pixels: NDArray[Any] = field(repr=False)
+    pixels: NDArray[np.number] = field(repr=False)
     display: NDArray[np.uint8] = field(repr=False)
     sha256: str
     statistics: Mapping[str, float]

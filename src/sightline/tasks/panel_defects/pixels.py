@@ -61,7 +61,7 @@ class _Whole:
     height: int
     width: int
 
-    def columns(self, bands: Floats, top: int) -> list[NDArray[Any]]:
+    def columns(self, bands: Floats, top: int) -> list[NDArray[np.generic]]:
         shape = bands.shape[1:]
         levels = (bands - self.mean[:, None, None]) / (self.spread[:, None, None] + 0.3)
         down = np.broadcast_to((np.arange(top, top + shape[0]) / self.height)[:, None], shape)
@@ -69,13 +69,13 @@ class _Whole:
         return [*levels, *(np.broadcast_to(value, shape) for value in (*self.mean, *self.spread)), down, aside]
 
 
-def _columns(bands: Floats, sigmas_px: Sequence[float]) -> list[NDArray[Any]]:
+def _columns(bands: Floats, sigmas_px: Sequence[float]) -> list[NDArray[np.generic]]:
     import cv2
 
     grey = bands.mean(axis=0)
     differences = np.diff(bands, axis=0)
     across, along = (cv2.Sobel(grey, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
-    columns: list[NDArray[Any]] = [*bands, *differences, np.hypot(across, along)]
+    columns: list[NDArray[np.generic]] = [*bands, *differences, np.hypot(across, along)]
     for sigma in sigmas_px:
         mean = _blur(grey, sigma)
         columns += [_blur(plane, sigma) for plane in (*bands, *differences)]

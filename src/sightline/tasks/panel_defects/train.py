@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,10 @@ from sightline.vision.networks import IMAGENET, imagenet_normalisation, load_enc
 from sightline.vision.saved import provenance_of
 from sightline.vision.session import GRAPH, WEIGHTS
 from sightline.vision.training import Fitting
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
 
 Data = TrainingData[SegmentationModel]
 
@@ -186,7 +190,7 @@ def _fit_network(
     params, recipe, domain = fitted.params, fitted.params.networks[candidate], fitted.domain
     schedule = recipe.scratch if start is None else recipe.continued
 
-    def begin(network: Any) -> None:
+    def begin(network: Module) -> None:
         if start is None:
             load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
         else:
@@ -215,7 +219,7 @@ def _fit_network(
     return fit_network(shape, begin, fitting, schedule, fitted.seed, work, report)
 
 
-def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Any], Mapping[str, float]]:
+def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Module], Mapping[str, float]]:
     """Mean IoU on windows of the first validation pictures."""
     classes, side = fitted.domain.classes, fitted.input.window_px
 

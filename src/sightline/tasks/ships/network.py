@@ -14,12 +14,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from functools import reduce
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from sightline.errors import ParamsError
 from sightline.files import require_weights
 from sightline.vision.networks import trace_graph
+
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
 
 NetworkName = Literal["convnext_atto", "convnext_femto", "convnext_tiny", "convnext_small", "convnext_base"]
 
@@ -30,7 +36,7 @@ IGNORED = -1
 """The class of windows that nothing is learnt from."""
 
 MEAN = (0.485, 0.456, 0.406)
-SPREAD = (0.229, 0.224, 0.225)
+STD = (0.229, 0.224, 0.225)
 """Of the colours in 0 .. 1: those of ImageNet, which published weights expect."""
 
 
@@ -39,7 +45,7 @@ LAYER_SCALE = 1.0
 before the blocks see anything around them; published weights bring their own."""
 
 
-def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
+def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Module:
     """A classifier of all windows of a picture; weights are drawn at random.
 
     (n, 3, h, w) float32, normalised, sides multiples of 32 -> logits (n, 2, rows, columns) of no-ship and ship, and
@@ -61,14 +67,14 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
             super().__init__()
             body: Any = timm.create_model(size, pretrained=False, num_classes=2, ls_init_value=LAYER_SCALE)
             _dilate(body, stride_px)
-            self.body: Any = body
+            self.body: Any = body  # timm tells no types
             self.beyond = STRIDE // stride_px - 1  # features at the end that look over the picture's edge
             cells = pooled_px // STRIDE
             # A constant, as a graph's convolutions have kernels of known shapes; it is no weight.
-            self.mean: Any
+            self.mean: Tensor
             self.register_buffer("mean", torch.full((body.num_features, 1, cells, 1), 1 / cells), persistent=False)
 
-        def forward(self, image: Any) -> tuple[Any, Any]:
+        def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
             head = self.body.head
             features = self.body.norm_pre(self.body.stages(self.body.stem(image)))
             if self.beyond:
@@ -77,7 +83,7 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Any:
             logits = torch.nn.functional.conv2d(pooled, head.fc.weight[:, :, None, None], head.fc.bias)
             return logits, features.mean(dim=(2, 3))
 
-        def _pooled(self, features: Any) -> Any:
+        def _pooled(self, features: Tensor) -> Tensor:
             """Means over windows: of every 32nd pixel's feature, as the classifier has no others."""
             if pooled_px == STRIDE:
                 return features
@@ -95,7 +101,7 @@ def _dilate(body: Any, stride_px: int) -> None:
     class EndPadded(torch.nn.Conv2d):
         """A convolution of 2 x 2 that is padded at its far ends, where its second tap looks."""
 
-        def forward(self, image: Any) -> Any:
+        def forward(self, image: Tensor) -> Tensor:
             reach = self.dilation[0]
             return super().forward(torch.nn.functional.pad(image, (0, reach, 0, reach)))
 
@@ -113,7 +119,7 @@ def _dilate(body: Any, stride_px: int) -> None:
             block.conv_dw.padding = (3 * dilation, 3 * dilation)
 
 
-def load_weights(network: Any, size: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> bool:
+def load_weights(network: Module, size: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> bool:
     """Start a network from the weights that params name for its size; whether they name any.
 
     The file is a state dict of timm's model of this size. Its last layer is left out, as it evaluates other classes.
@@ -128,9 +134,11 @@ def load_weights(network: Any, size: str, weights: Mapping[str, str], digests: M
     path = Path(weights[size]).expanduser()
     where = f"train.weights.{size}: {path}"
     require_weights(path, digests[size], where)
-    own = {name: value for name, value in network.body.state_dict().items() if name.startswith("head.fc.")}
+    own = {
+        name: value for name, value in network.get_submodule("body").state_dict().items() if name.startswith("head.fc.")
+    }
     try:
-        network.body.load_state_dict({**load_file(path), **own})
+        network.get_submodule("body").load_state_dict({**load_file(path), **own})
     except Exception as error:  # safetensors has errors of its own for bytes that are none of its kind
         raise ParamsError(
             f"the weights do not fit the network ({str(error).splitlines()[-1].strip()})",
@@ -140,13 +148,13 @@ def load_weights(network: Any, size: str, weights: Mapping[str, str], digests: M
     return True
 
 
-def freeze_features(network: Any, frozen: bool) -> None:
+def freeze_features(network: Module, frozen: bool) -> None:
     """Let the head learn alone, or all."""
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(not frozen or name.startswith("body.head."))
 
 
-def window_loss(smoothing: float, hard_example_share: float) -> Callable[[Any, Any], Any]:
+def window_loss(smoothing: float, hard_example_share: float) -> Callable[[Tensor, Tensor], Tensor]:
     """Of logits (n, 2, rows, columns) and classes (n, rows, columns), IGNORED left out -> scalar.
 
     The mean cross-entropy of the windows of ships plus that of the hardest windows without one: nearly all windows
@@ -158,7 +166,7 @@ def window_loss(smoothing: float, hard_example_share: float) -> Callable[[Any, A
     """
     import torch
 
-    def loss(logits: Any, truth: Any) -> Any:
+    def loss(logits: Tensor, truth: Tensor) -> Tensor:
         each = torch.nn.functional.cross_entropy(
             logits, truth, ignore_index=IGNORED, label_smoothing=smoothing, reduction="none"
         )
@@ -166,12 +174,12 @@ def window_loss(smoothing: float, hard_example_share: float) -> Callable[[Any, A
         if len(others):
             others = others.topk(math.ceil(len(others) * hard_example_share)).values
         parts = [part.mean() for part in (ships, others) if len(part)]
-        return sum(parts) / len(parts) if parts else logits.sum() * 0
+        return reduce(torch.add, parts) / len(parts) if parts else logits.sum() * 0
 
     return loss
 
 
-def export_network(network: Any) -> bytes:
+def export_network(network: Module) -> bytes:
     """The network as an ONNX graph: `image` (1, 3, h, w) -> `logit` (1, rows, columns) of ship, `embedding` (1, d).
 
     Sides are free (multiples of 32).
@@ -185,7 +193,7 @@ def export_network(network: Any) -> bytes:
             super().__init__()
             self.network = network
 
-        def forward(self, image: Any) -> tuple[Any, Any]:
+        def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
             logits, embedding = self.network(image)
             return logits[:, 1] - logits[:, 0], embedding
 

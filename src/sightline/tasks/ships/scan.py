@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sightline.capabilities import OnProgress
 from sightline.errors import ParamsError
 from sightline.stopping import check
-from sightline.tasks.ships.network import MEAN, SPREAD, STRIDE
+from sightline.tasks.ships.network import MEAN, STD, STRIDE
 from sightline.tasks.ships.scaled import Scaled
 from sightline.vision.graphs import open_session
 
@@ -165,8 +165,8 @@ class Scanner:
 
 def normalised(pixels: NDArray[np.uint8]) -> Floats:
     """(h, w, 3) -> (3, h, w) as the network takes it."""
-    mean, spread = (np.array(values, dtype=np.float32) * 255 for values in (MEAN, SPREAD))
-    return np.ascontiguousarray(((pixels - mean) / spread).transpose(2, 0, 1), dtype=np.float32)
+    mean, std = (np.array(values, dtype=np.float32) * 255 for values in (MEAN, STD))
+    return np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1), dtype=np.float32)
 
 
 # --------------------------------------------------------------------------------------------------------- peaks

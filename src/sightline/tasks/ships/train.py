@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +22,10 @@ from sightline.tasks.ships.model import GRAPH, WEIGHTS, Recipe, ShipModel
 from sightline.tasks.ships.params import BLOBS, TrainParams
 from sightline.tasks.ships.windows import Windows
 from sightline.vision.saved import provenance_of
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
 
 _VALIDATED = 8
 """Batches of validation crops that are looked at after each stretch of steps."""
@@ -114,14 +118,14 @@ def _fit_network(candidate: str, sets: Sets, start: ShipModel | None, work: Path
     return {WEIGHTS: save(state), GRAPH: export_network(scanned.eval())}
 
 
-def _validator(sets: Sets, batch: int) -> Callable[[Any], Mapping[str, float]]:
+def _validator(sets: Sets, batch: int) -> Callable[[Module], Mapping[str, float]]:
     """Shares of right windows, with a ship and without, on crops of validation; nothing where there are none."""
     params = sets.params
     plain = params.augment.model_copy(update={"rotated": 0.0, "gain": 0.0, "band_gain": 0.0, "contrast": 0.0})
     plain = plain.model_copy(update={"noise": 0.0, "random_erasing": 0.0})
     windows = Windows(sets.validation, params.input, params.windows, plain, batch, sets.seed)
 
-    def validate(network: Any) -> dict[str, float]:
+    def validate(network: Module) -> dict[str, float]:
         import torch
 
         if not len(sets.validation):

@@ -155,7 +155,7 @@ _MODES = {"RGB": ("RGB", "RGBA", "P", "PA"), "L": ("L", "LA"), "I;16": ("I;16", 
 _NAMES = {"1": "black-and-white (1-bit)"}
 
 
-def _upright(image: ImageFile.ImageFile, mode: str, orientation: int) -> NDArray[Any]:
+def _upright(image: ImageFile.ImageFile, mode: str, orientation: int) -> NDArray[np.generic]:
     """The picture's colours, grey values or opacity, a strip at a time: no second copy of all is made on the way."""
     width, height = image.size
     bands = (3,) if mode == "RGB" else ()
@@ -169,7 +169,7 @@ def _upright(image: ImageFile.ImageFile, mode: str, orientation: int) -> NDArray
     return shown
 
 
-def _strip(strip: Image.Image, mode: str) -> NDArray[Any]:
+def _strip(strip: Image.Image, mode: str) -> NDArray[np.generic]:
     if mode == "A":
         return _opacity(strip)
     if mode == "I;16":

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +12,7 @@ KEPT = 6
 """The level of packing of what is kept on disk."""
 
 
-def encode_png(pixels: NDArray[Any], level: int = 1) -> bytes:
+def encode_png(pixels: NDArray[np.generic], level: int = 1) -> bytes:
     """A PNG of (h, w), (h, w, 3) or (h, w, 4) pixels, without a date or the name of a program.
 
     Packed fast rather than small, unless told: most are sent and forgotten.

@@ -7,10 +7,12 @@ table 4). Browsers, labelling tools and viewers show the picture so; labels are 
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
 
 UPRIGHT = 1
 _TURNED = (5, 6, 7, 8)
@@ -32,7 +34,7 @@ def shown_size(width: int, height: int, orientation: int) -> tuple[int, int]:
     return (height, width) if orientation in _TURNED else (width, height)
 
 
-def as_stored(shown: NDArray[Any], orientation: int) -> NDArray[Any]:
+def as_stored(shown: NDArray[ScalarT], orientation: int) -> NDArray[ScalarT]:
     """A view of an array (h, w, ...) that is shown, in which a decoder finds its pixels as they are stored.
 
     What is written into the view stands upright in the array: turning costs no copy.
@@ -43,7 +45,7 @@ def as_stored(shown: NDArray[Any], orientation: int) -> NDArray[Any]:
     return shown[::rows, ::columns]
 
 
-def upright(stored: NDArray[Any], orientation: int) -> NDArray[Any]:
+def upright(stored: NDArray[ScalarT], orientation: int) -> NDArray[ScalarT]:
     """An array (h, w, ...) as it is to be shown; the same array where it stands upright already."""
     if orientation == UPRIGHT:
         return stored

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
+
+NumberT = TypeVar("NumberT", bound=np.number)
 
 Valid = NDArray[np.bool_] | None
 """(h, w), False where there are no data; None where every pixel has some."""
@@ -39,7 +41,7 @@ class Pixels:
         return 0.0 if self.valid is None else float(1 - self.valid.mean())
 
 
-def made_pixels(values: NDArray[Any], valid: Valid, where: str, scaled: bool = False) -> Pixels:
+def made_pixels(values: NDArray[np.generic], valid: Valid, where: str, scaled: bool = False) -> Pixels:
     """Pixels of which some have data. Raises DataRejected where none has."""
     if valid is None or valid.all():
         return Pixels(values, None, scaled)
@@ -50,7 +52,7 @@ def made_pixels(values: NDArray[Any], valid: Valid, where: str, scaled: bool = F
     return Pixels(values, valid, scaled)
 
 
-def without_data(bands: NDArray[Any], no_data: float | None) -> Valid:
+def without_data(bands: NDArray[np.generic], no_data: float | None) -> Valid:
     """Which pixels of (bands, h, w) have data, by the value that the file declares to mean "none".
 
     One band without data makes a pixel useless; but 0 is also what a dark pixel has in one band or another, and means
@@ -72,7 +74,7 @@ def both(first: Valid, second: Valid) -> Valid:
     return first & second
 
 
-def filled(pixels: NDArray[Any], valid: Valid) -> NDArray[Any]:
+def filled(pixels: NDArray[NumberT], valid: Valid) -> NDArray[NumberT]:
     """(h, w) or (h, w, bands) with the median of the others where there are no data: it makes no edge, no hot spot."""
     if valid is None:
         return pixels

@@ -7,13 +7,17 @@ import math
 import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sightline.errors import DataRejected
 from sightline.task import Limits
 from sightline.vision.images.jpeg import MAX_SCANNED_PIXELS, jpeg_layout
 from sightline.vision.images.refusals import COPY_AGAIN, truncated
 from sightline.vision.images.tiff_tags import compression_of
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
+
 
 MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -23,7 +27,7 @@ _REDUCED, _MASK = 0b001, 0b100  # of the tag NewSubfileType
 
 
 @contextmanager
-def open_tiff(data: bytes, where: str) -> Iterator[Any]:
+def open_tiff(data: bytes, where: str) -> Iterator[TiffFile]:
     """A TiffFile whose directories were walked: they end, and point into the file."""
     import tifffile
 
@@ -32,12 +36,12 @@ def open_tiff(data: bytes, where: str) -> Iterator[Any]:
         yield tiff
 
 
-def picture_pages(tiff: Any) -> list[Any]:
+def picture_pages(tiff: TiffFile) -> list[TiffPage]:
     """The pages that hold a picture, without overviews and masks."""
     return [page for page in tiff.pages if not int(page.subfiletype) & (_REDUCED | _MASK)]
 
 
-def mask_pages(tiff: Any) -> list[Any]:
+def mask_pages(tiff: TiffFile) -> list[TiffPage]:
     """The pages that say which pixels of a picture have data; not those of overviews."""
     return [page for page in tiff.pages if int(page.subfiletype) & (_REDUCED | _MASK) == _MASK]
 
@@ -76,7 +80,7 @@ def _check_directories(data: bytes, where: str) -> None:
         (at,) = struct.unpack_from(link, data, at + tags * entry_bytes)
 
 
-def check_data(page: Any, data: bytes, limits: Limits, where: str) -> None:
+def check_data(page: TiffPage, data: bytes, limits: Limits, where: str) -> None:
     """Each chunk of the page is there and lies within the file; JPEG ones are no larger than they ought to be."""
     chunks = list(zip(page.dataoffsets, page.databytecounts, strict=True))
     ends = [start + count for start, count in chunks]

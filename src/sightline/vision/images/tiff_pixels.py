@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,10 @@ from sightline.vision.images.tiff_tags import (
     scaled_bands,
     scales_of,
 )
+
+if TYPE_CHECKING:
+    from tifffile import TiffFile, TiffPage
+
 
 MAX_BANDS = 64
 
@@ -61,7 +65,7 @@ def decode_tiff(data: bytes, limits: Limits, where: str) -> Pixels:
     return replace(pixels, values=values, orientation=orientation)
 
 
-def _kind_of(page: Any, where: str) -> Kind:
+def _kind_of(page: TiffPage, where: str) -> Kind:
     """Grey, colour or palette of 8 or 16 bits, or grey floats; nothing else is decoded."""
     shape, dtype = photometric_of(page), str(page.dtype)
     compression = compression_of(page)
@@ -82,7 +86,9 @@ def _kind_of(page: Any, where: str) -> Kind:
     raise unread_mode(f"{shape}, {page.samplesperpixel} x {dtype}", where)
 
 
-def _picture(kind: Kind, page: Any, bands: NDArray[Any], valid: Valid, where: str) -> tuple[NDArray[Any], Valid]:
+def _picture(
+    kind: Kind, page: TiffPage, bands: NDArray[np.generic], valid: Valid, where: str
+) -> tuple[NDArray[np.generic], Valid]:
     """(h, w) or (h, w, 3) of a page's bands, and where it has data."""
     if kind == "palette":
         colours = np.asarray(page.colormap)
@@ -99,7 +105,7 @@ def _picture(kind: Kind, page: Any, bands: NDArray[Any], valid: Valid, where: st
     return values, valid
 
 
-def _any_band(bands: NDArray[Any], no_data: float | None) -> Valid:
+def _any_band(bands: NDArray[np.generic], no_data: float | None) -> Valid:
     """A colour is missing where all of its bands are: pure blue has no red."""
     if no_data is None or math.isnan(no_data):
         return None
@@ -118,7 +124,7 @@ def _upright_mask(valid: Valid, orientation: int) -> Valid:
     return None if valid is None else upright(valid, orientation)
 
 
-def _finite(values: NDArray[Any], where: str) -> NDArray[Any]:
+def _finite(values: NDArray[np.generic], where: str) -> NDArray[np.generic]:
     """Floats as float32; NaN, infinity and what is no count and no physical unit is refused."""
     if values.dtype.kind != "f":
         return values
@@ -137,13 +143,13 @@ def _finite(values: NDArray[Any], where: str) -> NDArray[Any]:
     return values.astype(np.float32)
 
 
-def _opacity_of(page: Any, bands: NDArray[Any]) -> Valid:
+def _opacity_of(page: TiffPage, bands: NDArray[np.generic]) -> Valid:
     """Where no band of opacity is 0."""
     opacities = opacities_of(page)
     return np.asarray((bands[list(opacities)] != 0).all(axis=0)) if opacities else None
 
 
-def _mask_of(tiff: Any, page: Any, data: bytes, limits: Limits, where: str) -> Valid:
+def _mask_of(tiff: TiffFile, page: TiffPage, data: bytes, limits: Limits, where: str) -> Valid:
     """What the mask within the file leaves, as GDAL writes it: a page of the picture's size."""
     masks = mask_pages(tiff)
     if not masks:
@@ -188,7 +194,7 @@ class Declared:
     no_data: float | None
 
 
-def declared_by(pages: Sequence[Any]) -> Declared:
+def declared_by(pages: Sequence[TiffPage]) -> Declared:
     """What the tags say. Where bands are pages, each has its own scale, or the first page has those of all."""
     first = pages[0]
     if len(pages) == 1:
@@ -197,7 +203,7 @@ def declared_by(pages: Sequence[Any]) -> Declared:
     return Declared((), {**own, **scales_of(first)}, no_data_of(first))
 
 
-def in_unit(stored: NDArray[Any], mask: Valid, declared: Declared) -> tuple[NDArray[Any], Valid]:
+def in_unit(stored: NDArray[np.generic], mask: Valid, declared: Declared) -> tuple[NDArray[np.generic], Valid]:
     """Stored bands (bands, h, w) without those of opacity, in the unit that is declared, and where they have data."""
     valid = mask
     if declared.opacities:
@@ -210,7 +216,7 @@ def in_unit(stored: NDArray[Any], mask: Valid, declared: Declared) -> tuple[NDAr
     return scaled_bands(stored, declared.scales), valid
 
 
-def _bands_of(page: Any) -> NDArray[Any]:
+def _bands_of(page: TiffPage) -> NDArray[np.generic]:
     """(bands, h, w) of one page."""
     planes = _planes_of(page)
     return (
@@ -218,13 +224,13 @@ def _bands_of(page: Any) -> NDArray[Any]:
     )
 
 
-def _planes_of(page: Any) -> NDArray[Any]:
+def _planes_of(page: TiffPage) -> NDArray[np.generic]:
     """(planes, h, w, samples) of one page, in the machine's byte order."""
-    values: NDArray[Any] = page.asarray(squeeze=False)[:, 0]  # without the depth, which is 1
+    values: NDArray[np.generic] = page.asarray(squeeze=False)[:, 0]  # without the depth, which is 1
     return values.astype(values.dtype.newbyteorder("="), copy=False)
 
 
-def _check_band_pages(pages: list[Any], limits: Limits, where: str) -> None:
+def _check_band_pages(pages: list[TiffPage], limits: Limits, where: str) -> None:
     """What the headers say: pages alike, of a kind that is read, and not too many values."""
     if not pages:
         raise DataRejected("it has no page", where=where, way_out=COPY_AGAIN)
@@ -249,7 +255,7 @@ def _check_band_pages(pages: list[Any], limits: Limits, where: str) -> None:
         )
 
 
-def _stacked(arrays: list[NDArray[Any]], where: str) -> NDArray[Any]:
+def _stacked(arrays: list[NDArray[np.generic]], where: str) -> NDArray[np.generic]:
     """A (planes, h, w, samples) array a page to (bands, h, w), in the machine's byte order."""
     planes, height, width, samples = arrays[0].shape
     if len(arrays) == 1:

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.vision.images.orientation import TAG, UPRIGHT, read_orientation
+
+if TYPE_CHECKING:
+    from tifffile import TiffPage
+
 
 Scales = Mapping[int, tuple[float, float]]
 """Band -> (scale, offset)."""
@@ -23,14 +27,14 @@ _SAMPLE = re.compile(r"\bsample=[\"'](\d{1,5})[\"']")
 _MOST_METADATA = 2**20
 
 
-def compression_of(page: Any) -> str:
+def compression_of(page: TiffPage) -> str:
     """The name of a page's compression; a file that does not state it is not compressed (TIFF 6.0, page 30)."""
     import tifffile
 
     return str(tifffile.COMPRESSION(page.compression).name)
 
 
-def orientation_of(page: Any) -> int:
+def orientation_of(page: TiffPage) -> int:
     """How a page is to be shown; 1 where it lies on a map, whose coordinates are those of the stored pixels."""
     tag = page.tags.get(TAG)
     if tag is None or any(code in page.tags for code in _GEOGRAPHIC):
@@ -38,7 +42,7 @@ def orientation_of(page: Any) -> int:
     return read_orientation(tag.value)
 
 
-def photometric_of(page: Any) -> str:
+def photometric_of(page: TiffPage) -> str:
     """What the samples of a page mean; by their number where a file does not state it."""
     import tifffile
 
@@ -47,7 +51,7 @@ def photometric_of(page: Any) -> str:
     return str(tifffile.PHOTOMETRIC(page.photometric).name)
 
 
-def no_data_of(page: Any) -> float | None:
+def no_data_of(page: TiffPage) -> float | None:
     """The value that GDAL's tag declares to mean "no data", of the stored values; None where it declares none."""
     tag = page.tags.get(_NO_DATA)
     try:
@@ -56,7 +60,7 @@ def no_data_of(page: Any) -> float | None:
         return None
 
 
-def scales_of(page: Any) -> Scales:
+def scales_of(page: TiffPage) -> Scales:
     """Band -> (scale, offset) as GDAL's metadata state them; empty where they change nothing.
 
     A value is `stored * scale + offset`.
@@ -78,7 +82,7 @@ def scales_of(page: Any) -> Scales:
     return {band: (pair[0], pair[1]) for band, pair in found.items() if pair != [1.0, 0.0] and pair[0] != 0}
 
 
-def scaled_bands(bands: NDArray[Any], scales: Scales) -> NDArray[Any]:
+def scaled_bands(bands: NDArray[np.generic], scales: Scales) -> NDArray[np.generic]:
     """(bands, h, w) in the unit that the file states, as float32; as it is where it states none."""
     if not scales:
         return bands
@@ -89,7 +93,7 @@ def scaled_bands(bands: NDArray[Any], scales: Scales) -> NDArray[Any]:
     return scaled
 
 
-def opacities_of(page: Any) -> tuple[int, ...]:
+def opacities_of(page: TiffPage) -> tuple[int, ...]:
     """The bands of a page that its tag ExtraSamples names alpha, associated or not."""
     extra = tuple(page.extrasamples)
     first = page.samplesperpixel - len(extra)
