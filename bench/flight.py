@@ -37,7 +37,7 @@ from sightline.settings import load_settings
 from sightline.shots.ground import metres_per_degree
 from sightline.task import Limits
 from sightline.tasks import open_task, params_model
-from sightline.tasks.pv_hotspots.camera import Camera, display, look
+from sightline.tasks.pv_hotspots.camera import Camera, display, pose_of
 from sightline.tasks.pv_hotspots.sample import SampleParams
 from sightline.tasks.pv_hotspots.scene import Site, SiteFaults, build_site, render
 from sightline.tasks.pv_hotspots.simulation import Module
@@ -116,7 +116,7 @@ def _write_part(part: Part) -> int:
     camera, shown = Camera(params.camera), set()
     north_m = part.number * _APART_M
     for frame, (x, y) in enumerate(_course(site, part.frames)):
-        pose = look((x, y, _HEIGHT_M), np.radians(10.0), 0.0, 0.0)
+        pose = pose_of((x, y, _HEIGHT_M), np.radians(10.0), 0.0, 0.0)
         counts = camera.expose(render(site, camera, pose, np.zeros(camera.rays.shape[:2])), rng)
         path = part.folder / f"flight_{part.number:03d}_{frame:03d}.jpg"
         write_thermogram(path, counts, params.camera.planck, display(counts))

@@ -168,7 +168,7 @@ def imports(candidates: int) -> float:
 
 def bare() -> float:
     """Ultralytics' own loop over the same windows, for the fits that a run makes; nothing is kept."""
-    from sightline.pipeline.fit import make_plan
+    from sightline.pipeline.fit import plan_fits
     from sightline.pipeline.project import open_project
     from sightline.task import Limits
     from sightline.tasks.pv_hotspots import yolo
@@ -183,7 +183,7 @@ def bare() -> float:
     params: Any = project.params
     begun_s = time.perf_counter()
     states: dict[str, Any] = {}
-    for fit in make_plan(project).fits:
+    for fit in plan_fits(project).fits:
         frames = []
         for sample in fit.train.samples:
             level = read_thermogram(fit.train.path(sample), Limits()).level

@@ -18,7 +18,7 @@ import numpy as np
 from sightline.files import write_json
 from sightline.params import TaskParams, load_section
 from sightline.settings import load_settings
-from sightline.splits import assign, place
+from sightline.splits import apply_splits, assign
 from sightline.task import Manifest, Model, TrainingData
 from sightline.tasks import open_task, params_model, restore_model
 
@@ -72,7 +72,7 @@ def main() -> None:
     params = load_section(settings.root / "params.yaml", TASK, params_model(TASK))
     root = (given.data or settings.data / TASK / "real").resolve()
     manifest = open_task(TASK, params).load(root)
-    data = place(manifest, assign(manifest.samples, params.data), params.data.folds)
+    data = apply_splits(manifest, assign(manifest.samples, params.data), params.data.folds)
     start = restore_model(TASK, given.start)
     results: dict[str, dict[float, list[float]]] = {name: {s: [] for s in SETTINGS} for name in METRICS}
     for seed in range(given.seeds):

@@ -38,7 +38,7 @@ from sightline.maps.fetch import fetch
 from sightline.maps.mosaic import write_mosaic
 from sightline.maps.providers import Provider, open_folder
 from sightline.maps.store import decode_tile
-from sightline.maps.tiles import Plan, make_plan
+from sightline.maps.tiles import AreaPlan, plan_area
 from sightline.settings import load_settings
 
 LATENCY_S = 0.05
@@ -100,7 +100,7 @@ class Loop:
     def __init__(self, keep_alive: bool) -> None:
         self._keep_alive = keep_alive
 
-    def __call__(self, plan: Plan, cache: Path) -> None:
+    def __call__(self, plan: AreaPlan, cache: Path) -> None:
         """Download all tiles of a plan."""
         store = plan.provider.store(cache)
         next_s = 0.0
@@ -114,19 +114,19 @@ class Loop:
                 store.write(tile, content)
 
 
-def concurrent(plan: Plan, cache: Path) -> None:
+def concurrent(plan: AreaPlan, cache: Path) -> None:
     """The download of this project."""
     fetched = fetch(plan, cache, Silent())
     if fetched.missing:
         raise RuntimeError(f"{len(fetched.missing)} tiles lack")
 
 
-def one_at_a_time(plan: Plan, cache: Path) -> None:
+def one_at_a_time(plan: AreaPlan, cache: Path) -> None:
     """The same with one request at a time."""
     concurrent(replace(plan, provider=replace(plan.provider, concurrency=1)), cache)
 
 
-CONTENDERS: dict[str, Callable[[Plan, Path], None]] = {
+CONTENDERS: dict[str, Callable[[AreaPlan, Path], None]] = {
     "loop, a connection a tile": Loop(keep_alive=False),
     "loop, one connection": Loop(keep_alive=True),
     "sightline, 1 at a time": one_at_a_time,
@@ -144,7 +144,7 @@ def time_downloads(latency_s: float, rounds: int) -> dict[str, Any]:
         "bench", "none", "none", "", url=f"http://127.0.0.1:{ours.recv()}/{{z}}/{{x}}/{{y}}.jpg",
         allow_bulk=True, requests_per_s=REQUESTS_PER_S, concurrency=CONCURRENCY,
     )  # fmt: skip
-    plan = make_plan(read_area(bbox=PORT_AREA), ZOOM, provider)
+    plan = plan_area(read_area(bbox=PORT_AREA), ZOOM, provider)
     rates: dict[str, list[float]] = {name: [] for name in CONTENDERS}
     try:
         for _ in range(rounds):
@@ -160,13 +160,13 @@ def time_downloads(latency_s: float, rounds: int) -> dict[str, Any]:
     return {"tiles": plan.tile_count, "tiles_per_s": medians, "rounds": rates}
 
 
-def draw_folder(root: Path, side_px: int) -> Plan:
+def draw_folder(root: Path, side_px: int) -> AreaPlan:
     """A folder with the tiles of a square of so many pixels: 32 pictures over and over."""
     pictures = [picture(seed) for seed in range(32)]
     first = root / str(ZOOM) / "60000" / "50000.jpg"
     first.parent.mkdir(parents=True)
     first.write_bytes(pictures[0])
-    plan = replace(make_plan(read_area(bbox=PORT_AREA), ZOOM, open_folder(root)), width_px=side_px, height_px=side_px)
+    plan = replace(plan_area(read_area(bbox=PORT_AREA), ZOOM, open_folder(root)), width_px=side_px, height_px=side_px)
     for number, tile in enumerate(plan.tiles()):
         path = root / str(tile.z) / str(tile.x) / f"{tile.y}.jpg"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -176,7 +176,7 @@ def draw_folder(root: Path, side_px: int) -> Plan:
 
 def stitch(root: Path, side_px: int) -> dict[str, float]:
     """Stitch the folder in this process; its peak of memory, the time, and the size of the file."""
-    plan = replace(make_plan(read_area(bbox=PORT_AREA), ZOOM, open_folder(root)), width_px=side_px, height_px=side_px)
+    plan = replace(plan_area(read_area(bbox=PORT_AREA), ZOOM, open_folder(root)), width_px=side_px, height_px=side_px)
     before_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     started = time.perf_counter()
     mosaic = write_mosaic(plan, root, root / "mosaic.tif", Silent())

@@ -38,14 +38,14 @@ def lifeline(api: str, patience_s: float, folders: Sequence[Path] = (), every_s:
     over = threading.Event()
     watch = Watch(api, patience_s, tuple(folders))
 
-    def look() -> None:
+    def check() -> None:
         while not over.wait(every_s):
-            error = watch.look()
+            error = watch.check()
             if error is not None and not over.is_set():
                 _tell(f"sightline: {error}")
                 os._exit(error.exit_code)  # Prefect's engine would first tell the server of our end, and wait for it
 
-    thread = threading.Thread(target=look, name="lifeline", daemon=True)
+    thread = threading.Thread(target=check, name="lifeline", daemon=True)
     thread.start()
     try:
         yield
@@ -65,7 +65,7 @@ class Watch:
     gone_s: float | None = None
     full: int = 0
 
-    def look(self) -> BackendError | None:
+    def check(self) -> BackendError | None:
         """Look once: why the run must end; None while it may go on."""
         folder = full_folder(self.folders, self.usage)
         self.full = self.full + 1 if folder else 0

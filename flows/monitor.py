@@ -51,12 +51,12 @@ def monitor(task: str, settle_s: float = 60.0) -> Json:
         message = f"Another check for drift is in progress ({other})."
     else:
         with exclusive(project.settings, lock, str(runtime.flow_run.id or ""), wait_s=_WAIT_S):
-            message = _look(project, settle_s)
+            message = _check(project, settle_s)
     tell(f"{task}: {message}")
     return Completed(message=message, data={"task": task, "message": message})
 
 
-def _look(project: Project, settle_s: float) -> str:
+def _check(project: Project, settle_s: float) -> str:
     """Watch, and ask where there is a reason to; what was done."""
     try:
         drift = watch(project.name)

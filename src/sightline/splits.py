@@ -23,14 +23,14 @@ SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class Place:
+class SplitFold:
     """Where a group was put."""
 
     split: str
     fold: int
 
 
-Assignment = dict[tuple[str, str], Place]
+Assignment = dict[tuple[str, str], SplitFold]
 """(set, group) -> place."""
 
 
@@ -53,7 +53,7 @@ def read_splits(path: Path) -> Assignment:
                 raise DataRejected(
                     f"line {number} is not an assignment of a group to a split", where=path, way_out=_RESTORE
                 )
-            assignment[line["set"], line["group"]] = Place(line["split"], int(fold))
+            assignment[line["set"], line["group"]] = SplitFold(line["split"], int(fold))
     return assignment
 
 
@@ -65,8 +65,8 @@ def write_splits(path: Path, assignment: Assignment) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for (set_name, group), place in sorted(assignment.items()):
-        writer.writerow((set_name, group, place.split, place.fold))
+    for (set_name, group), apply_splits in sorted(assignment.items()):
+        writer.writerow((set_name, group, apply_splits.split, apply_splits.fold))
     temporary = path.with_suffix(".partial")
     temporary.write_text(text.getvalue(), encoding="utf-8")
     temporary.replace(path)
@@ -89,10 +89,10 @@ def assign(samples: Iterable[Sample], params: DataParams, known: Assignment | No
         by_set.setdefault(sample.set, {}).setdefault(sample.group, []).append(sample)
     for set_name, groups in by_set.items():
         kept = {group: assignment[set_name, group] for group in groups if (set_name, group) in assignment}
-        splits = _balance(groups, shares, {group: place.split for group, place in kept.items()})
-        parts = _balance(groups, folds, {group: str(place.fold) for group, place in kept.items()})
+        splits = _balance(groups, shares, {group: apply_splits.split for group, apply_splits in kept.items()})
+        parts = _balance(groups, folds, {group: str(apply_splits.fold) for group, apply_splits in kept.items()})
         for group in groups:
-            assignment[set_name, group] = Place(splits[group], int(parts[group]))
+            assignment[set_name, group] = SplitFold(splits[group], int(parts[group]))
     return assignment
 
 
@@ -131,7 +131,7 @@ def _imbalance(
     return deviation
 
 
-def place(manifest: Manifest, assignment: Assignment, folds: int) -> Manifest:
+def apply_splits(manifest: Manifest, assignment: Assignment, folds: int) -> Manifest:
     """The manifest with splits and folds filled in.
 
     Raises:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from sightline.imports import closure, file_of
 from sightline.pipeline.stages import stages_text
-from sightline.sources import closure, file_of
 from sightline.tasks import TASKS, longest_first, modules_of, params_model
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,7 @@ import pytest
 
 from sightline.errors import DataMissing, ModelError
 from sightline.pipeline.listings import list_set
-from sightline.splits import assign, place
+from sightline.splits import apply_splits, assign
 from sightline.task import Limits, Manifest
 from tests.contract.subjects import ALL, Silent, tiny_params, tiny_task
 
@@ -98,7 +98,7 @@ def test_the_sample_is_decided_by_its_seed(name: str, manifest: Manifest, tmp_pa
 
 def test_every_split_gets_samples_and_no_group_is_divided(name: str, manifest: Manifest) -> None:
     params = tiny_params(name, 7).data
-    placed = place(manifest, assign(manifest.samples, params), params.folds)
+    placed = apply_splits(manifest, assign(manifest.samples, params), params.folds)
     assert {sample.split for sample in placed.samples} == {"train", "validation", "test"}
     places = {(sample.group, sample.split, sample.fold) for sample in placed.samples}
     assert len(places) == len({sample.group for sample in placed.samples})

@@ -10,7 +10,7 @@ import pytest
 
 from sightline.capabilities import Excerpting
 from sightline.pipeline.deliveries import merge, plan_merge
-from sightline.pipeline.inbox import look
+from sightline.pipeline.inbox import read_inbox
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given
 from sightline.settings import Settings
@@ -125,7 +125,7 @@ def test_what_stays_in_the_inbox_is_still_whole(given: tuple[str, Path], project
         pytest.skip("one file holds several inputs: all of them wait while it is being written")
     content = touched.read_bytes()
     touched.write_bytes(b"")
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     if not box.ready:
         assert not isinstance(project.task, Excerpting), "a document that can be divided keeps nobody back"
         return
@@ -139,6 +139,6 @@ def test_what_stays_in_the_inbox_is_still_whole(given: tuple[str, Path], project
     assert contents(project.task.load(project.data / "real")) == sorted(rest)
 
     with changing(project):
-        box = look(project, "real", 0)
+        box = read_inbox(project, "real", 0)
         merge(project, box.given, box.plan, "real")
     assert together(project.task.load(project.data / "real")) == together(before), "also what comes later"

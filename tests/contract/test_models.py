@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataError, DataRejected, ModelRejected
-from sightline.splits import assign, place
+from sightline.splits import apply_splits, assign
 from sightline.stopping import Stopped, stoppable
 from sightline.task import (
     Input,
@@ -60,7 +60,7 @@ def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     task, params = tiny_task(name), tiny_params(name, 7)
     task.sample(root / "sample", Silent())
     manifest = task.load(root / "sample")
-    data = place(manifest, assign(manifest.samples, params.data), params.data.folds)
+    data = apply_splits(manifest, assign(manifest.samples, params.data), params.data.folds)
     test = data.where(lambda s: s.split != "train")
     found = []
     for candidate in params.candidates:
@@ -272,7 +272,7 @@ def test_the_same_seed_gives_the_same_model(trained: list[Trained], tmp_path: Pa
     one = trained[0]
     data = one.task.load(one.data.root / "sample")
     params = tiny_params(one.task.name, 7)
-    placed = place(data, assign(data.samples, params.data), params.data.folds)
+    placed = apply_splits(data, assign(data.samples, params.data), params.data.folds)
     again = fit(one.task, one.candidate, placed, tmp_path / "work")
     few = Manifest(one.data.root, one.data.samples[:3])
     assert [plain(p) for p in answers(one.task, again, few)] == [plain(p) for p in answers(one.task, one.fresh, few)]

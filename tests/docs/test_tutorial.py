@@ -11,7 +11,7 @@ from docs.tutorial.bright_spots.params import BrightSpotsParams
 from docs.tutorial.bright_spots.task import BrightSpots
 from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected
 from sightline.params import load_section
-from sightline.splits import assign, place
+from sightline.splits import apply_splits, assign
 from sightline.task import Limits, Manifest, Task, TrainingData
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def task(params: BrightSpotsParams) -> Task:
 def data(task: Task, params: BrightSpotsParams, tmp_path: Path) -> Manifest:
     task.sample(tmp_path / "sample", Silent())
     manifest = task.load(tmp_path / "sample")
-    return place(manifest, assign(manifest.samples, params.data), params.data.folds)
+    return apply_splits(manifest, assign(manifest.samples, params.data), params.data.folds)
 
 
 def test_a_task_from_sample_to_prediction(

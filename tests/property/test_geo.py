@@ -17,7 +17,7 @@ from sightline.maps.area import Area, read_area
 from sightline.maps.mosaic import write_mosaic
 from sightline.maps.position import Georeference
 from sightline.maps.providers import EOX, ESRI, Provider, open_folder
-from sightline.maps.tiles import make_plan
+from sightline.maps.tiles import plan_area
 from sightline.maps.zoom import WORLD_M, gsd_m, zoom_for
 from tests.unit.maps.tile_server import SIDE_PX, Silent, drawn, write_tile
 
@@ -41,7 +41,7 @@ def test_every_pixel_of_a_mosaic_lies_where_mercantile_says(bbox: str, zoom: int
     with tempfile.TemporaryDirectory() as name:
         root = Path(name)
         write_tile(root / "tiles", mercantile.Tile(0, 0, zoom))
-        plan = make_plan(read_area(bbox=bbox), zoom, open_folder(root / "tiles"))
+        plan = plan_area(read_area(bbox=bbox), zoom, open_folder(root / "tiles"))
         for tile in plan.tiles():
             write_tile(root / "tiles", tile)
         mosaic = write_mosaic(plan, root, root / "area.tif", Silent())
@@ -63,7 +63,7 @@ def test_every_pixel_of_a_mosaic_lies_where_mercantile_says(bbox: str, zoom: int
 @given(BOXES, st.integers(0, 19), st.sampled_from([ESRI, EOX]))
 def test_the_raster_is_the_bounds_to_the_pixel(bbox: str, zoom: int, provider: Provider) -> None:
     area = read_area(bbox=bbox)
-    plan = make_plan(area, zoom, provider)
+    plan = plan_area(area, zoom, provider)
     left, bottom, right, top = area.bounds_m
     size, _, west, _, _, north = plan.georeference.transform
     slack = 0.002  # of a pixel: bounds that hit a pixel's edge but for rounding are on it

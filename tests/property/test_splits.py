@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sightline.params import DataParams
-from sightline.splits import SPLITS, assign, place, read_splits, write_splits
+from sightline.splits import SPLITS, apply_splits, assign, read_splits, write_splits
 from sightline.task import Manifest, Sample
 from tests.parameters import changed, platform_params
 
@@ -54,7 +54,7 @@ def test_every_group_gets_one_place_and_keeps_it_when_more_arrive(
 @given(GROUPS, PARAMS)
 def test_a_group_is_in_one_split_and_one_fold(groups: dict[str, list[str]], params: DataParams) -> None:
     samples = make_samples(groups)
-    placed = place(Manifest(Path("data"), tuple(samples)), assign(samples, params), params.folds)
+    placed = apply_splits(Manifest(Path("data"), tuple(samples)), assign(samples, params), params.folds)
     parts = Counter((s.group, s.split, s.fold) for s in placed.samples)
     assert len(parts) == len(groups)
 

@@ -79,8 +79,8 @@ def test_it_ends_where_a_disk_stays_full_but_not_for_a_moment(tmp_path: Path, li
     port = listener.getsockname()[1]
     looks = iter([0, 0, 2**30, 0, 0, 0])
     watch = Watch(f"http://127.0.0.1:{port}/api", 0.0, (tmp_path,), usage=lambda _: Used(next(looks)))
-    assert [watch.look() for _ in range(5)] == [None] * 5
-    assert str(watch.look()).startswith(f"{tmp_path}: the disk is full. Free some space")
+    assert [watch.check() for _ in range(5)] == [None] * 5
+    assert str(watch.check()).startswith(f"{tmp_path}: the disk is full. Free some space")
 
 
 def test_a_run_that_is_done_does_not_mind_that_its_server_stops(listener: socket.socket) -> None:

@@ -14,7 +14,7 @@ from sightline.cli.show import echo, print_json, table
 from sightline.errors import ModelMissing, ParamsError
 
 if TYPE_CHECKING:
-    from sightline.maps.tiles import Plan
+    from sightline.maps.tiles import AreaPlan
     from sightline.maps.upscaling.upscale import Choice, Upscaler
     from sightline.pipeline.survey import Order
     from sightline.settings import Settings
@@ -126,7 +126,7 @@ def detect(
     as_json: AsJson = False,
 ) -> None:
     """Download an area, detect things in it, and write coordinates, pictures and a summary."""
-    from sightline.pipeline.survey import Place, plan_survey, survey, surveying
+    from sightline.pipeline.survey import Workspace, plan_survey, survey, surveying
     from sightline.progress import Bars
 
     settings, opened = _open(task, model)
@@ -138,7 +138,7 @@ def detect(
     if not as_json:
         _tell(made)
     with Bars("aoi") as bars:
-        summary = survey(made, upscaler, surveyor, Place(out, settings.tile_cache, settings.limits), bars)
+        summary = survey(made, upscaler, surveyor, Workspace(out, settings.tile_cache, settings.limits), bars)
     if as_json:
         print_json(summary)
         return
@@ -211,7 +211,7 @@ def _wanted_gsd_m(task: str, folder: Path | None) -> float:
         return float(nominal_gsd_m)
 
 
-def _tell(plan: Plan) -> None:
+def _tell(plan: AreaPlan) -> None:
     from sightline.maps.tiles import plan_text
 
     echo(plan_text(plan))

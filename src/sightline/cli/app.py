@@ -86,13 +86,13 @@ def validate(task: TaskName, as_json: AsJson = False) -> None:
 @app.command(epilog="Example: `sightline train pv_hotspots --candidate fused`")
 def train(task: TaskName, candidate: CandidateName) -> None:
     """Train one candidate. A training that was killed continues from its last checkpoint."""
-    from sightline.pipeline.fit import check_candidate, fit, fit_keys, is_finished, make_plan
+    from sightline.pipeline.fit import check_candidate, fit, fit_keys, is_finished, plan_fits
     from sightline.progress import Bars
 
     project = open_task_project(task)
     check_candidate(project, candidate)
     with Bars(f"train {candidate}") as bars:
-        plan = make_plan(project)
+        plan = plan_fits(project)
         keys = fit_keys(project, plan)
         if is_finished(project, candidate, keys):
             fit(project, candidate, bars, lambda _step, _values: None)

@@ -118,11 +118,11 @@ def read_document(url: str, retries: Retries | None = None) -> bytes:
     _check_address(url, url)
 
     def ask(client: httpx.Client) -> bytes:
-        with client.stream("GET", url) as answer:
-            _check_address(str(answer.url), url)
-            _check_status(answer, url)
+        with client.stream("GET", url) as response:
+            _check_address(str(response.url), url)
+            _check_status(response, url)
             content = bytearray()
-            for piece in answer.iter_bytes():
+            for piece in response.iter_bytes():
                 content += piece
                 if len(content) > _LARGEST_DOCUMENT:
                     raise DataRejected(
@@ -182,32 +182,32 @@ def _ask(client: httpx.Client, file: RemoteFile, partial: Path, report: Report) 
     headers = {"Accept-Encoding": "identity"}  # the bytes that the checksum is of
     if have:
         headers["Range"] = f"bytes={have}-"
-    with client.stream("GET", file.url, headers=headers) as answer:
-        _check_address(str(answer.url), file.url)
-        if answer.status_code == 416:  # asked beyond the end: it is complete, or it is another file
-            if have == _length_of_range(answer):
+    with client.stream("GET", file.url, headers=headers) as response:
+        _check_address(str(response.url), file.url)
+        if response.status_code == 416:  # asked beyond the end: it is complete, or it is another file
+            if have == _length_of_range(response):
                 return
             partial.unlink()
             raise _Again("the partial download is longer than the file")
-        _check_status(answer, file.url)
-        if answer.status_code != 206 or not answer.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
+        _check_status(response, file.url)
+        if response.status_code != 206 or not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
             have = 0  # this server always sends the whole file
-        length = int(answer.headers.get("Content-Length", 0))
+        length = int(response.headers.get("Content-Length", 0))
         _check_room(partial, length, file)
-        _write(answer, partial, have, have + length if length else file.bytes, report)
+        _write(response, partial, have, have + length if length else file.bytes, report)
 
 
 def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def _length_of_range(answer: httpx.Response) -> int:
-    text = answer.headers.get("Content-Range", "").rpartition("/")[2]
+def _length_of_range(response: httpx.Response) -> int:
+    text = response.headers.get("Content-Range", "").rpartition("/")[2]
     return int(text) if text.isdecimal() else -1
 
 
-def _check_status(answer: httpx.Response, url: str) -> None:
-    status = answer.status_code
+def _check_status(response: httpx.Response, url: str) -> None:
+    status = response.status_code
     if status in (200, 206):
         return
     if status in (401, 403):
@@ -217,7 +217,7 @@ def _check_status(answer: httpx.Response, url: str) -> None:
             way_out="Download the file with your browser, unpack it, and use `sightline data add`.",
         )
     if status in (408, 425, 429) or status >= 500:
-        raise _Again(f"the server answered {status}", _pause_s(answer.headers.get("Retry-After", "")))
+        raise _Again(f"the server answered {status}", _pause_s(response.headers.get("Retry-After", "")))
     raise DataMissing(
         f"the server does not have the file ({status})",
         where=url,
@@ -248,11 +248,11 @@ def _check_room(partial: Path, needed: int, file: RemoteFile) -> None:
         )
 
 
-def _write(answer: httpx.Response, partial: Path, have: int, total: int, report: Report) -> None:
+def _write(response: httpx.Response, partial: Path, have: int, total: int, report: Report) -> None:
     what = f"download {partial.name.removesuffix('.partial')}"
     with partial.open("ab" if have else "wb") as out:
         done = have
-        for piece in answer.iter_raw():
+        for piece in response.iter_raw():
             out.write(piece)
             done += len(piece)
             report.progress(done, max(total, done), what)

@@ -74,8 +74,8 @@ def _translate(error: Exception, what: str, refused: Callable[[int], SightlineEr
     import requests
     from kagglehub.exceptions import CredentialError, DataCorruptionError, UnauthenticatedError
 
-    answer = getattr(error, "response", None)
-    status = answer.status_code if isinstance(answer, requests.Response) else 0
+    response = getattr(error, "response", None)
+    status = response.status_code if isinstance(response, requests.Response) else 0
     if isinstance(error, CredentialError | UnauthenticatedError):
         status = 401
     if status:

@@ -26,7 +26,7 @@ from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.maps.pace import pace_of
 from sightline.maps.providers import Provider
 from sightline.maps.store import MOST_TILE_BYTES, TileStore, decode_tile
-from sightline.maps.tiles import Plan
+from sightline.maps.tiles import AreaPlan
 from sightline.task import Report
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class Fetched:
     missing: tuple[Missing, ...]
 
 
-def fetch(plan: Plan, cache: Path, report: Report, patience: Patience | None = None) -> Fetched:
+def fetch(plan: AreaPlan, cache: Path, report: Report, patience: Patience | None = None) -> Fetched:
     """Bring the tiles of a plan into the cache. Nothing is checked against limits: see `tiles.refuse`.
 
     A tile that the cache holds is not asked for again before it is `keep_days` old; if it then cannot be had, the old
@@ -111,7 +111,7 @@ def fetch(plan: Plan, cache: Path, report: Report, patience: Patience | None = N
     return Fetched(found.present, found.asked, tuple(missing))
 
 
-def _none(plan: Plan, missing: list[Missing]) -> None:
+def _none(plan: AreaPlan, missing: list[Missing]) -> None:
     """Not one tile: that is no mosaic with holes but a failure."""
     provider, first = plan.provider, missing[0]
     if provider.folder is not None:
@@ -278,10 +278,10 @@ class TileSource:
     def _ask(self, tile: Tile) -> bytes:
         """One request; the bytes of a tile that decodes."""
         ends = time.monotonic() + self.patience.tile_s
-        with self._client.stream("GET", self.provider.address(tile)) as answer:
-            self._check_status(answer)
+        with self._client.stream("GET", self.provider.address(tile)) as response:
+            self._check_status(response)
             content = bytearray()
-            for piece in answer.iter_bytes():
+            for piece in response.iter_bytes():
                 content += piece
                 if len(content) > MOST_TILE_BYTES:
                     raise _Again(f"it has more than {MOST_TILE_BYTES:,} bytes")
@@ -292,14 +292,14 @@ class TileSource:
         decode_tile(bytes(content), self.provider.tile_px)
         return bytes(content)
 
-    def _check_status(self, answer: httpx.Response) -> None:
-        status = answer.status_code
+    def _check_status(self, response: httpx.Response) -> None:
+        status = response.status_code
         if status == 200:
             return
         if status in (204, 404, 410):
             raise _Absent(f"the server has no such tile ({status})")
         if status in (429, 503):
-            self._hold(_seconds_asked(answer.headers.get("Retry-After", "")))
+            self._hold(_seconds_asked(response.headers.get("Retry-After", "")))
         if status in (408, 425, 429) or status >= 500:
             raise _Again(f"the server answered {status}")
         raise _Refused(f"the server refused it ({status})")

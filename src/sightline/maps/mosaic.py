@@ -21,7 +21,7 @@ from sightline.errors import BackendError, DataRejected
 from sightline.maps.fetch import Fetched, Missing
 from sightline.maps.position import Georeference
 from sightline.maps.store import TileStore
-from sightline.maps.tiles import Plan
+from sightline.maps.tiles import AreaPlan
 from sightline.task import Report
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Mosaic:
     covered: float
 
 
-def write_mosaic(plan: Plan, cache: Path, target: Path, report: Report, fetched: Fetched | None = None) -> Mosaic:
+def write_mosaic(plan: AreaPlan, cache: Path, target: Path, report: Report, fetched: Fetched | None = None) -> Mosaic:
     """Stitch the tiles of a plan into one raster; what lacks is masked and listed.
 
     Args:
@@ -97,7 +97,7 @@ def write_mosaic(plan: Plan, cache: Path, target: Path, report: Report, fetched:
     return Mosaic(target, plan.georeference, tuple(strips.missing), strips.covered)
 
 
-def _check_room(plan: Plan, target: Path) -> None:
+def _check_room(plan: AreaPlan, target: Path) -> None:
     """The disk must have room for the plain raster and the finished one; pictures shrink to two thirds or less."""
     import shutil
 
@@ -113,7 +113,7 @@ def _check_room(plan: Plan, target: Path) -> None:
 class _Strips:
     """Rows of tiles as pixels of the raster."""
 
-    def __init__(self, plan: Plan, store: TileStore, reasons: dict[Tile, str], report: Report) -> None:
+    def __init__(self, plan: AreaPlan, store: TileStore, reasons: dict[Tile, str], report: Report) -> None:
         self.plan, self.missing = plan, list[Missing]()
         self._store, self._reasons, self._report = store, reasons, report
         self._inside, self._pictured = 0, 0
@@ -169,7 +169,7 @@ class _Strips:
         self._pictured += int(np.count_nonzero(pixels[..., 3]))
 
 
-def _outside(plan: Plan, top: int, rows: int) -> NDArray[np.bool_]:
+def _outside(plan: AreaPlan, top: int, rows: int) -> NDArray[np.bool_]:
     """(rows, width) of the raster's rows from `top`: where the outline is not even touched."""
     from rasterio.features import geometry_mask
 
@@ -212,7 +212,7 @@ def _by_blocks(strips: Iterable[tuple[int, NDArray[np.uint8]]]) -> Iterator[tupl
 
 
 @contextmanager
-def _created(path: Path, plan: Plan) -> Iterator[DatasetWriter]:
+def _created(path: Path, plan: AreaPlan) -> Iterator[DatasetWriter]:
     import rasterio
     from rasterio.enums import ColorInterp
 

@@ -29,7 +29,7 @@ _STITCH_S_PER_MEGAPIXEL = 0.25
 
 
 @dataclass(frozen=True)
-class Plan:
+class AreaPlan:
     """An area at a zoom of a provider: the raster that it makes and the tiles that it takes.
 
     Pixels are counted from the north-west corner of the whole map at this zoom; those beyond its eastern end are on
@@ -137,7 +137,7 @@ class Plan:
             yield from (tile for _, tile in self.row_of_tiles(row))
 
 
-def make_plan(area: Area, zoom: int, provider: Provider, wanted_gsd_m: float = 0.0) -> Plan:
+def plan_area(area: Area, zoom: int, provider: Provider, wanted_gsd_m: float = 0.0) -> AreaPlan:
     """Plan an area at a zoom; nothing is refused yet.
 
     Raises:
@@ -153,7 +153,7 @@ def make_plan(area: Area, zoom: int, provider: Provider, wanted_gsd_m: float = 0
     first_x, end_x = _outwards((left + WORLD_M / 2) * scale, (right + WORLD_M / 2) * scale)
     first_y, end_y = _outwards((WORLD_M / 2 - top) * scale, (WORLD_M / 2 - bottom) * scale)
     first_y, end_y = max(first_y, 0), min(end_y, side)
-    return Plan(area, zoom, provider, first_x, first_y, end_x - first_x, end_y - first_y, wanted_gsd_m)
+    return AreaPlan(area, zoom, provider, first_x, first_y, end_x - first_x, end_y - first_y, wanted_gsd_m)
 
 
 def choose_zoom(area: Area, provider: Provider, wanted_gsd_m: float) -> int:
@@ -162,7 +162,7 @@ def choose_zoom(area: Area, provider: Provider, wanted_gsd_m: float) -> int:
     return nearest_zoom(latitude, wanted_gsd_m, provider.tile_px, provider.min_zoom, provider.max_zoom)
 
 
-def refuse(plan: Plan, detecting: bool = False) -> None:
+def refuse(plan: AreaPlan, detecting: bool = False) -> None:
     """Refuse what a limit or the provider's terms forbid, before anything is downloaded.
 
     Args:
@@ -202,7 +202,7 @@ def refuse(plan: Plan, detecting: bool = False) -> None:
         )
 
 
-def describe_plan(plan: Plan) -> dict[str, Any]:
+def describe_plan(plan: AreaPlan) -> dict[str, Any]:
     """The plan as JSON: what `plan_text` tells, for programs."""
     provider = plan.provider
     west, south, east, north = plan.area.bounds
@@ -230,7 +230,7 @@ def describe_plan(plan: Plan) -> dict[str, Any]:
     return described
 
 
-def plan_text(plan: Plan) -> str:
+def plan_text(plan: AreaPlan) -> str:
     """The plan for a person, some lines: area, tiles, raster, time, terms and the zoom that would fit."""
     provider = plan.provider
     longitude, latitude = plan.area.centre
@@ -248,7 +248,7 @@ def plan_text(plan: Plan) -> str:
     return "\n".join([*lines, *_advice(plan)])
 
 
-def _advice(plan: Plan) -> list[str]:
+def _advice(plan: AreaPlan) -> list[str]:
     """Lines on whether zoom and pictures fit what is wanted."""
     if not plan.wanted_gsd_m:
         return []
@@ -270,7 +270,7 @@ def _outwards(first: float, end: float) -> tuple[int, int]:
     return low, max(math.ceil(end - _SNAP_PX), low + 1)
 
 
-def _smaller(plan: Plan) -> str:
+def _smaller(plan: AreaPlan) -> str:
     """What would be allowed: a lower zoom, where there is one."""
     excess = max(plan.tile_count / plan.provider.most_tiles, plan.width_px * plan.height_px / MOST_PIXELS)
     zoom = plan.zoom - math.ceil(math.log(excess, 4) - 1e-9)

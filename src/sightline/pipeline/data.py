@@ -24,7 +24,7 @@ from sightline.errors import DataError, DataMissing, DataRejected, ParamsError
 from sightline.files import write_json, write_text
 from sightline.pipeline.deliveries import Merge, merge, plan_merge
 from sightline.pipeline.fit import code_digest
-from sightline.pipeline.inbox import SETTLED_S, finish_clearing, is_half_cleared, list_refused, look
+from sightline.pipeline.inbox import SETTLED_S, finish_clearing, is_half_cleared, list_refused, read_inbox
 from sightline.pipeline.project import Project
 from sightline.pipeline.records import Intake, enter, read
 from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace_set, some, unlabelled
@@ -236,7 +236,7 @@ def status(project: Project) -> dict[str, Json]:
         row = {"set": name, "samples": len(samples), "unusable": sum(bool(one.problem) for one in samples)}
         rows.append({**row, "groups": len(groups), **{split: counts[split] for split in SPLITS}})
     state = pin_state(project.settings, project.name)
-    box = look(project, REAL)
+    box = read_inbox(project, REAL)
     return {
         "task": project.name,
         "data_version": "" if state == "not pinned" else data_version(project.settings, project.name),
@@ -283,11 +283,11 @@ def take_in(project: Project, settled_s: float = SETTLED_S) -> int:
     Raises:
         BackendError: a stage is running on the data, or the disk is full; the inbox keeps its files.
     """
-    if not is_half_cleared(project) and look(project, REAL, settled_s).is_empty:
+    if not is_half_cleared(project) and read_inbox(project, REAL, settled_s).is_empty:
         return 0
     with changing(project):
         finish_clearing(project)
-        box = look(project, REAL, settled_s)
+        box = read_inbox(project, REAL, settled_s)
         list_refused(box)
         if not box.ready:
             return 0

@@ -11,7 +11,7 @@ from pathlib import Path
 from sightline.errors import DataMissing, DataRejected
 from sightline.evaluation import METRICS, REFERENCE, ROWS, TRAINING, VALIDATION, Measured, Metrics, by_set, main_rows
 from sightline.files import replacing_folder, write_json
-from sightline.pipeline.fit import check_candidate, make_plan
+from sightline.pipeline.fit import check_candidate, plan_fits
 from sightline.pipeline.project import Project
 from sightline.pipeline.reference import refer
 from sightline.resampling import figures, resampling_unit
@@ -28,7 +28,7 @@ def evaluate(project: Project, candidate: str, report: Report) -> Metrics:
         ModelMissing: it was not trained yet.
     """
     check_candidate(project, candidate)
-    plan = make_plan(project)
+    plan = plan_fits(project)
     models = project.models(candidate)
     out = project.evaluation(candidate)
     way_out = "Free some space on the disk and run the command again."

@@ -17,9 +17,9 @@ from pathlib import Path
 
 from sightline.errors import DataRejected, ParamsError
 from sightline.files import replacing_folder, write_json
+from sightline.imports import digest
 from sightline.pipeline.project import Project
 from sightline.progress import Bars, Recording, read_history
-from sightline.sources import digest
 from sightline.task import Manifest, Model, Report, Sample, TrainingData
 from sightline.tasks import modules_of
 
@@ -38,7 +38,7 @@ class Fit:
 
 
 @dataclass(frozen=True)
-class Plan:
+class FitPlan:
     """The fits of a run, in order, and who evaluates whom.
 
     `test` maps a fit's name to the samples it is evaluated on: none of them was seen by that fit or the one it starts
@@ -52,7 +52,7 @@ class Plan:
     protocol: str
 
 
-def make_plan(project: Project) -> Plan:
+def plan_fits(project: Project) -> FitPlan:
     """Decide the fits from the sets that are there.
 
     Raises:
@@ -78,16 +78,16 @@ def _sets(manifest: Manifest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s.set for s in manifest.samples))
 
 
-def _holdout(main: Manifest, early: Manifest | None) -> Plan:
+def _holdout(main: Manifest, early: Manifest | None) -> FitPlan:
     fits = [Fit("final", _split(main, "train"), _split(main, "validation"), "pretrain" if early else "")]
     test = _split(main, "test")
     if early:
         fits.insert(0, Fit("pretrain", _split(early, "train"), _split(early, "validation")))
         test += _split(early, "test")
-    return Plan(tuple(fits), {"final": test}, _split(main, "validation"), _sets(main), "holdout")
+    return FitPlan(tuple(fits), {"final": test}, _split(main, "validation"), _sets(main), "holdout")
 
 
-def _folds(main: Manifest, early: Manifest, folds: int) -> Plan:
+def _folds(main: Manifest, early: Manifest, folds: int) -> FitPlan:
     """Each fold is evaluated by a model that saw the others; the model for use sees all of them.
 
     Nothing of the main sets is left for validation, so candidates are compared on the pre-training sets'.
@@ -106,10 +106,10 @@ def _folds(main: Manifest, early: Manifest, folds: int) -> Plan:
     fits.append(Fit("final", main, validation, start))
     if start:
         test["final"] = _split(early, "test")
-    return Plan(tuple(fits), test, validation, _sets(main), "folds")
+    return FitPlan(tuple(fits), test, validation, _sets(main), "folds")
 
 
-def _checked(plan: Plan) -> Plan:
+def _checked(plan: FitPlan) -> FitPlan:
     for fit in plan.fits:
         if not len(fit.train):
             raise DataRejected(
@@ -120,7 +120,7 @@ def _checked(plan: Plan) -> Plan:
     return plan
 
 
-def fit_keys(project: Project, plan: Plan) -> dict[str, str]:
+def fit_keys(project: Project, plan: FitPlan) -> dict[str, str]:
     """Fit name -> key: 16 hexadecimal digits of SHA-256 over all that goes into the fit."""
     train = project.params.model_dump(mode="json", include={"seed", "train"})
     code = code_digest(project.name)
@@ -148,11 +148,11 @@ def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:
 
     Raises:
         ParamsError: the task has no such candidate.
-        DataMissing, DataRejected: see `make_plan`.
+        DataMissing, DataRejected: see `plan_fits`.
         BackendError: the disk is full.
     """
     check_candidate(project, candidate)
-    plan = make_plan(project)
+    plan = plan_fits(project)
     keys = fit_keys(project, plan)
     out = project.models(candidate)
     done: dict[str, Model] = {}
@@ -220,7 +220,7 @@ def _write_history(folder: Path, history: dict[int, dict[str, float]]) -> None:
             writer.writerow([step, *(history[step].get(name, "") for name in names)])
 
 
-def _write_training_manifest(path: Path, plan: Plan) -> None:
+def _write_training_manifest(path: Path, plan: FitPlan) -> None:
     """One line for each sample the final model has seen in any way: these are no test for it."""
     names = {"final", next(f.start for f in plan.fits if f.name == "final")}
     seen: dict[str, Sample] = {}

@@ -143,7 +143,7 @@ def _is_given(path: Path) -> bool:
     return not path.is_dir() and path.name != REFUSED and not path.name.startswith(".")
 
 
-def look(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox:
+def read_inbox(project: Project, set_name: str, settled_s: float = SETTLED_S) -> Inbox:
     """Sort what lies in the inbox; changes nothing."""
     root = project.settings.inbox / project.name
     nothing = Inbox(root, _note(project), Manifest(root, ()))

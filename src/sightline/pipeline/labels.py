@@ -12,7 +12,7 @@ from pathlib import Path
 from sightline.files import write_text
 from sightline.pipeline.data import REAL
 from sightline.pipeline.delivery import plain_cell
-from sightline.pipeline.inbox import look
+from sightline.pipeline.inbox import read_inbox
 from sightline.pipeline.project import Project
 from sightline.pipeline.records import DriftedInput, DriftVerdict, Request, enter, read
 from sightline.pipeline.watch import check_drift
@@ -85,4 +85,4 @@ def labels_have_arrived(project: Project, settle_s: float) -> bool:
     files = [path for path in (project.settings.inbox / project.name).rglob("*") if path.is_file()]
     if not files or time.time() - max(path.stat().st_ctime for path in files) < settle_s:
         return False
-    return bool(look(project, REAL).ready)
+    return bool(read_inbox(project, REAL).ready)

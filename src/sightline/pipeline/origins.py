@@ -6,9 +6,9 @@ from collections import defaultdict
 from functools import cache
 from pathlib import Path
 
+from sightline.imports import digest
 from sightline.listing import digest_of
 from sightline.maps.placement import names_beside, names_in
-from sightline.sources import digest
 
 
 @cache

@@ -11,7 +11,7 @@ from sightline import versions
 from sightline.errors import BackendError, SightlineError
 from sightline.evaluation import read_metrics
 from sightline.pipeline.data import REAL
-from sightline.pipeline.inbox import look
+from sightline.pipeline.inbox import read_inbox
 from sightline.pipeline.project import Project
 from sightline.pipeline.promote import promotion_rule
 from sightline.pipeline.records import CandidateFigures, Decision, Rollback, RunOutcome, enter, read
@@ -78,7 +78,7 @@ def nothing_changed(project: Project) -> RunOutcome | None:
     since = [
         e for e in project.events.history(project.name, Decision.kind, Rollback.kind) if e.position > last.position
     ]
-    inbox = look(project, REAL)
+    inbox = read_inbox(project, REAL)
     if since or inbox.ready or inbox.waiting:
         return None
     if versions.status(project.settings, stages_of(project.name, project.params.candidates)):

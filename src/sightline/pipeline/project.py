@@ -11,7 +11,7 @@ from sightline.errors import DataMissing
 from sightline.params import TaskParams, load_section
 from sightline.pipeline.listings import list_set
 from sightline.settings import Settings
-from sightline.splits import place, read_splits
+from sightline.splits import apply_splits, read_splits
 from sightline.task import Manifest, Task
 from sightline.tasks import open_task, params_model
 
@@ -112,7 +112,7 @@ class Project:
         manifest = Manifest(self.data, (), self.settings.limits)
         for name in names:
             manifest += self.listing(name)
-        return place(manifest, read_splits(self.data / "splits.csv"), self.params.data.folds)
+        return apply_splits(manifest, read_splits(self.data / "splits.csv"), self.params.data.folds)
 
 
 def open_project(name: str, settings: Settings) -> Project:

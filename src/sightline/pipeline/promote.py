@@ -26,11 +26,11 @@ from sightline.pipeline.project import Project
 from sightline.pipeline.records import Decision, Numbers, Outcome, Rollback
 from sightline.pipeline.standing import (
     Seat,
+    champion_locked,
+    change_champion,
     change_of,
-    change_places,
     complete,
     find_seated,
-    places_locked,
     ruling_of,
     seated,
     standing_of,
@@ -54,7 +54,7 @@ def promote_best(project: Project, tracking: Registry, challengers: Sequence[Ver
     """
     choice = choose(project, tracking, challengers)
     for _ in range(_TRIES):
-        with places_locked(project.settings, project.name):
+        with champion_locked(project.settings, project.name):
             lagged = complete(project, tracking)
             last = standing_of(project.events, project.name).last
         champion, remarks = _champion(project, tracking)
@@ -63,9 +63,9 @@ def promote_best(project: Project, tracking: Registry, challengers: Sequence[Ver
             return known
         decision = _compare(project, tracking, choice, champion, report)
         decision = decision.model_copy(update={"reasons": (*decision.reasons, *remarks)})
-        with places_locked(project.settings, project.name):
+        with champion_locked(project.settings, project.name):
             if standing_of(project.events, project.name).last == last:
-                change_places(project, tracking, decision)
+                change_champion(project, tracking, decision)
                 return decision
     raise BackendError(
         "the champion changed during the comparison",
@@ -230,7 +230,7 @@ def _latency(project: Project, tracking: Registry, challenger: Version, champion
 def promote_by_hand(project: Project, tracking: Registry, ref: str, reason: str) -> Decision:
     """Make a version champion because someone says so; the ledger keeps the reason."""
     version, name = tracking.version(project.name, ref), project.name
-    with places_locked(project.settings, name):
+    with champion_locked(project.settings, name):
         complete(project, tracking)
         champion = find_seated(tracking, name, ruling_of(project, tracking).champion)
         number = None if champion is None else champion.number
@@ -251,7 +251,7 @@ def promote_by_hand(project: Project, tracking: Registry, ref: str, reason: str)
             reasons=(f"by hand: {reason}",),
             run_id=version.run_id,
         )
-        change_places(project, tracking, decision)
+        change_champion(project, tracking, decision)
     return decision
 
 
@@ -262,7 +262,7 @@ def restore_previous(project: Project, tracking: Registry) -> Version:
         ModelMissing: there is no previous champion, or the registry does not have it.
     """
     name = project.name
-    with places_locked(project.settings, name):
+    with champion_locked(project.settings, name):
         complete(project, tracking)
         standing = standing_of(project.events, name)
         if standing.previous is None:
@@ -275,5 +275,5 @@ def restore_previous(project: Project, tracking: Registry) -> Version:
             )
         previous = seated(tracking, name, standing.previous)
         champion = None if standing.champion is None else standing.champion.number
-        change_places(project, tracking, Rollback(left=champion, to=previous.number, run_id=previous.run_id))
+        change_champion(project, tracking, Rollback(left=champion, to=previous.number, run_id=previous.run_id))
     return tracking.version(name, str(previous.number))

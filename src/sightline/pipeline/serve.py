@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.drift.background import Background, read_background
 from sightline.errors import ModelError
 from sightline.pipeline.standing import Seat, is_trusted, no_champion, rule, seated, standing_of
-from sightline.pipeline.survey import Order, Place, plan_survey, survey
+from sightline.pipeline.survey import Order, Workspace, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
@@ -20,7 +20,7 @@ from sightline.tracking import Tracking
 if TYPE_CHECKING:
     from sightline.maps.area import Area
     from sightline.maps.providers import Provider
-    from sightline.maps.tiles import Plan
+    from sightline.maps.tiles import AreaPlan
     from sightline.maps.upscaling.upscale import Upscaler
     from sightline.serving.engine import Answered, Log
     from sightline.stores.database import Database
@@ -121,13 +121,13 @@ class MapSurveys:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> Plan:
+    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> AreaPlan:
         """See `plan_survey`."""
         return plan_survey(Order(area, provider, zoom), wanted_gsd_m, factor)
 
     def run(
         self,
-        plan: Plan,
+        plan: AreaPlan,
         upscaler: Upscaler | None,
         model: Any,
         out: Path,
@@ -135,8 +135,8 @@ class MapSurveys:
         on_answer: Callable[[Any, Prediction], None],
     ) -> dict[str, Json]:
         """See `survey`."""
-        place = Place(out, self._settings.tile_cache, self._settings.limits)
-        return survey(plan, upscaler, model, place, report, on_answer)
+        workspace = Workspace(out, self._settings.tile_cache, self._settings.limits)
+        return survey(plan, upscaler, model, workspace, report, on_answer)
 
 
 def areas_in(database: Database, settings: Settings) -> Areas:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from sightline.files import write_text
+from sightline.imports import PACKAGE, closure, file_of
 from sightline.params import load_section
-from sightline.sources import PACKAGE, closure, file_of
 from sightline.tasks import TASKS, modules_of, open_task, params_model
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ HEAD = """\
 #   .venv/bin/dvc exp run -S 'pv_hotspots.seed=21'       one experiment
 #
 # Code that a stage merely passes through (the command line, settings, progress bars) is no dependency: see
-# `sightline.sources.PASSED_THROUGH`. Checkpoints (build/checkpoints) are no outputs: DVC deletes outputs before a stage
+# `sightline.imports.PASSED_THROUGH`. Checkpoints (build/checkpoints) are no outputs: DVC deletes outputs before a stage
 # starts. Data Docs are none either: they hold the time.
 vars:
   # The code and the parameters of this very folder, also in the copy that `dvc exp run --temp` makes; the program

@@ -217,7 +217,7 @@ def find_seated(tracking: Registry, task: str, seat: Seat | None) -> Version | N
 
 
 @contextmanager
-def places_locked(settings: Settings, task: str) -> Iterator[None]:
+def champion_locked(settings: Settings, task: str) -> Iterator[None]:
     """Hold the lock under which champions change: one process, one thread at a time.
 
     Raises:
@@ -244,7 +244,7 @@ def places_locked(settings: Settings, task: str) -> Iterator[None]:
         lock.release()
 
 
-def change_places(project: Project, tracking: Registry, change: Change) -> None:
+def change_champion(project: Project, tracking: Registry, change: Change) -> None:
     """Enter a change in the ledger, then let the registry follow: what a kill cuts short, `complete` makes up for.
 
     Hold the lock.

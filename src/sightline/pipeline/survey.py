@@ -29,7 +29,7 @@ from sightline.files import replace_bytes, sha256_file, sha256_files, write_json
 from sightline.maps.area import Area
 from sightline.maps.pictures import MOST_PIXELS
 from sightline.maps.providers import Provider
-from sightline.maps.tiles import Plan, choose_zoom, describe_plan, make_plan, refuse
+from sightline.maps.tiles import AreaPlan, choose_zoom, describe_plan, plan_area, refuse
 from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.task import InputT, Json, Limits, Model, Prediction, Report
 from sightline.vision.images import encode_png
@@ -65,7 +65,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Place:
+class Workspace:
     """Where a survey reads and writes.
 
     Attributes:
@@ -92,7 +92,7 @@ def surveying(model: Model) -> Surveying:
     return model
 
 
-def plan_survey(order: Order, wanted_gsd_m: float, factor: int = 1) -> Plan:
+def plan_survey(order: Order, wanted_gsd_m: float, factor: int = 1) -> AreaPlan:
     """The raster and tiles of an order.
 
     Args:
@@ -105,13 +105,13 @@ def plan_survey(order: Order, wanted_gsd_m: float, factor: int = 1) -> Plan:
     """
     wanted = wanted_gsd_m * factor
     zoom = choose_zoom(order.area, order.provider, wanted) if order.zoom is None else order.zoom
-    plan = make_plan(order.area, zoom, order.provider, wanted)
+    plan = plan_area(order.area, zoom, order.provider, wanted)
     refuse(plan, detecting=True)
     _refuse_work(plan, factor)
     return plan
 
 
-def _refuse_work(plan: Plan, factor: int) -> None:
+def _refuse_work(plan: AreaPlan, factor: int) -> None:
     """The bounds that a file has too (`ships.cost`), before a tile is asked for.
 
     Raises:
@@ -142,10 +142,10 @@ def _refuse_work(plan: Plan, factor: int) -> None:
 
 
 def survey(
-    plan: Plan,
+    plan: AreaPlan,
     upscaler: Upscaler | None,
     model: Surveying,
-    place: Place,
+    workspace: Workspace,
     report: Report,
     on_answer: OnAnswer | None = None,
 ) -> dict[str, Json]:
@@ -155,7 +155,7 @@ def survey(
         plan: what is looked at.
         upscaler: what enlarges it before; None: it is looked at as it is only.
         model: what surveys it.
-        place: where it reads and writes.
+        workspace: where it reads and writes.
         report: told of the progress; what it raises ends the survey, and another one goes on from there.
         on_answer: called with each raster that was scanned, as `model.read` gave it, and the answer.
 
@@ -164,33 +164,33 @@ def survey(
         DataRejected: the folder holds another survey.
     """
     key = _key(plan)
-    _claim(place.out, key, plan)
+    _claim(workspace.out, key, plan)
     seconds: dict[str, float] = {}
     began = time.perf_counter()
-    missing = _mosaic(plan, place, report)
+    missing = _mosaic(plan, workspace, report)
     seconds["tiles"] = time.perf_counter() - began
-    rasters = {RAW: place.out / f"{RAW}.tif"}
+    rasters = {RAW: workspace.out / f"{RAW}.tif"}
     if upscaler is not None:
         began = time.perf_counter()
-        rasters[ENLARGED] = _enlarge(upscaler, rasters[RAW], place.out, report)
+        rasters[ENLARGED] = _enlarge(upscaler, rasters[RAW], workspace.out, report)
         seconds["enlarging"] = time.perf_counter() - began
     found: dict[str, dict[str, Json]] = {}
     for name, raster in rasters.items():
         began = time.perf_counter()
-        source, prediction = _survey_raster(name, raster, model, plan.area, place, report)
+        source, prediction = _survey_raster(name, raster, model, plan.area, workspace, report)
         if on_answer is not None:
             on_answer(source, prediction)
         found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
         seconds[f"detection in {name}"] = time.perf_counter() - began
     if len(rasters) > 1:
-        _compare([place.out / f"{name}.png" for name in rasters], place.out / "comparison.png")
+        _compare([workspace.out / f"{name}.png" for name in rasters], workspace.out / "comparison.png")
     summary = _summary(plan, model, [str(one) for one in missing], found, seconds)
-    write_json(place.out / "summary.json", summary)
+    write_json(workspace.out / "summary.json", summary)
     return summary
 
 
 def _summary(
-    plan: Plan, model: Surveying, missing: list[str], found: dict[str, dict[str, Json]], seconds: dict[str, float]
+    plan: AreaPlan, model: Surveying, missing: list[str], found: dict[str, dict[str, Json]], seconds: dict[str, float]
 ) -> dict[str, Json]:
     return {
         "plan": describe_plan(plan),
@@ -202,7 +202,7 @@ def _summary(
     }
 
 
-def _key(plan: Plan) -> str:
+def _key(plan: AreaPlan) -> str:
     """Tells two surveys apart that would make another raster."""
     import shapely
 
@@ -212,7 +212,7 @@ def _key(plan: Plan) -> str:
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _claim(out: Path, key: str, plan: Plan) -> None:
+def _claim(out: Path, key: str, plan: AreaPlan) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -230,23 +230,23 @@ def _claim(out: Path, key: str, plan: Plan) -> None:
     write_json(path, {"key": key, **describe_plan(plan)})
 
 
-def _mosaic(plan: Plan, place: Place, report: Report) -> list[Any]:
+def _mosaic(plan: AreaPlan, workspace: Workspace, report: Report) -> list[Any]:
     """Fetch and stitch; a raster that was finished with all its tiles is kept."""
     from sightline.maps.fetch import fetch
     from sightline.maps.mosaic import write_mosaic
 
-    target, done = place.out / f"{RAW}.tif", place.out / ".raw.whole"
+    target, done = workspace.out / f"{RAW}.tif", workspace.out / ".raw.whole"
     made_of = _source_of(plan)
     if target.exists() and done.exists() and done.read_text(encoding="utf-8") == made_of:
         return []
-    fetched: Fetched = fetch(plan, place.cache, report)
-    mosaic = write_mosaic(plan, place.cache, target, report, fetched)
+    fetched: Fetched = fetch(plan, workspace.cache, report)
+    mosaic = write_mosaic(plan, workspace.cache, target, report, fetched)
     if not mosaic.missing:
         done.write_text(made_of, encoding="utf-8")
     return list(mosaic.missing)
 
 
-def _source_of(plan: Plan) -> str:
+def _source_of(plan: AreaPlan) -> str:
     """What a raster was stitched of: the server's address, or the SHA-256 of the tiles in somebody's folder."""
     folder = plan.provider.folder
     if folder is None:
@@ -269,15 +269,15 @@ def _enlarge(upscaler: Upscaler, raw: Path, out: Path, report: Report) -> Path:
 
 
 def _survey_raster(
-    name: str, raster: Path, model: Surveying[InputT], area: Area, place: Place, report: Report
+    name: str, raster: Path, model: Surveying[InputT], area: Area, workspace: Workspace, report: Report
 ) -> tuple[InputT, Prediction]:
     """Answer one raster, leave out what lies outside the area, and write it; the model's input and the answer."""
-    source = model.read(raster, place.limits)
+    source = model.read(raster, workspace.limits)
     prediction = model.survey(source, lambda done, total: report.progress(done, total, f"detection in {name}"))
     prediction = model.within(prediction, area.shape)
-    write_json(place.out / f"{name}.geojson", prediction.exports["geojson"])
-    write_json(place.out / f"{name}.json", prediction.document)
-    replace_bytes(place.out / f"{name}.png", encode_png(model.draw(source, prediction)))
+    write_json(workspace.out / f"{name}.geojson", prediction.exports["geojson"])
+    write_json(workspace.out / f"{name}.json", prediction.document)
+    replace_bytes(workspace.out / f"{name}.png", encode_png(model.draw(source, prediction)))
     return source, prediction
 
 

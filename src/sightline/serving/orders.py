@@ -18,7 +18,7 @@ from sightline.capabilities import Surveying, adjust
 from sightline.errors import BackendError, DataError, ParamsError, RequestError
 from sightline.maps.area import Area, read_area
 from sightline.maps.providers import PROVIDERS, Provider, find_provider, open_folder
-from sightline.maps.tiles import Plan
+from sightline.maps.tiles import AreaPlan
 from sightline.maps.upscaling.upscale import CHOICES, Choice, Upscaler, factor_of, open_upscaler
 from sightline.settings import Settings
 from sightline.task import Json, Model, Prediction, Report
@@ -79,12 +79,12 @@ OnAnswer = Callable[[Any, Prediction], None]
 class Surveys(Protocol):
     """What plans and looks at areas; `pipeline.serve` wires it in."""
 
-    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> Plan:
+    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> AreaPlan:
         """See `pipeline.survey.plan_survey`."""
         ...
 
     def run(
-        self, plan: Plan, upscaler: Upscaler | None, model: Any, out: Path, report: Report, on_answer: OnAnswer
+        self, plan: AreaPlan, upscaler: Upscaler | None, model: Any, out: Path, report: Report, on_answer: OnAnswer
     ) -> dict[str, Json]:
         """See `pipeline.survey.survey`."""
         ...
@@ -94,7 +94,7 @@ class Surveys(Protocol):
 class Prepared:
     """An order that can be carried out: its plan, and the model with the threshold and step that were asked for."""
 
-    plan: Plan
+    plan: AreaPlan
     model: Model
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ModelRejected, ParamsError
-from sightline.sources import modules_below
+from sightline.imports import modules_below
 
 if TYPE_CHECKING:  # the list of tasks stands in `--help`, which imports nothing heavy
     from pydantic import BaseModel

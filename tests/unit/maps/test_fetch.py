@@ -21,7 +21,7 @@ from sightline.maps.area import read_area
 from sightline.maps.fetch import Patience, fetch
 from sightline.maps.mosaic import write_mosaic
 from sightline.maps.providers import open_folder
-from sightline.maps.tiles import Plan, make_plan
+from sightline.maps.tiles import AreaPlan, plan_area
 from tests.unit.maps.tile_server import SIDE_PX, Answer, Silent, TileServer, drawn, encoded, provider_of, write_tile
 
 AREA = read_area(bbox="-5.47,36.11,-5.40,36.15")
@@ -29,11 +29,11 @@ ZOOM = 15
 QUICK = Patience(attempts=4, first_s=0.01, timeout_s=5.0)
 
 
-def plan_of(server: TileServer, zoom: int = ZOOM, **changes: object) -> Plan:
-    return make_plan(AREA, zoom, provider_of(server, **changes))
+def plan_of(server: TileServer, zoom: int = ZOOM, **changes: object) -> AreaPlan:
+    return plan_area(AREA, zoom, provider_of(server, **changes))
 
 
-def chosen(plan: Plan, number: int) -> Tile:
+def chosen(plan: AreaPlan, number: int) -> Tile:
     return list(plan.tiles())[number]
 
 
@@ -41,7 +41,7 @@ def only(tile: Tile, answer: Callable[[int], Answer]) -> Callable[[Tile, int], A
     return lambda asked, n: answer(n) if asked == tile else Answer()
 
 
-def cached(plan: Plan, cache: Path, tile: Tile) -> np.ndarray:
+def cached(plan: AreaPlan, cache: Path, tile: Tile) -> np.ndarray:
     read = plan.provider.store(cache).read(tile, SIDE_PX)
     assert read is not None
     return read[..., :3]
@@ -259,11 +259,11 @@ from pathlib import Path
 from sightline.maps.area import read_area
 from sightline.maps.fetch import fetch
 from sightline.maps.providers import Provider
-from sightline.maps.tiles import make_plan
+from sightline.maps.tiles import plan_area
 
 silent = types.SimpleNamespace(progress=lambda *told: print(told[0], flush=True))
 provider = Provider("test", "the tests", "none", "", url=sys.argv[1], tile_px=64, allow_bulk=True, requests_per_s=1000)
-fetch(make_plan(read_area(bbox=sys.argv[2]), int(sys.argv[3]), provider), Path(sys.argv[4]), silent)
+fetch(plan_area(read_area(bbox=sys.argv[2]), int(sys.argv[3]), provider), Path(sys.argv[4]), silent)
 """
 
 
@@ -289,17 +289,17 @@ def test_a_killed_run_goes_on_with_what_it_has(tmp_path: Path) -> None:
 
 def test_a_folder_is_only_looked_at(tmp_path: Path) -> None:
     write_tile(tmp_path, mercantile.tile(-5.47, 36.15, ZOOM))
-    tiles = list(make_plan(AREA, ZOOM, open_folder(tmp_path)).tiles())
+    tiles = list(plan_area(AREA, ZOOM, open_folder(tmp_path)).tiles())
     assert len(tiles) > 3
     for tile in tiles[3:]:
         write_tile(tmp_path, tile)
     provider = open_folder(tmp_path)
     assert (provider.tile_px, provider.min_zoom, provider.max_zoom) == (SIDE_PX, ZOOM, ZOOM)
-    fetched = fetch(make_plan(AREA, ZOOM, provider), tmp_path / "cache", Silent())
+    fetched = fetch(plan_area(AREA, ZOOM, provider), tmp_path / "cache", Silent())
     assert [one.tile for one in fetched.missing] == tiles[1:3]
     assert not (tmp_path / "cache").exists()
     with pytest.raises(DataMissing, match=r"none of the .* tiles at zoom 14"):
-        fetch(make_plan(AREA, 14, provider), tmp_path / "cache", Silent())
+        fetch(plan_area(AREA, 14, provider), tmp_path / "cache", Silent())
 
 
 def test_a_spoilt_tile_in_the_cache_is_masked_listed_and_asked_for_again(tmp_path: Path) -> None:

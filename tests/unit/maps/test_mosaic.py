@@ -20,22 +20,22 @@ from sightline.maps.fetch import Missing, fetch
 from sightline.maps.mosaic import Mosaic, write_mosaic
 from sightline.maps.position import Georeference
 from sightline.maps.providers import open_folder
-from sightline.maps.tiles import Plan, make_plan
+from sightline.maps.tiles import AreaPlan, plan_area
 from tests.unit.maps.tile_server import SIDE_PX, Silent, colours_of, drawn, write_tile
 
 BOX = read_area(bbox="-5.47,36.11,-5.40,36.15")
 
 
-def folder_plan(area: Area, zoom: int, root: Path, keep: Callable[[Tile], bool] = lambda tile: True) -> Plan:
+def folder_plan(area: Area, zoom: int, root: Path, keep: Callable[[Tile], bool] = lambda tile: True) -> AreaPlan:
     """A plan whose tiles were drawn into a folder, but for those not kept."""
     write_tile(root, Tile(0, 0, zoom))
-    plan = make_plan(area, zoom, open_folder(root))
+    plan = plan_area(area, zoom, open_folder(root))
     for tile in filter(keep, plan.tiles()):
         write_tile(root, tile)
     return plan
 
 
-def stitched(plan: Plan, tmp_path: Path) -> tuple[Mosaic, NDArray[np.uint8], NDArray[np.uint8]]:
+def stitched(plan: AreaPlan, tmp_path: Path) -> tuple[Mosaic, NDArray[np.uint8], NDArray[np.uint8]]:
     """The mosaic, (h, w, 3) colours and (h, w) alpha."""
     mosaic = write_mosaic(plan, tmp_path / "cache", tmp_path / "out" / "area.tif", Silent())
     with rasterio.open(mosaic.path) as dataset:
@@ -43,7 +43,7 @@ def stitched(plan: Plan, tmp_path: Path) -> tuple[Mosaic, NDArray[np.uint8], NDA
     return mosaic, np.moveaxis(pixels[:3], 0, -1), pixels[3]
 
 
-def expected(plan: Plan) -> NDArray[np.uint8]:
+def expected(plan: AreaPlan) -> NDArray[np.uint8]:
     """What the tiles show, by each pixel's place on the whole map."""
     side = SIDE_PX * 2**plan.zoom
     columns = (plan.left_px + np.arange(plan.width_px)) % side
@@ -97,7 +97,7 @@ def test_outside_the_outline_there_is_nothing(tmp_path: Path) -> None:
 
 
 def test_missing_tiles_are_masked_and_listed(tmp_path: Path) -> None:
-    whole = make_plan(BOX, 15, folder_plan(BOX, 15, tmp_path / "whole").provider)
+    whole = plan_area(BOX, 15, folder_plan(BOX, 15, tmp_path / "whole").provider)
     gone = [tile for number, tile in enumerate(whole.tiles()) if number in (2, 9)]
     plan = folder_plan(BOX, 15, tmp_path / "tiles", lambda tile: tile not in gone)
     mosaic, colours, alpha = stitched(plan, tmp_path)
@@ -151,10 +151,10 @@ from sightline.errors import BackendError
 from sightline.maps.area import read_area
 from sightline.maps.mosaic import write_mosaic
 from sightline.maps.providers import open_folder
-from sightline.maps.tiles import make_plan
+from sightline.maps.tiles import plan_area
 import rasterio.shutil, rasterio.features
 
-plan = make_plan(read_area(bbox="-5.47,36.11,-5.40,36.15"), 18, open_folder(Path(sys.argv[1])))
+plan = plan_area(read_area(bbox="-5.47,36.11,-5.40,36.15"), 18, open_folder(Path(sys.argv[1])))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
     write_mosaic(plan, Path("."), Path(sys.argv[2]), types.SimpleNamespace(progress=lambda *_: None))

@@ -12,7 +12,7 @@ import pytest
 from sightline.errors import RequestError
 from sightline.maps.area import read_area
 from sightline.maps.providers import EOX, ESRI, OSM, PROVIDERS, Provider
-from sightline.maps.tiles import choose_zoom, describe_plan, make_plan, plan_text, refuse
+from sightline.maps.tiles import choose_zoom, describe_plan, plan_area, plan_text, refuse
 
 ALGECIRAS = read_area(bbox="-5.47,36.11,-5.40,36.15")
 
@@ -20,14 +20,14 @@ ALGECIRAS = read_area(bbox="-5.47,36.11,-5.40,36.15")
 @pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS)
 @pytest.mark.parametrize("bbox", ["-5.47,36.11,-5.40,36.15", "10.01,-33.2,10.02,-33.1", "1,60.001,1.0001,60.0011"])
 def test_the_tiles_of_a_box_are_those_of_mercantile(provider: Provider, bbox: str) -> None:
-    plan = make_plan(read_area(bbox=bbox), 13, provider)
+    plan = plan_area(read_area(bbox=bbox), 13, provider)
     expected = set(mercantile.tiles(*(float(part) for part in bbox.split(",")), zooms=[13]))
     assert set(plan.tiles()) == expected
     assert plan.tile_count == len(expected)
 
 
 def test_over_the_antimeridian_columns_go_on_and_tiles_begin_again() -> None:
-    plan = make_plan(read_area(bbox="179.9,-17,-179.9,-16.8"), 12, ESRI)
+    plan = plan_area(read_area(bbox="179.9,-17,-179.9,-16.8"), 12, ESRI)
     expected = set(mercantile.tiles(179.9, -17, 180, -16.8, [12])) | set(
         mercantile.tiles(-180, -17, -179.9, -16.8, [12])
     )
@@ -38,20 +38,20 @@ def test_over_the_antimeridian_columns_go_on_and_tiles_begin_again() -> None:
 
 def test_an_outline_leaves_tiles_out() -> None:
     corner = read_area(wkt="POLYGON ((0 0, 1 0, 1 0.01, 0.01 0.01, 0.01 1, 0 1, 0 0))")
-    plan = make_plan(corner, 13, EOX)
-    box = make_plan(read_area(bbox="0,0,1,1"), 13, EOX)
+    plan = plan_area(corner, 13, EOX)
+    box = plan_area(read_area(bbox="0,0,1,1"), 13, EOX)
     assert (plan.width_px, plan.height_px) == (box.width_px, box.height_px)
     assert plan.tile_count < 0.1 * box.tile_count
     assert plan.tile_count == len(list(plan.tiles()))
 
 
 def test_an_area_smaller_than_a_pixel_is_one_pixel_of_one_tile() -> None:
-    plan = make_plan(read_area(bbox="10.00001,50.00001,10.000011,50.000011"), 15, ESRI)
+    plan = plan_area(read_area(bbox="10.00001,50.00001,10.000011,50.000011"), 15, ESRI)
     assert (plan.width_px, plan.height_px, plan.tile_count) == (1, 1, 1)
 
 
 def test_the_whole_map() -> None:
-    plan = make_plan(read_area(bbox="-180,-85.0511287798066,180,85.0511287798066"), 3, ESRI)
+    plan = plan_area(read_area(bbox="-180,-85.0511287798066,180,85.0511287798066"), 3, ESRI)
     assert (plan.left_px, plan.top_px, plan.width_px, plan.height_px) == (0, 0, 2048, 2048)
     assert plan.tile_count == 64
     refuse(plan)
@@ -65,7 +65,7 @@ def test_a_million_tiles_are_refused_at_once_and_counted(outline: str) -> None:
         else read_area(wkt="POLYGON ((-10 35, 5 35, 5 45, -9 45, -10 35))")
     )
     started = time.monotonic()
-    plan = make_plan(area, 17, ESRI)
+    plan = plan_area(area, 17, ESRI)
     with pytest.raises(RequestError, match=r"would take [\d,]+ tiles at zoom 17; esri allows at most 1,024") as caught:
         refuse(plan)
     assert plan.tile_count > 20_000_000
@@ -77,32 +77,32 @@ def test_a_million_tiles_are_refused_at_once_and_counted(outline: str) -> None:
 
 
 def test_the_zoom_that_is_advised_instead_is_allowed() -> None:
-    plan = make_plan(read_area(bbox="-10,35,5,45"), 17, ESRI)
-    refuse(make_plan(plan.area, 9, ESRI))
+    plan = plan_area(read_area(bbox="-10,35,5,45"), 17, ESRI)
+    refuse(plan_area(plan.area, 9, ESRI))
     with pytest.raises(RequestError):
-        refuse(make_plan(plan.area, 10, ESRI))
+        refuse(plan_area(plan.area, 10, ESRI))
 
 
 def test_other_reasons_to_refuse() -> None:
     with pytest.raises(RequestError, match="zooms 0 to 15, not 17"):
-        refuse(make_plan(ALGECIRAS, 17, EOX))
+        refuse(plan_area(ALGECIRAS, 17, EOX))
     with pytest.raises(RequestError, match="nothing can be detected"):
-        refuse(make_plan(ALGECIRAS, 14, OSM), detecting=True)
+        refuse(plan_area(ALGECIRAS, 14, OSM), detecting=True)
     with pytest.raises(RequestError, match=r"osm allows at most 64 .*prohibited"):
-        refuse(make_plan(ALGECIRAS, 17, OSM))
+        refuse(plan_area(ALGECIRAS, 17, OSM))
     with pytest.raises(RequestError, match="zoom level 99 does not exist"):
-        make_plan(ALGECIRAS, 99, ESRI)
+        plan_area(ALGECIRAS, 99, ESRI)
     corner = read_area(wkt="POLYGON ((0 0, 5 0, 5 0.001, 0.001 0.001, 0.001 5, 0 5, 0 0))")
     with pytest.raises(RequestError, match=r"raster of .* pixels; at most 400,000,000 are allowed"):
-        refuse(make_plan(corner, 15, EOX))
-    refuse(make_plan(ALGECIRAS, 14, OSM))
-    refuse(make_plan(ALGECIRAS, 17, ESRI), detecting=True)
+        refuse(plan_area(corner, 15, EOX))
+    refuse(plan_area(ALGECIRAS, 14, OSM))
+    refuse(plan_area(ALGECIRAS, 17, ESRI), detecting=True)
 
 
 def test_the_plan_is_told_to_people_and_to_programs() -> None:
     wanted = 240 / 224
     zoom = choose_zoom(ALGECIRAS, ESRI, wanted)
-    plan = make_plan(ALGECIRAS, zoom, ESRI, wanted)
+    plan = plan_area(ALGECIRAS, zoom, ESRI, wanted)
     text, described = plan_text(plan), json.loads(json.dumps(describe_plan(plan)))
     assert zoom == described["zoom"] == described["advised_zoom"] == 17
     assert described["tiles"] == plan.tile_count == 26 * 19
@@ -118,6 +118,6 @@ def test_the_plan_is_told_to_people_and_to_programs() -> None:
 
 
 def test_pictures_that_are_too_coarse_are_told() -> None:
-    plan = make_plan(ALGECIRAS, 14, EOX, 240 / 224)
+    plan = plan_area(ALGECIRAS, 14, EOX, 240 / 224)
     assert "so 15, not 14" in plan_text(plan)
     assert "10 m a pixel at best" in plan_text(plan)

@@ -12,7 +12,7 @@ from mercantile import Tile
 from sightline.maps.fetch import Patience, fetch
 from sightline.maps.providers import open_folder
 from sightline.maps.store import decode_tile
-from sightline.maps.tiles import make_plan
+from sightline.maps.tiles import plan_area
 from sightline.maps.viewing import Viewing
 from tests.unit.maps.test_fetch import AREA, QUICK
 from tests.unit.maps.tile_server import SIDE_PX, Answer, Silent, TileServer, drawn, encoded, provider_of, write_tile
@@ -28,7 +28,7 @@ def test_a_tile_is_asked_for_once_and_is_then_in_the_cache_of_surveys(tmp_path: 
         assert contents[0] is not None
         assert contents == [contents[0]] * 3
         assert np.array_equal(decode_tile(contents[0], SIDE_PX)[..., :3], drawn(TILE))
-        plan = make_plan(AREA, 15, provider_of(server))
+        plan = plan_area(AREA, 15, provider_of(server))
         fetched = fetch(plan, tmp_path, Silent(), QUICK)
         viewing.close()
         assert TILE in set(plan.tiles())

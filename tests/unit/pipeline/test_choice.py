@@ -15,7 +15,7 @@ import yaml
 from numpy.typing import NDArray
 
 from sightline.pipeline.choice import Choice, Criterion, choose, explain, pick, pick_nested, pool, warn
-from sightline.pipeline.fit import make_plan
+from sightline.pipeline.fit import plan_fits
 from sightline.pipeline.project import Project
 from sightline.task import Row, Rows, save_rows
 from sightline.tasks import TASKS
@@ -217,7 +217,7 @@ def test_without_validation_rows_the_first_named_is_chosen_and_it_is_said(tmp_pa
 @pytest.mark.parametrize("protocol", ["folds", "holdout"])
 def test_the_rows_that_decide_are_of_the_main_sets(tmp_path: Path, protocol: str, sets: tuple[str, ...]) -> None:
     data = PARAMS.data.model_copy(update={"protocol": protocol, "train": ("real", "own")})
-    plan = make_plan(toy_project(tmp_path, *sets, params=PARAMS.model_copy(update={"data": data})))
+    plan = plan_fits(toy_project(tmp_path, *sets, params=PARAMS.model_copy(update={"data": data})))
     main = set(sets) & {"real", "own"} or {"sample"}
     assert set(plan.main) == main
     assert plan.protocol == (protocol if main != {"sample"} else "holdout")

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from sightline.pipeline.deliveries import Merge, merge, plan_merge
-from sightline.pipeline.inbox import finish_clearing, look
+from sightline.pipeline.inbox import finish_clearing, read_inbox
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given
 from sightline.settings import Settings
@@ -137,7 +137,7 @@ def test_the_inbox_keeps_what_is_bad_and_what_its_document_says_of_it(project: P
     take(project, deliver(tmp_path / "week1", 1))
     inbox = project.settings.inbox / "panel_defects"
     deliver(inbox, 2, photo_1={"segmentation": [], "bbox": [8, 8, 32, 32]})
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert [sample.id for sample in box.plan.fresh] == ["Photo-2-0", "Photo-2-2"]
     assert "only a box" in box.refused["images/Photo-2-1.png"]
     with changing(project):
@@ -148,7 +148,7 @@ def test_the_inbox_keeps_what_is_bad_and_what_its_document_says_of_it(project: P
     assert [image["file_name"] for image in document["images"]] == ["Photo-2-1.png"]
     assert len(listed(project)) == 5
     deliver(inbox, 2)
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert [sample.id for sample in box.plan.fresh] == ["Photo-2-1"], "once it has an outline"
     assert len(box.plan.known) == 2
 
@@ -158,7 +158,7 @@ def test_photographs_without_labels_in_the_inbox_are_named(project: Project) -> 
     deliver(inbox, 1)
     (inbox / "more").mkdir()
     shutil.copy(inbox / "images" / "Photo-1-0.png", inbox / "more" / "new.png")
-    assert look(project, "real", 0).refused == {
+    assert read_inbox(project, "real", 0).refused == {
         "more/new.png": "it has no labels. Put the labels beside it, or remove it."
     }
 
@@ -201,7 +201,7 @@ def countdown() -> Countdown:
 def intake(project: Project, before_clearing: Callable[[], None] = lambda: None) -> Merge:
     with changing(project):
         finish_clearing(project)
-        box = look(project, "real", 0)
+        box = read_inbox(project, "real", 0)
         if box.plan.fresh:
             merge(project, box.given, box.plan, "real")
         before_clearing()
@@ -229,7 +229,7 @@ def test_a_clearing_that_is_killed_goes_on(project: Project, countdown: Countdow
     left = sorted(path.relative_to(inbox).as_posix() for path in inbox.rglob("*") if path.is_file())
     assert left == [WEEK, "images/Photo-1-1.png"]
     assert [image["file_name"] for image in json.loads((inbox / WEEK).read_text())["images"]] == ["Photo-1-1.png"]
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert (box.ready, list(box.refused)) == ((), ["images/Photo-1-1.png"])
 
 

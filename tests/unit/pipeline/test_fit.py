@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import DataMissing, ParamsError
-from sightline.pipeline.fit import fit, fit_keys, is_finished, make_plan
+from sightline.pipeline.fit import fit, fit_keys, is_finished, plan_fits
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
 from tests.parameters import changed
@@ -27,7 +27,7 @@ def trainings(project: Project) -> list[str]:
 
 
 def test_the_sample_alone_is_held_out_by_split(tmp_path: Path) -> None:
-    plan = make_plan(toy_project(tmp_path, "sample"))
+    plan = plan_fits(toy_project(tmp_path, "sample"))
     assert [f.name for f in plan.fits] == ["final"]
     assert plan.protocol == "holdout"
     assert plan.main == ("sample",)
@@ -36,7 +36,7 @@ def test_the_sample_alone_is_held_out_by_split(tmp_path: Path) -> None:
 
 
 def test_real_data_are_evaluated_out_of_fold_after_one_pretraining(tmp_path: Path) -> None:
-    plan = make_plan(toy_project(tmp_path, "sample", "real"))
+    plan = plan_fits(toy_project(tmp_path, "sample", "real"))
     assert [f.name for f in plan.fits] == ["pretrain", "fold-0", "fold-1", "fold-2", "final"]
     assert plan.main == ("real",)
     evaluated = [s.key for name in ("fold-0", "fold-1", "fold-2") for s in plan.test[name].samples]
@@ -48,14 +48,14 @@ def test_real_data_are_evaluated_out_of_fold_after_one_pretraining(tmp_path: Pat
 
 
 def test_nothing_that_evaluates_was_seen_in_pretraining(tmp_path: Path) -> None:
-    plan = make_plan(toy_project(tmp_path, "sample", "real"))
+    plan = plan_fits(toy_project(tmp_path, "sample", "real"))
     tested = {s.key for data in plan.test.values() for s in data.samples}
     assert not tested & {s.key for s in plan.fits[0].train.samples}
 
 
 def test_holdout_can_be_asked_for(tmp_path: Path) -> None:
     params = changed(PARAMS, data={"protocol": "holdout"})
-    plan = make_plan(toy_project(tmp_path, "sample", "real", params=params))
+    plan = plan_fits(toy_project(tmp_path, "sample", "real", params=params))
     assert [f.name for f in plan.fits] == ["pretrain", "final"]
     assert {s.set for s in plan.validation.samples} == {"real"}
 
@@ -66,8 +66,8 @@ def test_each_fit_is_done_once(tmp_path: Path) -> None:
     assert seen == [(1, {"final/level": pytest.approx(seen[0][1]["final/level"])})]
     train(project)
     assert len(trainings(project)) == 1
-    assert is_finished(project, "threshold", fit_keys(project, make_plan(project)))
-    assert not is_finished(project, "constant", fit_keys(project, make_plan(project)))
+    assert is_finished(project, "threshold", fit_keys(project, plan_fits(project)))
+    assert not is_finished(project, "constant", fit_keys(project, plan_fits(project)))
 
 
 def test_new_data_keep_the_pretraining(tmp_path: Path) -> None:
@@ -89,19 +89,19 @@ def test_what_is_written_tells_all(tmp_path: Path) -> None:
     assert set(fits["keys"]) == {"pretrain", "fold-0", "fold-1", "fold-2", "final"}
     with (folder / "training.csv").open(newline="") as file:
         seen = {line["key"] for line in csv.DictReader(file)}
-    assert {s.key for s in make_plan(project).fits[-1].train.samples} <= seen
+    assert {s.key for s in plan_fits(project).fits[-1].train.samples} <= seen
     assert not list(folder.parent.glob(".*"))
 
 
 def test_keys_follow_data_and_parameters(tmp_path: Path) -> None:
     project = toy_project(tmp_path, "sample")
-    before = fit_keys(project, make_plan(project))
+    before = fit_keys(project, plan_fits(project))
     other = Project(project.settings, PARAMS.model_copy(update={"seed": 2}), project.task)
-    assert fit_keys(other, make_plan(other)) != before
+    assert fit_keys(other, plan_fits(other)) != before
     watched = Project(project.settings, PARAMS.model_copy(update={"evaluate": PARAMS.evaluate}), project.task)
-    assert fit_keys(watched, make_plan(watched)) == before
+    assert fit_keys(watched, plan_fits(watched)) == before
     (project.data / "sample" / "g1x0-0.txt").write_text("1")
-    assert fit_keys(project, make_plan(project)) != before
+    assert fit_keys(project, plan_fits(project)) != before
 
 
 def test_an_unknown_candidate_is_refused_with_the_known_ones(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.pipeline.inbox import REFUSED, list_refused, look
+from sightline.pipeline.inbox import REFUSED, list_refused, read_inbox
 from sightline.pipeline.project import Project
 from sightline.task import USUAL, Limits, Manifest, Sample
 from tests.toy import ToyTask, toy_project, write_set
@@ -34,19 +34,19 @@ def ids(samples: Sequence[Sample]) -> list[str]:
 
 
 def test_without_an_inbox_there_is_nothing(project: Project) -> None:
-    assert look(project, "real", 0).is_empty
+    assert read_inbox(project, "real", 0).is_empty
     (project.settings.inbox / "toy" / "empty" / "folders").mkdir(parents=True)
-    assert look(project, "real", 0).is_empty
+    assert read_inbox(project, "real", 0).is_empty
 
 
 def test_good_pairs_are_ready(project: Project, inbox: Path) -> None:
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert ids(box.ready) == ids(box.plan.fresh) == ["g9x0-0", "g9x0-1", "g9x1-0", "g9x1-1"]
     assert (box.waiting, box.refused, box.is_empty) == ((), {}, False)
 
 
 def test_files_that_were_just_written_wait(project: Project, inbox: Path) -> None:
-    box = look(project, "real", 3600)
+    box = read_inbox(project, "real", 3600)
     assert (box.ready, len(box.waiting), box.refused) == ((), 4, {})
     assert not box.is_empty
 
@@ -56,7 +56,7 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_not(project: Project, in
     known = sorted((project.data / "real").glob("*.png"))[0]
     shutil.copy(known, inbox / "again.png")
     (inbox / "again.txt").write_text(str(1 - int(known.with_suffix(".txt").read_text())))
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert ids(box.ready) == ["g9x0-0", "g9x1-0", "g9x1-1"]
     assert box.refused == {
         "g9x0-1.png": "g9x0-1.txt is missing",
@@ -68,11 +68,11 @@ def test_what_cannot_be_used_is_refused_and_the_rest_is_not(project: Project, in
 
 def test_the_list_goes_when_nothing_is_refused_any_more(project: Project, inbox: Path) -> None:
     (inbox / "g9x0-1.txt").unlink()
-    list_refused(look(project, "real", 0))
+    list_refused(read_inbox(project, "real", 0))
     shutil.rmtree(inbox)
     inbox.mkdir()
     (inbox / REFUSED).write_text("old")
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert not box.is_empty, "the list itself is to be seen to"
     list_refused(box)
     assert list(inbox.iterdir()) == []
@@ -82,7 +82,7 @@ def test_a_layout_that_is_not_found_is_refused_as_a_whole(project: Project) -> N
     folder = project.settings.inbox / "toy"
     folder.mkdir(parents=True)
     (folder / "photo.heic").write_bytes(b"?")
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert box.refused == {".": "no *.png is here. "}
     list_refused(box)
     assert (folder / "photo.heic").exists()
@@ -90,7 +90,7 @@ def test_a_layout_that_is_not_found_is_refused_as_a_whole(project: Project) -> N
 
 def test_samples_that_are_in_the_set_already_are_ready_but_not_fresh(project: Project, inbox: Path) -> None:
     shutil.copytree(inbox, project.data / "real", dirs_exist_ok=True)
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert (len(box.ready), box.plan.fresh) == (4, ())
 
 
@@ -99,7 +99,7 @@ def test_clearing_leaves_what_was_not_taken_or_changed_since(project: Project, i
     (inbox / "g9x0-1.txt").unlink()
     nested = inbox / "deeper" / "still"
     nested.mkdir(parents=True)
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     (inbox / "g9x1-0.txt").write_text("1, saved again while it was taken in")
     box.clear()
     left = sorted(path.name for path in inbox.iterdir())
@@ -111,7 +111,7 @@ def test_an_inbox_may_be_a_link_and_hold_pipes(project: Project, inbox: Path, tm
     inbox.symlink_to(tmp_path / "elsewhere")
     os.mkfifo(inbox / "pipe")
     (inbox / "link").symlink_to(tmp_path / "elsewhere")
-    box = look(project, "real", 0)
+    box = read_inbox(project, "real", 0)
     assert len(box.ready) == 4
     box.clear()
     assert sorted(path.name for path in inbox.iterdir()) == ["link", "pipe"]
@@ -133,8 +133,8 @@ class CommonLabels(ToyTask):
 def test_a_common_label_file_is_taken_only_as_a_whole(project: Project, inbox: Path) -> None:
     (inbox / "labels.json").write_text("all")
     shared = Project(project.settings, project.params, CommonLabels())
-    assert len(look(shared, "new", 0).ready) == 4
+    assert len(read_inbox(shared, "new", 0).ready) == 4
     (inbox / "g9x0-1.txt").unlink()
-    box = look(shared, "new", 0)
+    box = read_inbox(shared, "new", 0)
     assert box.ready == ()
     assert (len(box.waiting), len(box.refused)) == (3, 1)

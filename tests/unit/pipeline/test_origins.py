@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from sightline.imports import closure
 from sightline.pipeline.origins import Surroundings
-from sightline.sources import closure
 
 
 @pytest.mark.parametrize(

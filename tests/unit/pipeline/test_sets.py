@@ -18,7 +18,7 @@ from sightline.errors import BackendError, DataMissing, DataRejected
 from sightline.pipeline.deliveries import merge, plan_merge
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given, replace_set
-from sightline.splits import Place, read_splits, write_splits
+from sightline.splits import SplitFold, read_splits, write_splits
 from sightline.task import USUAL, Limits, Manifest
 from tests.toy import toy_project, write_set
 
@@ -186,7 +186,7 @@ def test_what_the_set_has_is_known_and_what_differs_clashes(project: Project, tm
     assert [sample.id for sample in plan.fresh] == ["g77x0-0"]
     assert set(plan.clashes) == {f"mine/{keys[0]}", f"mine/{keys[2]}"}
     assert "with other labels" in plan.clashes[f"mine/{keys[0]}"]
-    assert "given twice" in plan.clashes[f"mine/{keys[2]}"]
+    assert "occurs twice" in plan.clashes[f"mine/{keys[2]}"]
     assert "renamed" in {sample.id for sample in plan.known}
 
 
@@ -257,7 +257,7 @@ def test_where_groups_join_training_wins(project: Project) -> None:
     """Frames between two flights may show that both are one: no test sample may have been trained on."""
     path, real = project.data / "splits.csv", project.data / "real"
     groups = sorted({s.group for s in project.task.load(real).samples})
-    write_splits(path, {("real", g): Place("test" if n else "train", n % 3) for n, g in enumerate(groups)})
+    write_splits(path, {("real", g): SplitFold("test" if n else "train", n % 3) for n, g in enumerate(groups)})
 
     def join(folder: Path) -> None:
         for number, file in enumerate(sorted(real.glob("*.png"))):
@@ -266,4 +266,4 @@ def test_where_groups_join_training_wins(project: Project) -> None:
 
     with changing(project):
         replace_set(project, "real", join)
-    assert read_splits(path)["real", "joined"] == Place("train", 0)
+    assert read_splits(path)["real", "joined"] == SplitFold("train", 0)

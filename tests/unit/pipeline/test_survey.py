@@ -17,7 +17,7 @@ from sightline.files import sha256_file
 from sightline.maps.area import read_area
 from sightline.maps.providers import ESRI, OSM, open_folder
 from sightline.maps.upscaling.upscale import open_upscaler
-from sightline.pipeline.survey import Order, Place, plan_survey, survey, surveying
+from sightline.pipeline.survey import Order, Workspace, plan_survey, survey, surveying
 from sightline.task import Limits
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import tiny_model
@@ -45,8 +45,8 @@ def tiles(tmp_path_factory):
 
 
 @pytest.fixture
-def place(tmp_path):
-    return Place(tmp_path / "out", tmp_path / "cache", Limits())
+def workspace(tmp_path):
+    return Workspace(tmp_path / "out", tmp_path / "cache", Limits())
 
 
 def area(west=WEST, south=SOUTH, east=EAST, north=NORTH):
@@ -58,12 +58,12 @@ def planned(tiles, where=None, factor=1, model=None):
     return plan_survey(order, (model or network_model()).wanted_gsd_m, factor)
 
 
-def test_ships_have_the_coordinates_they_were_drawn_at(tiles, place):
+def test_ships_have_the_coordinates_they_were_drawn_at(tiles, workspace):
     model = network_model()
-    summary = survey(planned(tiles), None, model, place, Silent())
+    summary = survey(planned(tiles), None, model, workspace, Silent())
     assert summary["found"]["raw"]["count"] == 3
     assert summary["tiles_missing"] == []
-    found = json.loads((place.out / "raw.geojson").read_text())
+    found = json.loads((workspace.out / "raw.geojson").read_text())
     assert found["type"] == "FeatureCollection"
     places = [(one["properties"]["lon"], one["properties"]["lat"]) for one in found["features"]]
     pixel_deg = (EAST - WEST) / 512
@@ -73,7 +73,7 @@ def test_ships_have_the_coordinates_they_were_drawn_at(tiles, place):
         nearest = min(np.hypot((lon - a) / pixel_deg, (lat - b) / pixel_deg) for a, b in places)
         assert nearest < 1  # pixel
     for name in ("raw.tif", "raw.png", "raw.json", "summary.json", "plan.json"):
-        assert (place.out / name).is_file()
+        assert (workspace.out / name).is_file()
 
 
 def size_of(path):
@@ -87,49 +87,49 @@ def _metres(x, y):
     return left + x * side, top - y * side
 
 
-def test_only_what_lies_in_the_area_is_told(tiles, place):
+def test_only_what_lies_in_the_area_is_told(tiles, workspace):
     middle_lon, middle_lat = mercantile.lnglat(*_metres(256, 200))[:2]
     where = area(west=WEST, north=NORTH, east=middle_lon, south=middle_lat)
-    summary = survey(planned(tiles, where), None, network_model(), place, Silent())
+    summary = survey(planned(tiles, where), None, network_model(), workspace, Silent())
     assert summary["found"]["raw"]["count"] == 1
-    assert size_of(place.out / "raw.png") == (256, 200)
+    assert size_of(workspace.out / "raw.png") == (256, 200)
 
 
-def test_raw_and_enlarged_stand_beside_each_other(tiles, place):
+def test_raw_and_enlarged_stand_beside_each_other(tiles, workspace):
     upscaler = open_upscaler("bicubic")
-    summary = survey(planned(tiles, factor=4), upscaler, network_model(), place, Silent())
+    summary = survey(planned(tiles, factor=4), upscaler, network_model(), workspace, Silent())
     assert summary["found"]["raw"]["count"] == summary["found"]["enlarged"]["count"] == 3
-    assert (place.out / "enlarged.tif").is_file()
-    assert (place.out / "comparison.png").is_file()
-    assert size_of(place.out / "comparison.png")[1] <= 2048
+    assert (workspace.out / "enlarged.tif").is_file()
+    assert (workspace.out / "comparison.png").is_file()
+    assert size_of(workspace.out / "comparison.png")[1] <= 2048
 
 
-def test_a_second_run_goes_on_with_what_is_there(tiles, place):
+def test_a_second_run_goes_on_with_what_is_there(tiles, workspace):
     model, upscaler, plan = network_model(), open_upscaler("bicubic"), planned(tiles, factor=4)
-    survey(plan, upscaler, model, place, Silent())
-    made = {name: (place.out / name).stat().st_mtime_ns for name in ("raw.tif", "enlarged.tif")}
-    survey(plan, upscaler, model, place, Silent())
-    assert {name: (place.out / name).stat().st_mtime_ns for name in made} == made
+    survey(plan, upscaler, model, workspace, Silent())
+    made = {name: (workspace.out / name).stat().st_mtime_ns for name in ("raw.tif", "enlarged.tif")}
+    survey(plan, upscaler, model, workspace, Silent())
+    assert {name: (workspace.out / name).stat().st_mtime_ns for name in made} == made
 
 
-def test_tiles_of_a_folder_that_have_changed_are_stitched_anew(tiles, place, tmp_path):
+def test_tiles_of_a_folder_that_have_changed_are_stitched_anew(tiles, workspace, tmp_path):
     """The folder's name says nothing of what lies in it."""
     changing = tmp_path / "tiles"
     shutil.copytree(tiles, changing)
     model, plan = network_model(), planned(changing)
-    assert survey(plan, None, model, place, Silent())["found"]["raw"]["count"] == 3
+    assert survey(plan, None, model, workspace, Silent())["found"]["raw"]["count"] == 3
     for path in changing.rglob("*.png"):
         Image.fromarray(sea(256, 256)).save(path)
-    assert survey(plan, None, model, place, Silent())["found"]["raw"]["count"] == 0
+    assert survey(plan, None, model, workspace, Silent())["found"]["raw"]["count"] == 0
 
 
-def test_each_answer_is_told_with_what_it_is_an_answer_to(tiles, place):
+def test_each_answer_is_told_with_what_it_is_an_answer_to(tiles, workspace):
     answers = []
     upscaler = open_upscaler("bicubic")
-    survey(planned(tiles, factor=4), upscaler, network_model(), place, Silent(), lambda *both: answers.append(both))
+    survey(planned(tiles, factor=4), upscaler, network_model(), workspace, Silent(), lambda *both: answers.append(both))
     assert [prediction.document["count"] for _, prediction in answers] == [3, 3]
     for (source, _), name in zip(answers, ("raw.tif", "enlarged.tif"), strict=True):
-        assert source.sha256 == sha256_file(place.out / name)
+        assert source.sha256 == sha256_file(workspace.out / name)
 
 
 def test_surveying_answers_as_predicting_does(tiles):
@@ -140,7 +140,7 @@ def test_surveying_answers_as_predicting_does(tiles):
     assert seen.document["count"] > 0
 
 
-def test_it_tells_how_far_it_has_looked_and_can_be_stopped_there(tiles, place):
+def test_it_tells_how_far_it_has_looked_and_can_be_stopped_there(tiles, workspace):
     model, seen = network_model(), []
 
     class Stopping(Silent):
@@ -150,12 +150,12 @@ def test_it_tells_how_far_it_has_looked_and_can_be_stopped_there(tiles, place):
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        survey(planned(tiles), None, model, place, Stopping())
+        survey(planned(tiles), None, model, workspace, Stopping())
     assert [one[0] for one in seen if one[2] == "looking at raw"] == [1, 2]
-    assert survey(planned(tiles), None, model, place, Silent())["found"]["raw"]["count"] == 3
+    assert survey(planned(tiles), None, model, workspace, Silent())["found"]["raw"]["count"] == 3
 
 
-def test_a_tile_that_lacks_is_told_and_asked_for_again(tiles, place, tmp_path):
+def test_a_tile_that_lacks_is_told_and_asked_for_again(tiles, workspace, tmp_path):
     import shutil
 
     holed = tmp_path / "holed"
@@ -163,23 +163,23 @@ def test_a_tile_that_lacks_is_told_and_asked_for_again(tiles, place, tmp_path):
     lacking = holed / str(ZOOM) / "16001" / "12001.png"
     kept = lacking.read_bytes()
     lacking.unlink()
-    summary = survey(planned(holed), None, network_model(), place, Silent())
+    summary = survey(planned(holed), None, network_model(), workspace, Silent())
     assert len(summary["tiles_missing"]) == 1
     assert f"{ZOOM}/16001/12001" in summary["tiles_missing"][0]
     lacking.write_bytes(kept)
-    again = survey(planned(holed), None, network_model(), place, Silent())
+    again = survey(planned(holed), None, network_model(), workspace, Silent())
     assert again["tiles_missing"] == []
     assert again["found"]["raw"]["count"] == 3
 
 
-def test_a_folder_of_another_survey_or_of_something_else_is_left_alone(tiles, place):
-    survey(planned(tiles), None, network_model(), place, Silent())
+def test_a_folder_of_another_survey_or_of_something_else_is_left_alone(tiles, workspace):
+    survey(planned(tiles), None, network_model(), workspace, Silent())
     other = area(east=(WEST + EAST) / 2)
     with pytest.raises(DataRejected, match="another area"):
-        survey(planned(tiles, other), None, network_model(), place, Silent())
-    (place.out / "plan.json").unlink()
+        survey(planned(tiles, other), None, network_model(), workspace, Silent())
+    (workspace.out / "plan.json").unlink()
     with pytest.raises(DataRejected, match="not empty"):
-        survey(planned(tiles), None, network_model(), place, Silent())
+        survey(planned(tiles), None, network_model(), workspace, Silent())
 
 
 def test_the_zoom_fits_the_model(tiles):
@@ -209,8 +209,8 @@ def test_a_value_that_cannot_be_or_is_unknown_is_refused(values):
         adjust(network_model(), values)
 
 
-def test_a_threshold_is_taken(tiles, place):
-    summary = survey(planned(tiles), None, network_model().adjusted({"threshold": 1.0}), place, Silent())
+def test_a_threshold_is_taken(tiles, workspace):
+    summary = survey(planned(tiles), None, network_model().adjusted({"threshold": 1.0}), workspace, Silent())
     assert summary["found"]["raw"]["count"] == 0
 
 

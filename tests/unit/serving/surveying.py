@@ -13,7 +13,7 @@ from sightline.capabilities import OnProgress
 from sightline.errors import ParamsError
 from sightline.maps.area import Area
 from sightline.maps.providers import Provider
-from sightline.maps.tiles import Plan
+from sightline.maps.tiles import AreaPlan
 from sightline.pipeline.serve import MapSurveys
 from sightline.settings import Settings
 from sightline.task import Json, Limits, Prediction, Report
@@ -63,12 +63,12 @@ class ToySurveys:
         self.begun: list[str] = []
         self.thresholds: list[float | None] = []
 
-    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> Plan:
+    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> AreaPlan:
         return self._real.plan(area, provider, zoom, wanted_gsd_m, factor)
 
     def run(
         self,
-        plan: Plan,
+        plan: AreaPlan,
         upscaler: Any,
         model: Any,
         out: Path,

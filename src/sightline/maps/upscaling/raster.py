@@ -20,7 +20,7 @@ from sightline.errors import BackendError, DataMissing, DataRejected, SightlineE
 from sightline.files import sha256_file
 from sightline.maps.pictures import MOST_PIXELS, check_large, read_scene_pixels
 from sightline.maps.placement import placement_of
-from sightline.maps.upscaling.seams import Pixels, Place, Read, enlarge_pieces
+from sightline.maps.upscaling.seams import Pixels, Position, Read, enlarge_pieces
 from sightline.maps.upscaling.upscale import Upscaler
 from sightline.task import Limits, Report
 from sightline.vision.images import decode
@@ -250,10 +250,10 @@ def _window_folder(work: Path, source: Path, upscaler: Upscaler) -> Path:
     return work / f"windows-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
 
 
-def _remembering(upscaler: Upscaler, kept: Path | None) -> Callable[[Place, Pixels], Pixels]:
+def _remembering(upscaler: Upscaler, kept: Path | None) -> Callable[[Position, Pixels], Pixels]:
     """The enlargement of a window, taken from disk where an earlier run has left it."""
 
-    def enlarge(place: Place, window: Pixels) -> Pixels:
+    def enlarge(place: Position, window: Pixels) -> Pixels:
         if kept is None:
             return upscaler.enlarge(window)
         path = kept / f"{place[0]:05d}_{place[1]:05d}.png"

@@ -20,7 +20,7 @@ Read = Callable[[int, int], Pixels]
 """(top, rows) inside the picture -> (3, rows, width)."""
 Enlarge = Callable[[Pixels], Pixels]
 """(3, h, w) -> (3, factor h, factor w)."""
-Place = tuple[int, int]
+Position = tuple[int, int]
 """Number of a row of windows, and of a window in it."""
 
 
@@ -72,7 +72,7 @@ class Piece:
 
 def enlarge_pieces(
     read: Read,
-    enlarge: Callable[[Place, Pixels], Pixels],
+    enlarge: Callable[[Position, Pixels], Pixels],
     size: tuple[int, int],
     factor: int,
     plan: Windows,

@@ -214,9 +214,9 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     """
     items = list(_items(root))
     names = _ids([_first(item.files) for item in items])
-    looks = [_look(item, root, limits) for item in items]
-    hashed = [number for number, look in enumerate(looks) if look.bits is not None]
-    bits = np.array([looks[number].bits for number in hashed], dtype=bool).reshape(-1, BITS)
+    checks = [_check(item, root, limits) for item in items]
+    hashed = [number for number, check in enumerate(checks) if check.bits is not None]
+    bits = np.array([checks[number].bits for number in hashed], dtype=bool).reshape(-1, BITS)
     named = [names[number] for number in hashed]
     groups = dict(zip(named, connected(named, *near_duplicates(bits)), strict=True))
     samples = [
@@ -224,14 +224,14 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
             id=name,
             set=root.name,
             files=item.files,
-            sha256=look.sha256,
+            sha256=check.sha256,
             labels_sha256=item.labels_sha256,
             group=groups.get(name, name),
-            stratum=_stratum(name, look.figures),
-            problem=look.problem.replace(f"{root}/", ""),
-            figures=look.figures,
+            stratum=_stratum(name, check.figures),
+            problem=check.problem.replace(f"{root}/", ""),
+            figures=check.figures,
         )
-        for name, item, look in zip(names, items, looks, strict=True)
+        for name, item, check in zip(names, items, checks, strict=True)
     ]
     return Manifest(root.parent, tuple(sorted(samples, key=lambda sample: sample.id)), limits)
 
@@ -385,7 +385,7 @@ def _mask_reader(mask: Path) -> Callable[[int, int], Mask]:
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Check:
     """What one look at a sample's photograph and labels found."""
 
     sha256: str = ""
@@ -394,18 +394,18 @@ class _Look:
     bits: NDArray[np.bool_] | None = None
 
 
-def _look(item: _Item, root: Path, limits: Limits) -> _Look:
+def _check(item: _Item, root: Path, limits: Limits) -> _Check:
     if "image" not in item.files:
-        return _Look(problem=item.problem)
+        return _Check(problem=item.problem)
     path = root / item.files["image"]
     try:
         check_file(path)
     except DataError as error:
-        return _Look(problem=str(error))
+        return _Check(problem=str(error))
     try:
         sha256, width, height, bits = _fingerprint(path, limits)
     except DataError as error:
-        return _Look(digest_of(path), item.problem or str(error))
+        return _Check(digest_of(path), item.problem or str(error))
     figures = {"width": float(width), "height": float(height), "polygons": float(item.polygons)}
     problem = item.problem
     if item.labels is not None and not problem:
@@ -413,7 +413,7 @@ def _look(item: _Item, root: Path, limits: Limits) -> _Look:
             figures |= _shares(item.labels(width, height))
         except DataError as error:
             problem = str(error)
-    return _Look(sha256, problem, figures, bits)
+    return _Check(sha256, problem, figures, bits)
 
 
 def _fingerprint(path: Path, limits: Limits) -> tuple[str, int, int, NDArray[np.bool_]]:

@@ -18,7 +18,7 @@ from sightline.files import write_json
 from sightline.params import Frozen
 from sightline.task import Report
 from sightline.tasks.panel_defects.chip import BANDS, GSD_M, LABEL, SCALE, Mask
-from sightline.tasks.panel_defects.landscape import LandParams, Place, SightParams, build_place, look
+from sightline.tasks.panel_defects.landscape import LandParams, Place, SightParams, build_place, reflectance_of
 from sightline.tasks.panel_defects.noise import Array
 from sightline.tasks.panel_defects.places import EARTH_RADIUS_M
 from sightline.tasks.panel_defects.tfrecord import example, write_records
@@ -79,7 +79,7 @@ def _chip(
     """(13, h, w) counts, (h, w) label, and how far (y, x) the chip lies from the place's centre."""
     top, left = rng.integers(0, 2 * margin_px + 1, 2)
     window = slice(top, top + params.side_px), slice(left, left + params.side_px)
-    counts = np.round(look(rng, params.sight, place)[:, *window] * SCALE)
+    counts = np.round(reflectance_of(rng, params.sight, place)[:, *window] * SCALE)
     return counts, place.farm[window].astype(np.uint8), (int(top) - margin_px, int(left) - margin_px)
 
 

@@ -204,13 +204,13 @@ class _Listed:
 
     id: str
     files: Mapping[str, str]
-    look: _Look
+    check: _Check
     list_name: str  # of the list of coordinates
     number: int  # in that list
 
 
 @dataclass(frozen=True)
-class _Look:
+class _Check:
     """What one look at a chip and its label found."""
 
     sha256: str = ""
@@ -241,14 +241,14 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
             where=root,
             way_out="Give the folder that holds the records, or input/ and label/.",
         )
-    sides = [chip.look.figures.get("width", 0.0) for chip in chips]
-    keys = [ChipKey(chip.list_name, chip.number, chip.look.sha256) for chip in chips]
+    sides = [chip.check.figures.get("width", 0.0) for chip in chips]
+    keys = [ChipKey(chip.list_name, chip.number, chip.check.sha256) for chip in chips]
     centres, odd = locate(keys, find_lists(root, _DEPTH))
     groups = places(
         [chip.id for chip in chips],
         np.array([centre.point for centre in centres]),
-        [chip.look.outlines for chip in chips],
-        [chip.look.sha256 for chip in chips],
+        [chip.check.outlines for chip in chips],
+        [chip.check.sha256 for chip in chips],
         reach_m=max(sides, default=0.0) * GSD_M * 2**0.5,  # chips overlap
     )
     samples = [_sample(*one, root) for one in zip(chips, groups, centres, strict=True)]
@@ -262,12 +262,12 @@ def _sample(chip: _Listed, group: str, centre: Centre, root: Path) -> Sample:
         id=chip.id,
         set=root.name,
         files={**chip.files, **lists},
-        sha256=chip.look.sha256,
-        labels_sha256=chip.look.labels_sha256,
+        sha256=chip.check.sha256,
+        labels_sha256=chip.check.labels_sha256,
         group=group,
-        stratum="farm" if chip.look.figures.get("share_solar_panel") else "empty",
-        problem=(chip.look.problem or centre.problem).replace(f"{root}/", ""),
-        figures=chip.look.figures,
+        stratum="farm" if chip.check.figures.get("share_solar_panel") else "empty",
+        problem=(chip.check.problem or centre.problem).replace(f"{root}/", ""),
+        figures=chip.check.figures,
     )
 
 
@@ -315,11 +315,11 @@ def _name(file: str) -> str:
 def _record_chips(path: Path, root: Path) -> list[_Listed]:
     file = path.relative_to(root).as_posix()
     stem = _stem(file).rpartition("/")[2]
-    looks = _look_into(path)
+    checks = _look_into(path)
     files = {"image": file, "labels": file}
-    if len(looks) == 1:
-        return [_Listed(_name(file), files, looks[0], *_numbered(stem))]
-    return [_Listed(f"{_name(file)}_{n:05d}", files, look, stem, n) for n, look in enumerate(looks)]
+    if len(checks) == 1:
+        return [_Listed(_name(file), files, checks[0], *_numbered(stem))]
+    return [_Listed(f"{_name(file)}_{n:05d}", files, check, stem, n) for n, check in enumerate(checks)]
 
 
 def _numbered(stem: str) -> tuple[str, int]:
@@ -328,23 +328,23 @@ def _numbered(stem: str) -> tuple[str, int]:
     return (name, int(number)) if name and number.isdecimal() else (stem, 0)
 
 
-def _look_into(path: Path) -> tuple[_Look, ...]:
+def _look_into(path: Path) -> tuple[_Check, ...]:
     """One look a record; where the file breaks off, the last one says so."""
-    looks: list[_Look] = []
+    checks: list[_Check] = []
     broken = 0
     try:
         check_file(path)
         for number, record in enumerate(read_records(path, str(path))):
             _require_few(number, broken, path)
-            looks.append(_look_at(record, f"{path}: record {number}"))
-            broken += bool(looks[-1].problem)
-        if not looks:
+            checks.append(_look_at(record, f"{path}: record {number}"))
+            broken += bool(checks[-1].problem)
+        if not checks:
             raise DataRejected("it holds no record", where=path, way_out="Copy the file again from the original.")
     except DataError as error:
-        looks.append(_Look(problem=str(error)))
-    if len(looks) == 1:
-        return (replace(looks[0], sha256=digest_of(path)),)
-    return tuple(looks)
+        checks.append(_Check(problem=str(error)))
+    if len(checks) == 1:
+        return (replace(checks[0], sha256=digest_of(path)),)
+    return tuple(checks)
 
 
 def _require_few(number: int, broken: int, path: Path) -> None:
@@ -364,14 +364,14 @@ def _require_few(number: int, broken: int, path: Path) -> None:
         )
 
 
-def _look_at(record: bytes, where: str) -> _Look:
+def _look_at(record: bytes, where: str) -> _Check:
     sha256 = hashlib.sha256(frame(record)).hexdigest()
     try:
         mask = mask_of_record(record, where)
         figures = _figures(chip_of_record(record, sha256, where), mask)
     except DataError as error:
-        return _Look(sha256, problem=str(error))
-    return _Look(sha256, hashlib.sha256(mask.tobytes()).hexdigest(), "", figures, farm_outlines(mask > 0))
+        return _Check(sha256, problem=str(error))
+    return _Check(sha256, hashlib.sha256(mask.tobytes()).hexdigest(), "", figures, farm_outlines(mask > 0))
 
 
 # -------------------------------------------------------------------------------------------------------- pairs
@@ -402,30 +402,30 @@ def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
     return found
 
 
-def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path], limits: Limits) -> _Look:
+def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path], limits: Limits) -> _Check:
     for found in (images, labels):
         if len(found) > 1:
-            return _Look(
+            return _Check(
                 problem=f"{found[0]}: {len(found)} files have this name. Keep one of them and remove the others."
             )
     if not images:
-        return _Look(problem=f"{labels[0]}: the label has no input/{stem}.tif. Add it, or remove the label.")
+        return _Check(problem=f"{labels[0]}: the label has no input/{stem}.tif. Add it, or remove the label.")
     if not labels:
         problem = f"{images[0]}: the chip has no label/{stem}.png. Add it, or remove the chip."
-        return _Look(problem=problem)
+        return _Check(problem=problem)
     try:
         check_file(images[0])
         check_file(labels[0])
     except DataRejected as error:
-        return _Look(problem=str(error))
+        return _Check(problem=str(error))
     return _look_at_files(images[0], labels[0], limits)
 
 
-def _look_at_files(image: Path, label: Path, limits: Limits) -> _Look:
+def _look_at_files(image: Path, label: Path, limits: Limits) -> _Check:
     digests = digest_of(image), digest_of(label)
     try:
         chip = read_chip(image, limits, str(image))
         mask = read_mask(label, chip.valid.shape)
     except DataError as error:
-        return _Look(*digests, problem=str(error))
-    return _Look(*digests, "", _figures(chip, mask), farm_outlines(mask > 0))
+        return _Check(*digests, problem=str(error))
+    return _Check(*digests, "", _figures(chip, mask), farm_outlines(mask > 0))

@@ -169,7 +169,7 @@ class SightParams(Frozen):
     noise: float = Field(ge=0, description="relative noise of a pixel")
 
 
-def look(rng: np.random.Generator, params: SightParams, place: Place) -> Array:
+def reflectance_of(rng: np.random.Generator, params: SightParams, place: Place) -> Array:
     """(13, h, w) reflectance of a place as the satellite sees it on a day."""
     from scipy.ndimage import gaussian_filter
 

@@ -54,7 +54,7 @@ class Pose:
     rotation: Array
 
 
-def look(position_m: tuple[float, float, float], pitch: float, yaw: float, roll: float) -> Pose:
+def pose_of(position_m: tuple[float, float, float], pitch: float, yaw: float, roll: float) -> Pose:
     """A camera that looks down and `pitch` radians to the north, turned by `yaw` about the vertical."""
     forward = np.array([np.sin(pitch) * np.sin(yaw), np.sin(pitch) * np.cos(yaw), -np.cos(pitch)])
     level = np.array([np.cos(yaw), -np.sin(yaw), 0.0])

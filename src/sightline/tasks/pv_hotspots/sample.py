@@ -18,7 +18,7 @@ from pydantic import Field
 from sightline.geometry import clip_polygon, polygon_area
 from sightline.params import Frozen
 from sightline.task import Json, Report
-from sightline.tasks.pv_hotspots.camera import Camera, CameraParams, Pose, display, look
+from sightline.tasks.pv_hotspots.camera import Camera, CameraParams, Pose, display, pose_of
 from sightline.tasks.pv_hotspots.faults import FaultParams
 from sightline.tasks.pv_hotspots.scene import Site, SiteFaults, SiteParams, build_site, render
 from sightline.tasks.pv_hotspots.simulation import Array, HeatParams, Module
@@ -107,7 +107,7 @@ def _poses(params: SampleParams, flight: int, site: Site) -> list[Pose]:
     for _ in range(params.frames_per_flight):
         roll = np.radians(rng.uniform(*params.roll_deg))
         sway = rng.normal(0, 0.02, 2)
-        poses.append(look((x, y, height + rng.normal(0, 0.1)), pitch + sway[0], yaw + sway[1], roll))
+        poses.append(pose_of((x, y, height + rng.normal(0, 0.1)), pitch + sway[0], yaw + sway[1], roll))
         step = rng.uniform(*params.step_m)
         x, y = x + step * np.cos(course), y + step * np.sin(course)
     return poses

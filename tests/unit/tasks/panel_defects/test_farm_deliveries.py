@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from sightline.pipeline.deliveries import Merge, merge, plan_merge
-from sightline.pipeline.inbox import look
+from sightline.pipeline.inbox import read_inbox
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given
 from sightline.settings import Settings
@@ -97,7 +97,7 @@ def test_a_chip_that_stays_in_the_inbox_keeps_its_place(project: Project) -> Non
     for mend in (False, True):
         if mend:
             image.write_bytes(content)
-        box = look(project, "real", 0)
+        box = read_inbox(project, "real", 0)
         with changing(project):
             merge(project, box.given, box.plan, "real")
         box.clear()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.tasks.pv_hotspots.camera import Camera, display, look
+from sightline.tasks.pv_hotspots.camera import Camera, display, pose_of
 from sightline.tasks.pv_hotspots.params import Params
 from tests.parameters import changed, params_of
 
@@ -16,7 +16,7 @@ QUIET = PARAMS.model_copy(update={"netd_k": 0.0, "column_noise_k": 0.0, "row_noi
 
 def test_rays_and_projection_are_inverse() -> None:
     camera = Camera(PARAMS.model_copy(update={"supersampling": 1}))
-    pose = look((3.0, -2.0, 11.0), 0.3, -0.2, 0.05)
+    pose = pose_of((3.0, -2.0, 11.0), 0.3, -0.2, 0.05)
     points = pose.position_m + 7.0 * camera.rays @ pose.rotation
     x, y = np.meshgrid(np.arange(160) + 0.5, np.arange(128) + 0.5)
     assert camera.project(points, pose) == pytest.approx(np.stack([x, y], axis=-1), abs=1e-6)
@@ -24,7 +24,7 @@ def test_rays_and_projection_are_inverse() -> None:
 
 def test_looks_down_with_north_up() -> None:
     camera = Camera(PARAMS)
-    pose = look((0.0, 0.0, 10.0), 0.0, 0.0, 0.0)
+    pose = pose_of((0.0, 0.0, 10.0), 0.0, 0.0, 0.0)
     centre, east, north = camera.project(np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0]]), pose)
     assert centre == pytest.approx([80, 64])
     assert east[0] > 90
@@ -32,7 +32,7 @@ def test_looks_down_with_north_up() -> None:
 
 
 def test_barrel_pulls_corners_in_and_bends_lines() -> None:
-    pose = look((0.0, 0.0, 10.0), 0.0, 0.0, 0.0)
+    pose = pose_of((0.0, 0.0, 10.0), 0.0, 0.0, 0.0)
     line = np.stack([np.linspace(-5, 5, 11), np.full(11, 4.0), np.zeros(11)], axis=-1)
     bent = Camera(PARAMS).project(line, pose)
     straight = Camera(PARAMS.model_copy(update={"barrel": 0.0})).project(line, pose)
@@ -42,7 +42,7 @@ def test_barrel_pulls_corners_in_and_bends_lines() -> None:
 
 
 def test_points_behind_have_no_pixel() -> None:
-    pose = look((0.0, 0.0, 10.0), 0.0, 0.0, 0.0)
+    pose = pose_of((0.0, 0.0, 10.0), 0.0, 0.0, 0.0)
     assert np.isnan(Camera(PARAMS).project(np.array([[0.0, 0.0, 20.0]]), pose)).all()
 
 

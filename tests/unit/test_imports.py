@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.sources import PACKAGE, PASSED_THROUGH, closure, file_of, modules_below
+from sightline.imports import PACKAGE, PASSED_THROUGH, closure, file_of, modules_below
 from sightline.tasks import TASKS, modules_of
 
 
@@ -35,7 +35,7 @@ def test_what_functions_import_late_is_found_and_what_type_checkers_read_is_not(
 
 def test_no_module_imports_by_a_relative_name() -> None:
     found = [file for file in PACKAGE.rglob("*.py") if "\nfrom ." in file.read_text(encoding="utf-8")]
-    assert found == [], "sightline.sources does not follow these"
+    assert found == [], "sightline.imports does not follow these"
 
 
 def test_modules_below_a_package_are_named_as_they_are_imported() -> None:

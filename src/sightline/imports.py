@@ -22,7 +22,7 @@ PASSED_THROUGH = {
     "sightline.errors": "words",
     "sightline.params": "values, which are told apart by themselves",
     "sightline.files": "writes what it is given",
-    "sightline.sources": "tells what code is made of",
+    "sightline.imports": "tells what code is made of",
     "sightline.stamps": "tells whether a file has changed; that files are what they are is told by their digests",
     "sightline.stopping": "ends work, and changes none that is finished",
     "sightline.progress": "tells how far a stage is",
