@@ -12,22 +12,25 @@ from importlib import resources
 from typing import Any
 
 import bentoml
+from pydantic import BaseModel
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import Route
 
 from sightline.errors import SightlineError
 from sightline.pipeline.serve import areas_in, champions, log_into
 from sightline.runtime.proxies import without_proxy
-from sightline.serving.app import build_app
+from sightline.serving.about import get_openapi
+from sightline.serving.app import Sources, build_app
 from sightline.serving.champion import Champions
 from sightline.serving.connections import bound_connections
 from sightline.serving.engine import Engine
-from sightline.serving.guard import Guard
+from sightline.serving.guard import guard
+from sightline.serving.routing import Router
+from sightline.serving.rules import Rule, Rules
 from sightline.settings import Settings, load_settings
 from sightline.stores.database import Database
 from sightline.stores.predictions import Predictions
-from sightline.tasks import TASKS
+from sightline.tasks import TASKS, answer_model
 
 OPTIONS: dict[str, Any] = {
     "workers": 1,  # one process holds the model, uses all cores and batches across all clients
@@ -48,12 +51,19 @@ def __getattr__(name: str) -> Any:
     return made
 
 
-def mount(service: Any, task: str, source: Champions | None = None, settings: Settings | None = None) -> None:
+def mount(
+    service: Any,
+    task: str,
+    answer: type[BaseModel] | None = None,
+    source: Champions | None = None,
+    settings: Settings | None = None,
+) -> None:
     """Give a BentoML service the routes of a task's endpoint.
 
     Args:
         service: what `@bentoml.service` made; it needs no API of its own.
         task: name of the task.
+        answer: what its models answer; what the task declares where not given.
         source: who says which version answers; the registry, or SIGHTLINE_MODEL_DIR, where not given.
         settings: from the environment where not given.
 
@@ -66,22 +76,35 @@ def mount(service: Any, task: str, source: Champions | None = None, settings: Se
     _end_with_supervisor()
     bound_connections()
     database = Database(settings.database_url)
-    app = build_app(
-        task,
+    sources = Sources(
         source or champions(task, settings),
-        settings,
         log_into(Predictions(database), task),
-        areas=areas_in(database, settings),
-        check_log=database.check,
+        database.check,
+        areas_in(database, settings),
     )
-    description = next(r.endpoint for r in app.routes if isinstance(r, Route) and r.path == "/v1/openapi.json")
-    app.router.routes += [Route("/bentoml", _bentoml_page), Route("/docs.json", description)]
+    app = build_app(task, answer or answer_model(task), sources, settings, [bentomls_pages()])
     # BentoML's own /readyz follows ours.
     service.inner.__is_ready__ = lambda _: _is_ready(app.state.engine, database)
     service.mount_asgi_app(app, path="/")
     service.add_asgi_middleware(
-        Guard, token=settings.token.get_secret_value(), max_bytes=settings.max_bytes, host=settings.host
+        guard,
+        rules=Rules(app.state.rules.table, OF_BENTOML),
+        token=settings.token.get_secret_value(),
+        max_bytes=settings.max_bytes,
+        host=settings.host,
     )
+
+
+OF_BENTOML = dict.fromkeys(("/livez", "/readyz", "/healthz", "/static_content/{path:path}"), Rule(open=True))
+"""Routes of BentoML's own that need no token."""
+
+
+def bentomls_pages() -> Router:
+    """BentoML's own page (Swagger), which `/` would show, of our description at /docs.json, where it looks for one."""
+    router = Router(Rule(open=True, page=True), in_schema=False)
+    router.get("/bentoml")(_bentoml_page)
+    router.get("/docs.json")(get_openapi)
+    return router
 
 
 def _is_ready(engine: Engine, database: Database) -> bool:
@@ -94,11 +117,8 @@ def _is_ready(engine: Engine, database: Database) -> bool:
     return True
 
 
-async def _bentoml_page(_: Request) -> Response:
-    """BentoML's own page (Swagger), which `/` would show, of the description at /docs.json.
-
-    The tracker in it is kept out by the guard's policy.
-    """
+async def _bentoml_page(request: Request) -> Response:  # noqa: ARG001
+    """As BentoML has it; the tracker in it is kept out by the guard's policy."""
     page = resources.files("_bentoml_impl.server") / "main-openapi.html"
     return HTMLResponse(page.read_text(encoding="utf-8"))
 

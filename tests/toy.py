@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.errors import DataMissing, DataRejected, ModelRejected
 from sightline.params import Frozen, TaskParams
@@ -75,6 +76,15 @@ class ToyInput:
     @property
     def statistics(self) -> dict[str, float]:
         return {"mean": float(self.pixels.mean())}
+
+
+class ToyAnswer(BaseModel):
+    """Whether there is a bright spot."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"spot": True, "peak": 190.0}]})
+
+    spot: bool
+    peak: float = Field(description="grey levels")
 
 
 class ToyModel:

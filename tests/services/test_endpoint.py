@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
@@ -100,6 +101,18 @@ def test_bentomls_own_routes_work_and_follow_ours(server: Running) -> None:
         assert server.ask("GET", f"/{asset.decode()}")[0] == 200
     assert b"sightline_requests_total" in server.ask("GET", "/metrics")[1]
     assert b"sightline_requests_total" in server.ask("GET", "/v1/metrics")[1]
+    status, refused = server.ask("GET", "/v1/nothing")
+    assert (status, refused["error"]) == (404, "there is nothing here")
+
+
+def test_another_sites_page_opens_no_websocket_and_is_told_why(server: Running) -> None:
+    handshake = (
+        b"GET /v1/any HTTP/1.1\r\nHost: 127.0.0.1\r\nOrigin: https://evil.example\r\nConnection: Upgrade\r\n"
+        b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    head, _, body = server.raw(handshake).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 403 ")
+    assert json.loads(body)["where"] == "Origin"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sightline.settings import load_settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events
 from sightline.tracking import Tracking
-from tests.toy import ToyTask
+from tests.toy import ToyAnswer, ToyTask
 
 settings = load_settings()
 
@@ -21,4 +21,5 @@ class Toy:
 
 
 events = Events(Database(settings.database_url))
-mount(Toy, "toy", RegistryChampions("toy", Tracking(settings), events, ToyTask().restore), settings)
+champions = RegistryChampions("toy", Tracking(settings), events, ToyTask().restore)
+mount(Toy, "toy", ToyAnswer, champions, settings)

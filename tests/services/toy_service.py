@@ -11,7 +11,7 @@ from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import ModelMissing, SightlineError
 from sightline.settings import load_settings
 from sightline.task import Model
-from tests.toy import ToyTask
+from tests.toy import ToyAnswer, ToyTask
 
 settings = load_settings()
 
@@ -37,4 +37,4 @@ class Toy:
     """Is there a bright spot?"""
 
 
-mount(Toy, "toy", FileChampions(), settings)
+mount(Toy, "toy", ToyAnswer, FileChampions(), settings)

@@ -1,17 +1,23 @@
 """The endpoint of a task: one ASGI application, the same for every task.
 
-    guard.py      what may come in: token, size, time, origin; pure ASGI, before anything is parsed
-    app.py        the routes
-    engine.py     bytes -> decoded input -> batch -> prediction -> ledger -> answer
-    batching.py   the micro-batcher and the measuring of the best batch
-    champion.py   which model answers, and how a new one takes over without a request being dropped
-    areas.py      the routes of areas on the map, where the model looks at such
-    orders.py     what a client asks for when it asks for an area, checked and planned
-    surveyor.py   the thread that looks at the areas that are queued
-    map_tiles.py  the tiles of the page's map
-    metrics.py    what Prometheus reads
-    openapi.py    the description of the routes
-    launch.py     how a program starts the endpoint as a process
+    guard.py        what stands before every route; pure ASGI, before anything is parsed
+      access.py     who may come in: hosts, origins, tokens; requests and websockets
+      bodies.py     how much a body may weigh, and how long it may take
+    app.py          the application, from its routers
+    routing.py      what a route is: declared once, with its types and its rule (rules.py), failing in one form
+    predicting.py   the routes that answer an image; uploads.py takes it out of a request
+    about.py        the routes that tell of the model, and the pages
+    areas.py        the routes of areas on the map, where the model looks at such; area_jobs.py, orders.py behind them
+    answers.py      what is answered, as types; area_answers.py
+    description.py  OpenAPI, from the routes and of the model that answers; docs_page.py shows it to people
+    engine.py       bytes -> decoded input -> batch -> prediction -> ledger -> answer
+    batching.py     the micro-batcher and the measuring of the best batch
+    champion.py     which model answers, and how a new one takes over without a request being dropped
+    surveyor.py     the thread that looks at the areas that are queued
+    map_tiles.py    the tiles of the page's map
+    metrics.py      what Prometheus reads
+    connections.py  what a connection may take before there is a request
+    launch.py       how a program starts the endpoint as a process
 
 BentoML runs it (`services/`); nothing here knows BentoML, MLflow or any task.
 """

@@ -68,6 +68,7 @@ class BoundedConnection(HttpToolsProtocol):
 
     _head_bytes = 0
     _advanced = False
+    _upgraded = False
     _idle_since_s = 0.0
     _head_timer: asyncio.TimerHandle | None = None
     _send_timer: asyncio.TimerHandle | None = None
@@ -107,6 +108,8 @@ class BoundedConnection(HttpToolsProtocol):
         """Read on, while the head stays short and comes in time."""
         self._advanced = False
         super().data_received(data)
+        if self._upgraded:
+            return
         if not self._advanced:  # the middle of a field: the parser keeps it, and tells of it at its end
             self._count(data)
         if self.transport.is_closing():
@@ -115,6 +118,12 @@ class BoundedConnection(HttpToolsProtocol):
             self._refuse(431, "the head is too long", "Send fewer and shorter lines.")
         elif self.idle:
             self._await_head()
+
+    def handle_websocket_upgrade(self) -> None:
+        """From now on uvicorn's websocket protocol has the connection, and no head is waited for any more."""
+        self._upgraded = True
+        self._forget_head()
+        super().handle_websocket_upgrade()
 
     def on_message_begin(self) -> None:
         """The head of a request begins."""

@@ -17,14 +17,15 @@ from PIL import Image
 from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, DataRejected, ModelMissing, SightlineError
 from sightline.pipeline.serve import log_into
-from sightline.serving.app import build_app
-from sightline.serving.guard import Guard
+from sightline.serving.app import Sources, build_app
+from sightline.serving.guard import guard
+from sightline.serving.routing import Router
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.predictions import Predictions
 from sightline.task import Card, Limits, Model, Prediction
-from tests.toy import ToyInput, ToyModel
+from tests.toy import ToyAnswer, ToyInput, ToyModel
 
 HOST = {"Host": "127.0.0.1:3000"}
 
@@ -155,24 +156,84 @@ async def ask(
     return Answer(messages)
 
 
+class Refused(Exception):
+    """A websocket was not let in: the code of the close, or the answer in its place."""
+
+    def __init__(self, code: int, answer: Answer | None = None) -> None:
+        super().__init__(code)
+        self.code = code
+        self.answer = answer
+
+
+async def converse(
+    app: Any,
+    path: str,
+    *words: str,
+    headers: dict[str, str] | None = None,
+    client: str = "127.0.0.1",
+    explains: bool = True,
+) -> list[str]:
+    """Open a websocket, send words, and return what comes back for them. Raises Refused.
+
+    `explains`: whether the server can answer a refused handshake, as uvicorn can.
+    """
+    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+    for message in ({"type": "websocket.connect"}, *({"type": "websocket.receive", "text": word} for word in words)):
+        to_app.put_nowait(message)
+    to_app.put_nowait({"type": "websocket.disconnect", "code": 1000})
+    sent: list[dict[str, Any]] = []
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "websocket",
+        "asgi": {"version": "3.0"},
+        "http_version": "1.1",
+        "scheme": "ws",
+        "path": path,
+        "raw_path": path.encode(),
+        "query_string": b"",
+        "root_path": "",
+        "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (HOST | (headers or {})).items()],
+        "server": ("127.0.0.1", 3000),
+        "client": (client, 50000),
+        "subprotocols": [],
+        "extensions": {"websocket.http.response": {}} if explains else {},
+    }
+    await app(scope, to_app.get, send)
+    first = sent[0]["type"]
+    if first == "websocket.close":
+        raise Refused(sent[0]["code"])
+    if first == "websocket.http.response.start":
+        raise Refused(0, Answer(sent))
+    assert first == "websocket.accept"
+    return [message["text"] for message in sent if message["type"] == "websocket.send"]
+
+
 class Endpoint:
     """The guarded application of the toy task in a folder."""
 
     def __init__(
-        self, root: Path, champions: SetChampions, log: Any = None, areas: Areas | None = None, **options: Any
+        self,
+        root: Path,
+        champions: SetChampions,
+        log: Any = None,
+        areas: Areas | None = None,
+        routers: Sequence[Router] = (),
+        **options: Any,
     ) -> None:
         self.settings = Settings(root=root, poll_s=0.01, **options)
         self.database = Database(self.settings.database_url)
         self.predictions = Predictions(self.database)
-        self.app = build_app(
-            "toy",
-            champions,
-            self.settings,
-            log or log_into(self.predictions, "toy"),
-            areas=areas,
-            check_log=self.database.check,
-        )
-        self.guarded = Guard(self.app, max_bytes=self.settings.max_bytes)
+        sources = Sources(champions, log or log_into(self.predictions, "toy"), self.database.check, areas)
+        self.app = build_app("toy", ToyAnswer, sources, self.settings, routers)
+        self.guarded = self.guard()
+
+    def guard(self, **options: Any) -> Any:
+        """The application behind a guard with other options."""
+        given = {"rules": self.app.state.rules, "max_bytes": self.settings.max_bytes, **options}
+        return guard(self.app, **given)
 
     def run(self, *requests: dict[str, Any]) -> list[Answer]:
         """Send requests one after the other."""

@@ -13,7 +13,7 @@ from sightline.capabilities import OnProgress
 from sightline.errors import ParamsError
 from sightline.maps.area import Area
 from sightline.maps.providers import Provider
-from sightline.maps.tiles import AreaPlan
+from sightline.maps.tiles import AreaPlan, describe_plan
 from sightline.pipeline.serve import MapSurveys
 from sightline.settings import Settings
 from sightline.task import Json, Limits, Prediction, Report
@@ -91,7 +91,14 @@ class ToySurveys:
         (out / "raw.png").write_bytes(png(150))
         (out / "raw.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
         (out / "secret.txt").write_text("not for clients")
-        return {"found": {"raw": {"count": 1}}, "tiles_missing": [], "attribution": plan.provider.attribution}
+        return {
+            "plan": describe_plan(plan),
+            "tiles_missing": [],
+            "model": {"task": model.card.task, "candidate": model.card.candidate, "files": model.card.files},
+            "found": {"raw": {"count": 1}},
+            "seconds": {"tiles": 0.01},
+            "attribution": plan.provider.attribution,
+        }
 
 
 def until(so: Callable[[], bool], timeout_s: float = 60.0) -> None:

@@ -3,7 +3,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import io
-import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +20,6 @@ from sightline.drift.familiarity import Reference
 from sightline.errors import BackendError, ModelRejected
 from sightline.pipeline.serve import log_into
 from sightline.serving.engine import Answered
-from sightline.serving.openapi import describe
 from sightline.stores.database import Database
 from sightline.stores.predictions import Predictions
 from sightline.task import Prediction, Row
@@ -218,7 +216,7 @@ def test_rasters_come_as_png_of_their_own_or_within_the_answer(tmp_path: Path) -
     assert base64.b64decode(address.removeprefix("data:image/png;base64,")) == alone.body
     assert within.json["exports"] == {"geojson": {"type": "FeatureCollection", "features": []}}
     assert (strange.status, "mask" in strange.json["way_out"]) == (404, True)
-    described = describe("toy", None, endpoint.settings)["paths"]
+    described = endpoint.app.state.endpoint.describe()["paths"]
     assert "404" in described["/v1/raster/{name}"]["post"]["responses"]
 
 
@@ -572,23 +570,3 @@ def test_pages_take_nothing_from_the_network(endpoint: Endpoint) -> None:
         assert "http://" not in page.body.decode()
         assert "https://" not in page.body.decode()
         assert "//" not in page.headers["content-type"]
-
-
-def test_the_description_names_every_route_and_what_the_model_reads(endpoint: Endpoint) -> None:
-    described, docs = endpoint.run({"method": "GET", "path": "/v1/openapi.json"}, {"method": "GET", "path": "/v1/docs"})
-    document = described.json
-    assert document["openapi"].startswith("3.")
-    assert set(document["paths"]["/v1/predict"]["post"]["requestBody"]["content"]) == {
-        "image/png",
-        "multipart/form-data",
-    }
-    hidden = ("/v1/static/{name}", "/v1/{path:path}")
-    routes = {route.path for route in endpoint.app.routes} - set(hidden)  # type: ignore[attr-defined]
-    assert set(document["paths"]) == routes
-    for path in routes:
-        assert path in docs.body.decode()
-    assert _references(document) <= set(document["components"]["schemas"])
-
-
-def _references(document: Any) -> set[str]:
-    return {part.partition('"')[0] for part in json.dumps(document).split('"#/components/schemas/')[1:]}

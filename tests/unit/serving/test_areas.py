@@ -14,7 +14,6 @@ import pytest
 from PIL import Image
 
 from sightline.errors import BackendError, DataRejected
-from sightline.serving.guard import Guard
 from sightline.serving.surveyor import Areas, Rhythm
 from sightline.stores.database import Database
 from sightline.stores.queue import Queue
@@ -282,7 +281,7 @@ def test_wrong_methods_are_told_the_right_ones(endpoint: MapEndpoint) -> None:
 
 
 def test_a_token_is_asked_for(endpoint: MapEndpoint) -> None:
-    endpoint.guarded = Guard(endpoint.app, token="a-long-enough-secret", max_bytes=1000)
+    endpoint.guarded = endpoint.guard(token="a-long-enough-secret", max_bytes=1000)
     paths = ("/v1/areas", "/v1/areas/1", "/v1/areas/1/raw.png", "/v1/tiles/esri/1/1/1")
     for answer in endpoint.run(*({"method": "GET", "path": path} for path in paths)):
         assert_problem(answer, 401)

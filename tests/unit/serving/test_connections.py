@@ -20,16 +20,27 @@ LARGE = b"x" * 2**25  # more than the buffers of both sockets hold
 
 
 async def app(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        await echo(receive, send)
+        return
     while (await receive()).get("more_body"):
         pass
     await (Response(LARGE) if scope["path"] == "/large" else PlainTextResponse("yes"))(scope, receive, send)
+
+
+async def echo(receive: Any, send: Any) -> None:
+    """A websocket that sends back what it gets."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        await send({"type": "websocket.send", "text": message["text"]})
 
 
 @contextmanager
 def serving(**bounds: Any) -> Iterator[int]:
     """The port of a server with other bounds than usual."""
     protocol = type("Bounded", (BoundedConnection,), bounds)
-    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_config=None, timeout_keep_alive=60)
+    config = uvicorn.Config(app, http=protocol, ws="auto", lifespan="off", log_config=None, timeout_keep_alive=60)
     server = uvicorn.Server(config)
     with socket.create_server(("127.0.0.1", 0)) as listening:
         thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
@@ -207,7 +218,7 @@ def test_a_server_that_chooses_no_protocol_gets_this_one(monkeypatch: pytest.Mon
     monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
     monkeypatch.setattr("resource.setrlimit", lambda *_: None)
     bound_connections()
-    config = uvicorn.Config(app, ws="none", log_config=None)
+    config = uvicorn.Config(app, ws="auto", log_config=None)
     config.load()
     assert config.http_protocol_class is BoundedConnection
 
@@ -216,3 +227,28 @@ def test_connections_leave_descriptors_to_others(monkeypatch: pytest.MonkeyPatch
     for soft, most in ((1024, 512), (20_000, 1024), (-1, 1024)):
         monkeypatch.setattr("resource.getrlimit", lambda _, soft=soft: (soft, soft))
         assert most_connections() == most
+
+
+UPGRADE = (
+    b"GET / HTTP/1.1\r\nHost: here\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def say(connection: socket.socket, word: bytes) -> bytes:
+    """Send a frame of text, masked by nulls, and read one (RFC 6455, 5.2)."""
+    connection.sendall(bytes([0x81, 0x80 | len(word)]) + bytes(4) + word)
+    return connection.recv(2 + len(word))[2:]
+
+
+def test_a_websocket_outlives_the_time_for_a_head_and_counts_as_a_connection() -> None:
+    with serving(head_s=0.2, most=1) as port, connect(port) as connection:
+        connection.sendall(UPGRADE)
+        assert connection.recv(2**12).startswith(b"HTTP/1.1 101 ")
+        assert say(connection, b"before") == b"before"
+        time.sleep(0.5)
+        assert say(connection, b"after") == b"after"
+        with connect(port) as second:
+            second.sendall(HEAD + b"\r\n")
+            assert rest(second) == b""
+        assert say(connection, b"still") == b"still"

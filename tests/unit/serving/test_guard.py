@@ -1,15 +1,37 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from starlette.responses import Response
 
-from sightline.serving.guard import ENVELOPE_BYTES, GUESS_S, GUESSES, Guard, Guesses
-from sightline.serving.openapi import describe
-from sightline.settings import Settings
+from services.endpoint import OF_BENTOML, bentomls_pages
+from sightline.serving.access import Access
+from sightline.serving.bodies import ENVELOPE_BYTES, Bodies
+from sightline.serving.guard import with_headers
+from sightline.serving.guesses import GUESS_S, GUESSES, Guesses
+from sightline.serving.rules import Rules
 from tests.unit.serving.harness import Answer, ask
+from tests.unit.serving.test_areas import MapEndpoint
+
+
+def rules_of_everything() -> Rules:
+    """Those of an endpoint with all routes that there are, and with BentoML's."""
+    with TemporaryDirectory() as folder:
+        app = MapEndpoint(Path(folder)).app
+    return Rules(app.state.rules.table, bentomls_pages().rules(), OF_BENTOML)
+
+
+RULES = rules_of_everything()
+
+
+def guarded(app: Any, *, token: str = "", host: str = "", **bounds: Any) -> Any:
+    """As `guard` builds it, with other bounds."""
+    bodies = Bodies(app, rules=RULES, max_bytes=1000, **bounds)
+    return with_headers(Access(bodies, rules=RULES, token=token, host=host))
 
 
 class Echo:
@@ -26,8 +48,8 @@ class Echo:
 
 
 def through(echo: Echo | None = None, **request: Any) -> Answer:
-    options = {key: request.pop(key) for key in ("token", "host", "body_timeout_s", "max_bodies") if key in request}
-    return asyncio.run(ask(Guard(echo or Echo(), max_bytes=1000, **options), **request))
+    options = {key: request.pop(key) for key in ("token", "host", "timeout_s", "most") if key in request}
+    return asyncio.run(ask(guarded(echo or Echo(), **options), **request))
 
 
 def assert_refused(answer: Answer, status: int, where: str) -> None:
@@ -58,7 +80,7 @@ def test_a_body_whose_length_was_a_lie_is_refused() -> None:
 
 
 def test_a_slow_body_is_given_up() -> None:
-    assert_refused(through(body=[b"x"] * 50, pause_s=0.02, body_timeout_s=0.05), 408, "")
+    assert_refused(through(body=[b"x"] * 50, pause_s=0.02, timeout_s=0.05), 408, "")
 
 
 @pytest.mark.parametrize("length", ["-1", "1e3", "abc", "0x10", "½"])
@@ -147,7 +169,7 @@ def test_other_machines_need_a_token_however_the_server_was_bound(client: str) -
 
 def test_bodies_share_a_bounded_room() -> None:
     async def run() -> tuple[Answer, Answer, Answer]:
-        guard = Guard(Echo(), max_bytes=1000, max_bodies=1)
+        guard = guarded(Echo(), most=1)
         piece = b"x" * 40_000
         slow = asyncio.create_task(ask(guard, body=[piece, b""], pause_s=0.1))
         await asyncio.sleep(0.15)
@@ -161,7 +183,7 @@ def test_bodies_share_a_bounded_room() -> None:
 
 def test_bodies_without_the_token_take_no_room() -> None:
     async def run() -> tuple[list[Answer], Answer]:
-        guard = Guard(Echo(), max_bytes=1000, max_bodies=1, token="secret-word")
+        guard = guarded(Echo(), most=1, token="secret-word")
         strangers = [
             asyncio.create_task(ask(guard, path=path, body=[b"x" * 500, b"x" * 40_000, b""], pause_s=0.1))
             for path in ("/v1/live", "/", "/v1/predict", "/v1/model") * 8
@@ -182,7 +204,7 @@ def test_lines_of_the_head_are_bounded() -> None:
 
 def test_guesses_of_the_token_are_braked_for_each_address() -> None:
     async def run() -> dict[str, list[int]]:
-        guard = Guard(Echo(), max_bytes=1000, token="secret-word")
+        guard = guarded(Echo(), token="secret-word")
 
         async def status(token: str, client: str) -> int:
             return (await ask(guard, headers={"Authorization": f"Bearer {token}"}, client=client)).status
@@ -229,7 +251,7 @@ def test_a_client_that_leaves_while_sending_costs_nothing() -> None:
             sent.append(message)
 
         scope = {"type": "http", "path": "/v1/predict", "method": "POST", "headers": [(b"host", b"localhost")]}
-        await Guard(echo, max_bytes=1000)(scope, receive, send)
+        await guarded(echo)(scope, receive, send)
         return echo.asked + len(sent)
 
     assert asyncio.run(run()) == 0
@@ -241,22 +263,14 @@ def test_answers_carry_the_headers_that_keep_pages_apart() -> None:
     assert answer.headers["content-security-policy"].startswith("default-src 'self'")
 
 
-def test_the_lifespan_passes_and_websockets_do_not() -> None:
+def test_the_lifespan_passes() -> None:
     seen: list[str] = []
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         seen.append(scope["type"])
 
-    async def send(message: Any) -> None:
-        seen.append(message["type"])
-
-    async def run() -> None:
-        guard = Guard(app, max_bytes=1000)
-        await guard({"type": "lifespan"}, None, send)  # type: ignore[arg-type]
-        await guard({"type": "websocket"}, None, send)  # type: ignore[arg-type]
-
-    asyncio.run(run())
-    assert seen == ["lifespan", "websocket.close"]
+    asyncio.run(guarded(app)({"type": "lifespan"}, None, None))
+    assert seen == ["lifespan"]
 
 
 WRONG_HEADS = {
@@ -268,18 +282,24 @@ WRONG_HEADS = {
 }
 
 
-def test_every_route_is_described_with_what_the_guard_answers() -> None:
-    for path, methods in describe("toy", None, Settings(), areas=True)["paths"].items():
+def described() -> Any:
+    """The OpenAPI document of an endpoint whose model looks at areas."""
+    with TemporaryDirectory() as folder:
+        endpoint = MapEndpoint(Path(folder))
+        (answer,) = endpoint.run({"method": "GET", "path": "/v1/openapi.json"})
+    return answer.json["paths"]
+
+
+def test_every_route_is_described_with_what_the_guard_answers_and_no_other_refusal() -> None:
+    paths = described()
+    assert {"/v1/predict", "/v1/areas", "/v1/areas/{id}/{file}", "/", "/v1/live"} <= set(paths)
+    for path, methods in paths.items():
         for method, operation in methods.items():
-            described, asked = set(operation["responses"]), {"method": method.upper(), "path": path}
+            statuses, asked = set(operation["responses"]), {"method": method.upper(), "path": path}
             for status, head in WRONG_HEADS.items():
                 assert str(through(**asked, headers=head).status) == status, path
-            assert described >= {*WRONG_HEADS, "408"}, path
+            assert statuses >= {*WRONG_HEADS, "408"}, path
             wants_token = through(**asked, token="secret").status == 401
-            assert {"401", "429"} & described == ({"401", "429"} if wants_token else set()), path
-
-
-def test_no_route_is_described_with_what_it_never_answers() -> None:
-    paths = describe("toy", None, Settings(), areas=True)["paths"]
+            assert {"401", "429"} & statuses == ({"401", "429"} if wants_token else set()), path
     assert not {"401", "422", "429", "503"} & set(paths["/v1/live"]["get"]["responses"])
     assert not {"422", "503"} & set(paths["/v1/metrics"]["get"]["responses"])
