@@ -99,11 +99,11 @@ def order(running: Running, side: int, **options: Any) -> tuple[int, Any]:
     return running.ask("POST", "/v1/areas", body, {"Content-Type": "application/json"})
 
 
-def until(running: Running, number: int, so: Callable[[Any], bool], timeout_s: float = 400) -> Any:
+def until(running: Running, key: str, so: Callable[[Any], bool], timeout_s: float = 400) -> Any:
     """The job as soon as `so(job)` holds."""
     end_s = time.monotonic() + timeout_s
     while time.monotonic() < end_s:
-        status, job = running.ask("GET", f"/v1/areas/{number}")
+        status, job = running.ask("GET", f"/v1/areas/{key}")
         assert status == 200, job
         if so(job):
             return job
@@ -156,13 +156,14 @@ def test_an_area_goes_on_at_once_after_the_server_was_stopped_and_can_be_cancell
 ) -> None:
     with serve(SHIPS, tmp_path, **made) as running:
         running.wait_until_ready()
-        number = order(running, MANY, wait_s=0)[1]["id"]
-        until(running, number, lambda job: job["state"] == "running")
+        key = order(running, MANY, wait_s=0)[1]["id"]
+        until(running, key, lambda job: job["state"] == "running")
     with serve(SHIPS, tmp_path, **made) as running:
         running.wait_until_ready()
-        job = until(running, number, lambda job: job["state"] == "running", timeout_s=10)
+        job = until(running, key, lambda job: job["state"] == "running", timeout_s=10)
         assert job["attempts"] == 1
-        assert running.ask("DELETE", f"/v1/areas/{number}")[1]["state"] == "cancelled"
-        assert order(running, 1, wait_s=50)[0] == 200
-        assert not (tmp_path / "state" / "areas" / str(number)).exists()
-    assert sources(tmp_path) == [f"area {number + 1}"]
+        assert running.ask("DELETE", f"/v1/areas/{key}")[1]["state"] == "cancelled"
+        status, other = order(running, 1, wait_s=50)
+        assert status == 200
+        assert not (tmp_path / "state" / "areas" / key).exists()
+    assert sources(tmp_path) == [f"area {other['id']}"]
