@@ -25,6 +25,7 @@ import pytest
 import yaml
 
 from sightline.progress import Bars
+from sightline.runtime.processes import answers
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events
@@ -169,6 +170,8 @@ def test_the_loop(installation: Installation, up: subprocess.Popen[str], tmp_pat
 
     # Traffic of a new kind, and what becomes of it without anybody's doing.
     images = installation.write_new_kind(tmp_path / "new")
+    ready = f"http://127.0.0.1:{installation.settings.endpoint_port}/v1/ready"
+    installation.wait_for("the champion", lambda: answers(ready))  # it is loaded once the endpoint lives
     assert {installation.ask(image)["version"] for image in images} == {first}
 
     def asked(state: str) -> Callable[[], Any]:
