@@ -208,7 +208,7 @@ def test_without_validation_rows_the_first_named_is_chosen_and_it_is_said(tmp_pa
     choice = put_forward(project, tracking, right, "holdout")
     assert choice.version.tags["candidate"] == "threshold"
     assert choice.reasons == (
-        "accuracy is undefined on the 0 validation samples of real, so threshold was chosen: it is the first named in "
+        "accuracy is undefined on the 0 validation samples of real, so threshold was chosen: it is the first in "
         "params.yaml",
     )
 

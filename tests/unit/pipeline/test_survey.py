@@ -146,12 +146,12 @@ def test_it_tells_how_far_it_has_looked_and_can_be_stopped_there(tiles, workspac
     class Stopping(Silent):
         def progress(self, done, total, what):
             seen.append((done, total, what))
-            if what.startswith("looking") and done == 2:
+            if what.startswith("detection") and done == 2:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         survey(planned(tiles), None, model, workspace, Stopping())
-    assert [one[0] for one in seen if one[2] == "looking at raw"] == [1, 2]
+    assert [one[0] for one in seen if one[2] == "detection in raw"] == [1, 2]
     assert survey(planned(tiles), None, model, workspace, Silent())["found"]["raw"]["count"] == 3
 
 

@@ -196,7 +196,7 @@ def test_a_bad_size_spoils_its_own_image_only(tmp_path: Path) -> None:
     short, good, signed = load_manifest(root).samples
     assert good.problem == ""
     assert short.problem.startswith("grid_sizes.csv: line 2: 2 fields, not 3.")
-    assert signed.problem.startswith("grid_sizes.csv: line 4, Xmax: '-1' is no positive number.")
+    assert signed.problem.startswith("grid_sizes.csv: line 4, Xmax: '-1' is not a positive number.")
 
 
 def test_what_cannot_be_understood_stays_in_a_table_as_it_was_written(tmp_path: Path) -> None:

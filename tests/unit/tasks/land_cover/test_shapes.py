@@ -53,8 +53,8 @@ def test_grid_sizes_are_read_by_position(tmp_path: Path) -> None:
     [
         (",Xmax,Ymin\n6120_2_4,0.00918\n", r"line 2: 2 fields, not 3"),
         (",Xmax,Ymin\na,1,-1\na,1,-1\n", r"line 3: an image occurs twice"),
-        (",Xmax,Ymin\na,1,1\n", r"line 2, Ymin: '1' is no negative number"),
-        (",Xmax,Ymin\na,-1,-1\n", r"line 2, Xmax: '-1' is no positive number"),
+        (",Xmax,Ymin\na,1,1\n", r"line 2, Ymin: '1' is not a negative number"),
+        (",Xmax,Ymin\na,-1,-1\n", r"line 2, Xmax: '-1' is not a positive number"),
         (",Xmax,Ymin\na,nan,-1\n", r"Xmax: 'nan'"),
         (",Xmax,Ymin\na,wide,-1\n", r"Xmax: 'wide'"),
     ],

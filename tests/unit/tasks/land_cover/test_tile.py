@@ -100,7 +100,7 @@ def broken(**changes: float) -> np.ndarray[Any, np.dtype[np.float32]]:
         ((counts() % 256).astype(np.uint8), "8 bits"),
         (counts() + 40, "beyond the 11 bits"),
         (np.full((8, 20, 20), 7, np.uint16), "every value is 7"),
-        (broken(value=float("nan")), "NaN or infinite, the first in band green at x 7, y 5"),
+        (broken(value=float("nan")), "NaN or infinite; the first is in band green at x 7, y 5"),
         (broken(value=float("inf")), "NaN or infinite"),
         (broken(value=-3.0), "negative values, down to -3"),
         (broken(value=3.0), "neither values of 0 .. 1 nor counts"),

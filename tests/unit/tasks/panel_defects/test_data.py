@@ -226,7 +226,7 @@ def test_photographs_and_their_entries_must_agree(tmp_path):
     Image.fromarray(picture(9)).save(root / "images/extra.jpg")
     problems = {Path(next(iter(s.files.values()))).stem: s.problem for s in load_manifest(root).samples}
     assert "the photograph is missing: 'gone.jpg'" in problems["_annotations.coco"]
-    assert "40 x 40 pixels, stated are 64 x 48" in problems["other"]
+    assert "40 x 40 pixels, the labels state 64 x 48" in problems["other"]
     assert "cut.jpg: the image is truncated" in problems["cut"]
     assert "extra.jpg: the photograph is not listed" in problems["extra"]
     assert problems["fine"] == ""
@@ -244,8 +244,14 @@ def test_a_name_that_leads_out_of_the_set_is_not_followed(tmp_path, name):
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        ({"id": 0, "file_name": "a.jpg", "width": 10**400, "height": 48}, r"images\[0\]\.width: 10+ is no side"),
-        ({"id": 0, "file_name": "a.jpg", "width": -3, "height": 48}, r"images\[0\]\.width: -3 is no side"),
+        (
+            {"id": 0, "file_name": "a.jpg", "width": 10**400, "height": 48},
+            r"images\[0\]\.width: 10+ is not a length in pixels",
+        ),
+        (
+            {"id": 0, "file_name": "a.jpg", "width": -3, "height": 48},
+            r"images\[0\]\.width: -3 is not a length in pixels",
+        ),
         ({"id": 0, "file_name": "a.jpg", "height": 48}, r"images\[0\]\.width: None"),
         ({"id": None, "file_name": "a.jpg", "width": 64, "height": 48}, r"images\[0\]\.id"),
     ],
@@ -425,7 +431,7 @@ def test_what_is_no_file_is_listed_at_once(tmp_path, make, name):
     (root / name).unlink()
     make(root / name)
     samples = load_manifest(root).samples
-    assert any(s.problem.startswith(f"{name}: this is a") for s in samples)
+    assert any(s.problem.startswith(f"{name}: this ") for s in samples)
     assert all(s.problem for s in samples)
 
 

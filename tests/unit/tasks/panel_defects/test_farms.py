@@ -416,7 +416,7 @@ def test_a_list_of_coordinates_of_no_chip_is_listed_by_itself(tmp_path):
     write_coordinates(tmp_path, "b.JSON", "[")
     good, odd = load_manifest(tmp_path).samples
     assert (good.problem, odd.input_file) == ("", "data_coordinates/b.JSON")
-    assert odd.problem.startswith("data_coordinates/b.JSON: this is not JSON.")
+    assert odd.problem.startswith("data_coordinates/b.JSON: the file is not valid JSON.")
 
 
 def test_a_file_of_one_record_is_taken_whole(tmp_path):

@@ -62,11 +62,13 @@ def test_pixels_that_show_no_ship_are_refused_before_anything_is_enlarged(tmp_pa
 @pytest.mark.parametrize("gsd_m", [31.0, 1e5, 1e-9, 0.0, -3.0, math.nan, math.inf])
 def test_the_user_cannot_tell_such_a_pixel_either(make, gsd_m):
     with pytest.raises(
-        RequestError, match=r"gsd_m: .* is not a possible pixel size of such an image\. Give 0\.1 to 30\."
+        RequestError,
+        match=r"gsd_m: .* is not a possible pixel size of such an image\. Give 0\.1 to 30 metres a pixel\.",
     ):
         make().under(make().read(png(sea(64, 64)), Limits()), {"gsd_m": gsd_m})
     with pytest.raises(
-        RequestError, match=r"gsd_m: .* is not a possible pixel size of such an image\. Give 0\.1 to 30\."
+        RequestError,
+        match=r"gsd_m: .* is not a possible pixel size of such an image\. Give 0\.1 to 30 metres a pixel\.",
     ):
         make().weigh(png(sea(64, 64)), Limits(), {"gsd_m": gsd_m})
 
@@ -76,7 +78,7 @@ def test_a_small_file_that_becomes_large_is_refused_whoever_says_so(tmp_path, ma
     """Some kilobytes of one colour, enlarged a hundredfold."""
     model, data = make(), flat_png(2000)
     assert len(data) < 20_000
-    with pytest.raises(DataRejected, match=r"20,000 x 20,000 pixels; 268,435,456 .* SIGHTLINE_MAX_WORK_PIXELS"):
+    with pytest.raises(DataRejected, match=r"20,000 x 20,000 pixels; at most 268,435,456 .* SIGHTLINE_MAX_WORK_PIXELS"):
         model.under(model.read(data, Limits()), {"gsd_m": 30.0})
     with pytest.raises(DataRejected, match="20,000 x 20,000"):
         model.weigh(data, Limits(), {"gsd_m": 30.0})

@@ -198,7 +198,7 @@ def test_a_picture_that_tells_of_another_pixel_size_is_a_problem(tmp_path, gsd_m
     write_georeferenced(tmp_path / "chips/1__a__1_2.tif", chip(), gsd_m)
     for sample in load_manifest(tmp_path).samples:
         assert bool(sample.problem) is not fits
-        assert fits or f"its pixels are {gsd_m:g} m, not 3 m. Bring it to 3 m (gdalwarp" in sample.problem
+        assert fits or f"its pixels are {gsd_m:g} m, not 3 m. Resample it to 3 m (gdalwarp" in sample.problem
 
 
 def test_a_world_file_beside_a_scene_tells_its_pixel_size(tmp_path):
@@ -346,7 +346,7 @@ def test_a_scene_needs_one_picture_and_boxes_that_agree(tmp_path):
     assert "there are 2 pictures of a" in only(twice).problem
     both = write_scene(tmp_path / "both")
     (both / "scenes/a.geojson").write_text('{"features": []}')
-    assert "a has other boxes in a.geojson" in only(both).problem
+    assert "a has different boxes in a.geojson" in only(both).problem
     same = write_scene(tmp_path / "same")
     (same / "hand_labels-2.json").write_text((same / "hand_labels.json").read_text())
     assert only(same).problem == ""

@@ -130,10 +130,10 @@ def test_grey_value_is_the_label(bits: int) -> None:
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (encoded("PNG", "RGB"), "it holds colours"),
-        (encoded("PNG", "RGBA"), "it holds colours"),
-        (encoded("PNG", "LA"), "it holds alpha"),
-        (encoded("PNG", "I;16"), "it holds 16 bits a pixel"),
+        (encoded("PNG", "RGB"), "the image holds colours"),
+        (encoded("PNG", "RGBA"), "the image holds colours"),
+        (encoded("PNG", "LA"), "the image holds alpha"),
+        (encoded("PNG", "I;16"), "the image holds 16 bits a pixel"),
         (encoded("JPEG", "L"), "not that of a PNG"),
         (tiff(noise(1)), "not that of a PNG"),
         (png_bomb(), "pixels are more than"),
