@@ -11,6 +11,8 @@
     answers.py      what is answered, as types; area_answers.py
     description.py  OpenAPI, from the routes and of the model that answers; docs_page.py shows it to people
     engine.py       bytes -> decoded input -> batch -> prediction -> ledger -> answer
+    lanes.py        which lanes an input goes to, and whether it can be answered in time; admission.py: who waits
+    calls.py        the calls of the model, in threads; questions.py: what goes through them
     batching.py     the micro-batcher and the measuring of the best batch
     champion.py     which model answers, and how a new one takes over without a request being dropped
     surveyor.py     the thread that looks at the areas that are queued

@@ -19,10 +19,11 @@ from sightline.serving.answers import answer_of
 from sightline.serving.area_jobs import AreaJobs
 from sightline.serving.champion import Champions
 from sightline.serving.description import Description
-from sightline.serving.engine import Engine, Log
+from sightline.serving.engine import Engine
 from sightline.serving.map_tiles import MapTiles
 from sightline.serving.metrics import Metrics
 from sightline.serving.predicting import predicting
+from sightline.serving.questions import Log
 from sightline.serving.routing import METHODS, UNKNOWN, Router, answer_unrouted
 from sightline.serving.rules import Rules
 from sightline.serving.state import Endpoint

@@ -15,7 +15,7 @@ from starlette.responses import Response
 
 from sightline.conditions import parse_conditions
 from sightline.errors import RequestError
-from sightline.serving.engine import Answered
+from sightline.serving.questions import Answered
 from sightline.serving.routing import BINARY, Responses, Router, media, problems, query_parameters
 from sightline.serving.rules import Rule
 from sightline.serving.state import endpoint_of

@@ -24,9 +24,9 @@ from sightline.capabilities import Surveying
 from sightline.errors import BackendError, SightlineError
 from sightline.files import finite
 from sightline.serving.champion import Champion
-from sightline.serving.engine import Answered, Log, Question
 from sightline.serving.orders import AreaOrder, Surveys, open_chosen, prepare
 from sightline.serving.problems import status_of
+from sightline.serving.questions import Answered, Log, Question
 from sightline.settings import Settings
 from sightline.task import Json, Prediction
 

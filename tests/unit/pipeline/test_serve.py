@@ -11,7 +11,7 @@ from sightline.errors import ModelMissing, ParamsError
 from sightline.pipeline.serve import RegistryChampions, champions, log_into, log_stream
 from sightline.serving.batching import Plan
 from sightline.serving.champion import Champion, DirectoryChampion
-from sightline.serving.engine import Answered, Question
+from sightline.serving.questions import Answered, Question
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events

@@ -19,7 +19,7 @@ from sightline.drift.background import UNKNOWN, Background, Part
 from sightline.drift.familiarity import Reference
 from sightline.errors import BackendError, ModelRejected
 from sightline.pipeline.serve import log_into
-from sightline.serving.engine import Answered
+from sightline.serving.questions import Answered
 from sightline.stores.database import Database
 from sightline.stores.predictions import Predictions
 from sightline.task import Prediction, Row
