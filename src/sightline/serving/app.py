@@ -13,8 +13,8 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
+import sightline.serving.areas
 from sightline.serving import about
-from sightline.serving import areas as on_maps
 from sightline.serving.answers import answer_of
 from sightline.serving.area_jobs import AreaJobs
 from sightline.serving.champion import Champions
@@ -68,7 +68,7 @@ def build_app(
         settings: limits, batching, polling.
         routers: more routes, of whoever runs it.
     """
-    on_map = (on_maps.orders, on_maps.looks) if sources.areas else ()
+    on_map = (sightline.serving.areas.orders, sightline.serving.areas.looks) if sources.areas else ()
     always = (about.figures, about.probes, about.pages, about.files, *routers)
     answering = predicting(answer_of(task, answer))
     rules = Rules(*(router.rules() for router in (answering, *on_map, *always)))
