@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,9 +22,15 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def folder(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> ToyFolder:
+def programs() -> Path:
+    """This environment's own; a module that kills nothing may take warm ones."""
+    return Path(sys.executable).parent
+
+
+@pytest.fixture(scope="module")
+def folder(programs: Path, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> ToyFolder:
     """The sample is there; nothing was run yet."""
-    made = ToyFolder(tmp_path_factory.mktemp("toy"))
+    made = ToyFolder(tmp_path_factory.mktemp("toy"), programs)
     give_prefect_database(shared, made.settings)
     return made
 

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
 from sightline.tracking import Tracking
 from tests.flows.toy_folder import ToyFolder
+from tests.warm.programs import warm_programs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+
+@pytest.fixture(scope="module")
+def programs(shared: Path) -> Path:
+    return warm_programs(shared)
 
 
 def test_two_tasks_side_by_side_come_to_what_each_comes_to_alone(folder: ToyFolder) -> None:

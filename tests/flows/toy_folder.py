@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from dataclasses import replace
@@ -51,15 +50,15 @@ SCHEDULE = {"retrain": "", "monitor": 40, "timezone": "UTC", "wait_s": 300, "set
 
 
 class ToyFolder:
-    """The folder, and how to run programs in it."""
+    """The folder, and how to run programs in it, which are those of an environment's `bin`."""
 
-    def __init__(self, root: Path) -> None:
-        self.settings = Settings(root=root)
+    def __init__(self, root: Path, programs: Path) -> None:
+        self.settings, self.programs = Settings(root=root), programs
         self.counts, self.stopped = root / "counts.txt", root / "stopped.txt"
         self.environment: dict[str, str] = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SIGHTLINE_"))},
             "PYTHONPATH": os.pathsep.join([str(CODE / "tests" / "flows" / "toy_site"), str(CODE / "src")]),
-            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
             "TOY_COUNTS": str(self.counts),
             "TOY_STOPPED": str(self.stopped),
             "SIGHTLINE_ROOT": str(root),
@@ -87,7 +86,7 @@ class ToyFolder:
     def start_flow(self, *words: str, stop: str = "", fail: str = "") -> subprocess.Popen[str]:
         """Start `python -m flows ..` in a process group of its own, to wait or to fail once at a point."""
         return subprocess.Popen(
-            [sys.executable, "-m", "flows", *words],
+            [self.programs / "python", "-m", "flows", *words],
             cwd=CODE,
             env={**self.environment, "TOY_STOP": stop, "TOY_FAIL": fail},
             stderr=subprocess.PIPE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import atexit
 import gc
-import importlib
+import importlib.util
 import json
 import os
 import random
@@ -103,6 +103,8 @@ def _become(order: dict[str, Any], outputs: list[int]) -> NoReturn:
     os.environ.update(environment)
     own = [path or folder for path in environment.get("PYTHONPATH", "").split(os.pathsep)]
     sys.path[:] = [folder, *own, *sys.path[1:]]
+    if importlib.util.find_spec("sitecustomize"):
+        importlib.import_module("sitecustomize")
     sys.argv = [module, *words]
     random.seed()
     sys.modules["numpy"].random.seed()
