@@ -98,9 +98,11 @@ class ModelKind(Generic[RecipeT]):
         except ValueError as error:
             raise ModelRejected("the card is not of this task", where=path, way_out=AGAIN) from error
         if not set(self.thresholds) <= set(card.thresholds):
-            raise ModelRejected("the card lacks thresholds", where=path, way_out=AGAIN)
+            raise ModelRejected("the card has not all thresholds", where=path, way_out=AGAIN)
         if missing := sorted(recipe.files - set(card.files)):
-            raise ModelRejected(f"it lacks files: {', '.join(missing)}", where=path, way_out=AGAIN)
+            raise ModelRejected(
+                f"it has not all files of a {self.task} model; missing: {', '.join(missing)}", where=path, way_out=AGAIN
+            )
         return read_saved(directory, recipe.files)
 
 

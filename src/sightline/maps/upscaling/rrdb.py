@@ -138,12 +138,7 @@ def load_strictly(network: Module, state: Mapping[str, Tensor], where: str) -> N
         ModelRejected: they are not; the message names some.
     """
     expected = network.state_dict()
-    for what, names in (
-        ("lacks", [name for name in expected if name not in state]),
-        ("has unknown", [name for name in state if name not in expected]),
-        ("has in another shape", [name for name in expected if name in state and _differs(expected, state, name)]),
-        ("has NaN or infinity in", [name for name in state if name in expected and not _finite(state[name])]),
-    ):
+    for what, names in _oddities(expected, state).items():
         if names:
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             raise ModelRejected(
@@ -152,6 +147,17 @@ def load_strictly(network: Module, state: Mapping[str, Tensor], where: str) -> N
                 way_out=f"Give the weights of RRDBNet x4 with {len(expected)} tensors (RealESRGAN_x4plus).",
             )
     network.load_state_dict(state, strict=True)
+
+
+def _oddities(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> dict[str, list[str]]:
+    """What of a state dict is not as expected -> the names of the tensors."""
+    known = [name for name in expected if name in state]
+    return {
+        "lacks": [name for name in expected if name not in state],
+        "has unknown": [name for name in state if name not in expected],
+        "has in another shape": [name for name in known if _differs(expected, state, name)],
+        "has NaN or infinity in": [name for name in known if not _finite(state[name])],
+    }
 
 
 def _verified(path: Path, sha256: str) -> bytes:

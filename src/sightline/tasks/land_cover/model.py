@@ -246,8 +246,6 @@ class LandCoverModel:
 
     def answer(self, source: Source, found: Answer) -> Prediction:
         """The prediction of one input."""
-        import shapely
-
         height, width = found.bits.shape
         areas = [round(sum(polygon.area for polygon in polygons)) for polygons in found.polygons]
         seen_px = found.bits.size * (1 - source.no_data_share)
@@ -264,16 +262,10 @@ class LandCoverModel:
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in source.statistics.items()}
         row |= {f"output_share_{name}": area / seen_px for name, area in zip(CLASSES, areas, strict=True)}
         row["output_polygons"] = sum(len(polygons) for polygons in found.polygons)
-        wkt = {
-            name: shapely.to_wkt(shapely.MultiPolygon(list(polygons)), rounding_precision=0, trim=True)
-            for name, polygons in zip(CLASSES, found.polygons, strict=True)
-        }
-        exports = {f"wkt.{PIXELS}": wkt, PIXELS: _features(found, square_m)}
-        shares = {name: said["share"] for name, said in document["classes"].items()}
-        seen = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0]
+        exports = {f"wkt.{PIXELS}": _wkt(found), PIXELS: _features(found, square_m)}
+        shares: dict[str, float] = {name: said["share"] for name, said in document["classes"].items()}
         summary = {f"share_{name}": share for name, share in shares.items()}
-        rasters = {"mask": found.bits}
-        return Prediction(row, found.embedding, document, exports, rasters, ", ".join(seen) or "nothing", summary)
+        return Prediction(row, found.embedding, document, exports, {"mask": found.bits}, _in_words(shares), summary)
 
     # ------------------------------------------------------------------------------------------------ drawing
 
@@ -286,6 +278,22 @@ class LandCoverModel:
     def save(self, directory: Path) -> None:
         """Write the weights and the card into an empty directory."""
         write_saved(directory, self.card, self.files)
+
+
+def _wkt(found: Answer) -> dict[str, str]:
+    """Each class's polygons as one WKT in pixels."""
+    import shapely
+
+    return {
+        name: shapely.to_wkt(shapely.MultiPolygon(list(polygons)), rounding_precision=0, trim=True)
+        for name, polygons in zip(CLASSES, found.polygons, strict=True)
+    }
+
+
+def _in_words(shares: Mapping[str, float]) -> str:
+    """The classes that are there, the largest first."""
+    seen = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0]
+    return ", ".join(seen) or "nothing"
 
 
 def _said_of_class(area_px: int, seen_px: float, polygons: int, square_m: float | None) -> dict[str, Json]:

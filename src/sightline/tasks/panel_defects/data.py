@@ -18,6 +18,7 @@ import hashlib
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -266,9 +267,13 @@ def _stratum(name: str, figures: Mapping[str, float]) -> str:
 # ------------------------------------------------------------------------------------------------------ layouts
 
 
-def _items(root: Path) -> Iterator[_Item]:
+def _documents(root: Path) -> list[Path]:
     folders = [*walk_folders(root, 2)]
-    documents = [path for folder in folders for path in find_files(folder, (".json",)) if is_document(path.name)]
+    return [path for folder in folders for path in find_files(folder, (".json",)) if is_document(path.name)]
+
+
+def _items(root: Path) -> Iterator[_Item]:
+    documents = _documents(root)
     masks = {path.stem: path for path in find_files(root / "masks", SUFFIXES)}
     closed = closed_folders(root, 2)
     if not documents and not closed and not (is_folder(root / "images") and is_folder(root / "masks")):
@@ -283,15 +288,25 @@ def _items(root: Path) -> Iterator[_Item]:
         listed.add(_first(item.files))
         yield item
     yield from _mask_items(root, masks, listed)
-    folders = list(dict.fromkeys(path.parent for path in documents))
+    images = root / "images"
+    has_mask = {path for path in _pictures(images) if path.stem in masks}
+    yield from _unlisted_items(documents, root, listed, has_mask)
+
+
+def _unlisted_items(
+    documents: Sequence[Path], root: Path, listed: AbstractSet[str], has_mask: AbstractSet[Path]
+) -> Iterator[_Item]:
+    """Photographs beside a document, or in images/ beside it, that it does not list."""
+    folders = dict.fromkeys(path.parent for path in documents)
     for path in (path for folder in folders for inner in (folder, folder / "images") for path in _pictures(inner)):
         file = path.relative_to(root).as_posix()
-        if file not in listed and not (path.parent == root / "images" and path.stem in masks):
-            document = next(one for one in documents if path.is_relative_to(one.parent)).relative_to(root).as_posix()
-            yield _Item(
-                {"image": file},
-                f"{file}: the photograph is not listed in {document}. Add it to the document, or remove it.",
-            )
+        if file in listed or path in has_mask:
+            continue
+        document = next(one for one in documents if path.is_relative_to(one.parent)).relative_to(root).as_posix()
+        yield _Item(
+            {"image": file},
+            f"{file}: the photograph is not listed in {document}. Add it to the document, or remove it.",
+        )
 
 
 def _coco_items(documents: Sequence[Path], root: Path) -> Iterator[_Item]:

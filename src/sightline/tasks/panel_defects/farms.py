@@ -241,19 +241,24 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
             where=root,
             way_out="Give the folder that holds the records, or input/ and label/.",
         )
-    sides = [chip.check.figures.get("width", 0.0) for chip in chips]
     keys = [ChipKey(chip.list_name, chip.number, chip.check.sha256) for chip in chips]
     centres, odd = locate(keys, find_lists(root, _DEPTH))
-    groups = places(
+    groups = _groups(chips, centres)
+    samples = [_sample(*one, root) for one in zip(chips, groups, centres, strict=True)]
+    samples += [_odd_list(path, problem, root) for path, problem in odd.items()]
+    return Manifest(root.parent, (*samples, *closed), limits)
+
+
+def _groups(chips: Sequence[_Listed], centres: Sequence[Centre]) -> Sequence[str]:
+    """The place of each chip."""
+    sides = [chip.check.figures.get("width", 0.0) for chip in chips]
+    return places(
         [chip.id for chip in chips],
         np.array([centre.point for centre in centres]),
         [chip.check.outlines for chip in chips],
         [chip.check.sha256 for chip in chips],
         reach_m=max(sides, default=0.0) * GSD_M * 2**0.5,  # chips overlap
     )
-    samples = [_sample(*one, root) for one in zip(chips, groups, centres, strict=True)]
-    samples += [_odd_list(path, problem, root) for path, problem in odd.items()]
-    return Manifest(root.parent, (*samples, *closed), limits)
 
 
 def _sample(chip: _Listed, group: str, centre: Centre, root: Path) -> Sample:

@@ -72,11 +72,15 @@ def _fits(kind: Kind, scene: Scene, x: int, y: int) -> bool:
             return False
         if kind == "ship" or (kind == "part" and apart >= _OFF_PX):
             continue
-        x0, y0, x1, y1 = hull.bbox
-        inside = x0 < x + half and x1 > x - half and y0 < y + half and y1 > y - half
-        if inside and (kind == "empty" or hull.kind in ("ship", "other")):
+        if _overlaps(hull.bbox, x, y, half) and (kind == "empty" or hull.kind in ("ship", "other")):
             return False
     return True
+
+
+def _overlaps(bbox: tuple[float, float, float, float], x: float, y: float, half: float) -> bool:
+    """Whether a box reaches into the square around a place."""
+    x0, y0, x1, y1 = bbox
+    return x0 < x + half and x1 > x - half and y0 < y + half and y1 > y - half
 
 
 # ------------------------------------------------------------------------------------------------------- places

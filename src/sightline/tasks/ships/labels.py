@@ -75,15 +75,25 @@ def read_hand_labels(path: Path) -> HandLabels:
     boxes, files, ground = (document.get(name) for name in ("boxes", "scene_file", "same_ground"))
     if not isinstance(boxes, dict):
         raise DataRejected("`boxes` is not an object of scenes", where=path, way_out=_LAYOUT)
-    files = {} if files is None else files
+    return HandLabels(boxes, _read_files(files, path), _read_ground(ground, path))
+
+
+def _read_files(files: Json, path: Path) -> dict[str, str]:
+    if files is None:
+        return {}
     if not isinstance(files, dict) or not all(isinstance(name, str) and plain_name(name) for name in files.values()):
         raise DataRejected("`scene_file` names files outside this folder", where=path, way_out=_LAYOUT)
-    ground = [] if ground is None else ground
+    return {scene: plain_name(name) for scene, name in files.items()}
+
+
+def _read_ground(ground: Json, path: Path) -> list[list[str]]:
+    if ground is None:
+        return []
     if not isinstance(ground, list) or not all(
         isinstance(one, list) and all(isinstance(scene, str) for scene in one) for one in ground
     ):
         raise DataRejected("`same_ground` is not a list of lists of scenes", where=path, way_out=_LAYOUT)
-    return HandLabels(boxes, {scene: plain_name(name) for scene, name in files.items()}, ground)
+    return ground
 
 
 def is_hand_labels(name: str) -> bool:

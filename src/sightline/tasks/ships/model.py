@@ -311,16 +311,18 @@ def _said(ships: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
         for ship in ordered
     )
     low, high = _LENGTHS_M
-    lengths = [ship["length_m"] for ship in ordered]
-    counts = {
-        f"below_{low}_m": sum(length < low for length in lengths),
-        f"{low}_to_{high}_m": sum(low <= length < high for length in lengths),
-        f"from_{high}_m": sum(length >= high for length in lengths),
-    }
+    counts = _counts_by_length([ship["length_m"] for ship in ordered])
     words = (f"below {low} m", f"of {low} to {high} m", f"of {high} m or more")
     parts = [f"{count} {length}" for count, length in zip(counts.values(), words, strict=True) if count]
     found = f"{len(ships)} {'ship' if len(ships) == 1 else 'ships'}" + (f": {', '.join(parts)}" if parts else "")
     return {"found": found, "summary": {"ships": len(ships), **counts}, "findings": findings}
+
+
+def _counts_by_length(lengths_m: Sequence[float]) -> dict[str, int]:
+    """How many ships are short, of middle length, and long."""
+    low, high = _LENGTHS_M
+    short, long = sum(length < low for length in lengths_m), sum(length >= high for length in lengths_m)
+    return {f"below_{low}_m": short, f"{low}_to_{high}_m": len(lengths_m) - short - long, f"from_{high}_m": long}
 
 
 def _mean(values: Sequence[float]) -> float:

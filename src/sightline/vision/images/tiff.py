@@ -69,15 +69,20 @@ def _check_directories(data: bytes, where: str) -> None:
         seen.add(at)
         at += head_bytes
         for _, kind, length, offset in struct.iter_unpack(entry, data[at : at + tags * entry_bytes]):
-            size = length * _VALUE_BYTES.get(kind, 1)
-            values += length if _VALUE_BYTES.get(kind, 1) > 1 else 0
-            if size > link_bytes and offset + size > len(data):
-                raise truncated(where)
+            value_bytes = _VALUE_BYTES.get(kind, 1)
+            values += length if value_bytes > 1 else 0
+            _check_place(length * value_bytes, offset, link_bytes, data, where)
         if values > _MAX_TAG_VALUES:
             raise DataRejected(
                 "it is divided into too many strips or tiles", where=where, way_out="Save it with larger tiles."
             )
         (at,) = struct.unpack_from(link, data, at + tags * entry_bytes)
+
+
+def _check_place(size: int, offset: int, inline_bytes: int, data: bytes, where: str) -> None:
+    """Raise where values that do not stand in their tag lie beyond the end of the file."""
+    if size > inline_bytes and offset + size > len(data):
+        raise truncated(where)
 
 
 def check_data(page: TiffPage, data: bytes, limits: Limits, where: str) -> None:

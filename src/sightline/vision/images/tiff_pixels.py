@@ -72,18 +72,31 @@ def _kind_of(page: TiffPage, where: str) -> Kind:
     colours = page.samplesperpixel - len(opacities_of(page))
     if compression not in _LOSSLESS and not (compression == "JPEG" and dtype == "uint8"):
         raise unread_mode(f"TIFF with {compression} compression", where)
-    if getattr(page, "imagedepth", 1) == 1:
-        coloured = shape == "RGB" or (shape == "YCBCR" and compression == "JPEG")
-        if coloured and colours >= 3 and page.samplesperpixel <= 4 and dtype in ("uint8", "uint16"):
-            return "colour"
-        if shape == "PALETTE" and colours == 1 and dtype == "uint8":
-            return "palette"
-        if shape in ("MINISBLACK", "MINISWHITE") and colours == 1:
-            if scales_of(page) and dtype in _BAND_TYPES:
-                return "scaled"
-            if dtype in ("uint8", "uint16", "float16", "float32", "float64"):
-                return "grey"
-    raise unread_mode(f"{shape}, {page.samplesperpixel} x {dtype}", where)
+    kind: Kind | None = None
+    if getattr(page, "imagedepth", 1) == 1:  # a volume is no picture
+        one = colours == 1
+        kind = _kind_of_one(shape, dtype, bool(scales_of(page))) if one else _kind_of_many(page, shape, dtype, colours)
+    if kind is None:
+        raise unread_mode(f"{shape}, {page.samplesperpixel} x {dtype}", where)
+    return kind
+
+
+def _kind_of_one(shape: str, dtype: str, has_scales: bool) -> Kind | None:
+    """Of one value a pixel."""
+    if shape == "PALETTE":
+        return "palette" if dtype == "uint8" else None
+    if shape not in ("MINISBLACK", "MINISWHITE"):
+        return None
+    if has_scales and dtype in _BAND_TYPES:
+        return "scaled"
+    return "grey" if dtype in ("uint8", "uint16", "float16", "float32", "float64") else None
+
+
+def _kind_of_many(page: TiffPage, shape: str, dtype: str, colours: int) -> Kind | None:
+    """Of several values a pixel."""
+    coloured = shape == "RGB" or (shape == "YCBCR" and compression_of(page) == "JPEG")
+    sized = colours >= 3 and page.samplesperpixel <= 4 and dtype in ("uint8", "uint16")
+    return "colour" if coloured and sized else None
 
 
 def _picture(
