@@ -33,7 +33,7 @@ def test_ctrl_c_ends_a_run_and_its_stage_without_a_traceback(folder: ToyFolder, 
     process.send_signal(signal.SIGINT)  # the stage is in a group of its own
     _, output = process.communicate(timeout=120)
     assert process.returncode == 130
-    assert "run the command again to continue where it stopped" in output
+    assert "Run the command again to continue where it stopped" in output
     assert "Traceback" not in output
     folder.assert_stage_is_gone()
 
