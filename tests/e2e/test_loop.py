@@ -20,12 +20,14 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from sightline.progress import Bars
 from sightline.runtime.processes import answers
+from sightline.runtime.servers import endpoints
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events
@@ -56,6 +58,7 @@ class Installation:
     def __init__(self, root: Path) -> None:
         mlflow, prefect, endpoint = free_ports(3)
         self.settings = Settings(root=root, mlflow_port=mlflow, prefect_port=prefect, endpoint_port=endpoint)
+        self.endpoint = next(one.address for one in endpoints(self.settings) if one.name == TASK)
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SIGHTLINE_"))},
             "PATH": os.pathsep.join([str(PROGRAMS), os.environ["PATH"]]),
@@ -104,7 +107,7 @@ class Installation:
     def ask(self, image: Path) -> dict[str, Any]:
         """The endpoint's answer to an image."""
         request = urllib.request.Request(
-            f"http://127.0.0.1:{self.settings.endpoint_port}/v1/predict?source={image.name}",
+            f"{self.endpoint}/v1/predict?source={image.name}",
             data=image.read_bytes(),
             headers={"Content-Type": "image/tiff"},
         )
@@ -170,8 +173,8 @@ def test_the_loop(installation: Installation, up: subprocess.Popen[str], tmp_pat
 
     # Traffic of a new kind, and what becomes of it without anybody's doing.
     images = installation.write_new_kind(tmp_path / "new")
-    ready = f"http://127.0.0.1:{installation.settings.endpoint_port}/v1/ready"
-    installation.wait_for("the champion", lambda: answers(ready))  # it is loaded once the endpoint lives
+    # An endpoint lives before its champion is loaded.
+    installation.wait_for("the champion", lambda: answers(f"{installation.endpoint}/v1/ready"))
     assert {installation.ask(image)["version"] for image in images} == {first}
 
     def asked(state: str) -> Callable[[], Any]:
@@ -210,7 +213,8 @@ def test_nothing_of_the_servers_is_left(installation: Installation, up: subproce
     up.wait(timeout=60)
     assert up.returncode == 0
     settings = installation.settings
-    for port in (settings.mlflow_port, settings.prefect_port, settings.endpoint_port):
+    served = [urlsplit(one.address).port for one in endpoints(settings)]
+    for port in (settings.mlflow_port, settings.prefect_port, *served):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))
