@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Match
+from starlette.routing import BaseRoute, Match, request_response
 from starlette.types import Receive, Scope, Send
 
 from sightline.errors import RequestError, SightlineError
@@ -128,10 +128,18 @@ class Router(APIRouter):
 class Route(APIRoute):
     """A route whose failures are problems, which is counted, and which answers HEAD where it answers GET."""
 
+    def __init__(self, path: str, endpoint: Callable[..., Any], **declared: Any) -> None:
+        super().__init__(path, endpoint, **declared)
+        if self._takes_request_alone:  # it needs none of the two stacks that FastAPI opens for each request
+            self.app = request_response(self.get_route_handler())
+
     def get_route_handler(self) -> Callable[[Request], Any]:
         """The handler, with every error turned into an answer."""
-        alone = list(inspect.signature(self.endpoint).parameters) == ["request"]
-        return _answering(self.path, self.endpoint if alone else super().get_route_handler())
+        return _answering(self.path, self.endpoint if self._takes_request_alone else super().get_route_handler())
+
+    @property
+    def _takes_request_alone(self) -> bool:
+        return list(inspect.signature(self.endpoint).parameters) == ["request"]
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether a request is for this route."""
