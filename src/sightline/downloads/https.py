@@ -91,7 +91,7 @@ def _check_address(url: str, asked: str) -> None:
     if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOCAL):
         leads = "" if url == asked else f", and leads to {url}"
         raise ParamsError(
-            f"only https addresses are allowed{leads}", where=asked, way_out="Use an address that begins with https://."
+            f"only https addresses are allowed{leads}", where=asked, way_out="Use an address that begins with `https:`."
         )
 
 

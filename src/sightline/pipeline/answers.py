@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sightline.errors import BackendError
 
@@ -145,21 +145,30 @@ def _fields() -> Mapping[str, pa.DataType]:
 def _table(answers: Sequence[Answer], schema: pa.Schema) -> pa.Table:
     import pyarrow as pa
 
-    frames = [answer.frame for answer in answers]
-    columns: dict[str, list[Any]] = {
-        "id": [answer.id for answer in answers],
-        "time": [int(answer.time_s * 1e6) for answer in answers],
-        "version": [answer.version for answer in answers],
-        "sha256": [answer.sha256 for answer in answers],
-        "source": [answer.source for answer in answers],
-        "stream": [frame and frame.stream for frame in frames],
-        "frame": [frame and frame.number for frame in frames],
-        "answers": [frame.answers if frame else 1 for frame in frames],
-        "embedding": [answer.embedding for answer in answers],
+    lines = [_line(answer) for answer in answers]
+    return pa.table({field.name: pa.array([_value(line, field) for line in lines], field.type) for field in schema})
+
+
+def _line(answer: Answer) -> dict[str, object]:
+    """An answer's values by column, its flat row among them; those of the log itself have the last word."""
+    frame = answer.frame
+    return {
+        **answer.row,
+        "id": answer.id,
+        "time": int(answer.time_s * 1e6),
+        "version": answer.version,
+        "sha256": answer.sha256,
+        "source": answer.source,
+        "stream": None if frame is None else frame.stream,
+        "frame": None if frame is None else frame.number,
+        "answers": 1 if frame is None else frame.answers,
+        "embedding": answer.embedding,
     }
-    for field in schema:
-        if field.name not in columns:
-            cast = str if field.type == pa.string() else float
-            values = [answer.row.get(field.name) for answer in answers]
-            columns[field.name] = [None if value is None else cast(value) for value in values]
-    return pa.table({field.name: pa.array(columns[field.name], field.type) for field in schema})
+
+
+def _value(line: Mapping[str, object], field: pa.Field) -> object:
+    """A number among words is a word, see `_schema`."""
+    import pyarrow as pa
+
+    value = line.get(field.name)
+    return str(value) if value is not None and field.type == pa.string() else value

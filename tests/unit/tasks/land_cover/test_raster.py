@@ -61,7 +61,7 @@ def test_declared_no_data_becomes_0(tmp_path: Path) -> None:
         ((counts() % 256).astype(np.uint8), "8 bits"),
         (counts() + 40, "beyond the 11 bits"),
         (np.full((8, 20, 20), 7, np.uint16), "every value is 7"),
-        (broken(value=float("nan")), "NaN or infinite, the first in band green"),
+        (broken(value=float("nan")), "NaN or infinite; the first is in band green"),
         (broken(value=-3.0), "negative"),
         (counts().astype(np.uint32), "uint32"),
     ],
