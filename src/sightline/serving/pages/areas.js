@@ -105,7 +105,7 @@ async function follow(id) {
 const said = (problem) => [problem.where, problem.error].filter(Boolean).join(": ") + `. ${problem.way_out}`;
 
 // Ids begin with the time, so it is the end that tells them apart.
-const named = (job) => `Area ${job.id.slice(-8)}`;
+const titleOf = (job) => `Area ${job.id.slice(-8)}`;
 
 function showProgress(job) {
   const { done, total, what } = job.progress;
@@ -113,11 +113,11 @@ function showProgress(job) {
   if (total) at("progress").value = done / total;
   else at("progress").removeAttribute("value");
   const tried = job.problem ? ` Tried ${job.attempts} times: ${said(job.problem)}` : "";
-  at("what").textContent = `${named(job)}: ${what ?? job.state}${total ? ` (${done}/${total})` : ""}.${tried}`;
+  at("what").textContent = `${titleOf(job)}: ${what ?? job.state}${total ? ` (${done}/${total})` : ""}.${tried}`;
 }
 
 function showEnd(job) {
-  if (job.problem) showProblem(new Error(`${named(job)} failed: ${said(job.problem)}`));
+  if (job.problem) showProblem(new Error(`${titleOf(job)} failed: ${said(job.problem)}`));
 }
 
 async function showFound(job) {
@@ -128,7 +128,7 @@ async function showFound(job) {
   at("found-picture").src = URL.createObjectURL(picture);
   const lacking = job.summary.tiles_missing.length;
   at("found-caption").textContent =
-    `${named(job)}: ${geojson.features.length} ${task} by version ${job.version}` +
+    `${titleOf(job)}: ${geojson.features.length} ${task} by version ${job.version}` +
     (lacking ? `; ${lacking} tiles are missing; their area is masked` : "") + `. ${job.summary.attribution}`;
   at("found").hidden = false;
   at("files").replaceChildren(...Object.entries(job.files).flatMap(([name, address]) => [fileLink(name, address), " "]));
@@ -170,7 +170,7 @@ async function list() {
 function jobItem(job) {
   const count = job.summary ? Object.values(job.summary.found).at(-1).count : null;
   const outcome = count === null ? job.state : `${count} ${task}`;
-  const item = element("li", `${named(job)}: ${outcome}, ${job.plan.tiles} tiles of ${job.plan.provider}`);
+  const item = element("li", `${titleOf(job)}: ${outcome}, ${job.plan.tiles} tiles of ${job.plan.provider}`);
   const show = element("button", "Show", { type: "button" });
   show.addEventListener("click", () => { showProblem(null); follow(job.id); });
   const remove = element("button", job.state === "done" || job.state === "failed" ? "Remove" : "Cancel", { type: "button" });
@@ -186,17 +186,17 @@ function jobItem(job) {
 
 // -------------------------------------------------------------------------------------------------- the beginning
 
-const named = (name) => providers.find((one) => one.name === name);
+const providerNamed = (name) => providers.find((one) => one.name === name);
 
 function chooseProvider() {
-  const { ground } = named(at("provider").value);
+  const { ground } = providerNamed(at("provider").value);
   if (ground) map.fit(ground);
   map.draw();
 }
 
 // Who has the tiles learns what is looked at: nobody is asked before somebody chose so.
 function chooseTiles() {
-  map.provider = named(at("shown").value) ?? null;
+  map.provider = providerNamed(at("shown").value) ?? null;
   const { attribution = "", terms_url: terms, ground } = map.provider ?? {};
   at("credit").replaceChildren(attribution, " ", ...(terms ? [element("a", "Terms", { href: terms })] : []));
   if (ground) map.fit(ground);
