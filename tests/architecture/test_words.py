@@ -33,7 +33,7 @@ TREE = {
 
 def sources() -> Iterator[tuple[str, ast.Module]]:
     """The committed code with its name, tests apart."""
-    for folder in ("src", "flows", "services", "bench"):
+    for folder in ("src", "flows", "services", "bench", "docs/tutorial"):
         for path in sorted((ROOT / folder).rglob("*.py")):
             yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
 

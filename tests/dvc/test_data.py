@@ -22,6 +22,7 @@ import pytest
 from sightline import versions
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError
 from sightline.pipeline import data
+from sightline.pipeline.inbox import read_inbox
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
 from sightline.task import RemoteFile, Upstream
@@ -203,7 +204,7 @@ def test_versions_are_listed_and_gone_back_to(project: Project, mine: Path) -> N
     data.add(project, mine)
     second = commit(project, "Real data")
 
-    found = data.versions(project)
+    found = data.list_versions(project)
     assert [(one["commit"], one["subject"]) for one in found] == [(second, "Real data"), (first, "Sample")]
     assert found[1]["version"] == before
 
@@ -262,7 +263,7 @@ def test_a_folder_as_remote_gives_the_data_to_a_clone(project: Project, mine: Pa
     with pytest.raises(DataMissing, match="remote does not hold the data of toy") as refused:
         data.pull(replace(clone, settings=other))
     assert "SIGHTLINE_DVC_REMOTE" in str(refused.value)
-    assert [(one["commit"] != "", one["version"]) for one in data.versions(clone)] == [(True, "")], "told once"
+    assert [(one["commit"] != "", one["version"]) for one in data.list_versions(clone)] == [(True, "")], "told once"
 
 
 def test_s3_keeps_what_a_person_set_beside_the_address(project: Project) -> None:
@@ -300,7 +301,7 @@ def test_labels_are_taken_in_once(project: Project) -> None:
 
     assert data.take_in(project, settled_s=0) == 5
     assert sorted(path.name for path in inbox.iterdir()) == ["g9x0-0.png", "refused.txt"]
-    assert data.status(project)["inbox"]["refused"] == {"g9x0-0.png": "g9x0-0.txt is missing"}
+    assert read_inbox(project, data.REAL, settled_s=0).refused == {"g9x0-0.png": "g9x0-0.txt is missing"}
     entry = project.events.last("toy", "intake")
     assert entry is not None
     assert len(entry.document["samples"]) == 5

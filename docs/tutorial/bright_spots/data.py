@@ -56,7 +56,11 @@ def load(root: Path, limits: Limits) -> Manifest:
     samples = []
     for number, line in enumerate(lines, start=2):
         if tuple(line) != COLUMNS or line["spot"] not in ("0", "1"):
-            raise DataRejected(f"line {number} is not id,camera,spot with a spot of 0 or 1", where=table)
+            raise DataRejected(
+                f"line {number} is not id,camera,spot with a spot of 0 or 1",
+                where=table,
+                way_out="Correct this line, or remove it.",
+            )
         samples.append(_sample(root, line, limits))
     return Manifest(root.parent, tuple(samples), limits)
 

@@ -45,10 +45,15 @@ class Threshold:
         try:
             data = source if isinstance(source, bytes) else source.read_bytes()
             if len(data) > limits.bytes:
-                raise DataRejected(f"{len(data)} bytes are more than {limits.bytes}", where=name)
+                raise DataRejected(
+                    f"{len(data)} bytes are more than {limits.bytes}", where=name, way_out="Raise SIGHTLINE_MAX_BYTES."
+                )
             with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
                 if image.width * image.height > limits.pixels:
-                    raise DataRejected(f"{image.width}x{image.height} pixels are more than {limits.pixels}", where=name)
+                    size = f"{image.width}x{image.height} pixels"
+                    raise DataRejected(
+                        f"{size} are more than {limits.pixels}", where=name, way_out="Raise SIGHTLINE_MAX_PIXELS."
+                    )
                 pixels = np.asarray(image.convert("L"), dtype=np.float64)
         except (OSError, SyntaxError, Image.DecompressionBombError) as error:
             raise DataRejected(f"this is no whole PNG ({error})", where=name, way_out="Send a PNG.") from error
@@ -96,9 +101,9 @@ def restore(directory: Path, name: str) -> Threshold:
     try:
         card = Card.model_validate_json(path.read_bytes())
     except FileNotFoundError as error:
-        raise ModelMissing("there is no card.json", where=directory) from error
+        raise ModelMissing("there is no card.json", where=directory, way_out="Name a saved model's folder.") from error
     except ValidationError as error:
-        raise ModelRejected("this is no card", where=path) from error
+        raise ModelRejected("this is no card", where=path, way_out="Train the model again.") from error
     if card.task != name or "spot" not in card.thresholds:
-        raise ModelRejected(f"this is no model of {name}", where=path)
+        raise ModelRejected(f"this is no model of {name}", where=path, way_out="Name a folder of this task.")
     return Threshold(card)
