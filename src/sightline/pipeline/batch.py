@@ -228,11 +228,11 @@ class Desk:
             "findings": _placed(prediction, shot),
             "shot": asdict(shot),
             "key": key,
-            "written": written,
         }
         if job.database is not None:
             document["prediction_id"] = self._log(one, sha256, prediction)
         if job.out is not None:
+            document["written"] = written
             self._write(job.out / one.name, document, source, prediction)
         return Answered(one.said, one.name, document=document, shot=shot)
 

@@ -57,6 +57,10 @@ def test_an_answer_says_what_made_it(job: Job, flight: Path) -> None:
     assert len(saved["sha256"]) == 64
 
 
+def test_an_answer_that_is_not_written_names_no_files(job: Job, flight: Path) -> None:
+    assert "written" not in answer(replace(job, out=None), flight)[0].document
+
+
 def test_one_process_or_two_give_the_same_answers(job: Job, flight: Path) -> None:
     one = answer(replace(job, out=None), flight)
     two = answer(replace(job, out=None), flight, processes=2)
