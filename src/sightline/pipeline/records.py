@@ -45,6 +45,14 @@ class Document(BaseModel):
         return other is not None and self.document() == other.document()
 
 
+class Sparse(Document):
+    """A document without what is not known: a field that is None is not written."""
+
+    @model_serializer(mode="wrap")
+    def _leave_out_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in write(self).items() if value is not None}
+
+
 class Record(Document):
     """One thing that happened to a task; `kind` is its name in the store."""
 
@@ -116,7 +124,7 @@ class ChoiceRecord(Document):
     versions: dict[str, int] = {}
 
 
-class Numbers(Document):
+class Numbers(Sparse):
     """The figures that a decision rests on, as far as it came to them.
 
     Attributes:
@@ -133,10 +141,6 @@ class Numbers(Document):
     rule: dict[str, Any] | None = None
     difference: Difference | None = None
     latency_ms: dict[str, float] | None = None
-
-    @model_serializer(mode="wrap")
-    def _leave_out_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in write(self).items() if value is not None}
 
 
 class Decision(Record):
@@ -214,7 +218,7 @@ class DriftVerdict(Record):
     most_drifted: tuple[DriftedInput, ...] = ()
 
 
-class Request(Record):
+class Request(Sparse, Record):
     """Retraining, or labels for it, was asked for.
 
     Attributes:
@@ -233,10 +237,6 @@ class Request(Record):
     report_run_id: str | None = None
     images: int | None = None
     to_label: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _leave_out_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        return {name: value for name, value in write(self).items() if value is not None}
 
 
 # -------------------------------------------------------------------------------------------------- data, runs
