@@ -234,9 +234,9 @@ def _evaluate(directory: Path, images: Path) -> dict[str, dict[str, float]]:
 
 
 class _Silent:
-    """A report that nobody reads."""
+    """Progress that nobody reads."""
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         """Nothing."""
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:

@@ -224,9 +224,9 @@ def direct() -> float:
 
 
 class Silent:
-    """A report that nobody reads."""
+    """Progress that nobody reads."""
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         """Nothing is shown."""
 
     def metrics(self, step: int, values: object) -> None:

@@ -28,9 +28,9 @@ SETTINGS = (0.0, 1.0)
 
 
 class Quiet:
-    """A report that shows the phase on one line."""
+    """Progress that shows the phase on one line."""
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         """Overwrite the line."""
         print(f"\r{what} ({done}/{total})   ", end="", flush=True)
 

@@ -49,9 +49,9 @@ PORT_AREA = "-5.47,36.11,-5.40,36.15"
 
 
 class Silent:
-    """A `Report` for nobody."""
+    """Progress that nobody reads."""
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         """Nothing is told."""
 
     def metrics(self, step: int, values: object) -> None:

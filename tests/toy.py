@@ -30,7 +30,7 @@ from sightline.task import (
     Limits,
     Manifest,
     Prediction,
-    Report,
+    Progress,
     Row,
     Rows,
     Sample,
@@ -57,12 +57,12 @@ PARAMS = ToyParams(**dict(_PLATFORM), train=Frozen())
 
 
 class Silent:
-    """A report that nobody reads; keeps the metrics."""
+    """Progress that nobody reads; keeps the metrics."""
 
     def __init__(self) -> None:
         self.seen: list[tuple[int, dict[str, float]]] = []
 
-    def progress(self, done: int, total: int, what: str) -> None: ...
+    def advance(self, done: int, total: int, what: str) -> None: ...
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         self.seen.append((step, dict(values)))
@@ -145,7 +145,7 @@ class ToyTask:
         self.params = params
         self.trainings: list[str] = []
 
-    def sample(self, root: Path, report: Report) -> None:
+    def sample(self, root: Path, progress: Progress) -> None:
         write_set(root, groups=6, frames=4, seed=self.params.seed)
 
     def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
@@ -180,7 +180,7 @@ class ToyTask:
     def expectations(self) -> Sequence[Expectation]:
         return [Expectation("mean_between", "both kinds are there", column="spot", low=0.05, high=0.95)]
 
-    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> ToyModel:
+    def train(self, candidate: str, data: TrainingData, work: Path, progress: Progress) -> ToyModel:
         self.trainings.append(f"{work.name} {candidate}")
         level = 255.0
         if candidate == "threshold":
@@ -189,7 +189,7 @@ class ToyTask:
                 pixels = np.asarray(Image.open(data.train.path(sample)))
                 peaks[sample.figures["spot"]].append(float(pixels.max()))
             level = (max(peaks[0.0]) + min(peaks[1.0])) / 2
-        report.metrics(1, {"level": level})
+        progress.metrics(1, {"level": level})
         return ToyModel(
             Card(
                 task=self.name,
@@ -202,7 +202,7 @@ class ToyTask:
             )
         )
 
-    def evaluate(self, model: Any, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: Any, data: Manifest, progress: Progress) -> Rows:
         rows = []
         for sample in data.samples:
             prediction = model.predict([model.read(data.path(sample), Limits())])[0]

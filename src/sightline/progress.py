@@ -17,7 +17,7 @@ _LINE_EVERY_S = 10.0
 
 
 class Bars:
-    """A `Report` that shows what is going on.
+    """A `Progress` that shows what is going on.
 
     On a terminal a bar a phase; in a log a line whenever a phase begins or ends, and every 10 s.
     """
@@ -47,7 +47,7 @@ class Bars:
         if self._bars is not None:
             self._bars.stop()
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         """Show that `done` of `total` are done."""
         if self._bars is not None:
             if self._bar is None:
@@ -71,11 +71,11 @@ class Bars:
         return f", {left_s:.0f} s left" if left_s < 120 else f", {left_s / 60:.0f} min left"
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
-        """Figures are shown beside the bar's title by `progress`; here nothing is printed."""
+        """Figures are shown beside the bar's title by `advance`; here nothing is printed."""
 
 
 class Recording:
-    """A `Report` that passes progress on and keeps metrics in a JSON-lines file.
+    """A `Progress` that passes progress on and keeps metrics in a JSON-lines file.
 
     A fit that was killed and goes on writes its steps again: the last word on a step counts.
     """
@@ -86,9 +86,9 @@ class Recording:
         self._prefix = prefix
         self._live = live
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         """Show that `done` of `total` are done."""
-        self._bars.progress(done, total, f"{self._prefix} {what}")
+        self._bars.advance(done, total, f"{self._prefix} {what}")
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:
         """Keep the figures of a step, and tell them to whoever listens."""

@@ -6,8 +6,8 @@ drift) is written once in the platform and knows a task only through the two pro
 
     task = open_task("pv_hotspots", params)        # sightline.tasks
     manifest = task.load(root)                     # what is there, a row a sample; no pixels yet
-    model = task.train("fused", data, work, report)
-    rows = task.evaluate(model, manifest, report)     # sufficient statistics, a row a sample
+    model = task.train("fused", data, work, progress)
+    rows = task.evaluate(model, manifest, progress)   # sufficient statistics, a row a sample
     task.score(rows, weights)                      # pooled metrics; the bootstrap only changes the weights
     model.save(directory); task.restore(directory)
     model.predict([model.read(path, limits)])
@@ -405,10 +405,10 @@ class Model(Protocol[InputT]):
         ...
 
 
-class Report(Protocol):
+class Progress(Protocol):
     """Where a task tells of its progress. The platform turns it into progress bars and tracked metrics."""
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         """`what` names the phase in a few words: "epoch 3/20"."""
         ...
 
@@ -435,7 +435,7 @@ class Task(Protocol[ModelT]):
         """Where the published data are; None where nothing is published."""
         ...
 
-    def sample(self, root: Path, report: Report) -> None:
+    def sample(self, root: Path, progress: Progress) -> None:
         """Write the synthetic set in the upstream's real layout into `root`, the same bits for the same seed."""
         ...
 
@@ -455,7 +455,7 @@ class Task(Protocol[ModelT]):
         """What the gate asks, beyond what it asks of every task."""
         ...
 
-    def train(self, candidate: str, data: TrainingData[ModelT], work: Path, report: Report) -> ModelT:
+    def train(self, candidate: str, data: TrainingData[ModelT], work: Path, progress: Progress) -> ModelT:
         """Fit one candidate.
 
         `work` is private to this task, data, parameters and code, and shared by the candidates: what two
@@ -464,7 +464,7 @@ class Task(Protocol[ModelT]):
         """
         ...
 
-    def evaluate(self, model: ModelT, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: ModelT, data: Manifest, progress: Progress) -> Rows:
         """Compare the model's answers with the labels, a row a sample, in the manifest's order."""
         ...
 

@@ -108,3 +108,21 @@ def test_errors_of_the_tree_say_the_way_out() -> None:
         and not {"way_out", None} & {one.arg for one in node.exc.keywords}
     ]
     assert not bare
+
+
+def parameters(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
+    """Each parameter: its line, its name, and its type as it is written."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg) and node.annotation is not None:
+            yield node.lineno, node.arg, ast.unparse(node.annotation)
+
+
+def test_a_report_is_a_document_and_progress_is_told() -> None:
+    found = [(name, *one) for name, tree in sources() for one in parameters(tree)]
+    told = [one for one in found if one[3].split(" | ")[0] == "Progress"]
+    assert len(told) > 50
+    assert not [f"{name}:{line}: {word}" for name, line, word, _ in told if word != "progress"]
+    documents = ("Path", "str", "dict[", "Mapping[")
+    assert not [
+        f"{name}:{line}" for name, line, word, kind in found if word == "report" and not kind.startswith(documents)
+    ]

@@ -92,12 +92,12 @@ TINY: dict[str, dict[str, Any]] = {
 
 @dataclass
 class Silent:
-    """A report that keeps what it is told."""
+    """Progress that is kept."""
 
     steps: list[tuple[int, int, str]] = field(default_factory=list)
     figures: list[dict[str, float]] = field(default_factory=list)
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         self.steps.append((done, total, what))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:

@@ -26,9 +26,9 @@ def name(request: pytest.FixtureRequest) -> str:
 def manifest(name: str, tmp_path_factory: pytest.TempPathFactory) -> Manifest:
     root = tmp_path_factory.mktemp(name) / "sample"
     task = tiny_task(name)
-    report = Silent()
-    task.sample(root, report)
-    assert all(0 < done <= total and what for done, total, what in report.steps)
+    progress = Silent()
+    task.sample(root, progress)
+    assert all(0 < done <= total and what for done, total, what in progress.steps)
     return task.load(root)
 
 

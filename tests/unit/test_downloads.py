@@ -99,7 +99,7 @@ class Progress:
     def __init__(self) -> None:
         self.seen: list[tuple[int, int, str]] = []
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         self.seen.append((done, total, what))
 
     def metrics(self, step: int, values: object) -> None: ...

@@ -14,7 +14,7 @@ from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.files import sha256_file
-from sightline.task import Limits, Manifest, Report, Sample
+from sightline.task import Limits, Manifest, Progress, Sample
 
 from .params import SampleParams
 
@@ -22,7 +22,7 @@ COLUMNS = ("id", "camera", "spot")
 CAMERAS = 9
 
 
-def write_sample(root: Path, params: SampleParams, seed: int, report: Report) -> None:
+def write_sample(root: Path, params: SampleParams, seed: int, progress: Progress) -> None:
     """Noise with a vignette; every other picture gets one bright pixel with a halo."""
     random = np.random.default_rng(seed)
     (root / "images").mkdir(parents=True)
@@ -36,7 +36,7 @@ def write_sample(root: Path, params: SampleParams, seed: int, report: Report) ->
         image = Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
         image.save(root / "images" / f"{number:04d}.png")
         lines.append((f"{number:04d}", f"camera-{camera}", spot))
-        report.progress(number + 1, params.pictures, "pictures")
+        progress.advance(number + 1, params.pictures, "pictures")
     with (root / "labels.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerows([COLUMNS, *lines])
 

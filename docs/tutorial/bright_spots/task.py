@@ -16,7 +16,7 @@ from sightline.task import (
     Limits,
     Manifest,
     Model,
-    Report,
+    Progress,
     Row,
     Rows,
     Sample,
@@ -38,9 +38,9 @@ class BrightSpots:
         self.params = params
         self.curves: Mapping[str, tuple[str, str]] = {}
 
-    def sample(self, root: Path, report: Report) -> None:
+    def sample(self, root: Path, progress: Progress) -> None:
         """Write the synthetic set."""
-        write_sample(root, self.params.sample, self.params.seed, report)
+        write_sample(root, self.params.sample, self.params.seed, progress)
 
     def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List a set."""
@@ -59,7 +59,7 @@ class BrightSpots:
             Expectation("mean_between", "both classes must be there to be learnt", column="spot", low=low, high=high),
         )
 
-    def train(self, candidate: str, data: TrainingData, work: Path, report: Report) -> Model:  # noqa: ARG002
+    def train(self, candidate: str, data: TrainingData, work: Path, progress: Progress) -> Model:  # noqa: ARG002
         """Try thresholds and keep the one with the fewest errors.
 
         It takes milliseconds, so nothing is kept in `work`; a network writes its checkpoints there and goes on from
@@ -81,10 +81,10 @@ class BrightSpots:
         truth = np.array([sample.figures["spot"] for sample in samples])
         tried = np.linspace(values.min(), values.max(), self.params.train.thresholds)
         errors = ((values[None, :] > tried[:, None]) != truth[None, :]).mean(axis=1)
-        report.metrics(0, {"train_error": float(errors.min())})
+        progress.metrics(0, {"train_error": float(errors.min())})
         return Threshold(card.model_copy(update={"thresholds": {"spot": float(tried[errors.argmin()])}}))
 
-    def evaluate(self, model: Model, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: Model, data: Manifest, progress: Progress) -> Rows:
         """Answer and truth, a row a picture."""
         rows = []
         for number, sample in enumerate(data.samples, start=1):
@@ -93,7 +93,7 @@ class BrightSpots:
             statistics = {"truth": int(sample.figures["spot"]), "answer": answer.row["output_spot"]}
             embedding = tuple(float(value) for value in answer.embedding)
             rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, answer.row, embedding))
-            report.progress(number, len(data), "evaluating")
+            progress.advance(number, len(data), "evaluating")
         return rows
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:

@@ -65,7 +65,7 @@ def predict_files(ref: str, paths: Sequence[Path], options: Options) -> None:
                 pictures.append(picture_of(answered))
                 if stream is not None:
                     stream.add(answered)
-            bars.progress(done, len(inputs), f"file {Path(answered.file).name}")
+            bars.advance(done, len(inputs), f"file {Path(answered.file).name}")
     written = _deliver(job, pictures, refused)
     if stream is not None:
         stream.end()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError
-from sightline.task import RemoteFile, Report
+from sightline.task import Progress, RemoteFile
 
 if TYPE_CHECKING:
     import httpx
@@ -51,7 +51,7 @@ class _Again(Exception):
         self.pause_s = pause_s
 
 
-def download(file: RemoteFile, folder: Path, report: Report, retries: Retries | None = None) -> Path:
+def download(file: RemoteFile, folder: Path, progress: Progress, retries: Retries | None = None) -> Path:
     """Download a file into `folder`; the path it is at.
 
     What is there with the right checksum is not downloaded again. A download that broke off, here or in an earlier
@@ -70,10 +70,10 @@ def download(file: RemoteFile, folder: Path, report: Report, retries: Retries | 
         return path
     partial = folder / f"{file.name}.partial"
     resumed = partial.is_file()
-    _fill(file, partial, report, retries or Retries())
+    _fill(file, partial, progress, retries or Retries())
     if _digest(partial, file.checksum) != file.checksum and resumed:
         partial.unlink()  # the beginning may be that of an older file
-        _fill(file, partial, report, retries or Retries())
+        _fill(file, partial, progress, retries or Retries())
     found = _digest(partial, file.checksum)
     if found != file.checksum:
         partial.unlink()
@@ -135,10 +135,12 @@ def read_document(url: str, retries: Retries | None = None) -> bytes:
     return _patiently(ask, url, retries or Retries())
 
 
-def _fill(file: RemoteFile, partial: Path, report: Report, retries: Retries) -> None:
+def _fill(file: RemoteFile, partial: Path, progress: Progress, retries: Retries) -> None:
     """Ask again until all bytes are there."""
     try:
-        _patiently(lambda client: _ask(client, file, partial, report), file.url, retries, gained=lambda: _size(partial))
+        _patiently(
+            lambda client: _ask(client, file, partial, progress), file.url, retries, gained=lambda: _size(partial)
+        )
     except OSError as error:
         raise BackendError(
             f"the download cannot be written ({error.strerror})",
@@ -176,7 +178,7 @@ def _patiently(
                 ) from error
 
 
-def _ask(client: httpx.Client, file: RemoteFile, partial: Path, report: Report) -> None:
+def _ask(client: httpx.Client, file: RemoteFile, partial: Path, progress: Progress) -> None:
     """One request: the whole file, or what is missing of it."""
     have = _size(partial)
     headers = {"Accept-Encoding": "identity"}  # the bytes that the checksum is of
@@ -194,7 +196,7 @@ def _ask(client: httpx.Client, file: RemoteFile, partial: Path, report: Report) 
             have = 0  # this server always sends the whole file
         length = int(response.headers.get("Content-Length", 0))
         _check_room(partial, length, file)
-        _write(response, partial, have, have + length if length else file.bytes, report)
+        _write(response, partial, have, have + length if length else file.bytes, progress)
 
 
 def _size(path: Path) -> int:
@@ -248,11 +250,11 @@ def _check_room(partial: Path, needed: int, file: RemoteFile) -> None:
         )
 
 
-def _write(response: httpx.Response, partial: Path, have: int, total: int, report: Report) -> None:
+def _write(response: httpx.Response, partial: Path, have: int, total: int, progress: Progress) -> None:
     what = f"download {partial.name.removesuffix('.partial')}"
     with partial.open("ab" if have else "wb") as out:
         done = have
         for piece in response.iter_raw():
             out.write(piece)
             done += len(piece)
-            report.progress(done, max(total, done), what)
+            progress.advance(done, max(total, done), what)

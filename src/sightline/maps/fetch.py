@@ -27,7 +27,7 @@ from sightline.maps.pace import pace_of
 from sightline.maps.providers import Provider
 from sightline.maps.store import MOST_TILE_BYTES, TileStore, decode_tile
 from sightline.maps.tiles import AreaPlan
-from sightline.task import Report
+from sightline.task import Progress
 
 if TYPE_CHECKING:
     import httpx
@@ -85,7 +85,7 @@ class Fetched:
     missing: tuple[Missing, ...]
 
 
-def fetch(plan: AreaPlan, cache: Path, report: Report, patience: Patience | None = None) -> Fetched:
+def fetch(plan: AreaPlan, cache: Path, progress: Progress, patience: Patience | None = None) -> Fetched:
     """Bring the tiles of a plan into the cache. Nothing is checked against limits: see `tiles.refuse`.
 
     A tile that the cache holds is not asked for again before it is `keep_days` old; if it then cannot be had, the old
@@ -97,7 +97,7 @@ def fetch(plan: AreaPlan, cache: Path, report: Report, patience: Patience | None
         DataMissing: a folder has none of the tiles.
     """
     store = plan.provider.store(cache)
-    found = _Found(plan.tile_count, report, f"tiles of {plan.provider.name}")
+    found = _Found(plan.tile_count, progress, f"tiles of {plan.provider.name}")
     if store.owned:
         patience = patience or Patience()
         _download(TileSource(plan.provider, store, patience), found.absent(plan.tiles(), store, plan.provider), found)
@@ -130,9 +130,9 @@ def _none(plan: AreaPlan, missing: list[Missing]) -> None:
 class _Found:
     """Counts what is there and what is not, and tells of it."""
 
-    def __init__(self, total: int, report: Report, what: str) -> None:
+    def __init__(self, total: int, progress: Progress, what: str) -> None:
         self.present, self.asked, self.missing = 0, 0, list[Missing]()
-        self._total, self._report, self._what = total, report, what
+        self._total, self._progress, self._what = total, progress, what
 
     def absent(self, tiles: Iterable[Tile], store: TileStore, provider: Provider) -> Iterator[Tile]:
         """The tiles that have to be asked for; the others are counted as present."""
@@ -156,7 +156,7 @@ class _Found:
     def _tell(self) -> None:
         done = self.present + len(self.missing)
         lacking = f" ({len(self.missing)} missing)" if self.missing else ""
-        self._report.progress(done, max(self._total, done), self._what + lacking)
+        self._progress.advance(done, max(self._total, done), self._what + lacking)
 
 
 # ---------------------------------------------------------------------------------------------------- many at a time

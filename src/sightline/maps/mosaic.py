@@ -22,7 +22,7 @@ from sightline.maps.fetch import Fetched, Missing
 from sightline.maps.position import Georeference
 from sightline.maps.store import TileStore
 from sightline.maps.tiles import AreaPlan
-from sightline.task import Report
+from sightline.task import Progress
 
 if TYPE_CHECKING:
     from rasterio import Affine
@@ -59,14 +59,16 @@ class Mosaic:
     covered: float
 
 
-def write_mosaic(plan: AreaPlan, cache: Path, target: Path, report: Report, fetched: Fetched | None = None) -> Mosaic:
+def write_mosaic(
+    plan: AreaPlan, cache: Path, target: Path, progress: Progress, fetched: Fetched | None = None
+) -> Mosaic:
     """Stitch the tiles of a plan into one raster; what lacks is masked and listed.
 
     Args:
         plan: which tiles.
         cache: where `fetch` put them.
         target: the file; it is there whole or not at all.
-        report: told of each row of tiles.
+        progress: told of each row of tiles.
         fetched: of `fetch`: why tiles lack.
 
     Raises:
@@ -77,7 +79,7 @@ def write_mosaic(plan: AreaPlan, cache: Path, target: Path, report: Report, fetc
     from rasterio.errors import RasterioError
 
     reasons = {one.tile: one.why for one in fetched.missing} if fetched else {}
-    strips = _Strips(plan, plan.provider.store(cache), reasons, report)
+    strips = _Strips(plan, plan.provider.store(cache), reasons, progress)
     # The names are always the same: what a killed run left is written over, not added to.
     plain, finished = (target.with_name(f".{target.name}.{part}.partial") for part in ("plain", "cog"))
     try:
@@ -85,7 +87,7 @@ def write_mosaic(plan: AreaPlan, cache: Path, target: Path, report: Report, fetc
         _check_room(plan, target)
         with rasterio.Env(GDAL_CACHEMAX=_CACHE_MB):
             _write_plain(strips, plain)
-            report.progress(len(plan.rows), len(plan.rows), "stitching: overviews")
+            progress.advance(len(plan.rows), len(plan.rows), "stitching: overviews")
             _write_cog(plain, finished)
         finished.replace(target)
     except (OSError, RasterioError, CPLE_BaseError) as error:
@@ -113,9 +115,9 @@ def _check_room(plan: AreaPlan, target: Path) -> None:
 class _Strips:
     """Rows of tiles as pixels of the raster."""
 
-    def __init__(self, plan: AreaPlan, store: TileStore, reasons: dict[Tile, str], report: Report) -> None:
+    def __init__(self, plan: AreaPlan, store: TileStore, reasons: dict[Tile, str], progress: Progress) -> None:
         self.plan, self.missing = plan, list[Missing]()
-        self._store, self._reasons, self._report = store, reasons, report
+        self._store, self._reasons, self._progress = store, reasons, progress
         self._inside, self._pictured = 0, 0
 
     @property
@@ -127,7 +129,7 @@ class _Strips:
         plan, side = self.plan, self.plan.provider.tile_px
         end = plan.top_px + plan.height_px
         for number, row in enumerate(plan.rows):
-            self._report.progress(number, len(plan.rows), "stitching")
+            self._progress.advance(number, len(plan.rows), "stitching")
             first, last = max(row * side, plan.top_px), min((row + 1) * side, end)
             pixels = self._row(row)[first - row * side : last - row * side]
             self._mask(pixels, first - plan.top_px)

@@ -25,7 +25,7 @@ from sightline.runtime.processes import running
 
 if TYPE_CHECKING:
     from sightline.settings import Settings
-    from sightline.task import Report
+    from sightline.task import Progress
 
 T = TypeVar("T")
 
@@ -55,7 +55,7 @@ class Kept:
         return sum((self.folder / name).stat().st_size for name in self.files)
 
 
-def back_up(settings: Settings, folder: Path, report: Report) -> Kept:
+def back_up(settings: Settings, folder: Path, progress: Progress) -> Kept:
     """Write a backup of the project into a folder that is new or empty.
 
     Raises:
@@ -72,7 +72,7 @@ def back_up(settings: Settings, folder: Path, report: Report) -> Kept:
     require_room([folder], sum((settings.root / name).stat().st_size for name in names))
     digests: dict[str, str] = {}
     try:
-        for name in _told(report, "copying", names):
+        for name in _told(progress, "copying", names):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if name in _DATABASES:
@@ -108,13 +108,13 @@ def read_backup(folder: Path) -> Kept:
         raise DataMissing("this is not a complete backup", where=folder, way_out=way_out) from error
 
 
-def check(kept: Kept, report: Report) -> None:
+def check(kept: Kept, progress: Progress) -> None:
     """Compare every file with its digest, and let sqlite look at the databases.
 
     Raises:
         DataRejected: a file lacks or differs, or a database is damaged; names it.
     """
-    for name, digest in _told(report, "checking", list(kept.files.items())):
+    for name, digest in _told(progress, "checking", list(kept.files.items())):
         path = kept.folder / name
         if not path.is_file() or sha256_file(path) != digest:
             raise DataRejected("this file of the backup is missing or was changed", where=path, way_out=_ANOTHER)
@@ -125,7 +125,7 @@ def check(kept: Kept, report: Report) -> None:
 _ANOTHER = "Use another backup."
 
 
-def restore_backup(settings: Settings, folder: Path, report: Report) -> Kept:
+def restore_backup(settings: Settings, folder: Path, progress: Progress) -> Kept:
     """Bring a backup into the project folder; versions go on where nobody can have got a number since.
 
     What is there and differs is kept beside it as `NAME.before-restore`; a ledger or registry must not be there.
@@ -137,10 +137,10 @@ def restore_backup(settings: Settings, folder: Path, report: Report) -> Kept:
     """
     kept = read_backup(folder)
     _require_free(settings, kept)
-    check(kept, report)
+    check(kept, progress)
     require_room([settings.root], kept.bytes)
     try:
-        for name in _told(report, "restoring", [name for name in kept.files if name not in _DATABASES]):
+        for name in _told(progress, "restoring", [name for name in kept.files if name not in _DATABASES]):
             _place(folder / name, settings.root / name, kept.files[name])
         ready = {name: _prepare(folder / name, settings.root / name) for name in _DATABASES if name in kept.files}
         for name, temporary in ready.items():
@@ -152,12 +152,12 @@ def restore_backup(settings: Settings, folder: Path, report: Report) -> Kept:
     return kept
 
 
-def _told(report: Report, what: str, items: Sequence[T]) -> Iterator[T]:
+def _told(progress: Progress, what: str, items: Sequence[T]) -> Iterator[T]:
     """The items, with the progress through them."""
     for number, item in enumerate(items):
-        report.progress(number, len(items), what)
+        progress.advance(number, len(items), what)
         yield item
-    report.progress(len(items), len(items), what)
+    progress.advance(len(items), len(items), what)
 
 
 # ------------------------------------------------------------------------------------------------- what is kept

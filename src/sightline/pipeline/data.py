@@ -29,7 +29,7 @@ from sightline.pipeline.project import Project
 from sightline.pipeline.records import Intake, enter, read
 from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace_set, some, unlabelled
 from sightline.splits import SPLITS, read_splits
-from sightline.task import Json, Manifest, Report, Upstream
+from sightline.task import Json, Manifest, Progress, Upstream
 from sightline.versions import absent_sets, data_version, history, pin, pin_state
 
 SAMPLE = "sample"
@@ -39,19 +39,19 @@ REAL = "real"
 """The set that real data and new labels go into."""
 
 
-def sample(projects: Sequence[Project], report: Report) -> list[str]:
+def sample(projects: Sequence[Project], progress: Progress) -> list[str]:
     """Write synthetic sets, the same bits for the same seed on one type of CPU, and pin them; what was done.
 
     Args:
         projects: of one folder, each with its task.
-        report: told of the progress.
+        progress: told how far it is.
 
     Raises:
         BackendError: a stage is running on the data, or the disk is full.
     """
     settings = projects[0].settings
     before = pin(settings)
-    said = [_write_sample(project, report) for project in projects]
+    said = [_write_sample(project, progress) for project in projects]
     if before and pin(settings) != before:
         said.append(
             "Notice: data.dvc pinned other data before. Other parameters, another generator or another type of CPU"
@@ -60,7 +60,7 @@ def sample(projects: Sequence[Project], report: Report) -> list[str]:
     return said
 
 
-def _write_sample(project: Project, report: Report) -> str:
+def _write_sample(project: Project, progress: Progress) -> str:
     with changing(project):
         note = project.settings.build / "samples" / f"{project.name}.json"
         made_of = _sample_key(project)
@@ -68,7 +68,7 @@ def _write_sample(project: Project, report: Report) -> str:
             version = data_version(project.settings, project.name)
             return f"The sample of {project.name} exists already and is unchanged (data version {version})."
         _refuse_absent(project, besides=SAMPLE)
-        made = replace_set(project, SAMPLE, lambda folder: project.task.sample(folder, report))
+        made = replace_set(project, SAMPLE, lambda folder: project.task.sample(folder, progress))
         version = versions.add(project.settings, project.name)
         write_json(note, {"made_of": made_of, "digest": made.digest()})
         return f"Wrote {len(made)} samples of {project.name} and pinned them (data version {version})."
@@ -172,7 +172,7 @@ def _notices(project: Project, given: Manifest, left: list[str], name: str) -> l
     return said
 
 
-def fetch(project: Project, report: Report) -> str:
+def fetch(project: Project, progress: Progress) -> str:
     """Download the published data and add them; what was done.
 
     Raises:
@@ -186,29 +186,29 @@ def fetch(project: Project, report: Report) -> str:
             f"there are no published data for {project.name}",
             way_out="Use your own data: `sightline data add TASK FOLDER`.",
         )
-    folder = _download(project, upstream, report)
+    folder = _download(project, upstream, progress)
     said = add(project, folder, REAL)
     return f"{said}\nSource: {upstream.ref}. Licence: {upstream.licence}."
 
 
-def _download(project: Project, upstream: Upstream, report: Report) -> Path:
+def _download(project: Project, upstream: Upstream, progress: Progress) -> Path:
     """The folder that holds the published files, unpacked."""
     if upstream.kind == "kaggle":
-        report.progress(0, 1, f"download {upstream.ref}")
+        progress.advance(0, 1, f"download {upstream.ref}")
         folder = download_dataset(upstream.ref)
-        report.progress(1, 1, f"download {upstream.ref}")
+        progress.advance(1, 1, f"download {upstream.ref}")
         return folder
     downloads = project.settings.build / "downloads" / project.name
     whole = downloads / "files"
     shutil.rmtree(whole, ignore_errors=True)
     if upstream.kind == "competition":
         for done, name in enumerate(upstream.names):
-            report.progress(done, len(upstream.names), f"download {name}")
+            progress.advance(done, len(upstream.names), f"download {name}")
             _put(download_competition_file(upstream.ref, name), whole, unpack_nested)
-        report.progress(len(upstream.names), len(upstream.names), f"download {upstream.ref}")
+        progress.advance(len(upstream.names), len(upstream.names), f"download {upstream.ref}")
         return whole
     for file in list_record(upstream.ref) if upstream.kind == "zenodo" else upstream.files:
-        _put(download(file, downloads / "archives", report), whole, unpack)
+        _put(download(file, downloads / "archives", progress), whole, unpack)
     return whole
 
 

@@ -15,10 +15,10 @@ from sightline.pipeline.fit import check_candidate, plan_fits
 from sightline.pipeline.project import Project
 from sightline.pipeline.reference import refer
 from sightline.resampling import figures, resampling_unit
-from sightline.task import Json, Manifest, Model, Report, Row, Rows, save_rows
+from sightline.task import Json, Manifest, Model, Progress, Row, Rows, save_rows
 
 
-def evaluate(project: Project, candidate: str, report: Report) -> Metrics:
+def evaluate(project: Project, candidate: str, progress: Progress) -> Metrics:
     """Evaluate a candidate that was trained, into `build/evaluations/<task>/<candidate>/`; its metrics.json.
 
     rows.jsonl holds the test rows of all sets (out of fold where there are folds), validation.jsonl those that the
@@ -35,9 +35,9 @@ def evaluate(project: Project, candidate: str, report: Report) -> Metrics:
     with replacing_folder(out, "the evaluation", way_out) as partial:
         rows: list[Row] = []
         for name, data in plan.test.items():
-            rows += project.task.evaluate(project.task.restore(models / name), data, report)
+            rows += project.task.evaluate(project.task.restore(models / name), data, progress)
         final = project.task.restore(models / "final")
-        validation = project.task.evaluate(final, plan.validation, report)
+        validation = project.task.evaluate(final, plan.validation, progress)
         metrics = Metrics(
             protocol=plan.protocol,
             main=plan.main,
@@ -46,7 +46,7 @@ def evaluate(project: Project, candidate: str, report: Report) -> Metrics:
         )
         save_rows(rows, partial / ROWS)
         save_rows(validation, partial / VALIDATION)
-        save_rows(refer(project, final, project.load(), plan.main, report), partial / REFERENCE)
+        save_rows(refer(project, final, project.load(), plan.main, progress), partial / REFERENCE)
         write_json(partial / METRICS, metrics.document())
         _write_plots(project, rows, plan.main, partial)
         _draw(project, models, plan.test, partial / "pictures")
@@ -125,7 +125,7 @@ def _draw(project: Project, models: Path, test: Mapping[str, Manifest], folder: 
 
 
 def evaluate_folder(
-    project: Project, model: Model, folder: Path, seen: frozenset[str], report: Report
+    project: Project, model: Model, folder: Path, seen: frozenset[str], progress: Progress
 ) -> dict[str, Json]:
     """Evaluate a model on a user's own labelled folder in the upstream layout.
 
@@ -147,7 +147,7 @@ def evaluate_folder(
             where=folder,
             way_out="Evaluate on samples that the model was not trained on.",
         )
-    rows = project.task.evaluate(model, fresh, report)
+    rows = project.task.evaluate(model, fresh, progress)
     measured = _measure(project, rows)
     return {
         "task": project.name,

@@ -20,7 +20,7 @@ from sightline.files import replacing_folder, write_json
 from sightline.imports import digest
 from sightline.pipeline.project import Project
 from sightline.progress import Bars, Recording, read_history
-from sightline.task import Manifest, Model, Report, Sample, TrainingData
+from sightline.task import Manifest, Model, Progress, Sample, TrainingData
 from sightline.tasks import modules_of
 
 Live = Callable[[int, dict[str, float]], None]
@@ -161,9 +161,9 @@ def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:
         for number, one in enumerate(plan.fits, start=1):
             work = project.settings.build / "checkpoints" / project.name / keys[one.name]
             title = f"{one.name} ({number}/{len(plan.fits)})"
-            report = Recording(bars, work / f"{candidate}.history.jsonl", title, live)
+            progress = Recording(bars, work / f"{candidate}.history.jsonl", title, live)
             data = TrainingData(one.train, one.validation, done.get(one.start))
-            done[one.name] = _train_once(project, candidate, data, work, report)
+            done[one.name] = _train_once(project, candidate, data, work, progress)
             shutil.copytree(_finished(work, candidate), partial / one.name)
             _write_history(partial / one.name, read_history(work / f"{candidate}.history.jsonl"))
         _write_training_manifest(partial / "training.csv", plan)
@@ -190,13 +190,13 @@ def _finished(work: Path, candidate: str) -> Path:
     return work / f"{candidate}.model"
 
 
-def _train_once(project: Project, candidate: str, data: TrainingData, work: Path, report: Report) -> Model:
+def _train_once(project: Project, candidate: str, data: TrainingData, work: Path, progress: Progress) -> Model:
     finished = _finished(work, candidate)
     if finished.is_dir():
-        report.progress(1, 1, "was trained already")
+        progress.advance(1, 1, "was trained already")
         return _restored(project, finished)
     work.mkdir(parents=True, exist_ok=True)
-    model = project.task.train(candidate, data, work, report)
+    model = project.task.train(candidate, data, work, progress)
     partial = work / f".{candidate}.partial"
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir()

@@ -36,13 +36,13 @@ from sightline.pipeline.standing import (
     standing_of,
 )
 from sightline.resampling import Difference, paired_difference
-from sightline.task import Json, Report, Row, Rows
+from sightline.task import Json, Progress, Row, Rows
 from sightline.tracking import Registry, Version
 
 _TRIES = 5  # how often a comparison is made anew because the champion changed meanwhile
 
 
-def promote_best(project: Project, tracking: Registry, challengers: Sequence[Version], report: Report) -> Decision:
+def promote_best(project: Project, tracking: Registry, challengers: Sequence[Version], progress: Progress) -> Decision:
     """Choose among the candidates' versions, and let the chosen one become champion if it may.
 
     Safe to repeat: a decision about the same challenger and champion is not taken twice. Comparing takes its time, so
@@ -61,7 +61,7 @@ def promote_best(project: Project, tracking: Registry, challengers: Sequence[Ver
         known = _known_decision(project, choice, champion, lagged)
         if known is not None:
             return known
-        decision = _compare(project, tracking, choice, champion, report)
+        decision = _compare(project, tracking, choice, champion, progress)
         decision = decision.model_copy(update={"reasons": (*decision.reasons, *remarks)})
         with champion_locked(project.settings, project.name):
             if standing_of(project.events, project.name).last == last:
@@ -148,7 +148,7 @@ def _decision(
 
 
 def _compare(
-    project: Project, tracking: Registry, choice: Choice, champion: Version | None, report: Report
+    project: Project, tracking: Registry, choice: Choice, champion: Version | None, progress: Progress
 ) -> Decision:
     how, figure = project.params.promotion, choice.figure
     numbers = Numbers(metric=how.metric, set=choice.record.sets[0], challenger=figure, rule=promotion_rule(project))
@@ -158,7 +158,7 @@ def _compare(
     above = f"{how.metric} {figure.value:.3f} is above the floor of {how.floor:.3f}"
     if champion is None:
         return _decision(choice, "promoted", None, [above, "there was no champion"], numbers)
-    difference = compare_rows(project, tracking, choice.rows, champion, report)
+    difference = compare_rows(project, tracking, choice.rows, champion, progress)
     latency = _latency(project, tracking, choice.version, champion)
     numbers = numbers.model_copy(update={"difference": difference, "latency_ms": latency})
     outcome, reasons = weigh(how, difference, latency["challenger"] / latency["champion"])
@@ -176,10 +176,10 @@ def weigh(how: PromotionParams, difference: Difference, latency_ratio: float) ->
     return ("promoted" if better and latency_ratio <= how.latency_ratio else "undecided"), reasons
 
 
-def compare_rows(project: Project, tracking: Registry, rows: Rows, champion: Version, report: Report) -> Difference:
+def compare_rows(project: Project, tracking: Registry, rows: Rows, champion: Version, progress: Progress) -> Difference:
     """The paired difference on these rows of the challenger."""
     how = project.params.promotion
-    others = champion_rows(project, tracking, champion, rows, report)
+    others = champion_rows(project, tracking, champion, rows, progress)
     paired = [(row, others[row.key]) for row in rows if row.key in others]
     if not paired:
         raise DataMissing(
@@ -196,7 +196,7 @@ def compare_rows(project: Project, tracking: Registry, rows: Rows, champion: Ver
 
 
 def champion_rows(
-    project: Project, tracking: Registry, champion: Version, wanted: Rows, report: Report
+    project: Project, tracking: Registry, champion: Version, wanted: Rows, progress: Progress
 ) -> dict[str, Row]:
     """Key -> the champion's row: stored where it has one, evaluated anew where it has not seen the sample.
 
@@ -210,7 +210,7 @@ def champion_rows(
     manifest = project.load().where(lambda s: s.key in fresh)
     if len(manifest):
         model = project.task.restore(tracking.directory(champion))
-        rows |= {row.key: row for row in project.task.evaluate(model, manifest, report)}
+        rows |= {row.key: row for row in project.task.evaluate(model, manifest, progress)}
     return rows
 
 

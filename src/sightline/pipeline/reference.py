@@ -13,7 +13,7 @@ import numpy as np
 
 from sightline.errors import DataRejected
 from sightline.pipeline.project import Project
-from sightline.task import Manifest, Model, Report, Row, Sample
+from sightline.task import Manifest, Model, Progress, Row, Sample
 
 MOST_MAIN, MOST_OTHERS = 120, 60
 """Samples of the sets that promotion looks at, and of those that a model was only pre-trained on."""
@@ -22,7 +22,7 @@ _MOST_BYTES = 256 * 2**20
 """Of all inputs together: predicting a large scene takes long."""
 
 
-def refer(project: Project, model: Model, manifest: Manifest, main: tuple[str, ...], report: Report) -> list[Row]:
+def refer(project: Project, model: Model, manifest: Manifest, main: tuple[str, ...], progress: Progress) -> list[Row]:
     """Rows of at most some 180 labelled samples, of as many groups as can be; the same choice for the same seed.
 
     Args:
@@ -30,7 +30,7 @@ def refer(project: Project, model: Model, manifest: Manifest, main: tuple[str, .
         model: the one that will answer.
         manifest: all labelled samples.
         main: the sets that promotion looks at.
-        report: told of the progress.
+        progress: told how far it is.
     """
     good = [sample for sample in manifest.samples if not sample.problem]
     chosen = [
@@ -40,7 +40,7 @@ def refer(project: Project, model: Model, manifest: Manifest, main: tuple[str, .
     rows: list[Row] = []
     left = _MOST_BYTES
     for number, sample in enumerate(chosen, start=1):
-        report.progress(number, len(chosen), "the reference for drift")
+        progress.advance(number, len(chosen), "the reference for drift")
         source = project.task.source(manifest, sample)
         left -= source.stat().st_size if isinstance(source, Path) else len(source)
         if rows and left < 0:

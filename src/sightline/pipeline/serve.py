@@ -13,7 +13,7 @@ from sightline.pipeline.survey import Order, Workspace, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
-from sightline.task import Json, Model, Prediction, Report
+from sightline.task import Json, Model, Prediction, Progress
 from sightline.tasks import restore_model
 from sightline.tracking import Tracking
 
@@ -131,12 +131,12 @@ class MapSurveys:
         upscaler: Upscaler | None,
         model: Any,
         out: Path,
-        report: Report,
+        progress: Progress,
         on_answer: Callable[[Any, Prediction], None],
     ) -> dict[str, Json]:
         """See `survey`."""
         workspace = Workspace(out, self._settings.tile_cache, self._settings.limits)
-        return survey(plan, upscaler, model, workspace, report, on_answer)
+        return survey(plan, upscaler, model, workspace, progress, on_answer)
 
 
 def areas_in(database: Database, settings: Settings) -> Areas:

@@ -31,7 +31,7 @@ from sightline.maps.pictures import MOST_PIXELS
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import AreaPlan, choose_zoom, describe_plan, plan_area, refuse
 from sightline.maps.zoom import GSD_BOUNDS_M
-from sightline.task import InputT, Json, Limits, Model, Prediction, Report
+from sightline.task import InputT, Json, Limits, Model, Prediction, Progress
 from sightline.vision.images import encode_png
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def survey(
     upscaler: Upscaler | None,
     model: Surveying,
     workspace: Workspace,
-    report: Report,
+    progress: Progress,
     on_answer: OnAnswer | None = None,
 ) -> dict[str, Json]:
     """Fetch, stitch, enlarge, look, and write everything below `place.out`; the summary.
@@ -156,7 +156,7 @@ def survey(
         upscaler: what enlarges it before; None: it is looked at as it is only.
         model: what surveys it.
         workspace: where it reads and writes.
-        report: told of the progress; what it raises ends the survey, and another one goes on from there.
+        progress: told how far it is; what it raises ends the survey, and another one goes on from there.
         on_answer: called with each raster that was scanned, as `model.read` gave it, and the answer.
 
     Raises:
@@ -167,17 +167,17 @@ def survey(
     _claim(workspace.out, key, plan)
     seconds: dict[str, float] = {}
     began = time.perf_counter()
-    missing = _mosaic(plan, workspace, report)
+    missing = _mosaic(plan, workspace, progress)
     seconds["tiles"] = time.perf_counter() - began
     rasters = {RAW: workspace.out / f"{RAW}.tif"}
     if upscaler is not None:
         began = time.perf_counter()
-        rasters[ENLARGED] = _enlarge(upscaler, rasters[RAW], workspace.out, report)
+        rasters[ENLARGED] = _enlarge(upscaler, rasters[RAW], workspace.out, progress)
         seconds["enlarging"] = time.perf_counter() - began
     found: dict[str, dict[str, Json]] = {}
     for name, raster in rasters.items():
         began = time.perf_counter()
-        source, prediction = _survey_raster(name, raster, model, plan.area, workspace, report)
+        source, prediction = _survey_raster(name, raster, model, plan.area, workspace, progress)
         if on_answer is not None:
             on_answer(source, prediction)
         found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
@@ -230,7 +230,7 @@ def _claim(out: Path, key: str, plan: AreaPlan) -> None:
     write_json(path, {"key": key, **describe_plan(plan)})
 
 
-def _mosaic(plan: AreaPlan, workspace: Workspace, report: Report) -> list[Any]:
+def _mosaic(plan: AreaPlan, workspace: Workspace, progress: Progress) -> list[Any]:
     """Fetch and stitch; a raster that was finished with all its tiles is kept."""
     from sightline.maps.fetch import fetch
     from sightline.maps.mosaic import write_mosaic
@@ -239,8 +239,8 @@ def _mosaic(plan: AreaPlan, workspace: Workspace, report: Report) -> list[Any]:
     made_of = _source_of(plan)
     if target.exists() and done.exists() and done.read_text(encoding="utf-8") == made_of:
         return []
-    fetched: Fetched = fetch(plan, workspace.cache, report)
-    mosaic = write_mosaic(plan, workspace.cache, target, report, fetched)
+    fetched: Fetched = fetch(plan, workspace.cache, progress)
+    mosaic = write_mosaic(plan, workspace.cache, target, progress, fetched)
     if not mosaic.missing:
         done.write_text(made_of, encoding="utf-8")
     return list(mosaic.missing)
@@ -256,24 +256,24 @@ def _source_of(plan: AreaPlan) -> str:
     return sha256_files([path for path in paths if path.is_file()], folder)
 
 
-def _enlarge(upscaler: Upscaler, raw: Path, out: Path, report: Report) -> Path:
+def _enlarge(upscaler: Upscaler, raw: Path, out: Path, progress: Progress) -> Path:
     """The enlarged raster; one that was made of the same raster by the same upscaler is kept."""
     from sightline.maps.upscaling.raster import upscale_raster
 
     target, made = out / f"{ENLARGED}.tif", out / ".enlarged.of"
     said = f"{upscaler.choice} {upscaler.digest} {sha256_file(raw)}"
     if not (target.exists() and made.exists() and made.read_text(encoding="utf-8") == said):
-        upscale_raster(raw, target, upscaler, report, out / ".enlarging")
+        upscale_raster(raw, target, upscaler, progress, out / ".enlarging")
         made.write_text(said, encoding="utf-8")
     return target
 
 
 def _survey_raster(
-    name: str, raster: Path, model: Surveying[InputT], area: Area, workspace: Workspace, report: Report
+    name: str, raster: Path, model: Surveying[InputT], area: Area, workspace: Workspace, progress: Progress
 ) -> tuple[InputT, Prediction]:
     """Answer one raster, leave out what lies outside the area, and write it; the model's input and the answer."""
     source = model.read(raster, workspace.limits)
-    prediction = model.survey(source, lambda done, total: report.progress(done, total, f"detection in {name}"))
+    prediction = model.survey(source, lambda done, total: progress.advance(done, total, f"detection in {name}"))
     prediction = model.within(prediction, area.shape)
     write_json(workspace.out / f"{name}.geojson", prediction.exports["geojson"])
     write_json(workspace.out / f"{name}.json", prediction.document)

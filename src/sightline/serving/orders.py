@@ -21,7 +21,7 @@ from sightline.maps.providers import PROVIDERS, Provider, find_provider, open_fo
 from sightline.maps.tiles import AreaPlan
 from sightline.maps.upscaling.upscale import CHOICES, Choice, Upscaler, factor_of, open_upscaler
 from sightline.settings import Settings
-from sightline.task import Json, Model, Prediction, Report
+from sightline.task import Json, Model, Prediction, Progress
 
 FOLDER = "folder"
 """The provider of the operator's own tiles."""
@@ -84,7 +84,7 @@ class Surveys(Protocol):
         ...
 
     def run(
-        self, plan: AreaPlan, upscaler: Upscaler | None, model: Any, out: Path, report: Report, on_answer: OnAnswer
+        self, plan: AreaPlan, upscaler: Upscaler | None, model: Any, out: Path, progress: Progress, on_answer: OnAnswer
     ) -> dict[str, Json]:
         """See `pipeline.survey.survey`."""
         ...

@@ -219,7 +219,7 @@ class _Stopped(Exception):
 
 
 class _Held:
-    """A job that is worked on, also the `Report` of that work. Held from entering to leaving."""
+    """A job that is worked on, also the `Progress` of that work. Held from entering to leaving."""
 
     def __init__(self, jobs: Queue, job: Job, stop: threading.Event, rhythm: Rhythm) -> None:
         self.job = job
@@ -247,7 +247,7 @@ class _Held:
         """Ask at once whether it is still ours."""
         self._nudged.set()
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         """Keep how far it is, or stop the work."""
         self._progress = {"done": done, "total": total, "what": what}
         if self.lost or self._stop.is_set():

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from sightline.task import Json, Prediction, Report, Row, Sample
+from sightline.task import Json, Prediction, Progress, Row, Sample
 
 Evaluated = tuple[Sample, Mapping[str, Json], Prediction]
 """A sample, its sufficient statistics, and the prediction."""
 
 
-def rows_of(evaluated: Iterable[Evaluated], total: int, noun: str, report: Report) -> list[Row]:
+def rows_of(evaluated: Iterable[Evaluated], total: int, noun: str, progress: Progress) -> list[Row]:
     """A row a sample, in their order; `noun` is what a sample is called in the progress."""
     rows = []
     for number, (sample, statistics, prediction) in enumerate(evaluated, start=1):
         embedding = tuple(round(float(value), 6) for value in prediction.embedding)
         rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, prediction.row, embedding))
-        report.progress(number, total, f"{noun} {number}/{total}")
+        progress.advance(number, total, f"{noun} {number}/{total}")
     return rows

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Report
+from sightline.task import Json, Progress
 from sightline.vision.networks import DecoderName, EncoderName, build_network, export_network
 from sightline.vision.session import GRAPH, WEIGHTS
 from sightline.vision.training import Fitting, ScheduleParams, train_network
@@ -44,7 +44,7 @@ def fit_network(
     schedule: ScheduleParams,
     seed: int,
     work: Path,
-    report: Report,
+    progress: Progress,
 ) -> dict[str, bytes]:
     """Train a network, from the newest checkpoint in `work` where there is one.
 
@@ -55,7 +55,7 @@ def fit_network(
         schedule: see there.
         seed: of the weights drawn at random.
         work: folder of the checkpoints; gone in the end, as the finished model is the caller's to keep.
-        report: of progress and metrics.
+        progress: told of steps and of metrics.
 
     Returns:
         WEIGHTS and GRAPH.
@@ -67,7 +67,7 @@ def fit_network(
     network = build_network(shape.encoder, shape.bands, shape.classes, shape.decoder_channels, shape.decoder)
     begin(network)
     work.mkdir(parents=True, exist_ok=True)
-    state = train_network(network, fitting, schedule, work, report)
+    state = train_network(network, fitting, schedule, work, progress)
     network.cpu().load_state_dict(state)
     network.eval()
     graph = export_network(network, shape.bands, shape.window_px, shape.activation)

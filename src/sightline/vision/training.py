@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.task import Report
+from sightline.task import Progress
 from sightline.vision.checkpoints import Checkpoints
 from sightline.vision.hardware import SHORT_SPIN, wires_bfloat16
 
@@ -68,7 +68,7 @@ class Fitting:
     validate: Callable[[Module], Mapping[str, float]]
 
 
-def train_network(network: Module, fitting: Fitting, schedule: ScheduleParams, work: Path, report: Report) -> State:
+def train_network(network: Module, fitting: Fitting, schedule: ScheduleParams, work: Path, progress: Progress) -> State:
     """Train to the end of the schedule, from the newest checkpoint in `work` where there is one.
 
     Returns:
@@ -96,8 +96,8 @@ def train_network(network: Module, fitting: Fitting, schedule: ScheduleParams, w
             count = step % schedule.report_every + 1
             figures = {"loss": total / count, **_validated(network, average, fitting.validate)}
             total = 0.0
-            report.progress(step + 1, schedule.steps, f"step {step + 1}/{schedule.steps}")
-            report.metrics(step + 1, figures)
+            progress.advance(step + 1, schedule.steps, f"step {step + 1}/{schedule.steps}")
+            progress.metrics(step + 1, figures)
             _keep(checkpoints, work, (network.state_dict(), optimiser.state_dict(), average), step + 1)
     return {name: value.detach().float().cpu().contiguous().clone() for name, value in average.items()}
 

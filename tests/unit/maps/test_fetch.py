@@ -49,15 +49,15 @@ def cached(plan: AreaPlan, cache: Path, tile: Tile) -> np.ndarray:
 
 def test_all_tiles_come_once_and_are_those_asked_for(tmp_path: Path) -> None:
     with TileServer() as server:
-        plan, report = plan_of(server), Silent()
-        fetched = fetch(plan, tmp_path, report, QUICK)
+        plan, progress = plan_of(server), Silent()
+        fetched = fetch(plan, tmp_path, progress, QUICK)
     wanted = list(plan.tiles())
     assert len(wanted) >= 20
     assert (fetched.present, fetched.asked, fetched.missing) == (len(wanted), len(wanted), ())
     assert server.requests == dict.fromkeys(wanted, 1)
     for tile in wanted:
         np.testing.assert_array_equal(cached(plan, tmp_path, tile), drawn(tile))
-    assert report.steps[-1][:2] == (len(wanted), len(wanted))
+    assert progress.steps[-1][:2] == (len(wanted), len(wanted))
     assert all(one.agent.startswith("sightline/") for one in server.asked)
 
 
@@ -261,7 +261,7 @@ from sightline.maps.fetch import fetch
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import plan_area
 
-silent = types.SimpleNamespace(progress=lambda *told: print(told[0], flush=True))
+silent = types.SimpleNamespace(advance=lambda *told: print(told[0], flush=True))
 provider = Provider("test", "the tests", "none", "", url=sys.argv[1], tile_px=64, allow_bulk=True, requests_per_s=1000)
 fetch(plan_area(read_area(bbox=sys.argv[2]), int(sys.argv[3]), provider), Path(sys.argv[4]), silent)
 """

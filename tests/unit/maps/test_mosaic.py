@@ -157,7 +157,7 @@ import rasterio.shutil, rasterio.features
 plan = plan_area(read_area(bbox="-5.47,36.11,-5.40,36.15"), 18, open_folder(Path(sys.argv[1])))
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), resource.RLIM_INFINITY))
 try:
-    write_mosaic(plan, Path("."), Path(sys.argv[2]), types.SimpleNamespace(progress=lambda *_: None))
+    write_mosaic(plan, Path("."), Path(sys.argv[2]), types.SimpleNamespace(advance=lambda *_: None))
 except BackendError as error:
     print("refused:", error)
 else:

@@ -159,12 +159,12 @@ def provider_of(server: TileServer, **changes: object) -> Provider:
 
 
 class Silent:
-    """A `Report` that remembers what it was told."""
+    """A `Progress` that remembers what it was told."""
 
     def __init__(self) -> None:
         self.steps: list[tuple[int, int, str]] = []
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         self.steps.append((done, total, what))
 
     def metrics(self, step: int, values: object) -> None: ...

@@ -144,7 +144,7 @@ def test_it_tells_how_far_it_has_looked_and_can_be_stopped_there(tiles, workspac
     model, seen = network_model(), []
 
     class Stopping(Silent):
-        def progress(self, done, total, what):
+        def advance(self, done, total, what):
             seen.append((done, total, what))
             if what.startswith("detection") and done == 2:
                 raise KeyboardInterrupt

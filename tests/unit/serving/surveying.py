@@ -16,7 +16,7 @@ from sightline.maps.providers import Provider
 from sightline.maps.tiles import AreaPlan, describe_plan
 from sightline.pipeline.serve import MapSurveys
 from sightline.settings import Settings
-from sightline.task import Json, Limits, Prediction, Report
+from sightline.task import Json, Limits, Prediction, Progress
 from tests.toy import ToyInput
 from tests.unit.serving.harness import CountingModel, png
 
@@ -72,20 +72,20 @@ class ToySurveys:
         upscaler: Any,
         model: Any,
         out: Path,
-        report: Report,
+        progress: Progress,
         answered: Callable[[Any, Prediction], None],
     ) -> dict[str, Json]:
         self.begun.append(out.name)
         self.thresholds.append(model.threshold)
         out.mkdir(parents=True, exist_ok=True)
         (out / "plan.json").write_text("{}")
-        report.progress(0, 2, "tiles")
+        progress.advance(0, 2, "tiles")
         while not self.gate.wait(0.01):
-            report.progress(1, 2, "tiles")
+            progress.advance(1, 2, "tiles")
         if self.failures:
             raise self.failures.pop(0)
         source = model.read(png(150), Limits())
-        answered(source, model.survey(source, lambda done, total: report.progress(done, total, "looking")))
+        answered(source, model.survey(source, lambda done, total: progress.advance(done, total, "looking")))
         if self.late_failures:
             raise self.late_failures.pop(0)
         (out / "raw.png").write_bytes(png(150))

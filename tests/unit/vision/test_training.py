@@ -54,25 +54,25 @@ class Network:
         return Tiny()
 
 
-def run(work, report, made=batches, schedule=SCHEDULE):
+def run(work, progress, made=batches, schedule=SCHEDULE):
     import torch
 
     from sightline.vision.training import train_network
 
     work.mkdir(exist_ok=True)
     fitting = Fitting(made, torch.nn.functional.cross_entropy, lambda _: {"validated": 1.0})
-    return train_network(Network(), fitting, schedule, work, report)
+    return train_network(Network(), fitting, schedule, work, progress)
 
 
 @pytest.mark.slow
 def test_the_loss_falls_and_is_reported(tmp_path):
-    report = Silent()
-    run(tmp_path, report, schedule=SCHEDULE.model_copy(update={"steps": 80, "report_every": 20}))
-    steps = [step for step, _ in report.seen]
-    losses = [values["loss"] for _, values in report.seen]
+    progress = Silent()
+    run(tmp_path, progress, schedule=SCHEDULE.model_copy(update={"steps": 80, "report_every": 20}))
+    steps = [step for step, _ in progress.seen]
+    losses = [values["loss"] for _, values in progress.seen]
     assert steps == [20, 40, 60, 80]
     assert losses[-1] < losses[0] / 2
-    assert all(values["validated"] == 1.0 for _, values in report.seen)
+    assert all(values["validated"] == 1.0 for _, values in progress.seen)
 
 
 @pytest.mark.slow
@@ -105,6 +105,6 @@ def test_a_checkpoint_that_was_changed_is_not_read(tmp_path):
     run(tmp_path, Silent())
     (kept,) = (tmp_path / "checkpoint").iterdir()
     kept.write_bytes(b"not what was written")
-    report = Silent()
-    run(tmp_path, report)
-    assert report.seen[0][0] == 4
+    progress = Silent()
+    run(tmp_path, progress)
+    assert progress.seen[0][0] == 4

@@ -22,7 +22,7 @@ from sightline.maps.pictures import MOST_PIXELS, check_large, read_scene_pixels
 from sightline.maps.placement import placement_of
 from sightline.maps.upscaling.seams import Pixels, Position, Read, enlarge_pieces
 from sightline.maps.upscaling.upscale import Upscaler
-from sightline.task import Limits, Report
+from sightline.task import Limits, Progress
 from sightline.vision.images import decode
 
 if TYPE_CHECKING:
@@ -34,7 +34,9 @@ _BLOCK_PX = 256
 _AGAIN = "Copy the file again from the original."
 
 
-def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Report, work: Path | None = None) -> None:
+def upscale_raster(
+    source: Path, target: Path, upscaler: Upscaler, progress: Progress, work: Path | None = None
+) -> None:
     """Enlarge a GeoTIFF, PNG or JPEG of 8-bit RGB; the answer is that of the whole picture.
 
     The transform is scaled with the pixels. What a GeoTIFF masks (by opacity, nodata or a mask) is masked in the
@@ -44,7 +46,7 @@ def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Repor
         source: the raster; untrusted.
         target: the GeoTIFF; it is there whole or not at all.
         upscaler: of `open_upscaler`.
-        report: of the progress, a step a window.
+        progress: told how far it is, a step a window.
         work: a folder for finished windows. Killed and called again with the same, the work goes on from there; they
             are removed at the end. None: nothing is kept.
 
@@ -64,7 +66,7 @@ def upscale_raster(source: Path, target: Path, upscaler: Upscaler, report: Repor
             target.parent.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as folder:
                 written = Path(folder) / "enlarged.tif"
-                _write(opened, written, upscaler, report, kept)
+                _write(opened, written, upscaler, progress, kept)
                 _check_whole(written)
                 written.replace(target)
         except (OSError, RasterioError) as error:
@@ -186,7 +188,7 @@ def _source_of(dataset: DatasetReader, place: Mapping[str, Any]) -> _Source:
 # ------------------------------------------------------------------------------------------------------- writing
 
 
-def _write(source: _Source, path: Path, upscaler: Upscaler, report: Report, kept: Path | None) -> None:
+def _write(source: _Source, path: Path, upscaler: Upscaler, progress: Progress, kept: Path | None) -> None:
     from rasterio.windows import Window
 
     factor, total = upscaler.factor, upscaler.plan.count(*source.size)
@@ -199,7 +201,7 @@ def _write(source: _Source, path: Path, upscaler: Upscaler, report: Report, kept
             if source.opacity is not None:
                 coarse = source.opacity(piece.top // factor, piece.left // factor, rows // factor, columns // factor)
                 answer.write(coarse.repeat(factor, axis=0).repeat(factor, axis=1), 4, window=place)
-            report.progress(done, total, f"upscale {upscaler.choice}")
+            progress.advance(done, total, f"upscale {upscaler.choice}")
 
 
 def _created(source: _Source, path: Path, factor: int) -> DatasetWriter:

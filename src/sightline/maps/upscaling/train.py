@@ -25,7 +25,7 @@ from sightline.maps.upscaling.evaluate import BASELINES, Compared, compare
 from sightline.maps.upscaling.pairs import GroundScene, Pairs, fine_px
 from sightline.maps.upscaling.params import UpscaleParams
 from sightline.maps.upscaling.upscale import CARD_NAME, fast_upscaler, open_upscaler, read_fast, write_fast
-from sightline.task import Card, Json, Limits, Report
+from sightline.task import Card, Json, Limits, Progress
 from sightline.vision.training import Fitting, train_network
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def train_fast(
     params: UpscaleParams,
     seed: int,
     work: Path,
-    report: Report,
+    progress: Progress,
     unseen: Sequence[GroundScene] = (),
 ) -> tuple[Card, bytes]:
     """Fit the fast network.
@@ -73,7 +73,7 @@ def train_fast(
         params: its size and recipe.
         seed: of weights and crops.
         work: for checkpoints; private to these scenes, parameters and seed.
-        report: of the progress.
+        progress: told how far it is.
         unseen: scenes whose PSNR is reported during training, on a part of each; nothing is chosen by them.
 
     Returns:
@@ -90,7 +90,7 @@ def train_fast(
     network = build_compact(params.features, params.depth)
     fitting = Fitting(Pairs(scenes, params, seed), _loss(params.loss), _validator(unseen, params))
     work.mkdir(parents=True, exist_ok=True)
-    state = train_network(_answering(network), fitting, params.schedule, work, report)
+    state = train_network(_answering(network), fitting, params.schedule, work, progress)
     shutil.rmtree(work / "checkpoint", ignore_errors=True)
     weights = save({name.removeprefix("network."): value for name, value in state.items()})
     return _card(scenes, params, seed), weights
@@ -198,7 +198,7 @@ def save_fast(directory: Path, card: Card, weights: bytes) -> None:
 
 
 def leave_one_ground_out(
-    scenes: Sequence[GroundScene], params: UpscaleParams, seed: int, work: Path, report: Report
+    scenes: Sequence[GroundScene], params: UpscaleParams, seed: int, work: Path, progress: Progress
 ) -> list[Compared]:
     """Fit a network without each ground in turn, and compare it there with the baselines.
 
@@ -218,7 +218,7 @@ def leave_one_ground_out(
         unseen = [scene for scene in scenes if scene.ground == ground]
         folder = work / f"{ground}-{_key(_card(seen, params, seed))}"
         if not (folder / "network").is_dir():
-            save_fast(folder / "network", *train_fast(seen, params, seed, folder, report, unseen))
+            save_fast(folder / "network", *train_fast(seen, params, seed, folder, progress, unseen))
         ways = {name: open_upscaler(name) for name in BASELINES} | {CARD_NAME: read_fast(folder / "network")}
         found += compare(unseen, ways, params.degrade)
     return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sightline.task import Json, Report
+from sightline.task import Json, Progress
 from sightline.tasks.land_cover.bits import unpack
 from sightline.tasks.land_cover.examples import StoredExamples
 from sightline.tasks.land_cover.model import KIND, LandCoverModel, Recipe
@@ -26,7 +26,7 @@ class Fitted:
     examples: StoredExamples
     validation: StoredExamples
     thresholds: ThresholdParams
-    report: Report
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def _trial(recipe: Recipe, files: Mapping[str, bytes], examples: StoredExamples,
     model = LandCoverModel(KIND.make_card("", recipe, files, Cutoffs().document(), {}), files)
     for index in range(len(examples)):
         trial.add(model.segment(examples.bands(index)).probabilities, unpack(examples[index][1]))
-        fitted.report.progress(index + 1, len(examples), f"thresholds {index + 1}/{len(examples)}")
+        fitted.progress.advance(index + 1, len(examples), f"thresholds {index + 1}/{len(examples)}")
     return trial
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Manifest, Report, Sample
+from sightline.task import Json, Manifest, Progress, Sample
 from sightline.tasks.land_cover.bands import BANDS, Bands
 from sightline.tasks.land_cover.bits import Bits, pack
 from sightline.tasks.land_cover.data import read_mask
@@ -49,17 +49,17 @@ class StoredExamples:
         return np.asarray(self[index][0], dtype=np.float32)
 
 
-def store_examples(data: Manifest, folder: Path, report: Report) -> StoredExamples:
+def store_examples(data: Manifest, folder: Path, progress: Progress) -> StoredExamples:
     """Decode the usable samples once, into `folder`; what an earlier call finished is taken as it is.
 
     Raises:
         DataRejected: a sample cannot be read.
     """
-    store_once(folder, lambda made: _write(data, made, report))
+    store_once(folder, lambda made: _write(data, made, progress))
     return StoredExamples(folder)
 
 
-def _write(data: Manifest, folder: Path, report: Report) -> dict[str, Json]:
+def _write(data: Manifest, folder: Path, progress: Progress) -> dict[str, Json]:
     samples = [sample for sample in data.samples if usable(sample)]
     sizes: list[list[int]] = []
     counts: list[list[int]] = []
@@ -72,5 +72,5 @@ def _write(data: Manifest, folder: Path, report: Report) -> dict[str, Json]:
             masks_file.write(pack(masks).tobytes())
             sizes.append([height, width])
             counts.append(masks.sum(axis=(1, 2)).tolist())
-            report.progress(number, len(samples), f"tile {number}/{len(samples)}")
+            progress.advance(number, len(samples), f"tile {number}/{len(samples)}")
     return {"sizes": sizes, "counts": counts}

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from sightline.files import write_text
 from sightline.params import Frozen
-from sightline.task import Report
+from sightline.task import Progress
 from sightline.tasks.land_cover.bands import RGB
 from sightline.tasks.land_cover.grid import Grid
 from sightline.tasks.land_cover.land import LandParams, Landscape
@@ -59,7 +59,7 @@ class SampleParams(Frozen):
         return round(self.height_m / self.gsd_m), round(self.width_m / self.gsd_m)
 
 
-def write_sample(root: Path, params: SampleParams, report: Report) -> None:
+def write_sample(root: Path, params: SampleParams, progress: Progress) -> None:
     """Write the set into `root`. The same parameters give the same bytes (on one type of CPU).
 
     Each region and each scene has a random stream of its own, so a scene does not depend on how many others there
@@ -77,7 +77,7 @@ def write_sample(root: Path, params: SampleParams, report: Report) -> None:
         csv.writer(sizes, lineterminator="\n").writerow((name, f"{grid.x_max:.9f}", f"{grid.y_min:.9f}"))
         rows = ((name, kind, wkt) for kind, wkt in enumerate(_wkt(land, params, grid), start=1))
         csv.writer(labels, lineterminator="\n").writerows(rows)
-        report.progress(done, total, f"scene {done}/{total}")
+        progress.advance(done, total, f"scene {done}/{total}")
     write_text(root / "train_wkt_v4.csv", labels.getvalue())
     write_text(root / "grid_sizes.csv", sizes.getvalue())
 

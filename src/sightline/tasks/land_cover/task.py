@@ -15,7 +15,7 @@ from sightline.task import (
     Json,
     Limits,
     Manifest,
-    Report,
+    Progress,
     Rows,
     Sample,
     TrainingData,
@@ -44,9 +44,9 @@ class LandCover:
         self.curves: Mapping[str, tuple[str, str]] = {}
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
-    def sample(self, root: Path, report: Report) -> None:
+    def sample(self, root: Path, progress: Progress) -> None:
         """Write the synthetic set."""
-        write_sample(root, self.params.sample, report)
+        write_sample(root, self.params.sample, progress)
 
     def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root`."""
@@ -74,15 +74,17 @@ class LandCover:
             Expectation("mean_between", "some of it is trees, not all", "share_trees", *gate.trees_share_mean),
         )
 
-    def train(self, candidate: str, data: TrainingData[LandCoverModel], work: Path, report: Report) -> LandCoverModel:
+    def train(
+        self, candidate: str, data: TrainingData[LandCoverModel], work: Path, progress: Progress
+    ) -> LandCoverModel:
         """Fit one candidate; see `train.train_model`."""
         from sightline.tasks.land_cover.train import train_model
 
-        return train_model(candidate, data, self.params.train, self.params.seed, work, report)
+        return train_model(candidate, data, self.params.train, self.params.seed, work, progress)
 
-    def evaluate(self, model: LandCoverModel, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: LandCoverModel, data: Manifest, progress: Progress) -> Rows:
         """Compare the model's answers with the labels, a row a tile."""
-        return rows_of(self._evaluated(model, data), len(data), "tile", report)
+        return rows_of(self._evaluated(model, data), len(data), "tile", progress)
 
     def _evaluated(self, model: LandCoverModel, data: Manifest) -> Iterator[Evaluated]:
         for sample in data.samples:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.task import Json, Report, TrainingData
+from sightline.task import Json, Progress, TrainingData
 from sightline.tasks.land_cover.augment import Channels, Windows, cut_window, raw_channels
 from sightline.tasks.land_cover.bits import Bits, unpack
 from sightline.tasks.land_cover.calibrate import Fitted, calibrate
@@ -54,7 +54,7 @@ class Sets:
 
 
 def train_model(
-    candidate: str, data: TrainingData[LandCoverModel], params: TrainParams, seed: int, work: Path, report: Report
+    candidate: str, data: TrainingData[LandCoverModel], params: TrainParams, seed: int, work: Path, progress: Progress
 ) -> LandCoverModel:
     """Fit one candidate; see `sightline.task.Task.train`.
 
@@ -69,17 +69,17 @@ def train_model(
             way_out="Add tiles, or correct those that the gate lists.",
         )
     start = data.start
-    examples = store_examples(data.train, work / "examples" / "train", report)
-    validation = store_examples(data.validation, work / "examples" / "validation", report)
+    examples = store_examples(data.train, work / "examples" / "train", progress)
+    validation = store_examples(data.validation, work / "examples" / "validation", progress)
     rules = fit_rules(examples, params.rules, seed)
-    fitted = Fitted(examples, validation, params.thresholds, report)
+    fitted = Fitted(examples, validation, params.thresholds, progress)
     if candidate == RULES:
         files: dict[str, bytes] = {}
         made = calibrate(Recipe(method="rules", input=params.input, mean=(), std=(), rules=rules), files, {}, fitted)
     else:
         # A network that goes on has learnt to see tiles normalised in its own way.
         channels = start.recipe.channels if start else measure_channels(examples, params.input.indices)
-        files = _fit_network(candidate, Sets(examples, validation, channels, params, seed), start, work, report)
+        files = _fit_network(candidate, Sets(examples, validation, channels, params, seed), start, work, progress)
         may_replace = {CLASSES.index(name) for name in params.rules_may_replace}
         offered = {index: rule for index, rule in rules.items() if index in may_replace}
         recipe = Recipe(method="network", input=params.input, mean=channels.mean, std=channels.std, rules={})
@@ -98,7 +98,7 @@ def measure_channels(examples: StoredExamples, indices: bool) -> Channels:
 
 
 def _fit_network(
-    candidate: str, sets: Sets, start: LandCoverModel | None, work: Path, report: Report
+    candidate: str, sets: Sets, start: LandCoverModel | None, work: Path, progress: Progress
 ) -> dict[str, bytes]:
     params, recipe, bands = sets.params, sets.params.networks[candidate], len(sets.channels.mean)
     schedule = recipe.scratch if start is None else recipe.continued
@@ -114,7 +114,7 @@ def _fit_network(
     shape = NetworkShape(
         recipe.encoder, bands, len(CLASSES), params.decoder_channels, params.input.window_px, "sigmoid"
     )
-    return fit_network(shape, begin, fitting, schedule, sets.seed, work / candidate, report)
+    return fit_network(shape, begin, fitting, schedule, sets.seed, work / candidate, progress)
 
 
 def _validator(sets: Sets) -> Callable[[Module], Mapping[str, float]]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected
-from sightline.task import Limits, Manifest, Report, Sample, Upstream
+from sightline.task import Limits, Manifest, Progress, Sample, Upstream
 from sightline.tasks.panel_defects import data, farms
 from sightline.tasks.panel_defects.chip import read_chip
 from sightline.tasks.panel_defects.farm_sample import write_farm_sample
@@ -58,7 +58,7 @@ class Domain:
     labels: Callable[[Manifest, Sample], NDArray[np.uint8]]
     source: Callable[[Manifest, Sample], Path | bytes]
     labelled: Callable[[Manifest], Iterator[tuple[Sample, Picture, NDArray[np.uint8]]]]
-    write_sample: Callable[[Path, Any, Report], None]
+    write_sample: Callable[[Path, Any, Progress], None]
     pixel_bytes: int
     size: Callable[[bytes, Limits, str], tuple[tuple[int, int], int]]
     read: Callable[[bytes, Limits, str], Picture]

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Manifest, Report, Sample
+from sightline.task import Json, Manifest, Progress, Sample
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once
 from sightline.vision.scaling import scaled, scaled_mask
@@ -52,17 +52,17 @@ class StoredExamples:
         return self._pixels[index] * self._unit, np.asarray(self._masks[index])
 
 
-def store_examples(domain: Domain, data: Manifest, scale: float, folder: Path, report: Report) -> StoredExamples:
+def store_examples(domain: Domain, data: Manifest, scale: float, folder: Path, progress: Progress) -> StoredExamples:
     """Decode the usable samples once, into `folder`; what an earlier call finished is taken as it is.
 
     Raises:
         DataRejected: a sample cannot be read.
     """
-    store_once(folder, lambda made: _write(domain, data, scale, made, report))
+    store_once(folder, lambda made: _write(domain, data, scale, made, progress))
     return StoredExamples(folder)
 
 
-def _write(domain: Domain, data: Manifest, scale: float, folder: Path, report: Report) -> dict[str, Json]:
+def _write(domain: Domain, data: Manifest, scale: float, folder: Path, progress: Progress) -> dict[str, Json]:
     samples = [sample for sample in data.samples if usable(sample)]
     sizes: list[tuple[int, int]] = []
     kind = "uint8"
@@ -74,7 +74,7 @@ def _write(domain: Domain, data: Manifest, scale: float, folder: Path, report: R
             pixels_file.write(np.ascontiguousarray(pixels, dtype=kind).tobytes())
             masks_file.write(scaled_mask(mask, height, width).tobytes())
             sizes.append((height, width))
-            report.progress(number, len(samples), f"picture {number}/{len(samples)}")
+            progress.advance(number, len(samples), f"picture {number}/{len(samples)}")
     return {
         "dtype": kind,
         "bands": domain.bands,

@@ -16,7 +16,7 @@ from pydantic import Field
 
 from sightline.files import write_json
 from sightline.params import Frozen
-from sightline.task import Report
+from sightline.task import Progress
 from sightline.tasks.panel_defects.chip import BANDS, GSD_M, LABEL, SCALE, Mask
 from sightline.tasks.panel_defects.landscape import LandParams, Place, SightParams, build_place, reflectance_of
 from sightline.tasks.panel_defects.noise import Array
@@ -39,7 +39,7 @@ class FarmSampleParams(Frozen):
     sight: SightParams
 
 
-def write_farm_sample(root: Path, params: FarmSampleParams, report: Report) -> None:
+def write_farm_sample(root: Path, params: FarmSampleParams, progress: Progress) -> None:
     """Write the set into `root`. The same parameters give the same bytes (on one type of CPU).
 
     Each place and each look at it has a random stream of its own, so a chip does not depend on how many others there
@@ -58,7 +58,7 @@ def write_farm_sample(root: Path, params: FarmSampleParams, report: Report) -> N
             coordinates[name].append(_moved(centre, shift_px))
             write = _write_record if name == RECORDS else _write_pair
             write(root, f"{name}_{number:05d}", bands, mask)
-        report.progress(number + 1, params.places, f"place {number + 1}/{params.places}")
+        progress.advance(number + 1, params.places, f"place {number + 1}/{params.places}")
     for name, points in coordinates.items():
         write_json(root / "data_coordinates" / f"{name}.json", points)
 

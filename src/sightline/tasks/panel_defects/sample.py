@@ -22,7 +22,7 @@ from pydantic import Field
 from sightline.files import write_json
 from sightline.geometry import Polygon, polygon_area
 from sightline.params import Frozen
-from sightline.task import Report
+from sightline.task import Progress
 from sightline.tasks.panel_defects.coco import Photograph, Shape, coco_document
 from sightline.tasks.panel_defects.data import CLASSES, DOCUMENT
 from sightline.tasks.panel_defects.noise import Array
@@ -51,7 +51,7 @@ class SampleParams(Frozen):
     soiling: SoilingParams
 
 
-def write_sample(root: Path, params: SampleParams, report: Report) -> None:
+def write_sample(root: Path, params: SampleParams, progress: Progress) -> None:
     """Write the set into `root`. The same parameters give the same bytes (on one type of CPU).
 
     Each scene has a random stream of its own, so it does not depend on how many others there are.
@@ -72,7 +72,7 @@ def write_sample(root: Path, params: SampleParams, report: Report) -> None:
             temporary.write_bytes(content)
             temporary.replace(images / name)
             listed.append(Photograph(name, params.side_px, params.side_px, shapes, "", ""))
-        report.progress(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
+        progress.advance(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
     write_json(root / DOCUMENT, coco_document(listed, CLASSES))
 
 

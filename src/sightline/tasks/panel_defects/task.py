@@ -15,7 +15,7 @@ from sightline.task import (
     Json,
     Limits,
     Manifest,
-    Report,
+    Progress,
     Rows,
     Sample,
     TrainingData,
@@ -43,9 +43,9 @@ class PanelDefects:
         """Where the published data are."""
         return self.domain.upstream
 
-    def sample(self, root: Path, report: Report) -> None:
+    def sample(self, root: Path, progress: Progress) -> None:
         """Write the synthetic set."""
-        self.domain.write_sample(root, self.params.sample, report)
+        self.domain.write_sample(root, self.params.sample, progress)
 
     def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root`."""
@@ -73,16 +73,16 @@ class PanelDefects:
         )
 
     def train(
-        self, candidate: str, data: TrainingData[SegmentationModel], work: Path, report: Report
+        self, candidate: str, data: TrainingData[SegmentationModel], work: Path, progress: Progress
     ) -> SegmentationModel:
         """Fit one candidate; see `train.train_model`."""
         from sightline.tasks.panel_defects.train import train_model
 
-        return train_model(candidate, data, self.domain, self.params.train, self.params.seed, work, report)
+        return train_model(candidate, data, self.domain, self.params.train, self.params.seed, work, progress)
 
-    def evaluate(self, model: SegmentationModel, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: SegmentationModel, data: Manifest, progress: Progress) -> Rows:
         """Compare the model's answers with the labels, a row a picture."""
-        return rows_of(self._evaluated(model, data), len(data), "picture", report)
+        return rows_of(self._evaluated(model, data), len(data), "picture", progress)
 
     def _evaluated(self, model: SegmentationModel, data: Manifest) -> Iterator[Evaluated]:
         for sample, picture, truth in self.domain.labelled(data):

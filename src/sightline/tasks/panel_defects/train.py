@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.task import Json, Report, TrainingData
+from sightline.task import Json, Progress, TrainingData
 from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
 from sightline.tasks.panel_defects.domain import Domain
 from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
@@ -55,7 +55,7 @@ class Fitted:
 
 
 def train_model(
-    candidate: str, data: Data, domain: Domain, params: TrainParams, seed: int, work: Path, report: Report
+    candidate: str, data: Data, domain: Domain, params: TrainParams, seed: int, work: Path, progress: Progress
 ) -> SegmentationModel:
     """Fit one candidate; see `sightline.task.Task.train`.
 
@@ -72,17 +72,17 @@ def train_model(
     start = data.start
     taken = params.input_of(candidate)
     stored = work / "examples" / f"{taken.scale:g}"
-    examples = store_examples(domain, data.train, taken.scale, stored / "train", report)
+    examples = store_examples(domain, data.train, taken.scale, stored / "train", progress)
     normalisation = _normalisation(candidate, start, examples, params)
     fitted = Fitted(domain, examples, normalisation, taken, params, seed)
     seen: dict[str, Any] = {"input": taken, "mean": normalisation.mean, "std": normalisation.std}
     if candidate == PIXELS:
-        graph, found = fit_pixels(fitted, report)
+        graph, found = fit_pixels(fitted, progress)
         files = {GRAPH: graph}
         recipe = Recipe(method="pixels", found=found, sigmas_px=params.pixels.sigmas_px, **seen)
     else:
-        validation = store_examples(domain, data.validation, taken.scale, stored / "validation", report)
-        files = _fit_network(candidate, fitted, validation, start, work / candidate, report)
+        validation = store_examples(domain, data.validation, taken.scale, stored / "validation", progress)
+        files = _fit_network(candidate, fitted, validation, start, work / candidate, progress)
         recipe = Recipe(method="network", found=tuple(range(len(domain.classes))), **seen)
     kind = kind_of(domain)
     plain = SegmentationModel(kind.make_card(candidate, recipe, files, {}, {}), files)
@@ -158,7 +158,7 @@ def shares_of_strata(strata: tuple[str, ...], exponent: float) -> list[float]:
 # -------------------------------------------------------------------------------------------------------- pixels
 
 
-def fit_pixels(fitted: Fitted, report: Report) -> tuple[bytes, tuple[int, ...]]:
+def fit_pixels(fitted: Fitted, progress: Progress) -> tuple[bytes, tuple[int, ...]]:
     """The plain classifier, grown on pixels drawn from the examples: its graph, and the classes that it has seen."""
     examples, params = fitted.examples, fitted.params.pixels
     features, truth = [], []
@@ -169,10 +169,10 @@ def fit_pixels(fitted: Fitted, report: Report) -> tuple[bytes, tuple[int, ...]]:
         drawn = rng.choice(mask.size, min(params.pixels_per_image, mask.size), replace=False)
         features.append(pixel_features(bands, params.sigmas_px)[drawn])
         truth.append(mask.ravel()[drawn])
-        report.progress(index + 1, len(examples) + 1, f"trees: picture {index + 1}/{len(examples)}")
+        progress.advance(index + 1, len(examples) + 1, f"trees: picture {index + 1}/{len(examples)}")
     labels = np.concatenate(truth)
     graph = train_pixels(np.concatenate(features), labels, params, fitted.seed)
-    report.progress(1, 1, "trees")
+    progress.advance(1, 1, "trees")
     return graph, tuple(int(index) for index in np.unique(labels))
 
 
@@ -185,7 +185,7 @@ def _fit_network(
     validation: StoredExamples,
     start: SegmentationModel | None,
     work: Path,
-    report: Report,
+    progress: Progress,
 ) -> dict[str, bytes]:
     params, recipe, domain = fitted.params, fitted.params.networks[candidate], fitted.domain
     schedule = recipe.scratch if start is None else recipe.continued
@@ -216,7 +216,7 @@ def _fit_network(
         "softmax",
         recipe.decoder,
     )
-    return fit_network(shape, begin, fitting, schedule, fitted.seed, work, report)
+    return fit_network(shape, begin, fitting, schedule, fitted.seed, work, progress)
 
 
 def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Module], Mapping[str, float]]:

@@ -17,7 +17,7 @@ from pydantic import Field
 
 from sightline.geometry import clip_polygon, polygon_area
 from sightline.params import Frozen
-from sightline.task import Json, Report
+from sightline.task import Json, Progress
 from sightline.tasks.pv_hotspots.camera import Camera, CameraParams, Pose, display, pose_of
 from sightline.tasks.pv_hotspots.faults import FaultParams
 from sightline.tasks.pv_hotspots.scene import Site, SiteFaults, SiteParams, build_site, render
@@ -48,7 +48,7 @@ class SampleParams(Frozen):
     camera: CameraParams
 
 
-def write_sample(root: Path, params: SampleParams, report: Report) -> None:
+def write_sample(root: Path, params: SampleParams, progress: Progress) -> None:
     """Write the set into `root`. The same parameters give the same bytes (on one type of CPU).
 
     Each flight and each frame has a random stream of its own, so a frame does not depend on how many others there
@@ -70,7 +70,7 @@ def write_sample(root: Path, params: SampleParams, report: Report) -> None:
             write_thermogram(path, counts, params.camera.planck, display(counts), quality=params.camera.jpeg_quality)
             _write_json(annotations / f"{stem}.json", {"instances": _instances(site, camera, pose, params)})
             done = flight * params.frames_per_flight + frame + 1
-            report.progress(done, total, f"frame {done}/{total}")
+            progress.advance(done, total, f"frame {done}/{total}")
 
 
 def _generator(params: SampleParams, flight: int, stream: int) -> np.random.Generator:

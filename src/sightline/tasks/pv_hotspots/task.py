@@ -15,7 +15,7 @@ from sightline.task import (
     Json,
     Limits,
     Manifest,
-    Report,
+    Progress,
     Rows,
     Sample,
     TrainingData,
@@ -41,9 +41,9 @@ class PvHotspots:
         self.params = params
         self._pooled = Pooled(lambda rows: metrics.Pool([row.statistics for row in rows]))
 
-    def sample(self, root: Path, report: Report) -> None:
+    def sample(self, root: Path, progress: Progress) -> None:
         """Write the synthetic set into `root`."""
-        write_sample(root, self.params.sample, report)
+        write_sample(root, self.params.sample, progress)
 
     def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root`. Raises DataMissing where the layout is not found."""
@@ -75,15 +75,15 @@ class PvHotspots:
             ),
         )
 
-    def train(self, candidate: str, data: TrainingData[HotspotModel], work: Path, report: Report) -> HotspotModel:
+    def train(self, candidate: str, data: TrainingData[HotspotModel], work: Path, progress: Progress) -> HotspotModel:
         """Fit one candidate; see `train.train_model`."""
         from sightline.tasks.pv_hotspots.train import train_model
 
-        return train_model(candidate, data, self.params.train, self.params.seed, work, report)
+        return train_model(candidate, data, self.params.train, self.params.seed, work, progress)
 
-    def evaluate(self, model: HotspotModel, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: HotspotModel, data: Manifest, progress: Progress) -> Rows:
         """Compare the model's answers with the labels, a row a frame."""
-        return rows_of(self._evaluated(model, data), len(data), "frame", report)
+        return rows_of(self._evaluated(model, data), len(data), "frame", progress)
 
     def _evaluated(self, model: HotspotModel, data: Manifest) -> Iterator[Evaluated]:
         for sample in data.samples:

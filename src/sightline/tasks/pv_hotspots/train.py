@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataRejected
 from sightline.files import require_weights, sha256_file, write_json
 from sightline.geometry import box_iou
-from sightline.task import Manifest, Report, TrainingData
+from sightline.task import Manifest, Progress, TrainingData
 from sightline.tasks.pv_hotspots.augment import Frame, Windows
 from sightline.tasks.pv_hotspots.data import Labels, read_labels
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector, fit_frame
@@ -44,7 +44,9 @@ if TYPE_CHECKING:
 Data = TrainingData[HotspotModel]
 
 
-def train_model(candidate: str, data: Data, params: TrainParams, seed: int, work: Path, report: Report) -> HotspotModel:
+def train_model(
+    candidate: str, data: Data, params: TrainParams, seed: int, work: Path, progress: Progress
+) -> HotspotModel:
     """Fit one candidate; see `sightline.task.Task.train`.
 
     Raises:
@@ -58,8 +60,8 @@ def train_model(candidate: str, data: Data, params: TrainParams, seed: int, work
             where=data.train.root,
             way_out="Add frames, or correct those that the gate lists.",
         )
-    files = _detector_files(examples, data, params, seed, work / "detector", report)
-    report.progress(1, 1, "scores")
+    files = _detector_files(examples, data, params, seed, work / "detector", progress)
+    progress.advance(1, 1, "scores")
     recipe, threshold = fit_recipe(candidate, files[GRAPHS["float32"]], examples, params)
     provenance = provenance_of(data, params, seed, len(examples))
     return HotspotModel(KIND.make_card(candidate, recipe, files, {"defected": threshold}, provenance), files)
@@ -100,13 +102,13 @@ def _detector_files(
     params: TrainParams,
     seed: int,
     work: Path,
-    report: Report,
+    progress: Progress,
 ) -> dict[str, bytes]:
     """The weights and graphs, trained unless an earlier candidate did."""
     done = work / "finished.json"
     if not done.exists():
         work.mkdir(parents=True, exist_ok=True)
-        _train_detector(examples, data, params, seed, work, report)
+        _train_detector(examples, data, params, seed, work, progress)
         names = [WEIGHTS, *GRAPHS.values()]
         write_json(done, {name: sha256_file(work / name) for name in names})
         shutil.rmtree(work / "ultralytics", ignore_errors=True)
@@ -128,7 +130,7 @@ def _train_detector(
     params: TrainParams,
     seed: int,
     work: Path,
-    report: Report,
+    progress: Progress,
 ) -> None:
     from sightline.tasks.pv_hotspots import yolo
     from sightline.tasks.pv_hotspots.quantise import quantise_graph
@@ -139,14 +141,14 @@ def _train_detector(
     start = _start_state(data, params, work)
     schedule = params.scratch if start is None else params.continued
     windows = Windows([example.frame for example in examples], schedule.windows, params.augment, params.input, seed)
-    state = yolo.train_detector(windows, params, start, work, report)
+    state = yolo.train_detector(windows, params, start, work, progress)
     save_file(state, work / WEIGHTS)
-    report.progress(0, 1, "graphs")
+    progress.advance(0, 1, "graphs")
     yolo.export_graph(state, params.input, work / GRAPHS["float32"])
     spread = np.linspace(0, len(examples) - 1, min(params.calibration_frames, len(examples))).round().astype(int)
     pictures = [fit_frame(examples[index].thermogram.level, params.input)[0] for index in spread]
     quantise_graph(work / GRAPHS["float32"], pictures, work / GRAPHS["int8"])
-    report.progress(1, 1, "graphs")
+    progress.advance(1, 1, "graphs")
 
 
 def _start_state(data: Data, params: TrainParams, work: Path) -> State | None:

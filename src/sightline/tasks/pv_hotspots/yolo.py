@@ -20,7 +20,7 @@ from typing import Any, cast
 import numpy as np
 from PIL import Image
 
-from sightline.task import Report
+from sightline.task import Progress
 from sightline.tasks.pv_hotspots.augment import Window, Windows
 from sightline.tasks.pv_hotspots.data import CLASSES
 from sightline.tasks.pv_hotspots.params import InputParams, ScheduleParams, TrainParams
@@ -76,7 +76,7 @@ def train_detector(
     params: TrainParams,
     start: State | None,
     work: Path,
-    report: Report,
+    progress: Progress,
 ) -> State:
     """Train to the end of the schedule, from the newest checkpoint in `work` where there is one.
 
@@ -92,7 +92,7 @@ def train_detector(
         trainer.callbacks = {event: [] for event in trainer.callbacks}  # none of the trackers that may be installed
         trainer.windows, trainer.start_state, trainer.loss_weights = windows, start, params.class_weights
         trainer.add_callback("on_train_start", _begin)
-        trainer.add_callback("on_fit_epoch_end", lambda t: _end_epoch(t, report))
+        trainer.add_callback("on_fit_epoch_end", lambda t: _end_epoch(t, progress))
         trainer.add_callback("on_model_save", lambda t: checkpoints.keep(t.last))
         trainer.train()
     return {name: value.detach().float().cpu().clone() for name, value in trainer.ema.ema.state_dict().items()}
@@ -184,12 +184,12 @@ def _in_float32(answer: Any) -> Any:
             return answer.float()
 
 
-def _end_epoch(trainer: Any, report: Report) -> None:
+def _end_epoch(trainer: Any, progress: Progress) -> None:
     done = trainer.epoch + 1
     trainer.windows.epoch = done
     losses = {name.removesuffix("_loss") + "_loss": float(value) for name, value in (trainer.tloss or {}).items()}
-    report.progress(done, trainer.epochs, f"epoch {done}/{trainer.epochs}")
-    report.metrics(done, losses)
+    progress.advance(done, trainer.epochs, f"epoch {done}/{trainer.epochs}")
+    progress.metrics(done, losses)
 
 
 def _trainer_class() -> type[Any]:  # noqa: C901 - the classes derive from libraries that are imported late

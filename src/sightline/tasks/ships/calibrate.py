@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Report
+from sightline.task import Json, Progress
 from sightline.tasks.ships.calibration import UNKNOWN, Calibration, best_threshold, fit_calibration
 from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.examples import StoredExamples
@@ -58,14 +58,14 @@ def _calibrated_rows(scene: Mapping[str, Any], calibration: Calibration, thresho
     return {**scene, "threshold": threshold, "detections": found}
 
 
-def look_at(model: ShipModel, examples: StoredExamples, report: Report) -> Evaluated:
+def look_at(model: ShipModel, examples: StoredExamples, progress: Progress) -> Evaluated:
     """What a model finds in all scenes and in some chips of labelled examples."""
     chips = examples.chips[:: max(-(-len(examples.chips) // _MOST_CHIPS), 1)]
     chosen = [*examples.scenes, *chips]
 
     def find(number: int) -> Found:
         found = model.finder(raster_of(examples[chosen[number]].pixels))
-        report.progress(number + 1, len(chosen), f"calibration {number + 1}/{len(chosen)}")
+        progress.advance(number + 1, len(chosen), f"calibration {number + 1}/{len(chosen)}")
         return found
 
     scenes = [
@@ -101,13 +101,13 @@ def uncalibrated(candidate: str, recipe: Recipe, files: Mapping[str, bytes]) -> 
     return ShipModel(KIND.make_card(candidate, recipe, files, {"ship": UNKNOWN, "chip": UNKNOWN}, {}), files)
 
 
-def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, report: Report) -> ShipModel:
+def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, progress: Progress) -> ShipModel:
     """The rule of blobs with the least contrast that has the largest F1, of those that params name."""
     best, chosen = -1.0, None
     for deviations in params.blobs.deviations:
         recipe = Recipe(method="blobs", input=params.input, scan=params.scan, blobs=params.blobs, deviations=deviations)
         model = uncalibrated(candidate, recipe, {})
-        evaluated = look_at(model, examples, report)
+        evaluated = look_at(model, examples, progress)
         model = calibrated(model, evaluated)
         f1 = evaluated.f1(model.recipe.calibration, model.threshold)
         if f1 > best:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.maps.pictures import read_scene_pixels
-from sightline.task import Json, Manifest, Report, Sample
+from sightline.task import Json, Manifest, Progress, Sample
 from sightline.tasks.ships.data import CHIP_PX, read_boxes, read_chip
 from sightline.tasks.ships.labels import Box
 from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once
@@ -77,17 +77,17 @@ class StoredExamples:
         return [index for index, chip in enumerate(self.chip) if chip]
 
 
-def store_examples(data: Manifest, folder: Path, report: Report) -> StoredExamples:
+def store_examples(data: Manifest, folder: Path, progress: Progress) -> StoredExamples:
     """Decode the usable samples once, into `folder`; what an earlier call finished is taken as it is.
 
     Raises:
         DataRejected: a sample cannot be read.
     """
-    store_once(folder, lambda made: _write(data, made, report))
+    store_once(folder, lambda made: _write(data, made, progress))
     return StoredExamples(folder)
 
 
-def _write(data: Manifest, folder: Path, report: Report) -> dict[str, Json]:
+def _write(data: Manifest, folder: Path, progress: Progress) -> dict[str, Json]:
     samples = [sample for sample in data.samples if usable(sample)]
     sizes: list[list[int]] = []
     boxes: list[list[list[object]]] = []
@@ -97,7 +97,7 @@ def _write(data: Manifest, folder: Path, report: Report) -> dict[str, Json]:
             file.write(example.pixels.tobytes())
             sizes.append(list(example.pixels.shape[:2]))
             boxes.append([[box.kind, box.x0, box.y0, box.x1, box.y1] for box in example.boxes])
-            report.progress(number, len(samples), f"example {number}/{len(samples)}")
+            progress.advance(number, len(samples), f"example {number}/{len(samples)}")
     return {"sizes": sizes, "boxes": boxes, "chip": [is_chip(sample) for sample in samples]}
 
 

@@ -19,7 +19,7 @@ from pydantic import Field
 
 from sightline.files import write_json, write_text
 from sightline.params import Frozen
-from sightline.task import Report
+from sightline.task import Progress
 from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text
 from sightline.tasks.ships.coast import COASTS, Kind
 from sightline.tasks.ships.cutting import KINDS, Cut, cut_chips
@@ -52,7 +52,7 @@ class _Drawn:
     cuts: list[Cut]
 
 
-def write_sample(root: Path, params: SampleParams, report: Report) -> None:
+def write_sample(root: Path, params: SampleParams, progress: Progress) -> None:
     """Write the set into `root`. The same parameters give the same bytes (on one type of CPU).
 
     Each scene has random streams of its own, so it does not depend on how many others there are; only which scenes
@@ -68,7 +68,7 @@ def write_sample(root: Path, params: SampleParams, report: Report) -> None:
         if params.tiles:
             for z, x, y, picture in tiles(drawn.pixels, drawn.place):
                 _write(root / "tiles" / str(z) / str(x) / f"{y}.png", encode_png(picture, KEPT))
-        report.progress(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
+        progress.advance(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
     if params.document and chips:
         write_text(root / DOCUMENT, document_text(names, chips))
 

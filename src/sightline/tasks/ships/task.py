@@ -15,7 +15,7 @@ from sightline.task import (
     Json,
     Limits,
     Manifest,
-    Report,
+    Progress,
     Rows,
     Sample,
     TrainingData,
@@ -48,9 +48,9 @@ class Ships:
         """Metres a pixel that a model trained now would want; see `sightline.capabilities.Surveying`."""
         return self.params.train.input.gsd_m
 
-    def sample(self, root: Path, report: Report) -> None:
+    def sample(self, root: Path, progress: Progress) -> None:
         """Write the synthetic set."""
-        write_sample(root, self.params.sample, report)
+        write_sample(root, self.params.sample, progress)
 
     def load(self, root: Path, limits: Limits = USUAL) -> Manifest:
         """List the set in `root`."""
@@ -75,15 +75,15 @@ class Ships:
             Expectation("mean_between", "there are scenes to find ships in", "scene", *gate.scene_share_mean),
         )
 
-    def train(self, candidate: str, data: TrainingData[ShipModel], work: Path, report: Report) -> ShipModel:
+    def train(self, candidate: str, data: TrainingData[ShipModel], work: Path, progress: Progress) -> ShipModel:
         """Fit one candidate; see `train.train_model`."""
         from sightline.tasks.ships.train import train_model
 
-        return train_model(candidate, data, self.params.train, self.params.seed, work, report)
+        return train_model(candidate, data, self.params.train, self.params.seed, work, progress)
 
-    def evaluate(self, model: ShipModel, data: Manifest, report: Report) -> Rows:
+    def evaluate(self, model: ShipModel, data: Manifest, progress: Progress) -> Rows:
         """Compare the model's answers with the labels, a row a chip or a scene."""
-        return rows_of(self._evaluated(model, data), len(data), "picture", report)
+        return rows_of(self._evaluated(model, data), len(data), "picture", progress)
 
     def _evaluated(self, model: ShipModel, data: Manifest) -> Iterator[Evaluated]:
         for sample in data.samples:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sightline.errors import DataRejected
-from sightline.task import Report, TrainingData
+from sightline.task import Progress, TrainingData
 from sightline.tasks.ships.calibrate import calibrated, fit_blobs, look_at, uncalibrated
 from sightline.tasks.ships.examples import StoredExamples, store_examples, usable
 from sightline.tasks.ships.model import GRAPH, WEIGHTS, Recipe, ShipModel
@@ -42,7 +42,7 @@ class Sets:
 
 
 def train_model(
-    candidate: str, data: TrainingData[ShipModel], params: TrainParams, seed: int, work: Path, report: Report
+    candidate: str, data: TrainingData[ShipModel], params: TrainParams, seed: int, work: Path, progress: Progress
 ) -> ShipModel:
     """Fit one candidate; see `sightline.task.Task.train`.
 
@@ -57,16 +57,16 @@ def train_model(
             way_out="Add chips or scenes, or correct those that the gate lists.",
         )
     start = data.start
-    examples = store_examples(data.train, work / "examples" / "train", report)
-    validation = store_examples(data.validation, work / "examples" / "validation", report)
+    examples = store_examples(data.train, work / "examples" / "train", progress)
+    validation = store_examples(data.validation, work / "examples" / "validation", progress)
     evaluated = validation if _is_of_same_sets(data) and _has_ships(validation) else examples
     if candidate == BLOBS:
-        made = fit_blobs(candidate, params, evaluated, report)
+        made = fit_blobs(candidate, params, evaluated, progress)
     else:
-        files = _fit_network(candidate, Sets(examples, validation, params, seed), start, work, report)
+        files = _fit_network(candidate, Sets(examples, validation, params, seed), start, work, progress)
         recipe = Recipe(method="network", input=params.input, scan=params.scan, blobs=params.blobs)
         model = uncalibrated(candidate, recipe, files)
-        made = calibrated(model, look_at(model, evaluated, report))
+        made = calibrated(model, look_at(model, evaluated, progress))
     provenance = provenance_of(
         data, params, seed, len(examples), {"calibrated_on": "validation" if evaluated is validation else "train"}
     )
@@ -85,7 +85,9 @@ def _has_ships(examples: StoredExamples) -> bool:
 # ------------------------------------------------------------------------------------------------------- network
 
 
-def _fit_network(candidate: str, sets: Sets, start: ShipModel | None, work: Path, report: Report) -> dict[str, bytes]:
+def _fit_network(
+    candidate: str, sets: Sets, start: ShipModel | None, work: Path, progress: Progress
+) -> dict[str, bytes]:
     import torch
     from safetensors.torch import load, save
 
@@ -110,7 +112,7 @@ def _fit_network(candidate: str, sets: Sets, start: ShipModel | None, work: Path
         freeze_features(network, name == "head")
         batches = Windows(sets.examples, params.input, windows, params.augment, one.batch, sets.seed)
         (folder / name).mkdir(parents=True, exist_ok=True)
-        state = train_network(network, Fitting(batches, loss, validate), one, folder / name, report)
+        state = train_network(network, Fitting(batches, loss, validate), one, folder / name, progress)
         network.load_state_dict(state)
     shutil.rmtree(folder, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
     scanned = build_network(recipe.size, params.input.pooled_px, params.scan.graph_stride_px)

@@ -121,22 +121,27 @@ def test_a_killed_training_ends_with_the_same_bits(tmp_path):
 
     params = PARAMS.model_copy(update={"schedule": PARAMS.schedule.model_copy(update={"steps": 6})})
     card, weights = train_fast(scenes, params, 1, tmp_path / "whole", Silent())
-    report = Killed()
+    progress = Killed()
     with pytest.raises(KeyboardInterrupt):
-        train_fast(scenes, params, 1, tmp_path / "killed", report)
-    assert train_fast(scenes, params, 1, tmp_path / "killed", report) == (card, weights)
-    assert [one["step"] for one in report.figures] == [2, 4, 4, 6]  # the killed step was not kept, nor the first again
+        train_fast(scenes, params, 1, tmp_path / "killed", progress)
+    assert train_fast(scenes, params, 1, tmp_path / "killed", progress) == (card, weights)
+    assert [one["step"] for one in progress.figures] == [
+        2,
+        4,
+        4,
+        6,
+    ]  # the killed step was not kept, nor the first again
 
 
 def test_a_fit_is_saved_and_answers(tmp_path):
     unseen = scene("b", "h", seed=2)
-    report = Silent()
-    card, weights = train_fast([scene()], PARAMS, 1, tmp_path / "work", report, [unseen])
+    progress = Silent()
+    card, weights = train_fast([scene()], PARAMS, 1, tmp_path / "work", progress, [unseen])
     save_fast(tmp_path / "models" / "fast", card, weights)
     save_fast(tmp_path / "models" / "fast", card, weights)  # in place of an older one
     upscaler = read_fast(tmp_path / "models" / "fast", "float32")
     (found,) = compare([unseen], {"fast": upscaler}, PARAMS.degrade)
-    assert report.figures[-1]["unseen_psnr_db"] == pytest.approx(found.figures.psnr_db, abs=0.01)
+    assert progress.figures[-1]["unseen_psnr_db"] == pytest.approx(found.figures.psnr_db, abs=0.01)
     assert [path.name for path in (tmp_path / "models").iterdir()] == ["fast"]
     assert json.loads((tmp_path / "models" / "fast" / "card.json").read_text())["provenance"]["grounds"] == ["g"]
 
@@ -174,9 +179,9 @@ def test_each_ground_is_evaluated_by_a_network_that_has_not_seen_it(tmp_path):
         card = json.loads((folder / "network" / "card.json").read_text())
         seen[folder.name.split("-")[0]] = card["provenance"]["grounds"]
     assert seen == {"north": ["south"], "south": ["north"]}
-    report = Silent()
-    assert leave_one_ground_out(scenes, PARAMS, 1, tmp_path, report) == found
-    assert report.steps == []  # nothing was trained again
+    progress = Silent()
+    assert leave_one_ground_out(scenes, PARAMS, 1, tmp_path, progress) == found
+    assert progress.steps == []  # nothing was trained again
     with pytest.raises(DataRejected, match="1 ground"):
         leave_one_ground_out(scenes[:2], PARAMS, 1, tmp_path, Silent())
 

@@ -196,13 +196,13 @@ def test_a_raster_gets_the_answer_of_its_pixels_and_a_finer_transform(tmp_path):
     picture = picture_of(50, 70)
     source = geotiff(tmp_path / "in.tif", planes(picture))
     upscaler = with_windows(fast_upscaler(small_network(), DEPTH, "float32"), Windows(16, 4, 4))
-    report = Silent()
-    upscale_raster(source, tmp_path / "out" / "fine.tif", upscaler, report)
+    progress = Silent()
+    upscale_raster(source, tmp_path / "out" / "fine.tif", upscaler, progress)
     values, transform, crs = read(tmp_path / "out" / "fine.tif")
     np.testing.assert_array_equal(np.moveaxis(values, 0, 2), upscaler(picture))
     assert (transform.a, transform.e, transform.c, transform.f) == (0.75, -0.75, 500_000, 4_000_000)
     assert crs.to_epsg() == 3857
-    assert report.steps[-1][0] == report.steps[-1][1] == upscaler.plan.count(50, 70)
+    assert progress.steps[-1][0] == progress.steps[-1][1] == upscaler.plan.count(50, 70)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["fine.tif"]
 
 

@@ -192,9 +192,9 @@ def test_nothing_to_train_on_is_told(manifest, tmp_path):
 
 @pytest.mark.slow
 def test_a_network_is_fitted_and_continued(manifest, tmp_path):
-    params, report = TINY, Silent()
-    first = train_model("unet", data_of(manifest), params, 1, tmp_path / "a", report)
-    assert any("validation_jaccard_mean" in figures for figures in report.figures)
+    params, progress = TINY, Silent()
+    first = train_model("unet", data_of(manifest), params, 1, tmp_path / "a", progress)
+    assert any("validation_jaccard_mean" in figures for figures in progress.figures)
     assert not (tmp_path / "a" / "unet").exists()  # the checkpoints are gone
     later = train_model("unet", data_of(manifest, first), params, 1, tmp_path / "b", Silent())
     assert isinstance(later, LandCoverModel)

@@ -19,7 +19,7 @@ PARAMS = changed(params_of("panel_defects", Params).sample, scenes=14, side_px=9
 
 
 class Silent:
-    def progress(self, done, total, what):
+    def advance(self, done, total, what):
         self.last = (done, total)
 
     def metrics(self, step, values): ...

@@ -118,7 +118,7 @@ class Killed(Exception):
 
 
 class Killing(Silent):
-    """A report that ends the training after its second stretch."""
+    """Progress that ends the training after its second stretch."""
 
     def metrics(self, step, values):
         super().metrics(step, values)
@@ -147,9 +147,9 @@ def test_the_answer_is_weighted_as_validation_likes_it_best(manifest, domain, tm
 
 @pytest.mark.slow
 def test_a_network_is_fitted_resumed_and_continued(manifest, domain, tmp_path):
-    report = Silent()
-    first = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", report)
-    assert "validation_iou_mean" in report.seen[-1][1]
+    progress = Silent()
+    first = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", progress)
+    assert "validation_iou_mean" in progress.seen[-1][1]
     assert not (tmp_path / "whole" / "unet").exists()  # the checkpoints are gone
     with pytest.raises(Killed):
         train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "killed", Killing())
@@ -165,10 +165,10 @@ def test_a_network_is_fitted_resumed_and_continued(manifest, domain, tmp_path):
 
 @pytest.mark.slow
 def test_validation_may_be_empty(manifest, domain, tmp_path):
-    report = Silent()
+    progress = Silent()
     data = TrainingData(manifest, manifest.where(lambda s: False))
-    train_model("unet", data, domain, PARAMS, 1, tmp_path, report)
-    assert [set(figures) for _, figures in report.seen] == [{"loss"}] * 3
+    train_model("unet", data, domain, PARAMS, 1, tmp_path, progress)
+    assert [set(figures) for _, figures in progress.seen] == [{"loss"}] * 3
 
 
 @pytest.mark.slow

@@ -28,7 +28,7 @@ class Progress:
     def __init__(self) -> None:
         self.calls: list[tuple[int, int, str]] = []
 
-    def progress(self, done: int, total: int, what: str) -> None:
+    def advance(self, done: int, total: int, what: str) -> None:
         self.calls.append((done, total, what))
 
     def metrics(self, step: int, values: Mapping[str, float]) -> None:

@@ -22,7 +22,7 @@ class Recorded:
     def __init__(self):
         self.steps = []
 
-    def progress(self, done, total, what):
+    def advance(self, done, total, what):
         self.steps.append((done, total))
 
     def metrics(self, step, values):
@@ -49,10 +49,10 @@ def manifest(tmp_path):
 
 
 def test_evaluating_gives_a_row_a_frame_in_order(manifest, tmp_path):
-    task, report = open_task("pv_hotspots", PARAMS), Recorded()
-    rows = task.evaluate(tiny_model(), manifest, report)
+    task, progress = open_task("pv_hotspots", PARAMS), Recorded()
+    rows = task.evaluate(tiny_model(), manifest, progress)
     assert [row.key for row in rows] == [sample.key for sample in manifest.samples]
-    assert report.steps[-1] == (3, 3)
+    assert progress.steps[-1] == (3, 3)
     save_rows(rows, tmp_path / "rows.jsonl")
     again = load_rows(tmp_path / "rows.jsonl")
     assert task.score(again, np.ones(3)) == task.score(rows, np.ones(3))

@@ -152,7 +152,7 @@ TINY = changed(
 
 
 class Silent:
-    def progress(self, done, total, what):
+    def advance(self, done, total, what):
         """Nothing is shown."""
 
     def metrics(self, step, values):
@@ -205,15 +205,15 @@ from sightline.task import TrainingData
 from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.task import PvHotspots
 
-class Report:
-    def progress(self, done, total, what):
+class Silent:
+    def advance(self, done, total, what):
         print(what, flush=True)
     def metrics(self, step, values):
         pass
 
 task = PvHotspots(Params.model_validate_json(sys.argv[1]))
 manifest = task.load(Path(sys.argv[2]))
-task.train("fused", TrainingData(manifest, manifest.where(lambda s: False)), Path(sys.argv[3]), Report())
+task.train("fused", TrainingData(manifest, manifest.where(lambda s: False)), Path(sys.argv[3]), Silent())
 """
 
 

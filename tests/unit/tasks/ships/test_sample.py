@@ -31,7 +31,7 @@ class Steps:
     def __init__(self):
         self.done = []
 
-    def progress(self, done, total, what):
+    def advance(self, done, total, what):
         self.done.append((done, total))
 
     def metrics(self, step, values):

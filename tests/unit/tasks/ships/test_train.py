@@ -65,13 +65,13 @@ def test_examples_are_decoded_once(manifest, examples, tmp_path):
         assert examples[index].pixels.shape == (300, 400, 3)
         assert len(examples[index].boxes) == 4
     assert sorted(len(examples[index].boxes) for index in examples.chips) == [0, 0, 1, 1]
-    report = Silent()
-    store_examples(manifest, tmp_path / "e", report)
-    steps = len(report.steps)
+    progress = Silent()
+    store_examples(manifest, tmp_path / "e", progress)
+    steps = len(progress.steps)
     assert steps > 0
-    store_examples(manifest, tmp_path / "e", report)
-    assert len(report.steps) == steps
-    assert len(store_examples(Manifest(manifest.root, ()), tmp_path / "none", report)) == 0
+    store_examples(manifest, tmp_path / "e", progress)
+    assert len(progress.steps) == steps
+    assert len(store_examples(Manifest(manifest.root, ()), tmp_path / "none", progress)) == 0
 
 
 @pytest.mark.parametrize("model", [network_model(), blob_model()], ids=["network", "blobs"])
@@ -112,22 +112,22 @@ def test_a_killed_fit_goes_on_to_the_same_bits(manifest, tmp_path):
     assert not (tmp_path / "whole" / "atto").exists()  # no checkpoint is left
     with pytest.raises(Killed):
         train_model("atto", data, params, 1, tmp_path / "killed", Dying())
-    report = Silent()
-    again = train_model("atto", data, params, 1, tmp_path / "killed", report)
-    assert [one["step"] for one in report.figures] == [2, 3]  # the first was kept
+    progress = Silent()
+    again = train_model("atto", data, params, 1, tmp_path / "killed", progress)
+    assert [one["step"] for one in progress.figures] == [2, 3]  # the first was kept
     assert again.files == whole.files
     assert again.card.thresholds == whole.card.thresholds
-    assert {"loss", "validation_no_ship_right"} <= report.figures[0].keys()
+    assert {"loss", "validation_no_ship_right"} <= progress.figures[0].keys()
 
 
 @pytest.mark.slow  # torch
 def test_an_earlier_fit_is_continued_head_first(manifest, tmp_path):
     data, params = TrainingData(manifest, Manifest(manifest.root, ())), TINY
     start = train_model("atto", data, params, 1, tmp_path / "start", Silent())
-    report = Silent()
+    progress = Silent()
     continued = TrainingData(manifest, Manifest(manifest.root, ()), start)
-    model = train_model("atto", continued, params, 1, tmp_path / "continued", report)
-    assert [one["step"] for one in report.figures] == [1, 2, 3, 1, 2, 3]  # the head, then all
+    model = train_model("atto", continued, params, 1, tmp_path / "continued", progress)
+    assert [one["step"] for one in progress.figures] == [1, 2, 3, 1, 2, 3]  # the head, then all
     assert model.files != start.files
     assert model.card.provenance["start"]["files"] == start.card.files
     assert np.isfinite(model.predict([model.read(png(scene()[0]), Limits())])[0].embedding).all()
