@@ -37,10 +37,10 @@ from sightline.settings import load_settings
 from sightline.shots.ground import metres_per_degree
 from sightline.task import Limits
 from sightline.tasks import open_task, params_model
-from sightline.tasks.pv_hotspots.camera import Camera, display, pose_of
-from sightline.tasks.pv_hotspots.sample import SampleParams
-from sightline.tasks.pv_hotspots.scene import Site, SiteFaults, build_site, render
-from sightline.tasks.pv_hotspots.simulation import Module
+from sightline.tasks.pv_hotspots.synthetic.camera import Camera, display, pose_of
+from sightline.tasks.pv_hotspots.synthetic.sample import SampleParams
+from sightline.tasks.pv_hotspots.synthetic.scene import Site, SiteFaults, build_site, render
+from sightline.tasks.pv_hotspots.synthetic.simulation import Module
 from sightline.tasks.pv_hotspots.thermogram import write_thermogram
 from sightline.vision.hardware import cores
 

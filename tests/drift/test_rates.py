@@ -23,7 +23,7 @@ from sightline.task import Limits
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.radiometry import embed_radiometry, read_radiometry
-from sightline.tasks.pv_hotspots.sample import write_sample
+from sightline.tasks.pv_hotspots.synthetic.sample import write_sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 from tests.parameters import changed, params_of, platform_params
 from tests.toy import Silent

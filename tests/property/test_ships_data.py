@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from sightline.errors import DataRejected
 from sightline.tasks.ships.chips import CHIP_PX, ChipName, document_text, parse_stem, read_document
-from sightline.tasks.ships.hulls import Hull
 from sightline.tasks.ships.labels import KINDS, Box, hand_boxes, read_hand_labels, read_truth
-from sightline.tasks.ships.noise import fractal, waves
+from sightline.tasks.ships.synthetic.hulls import Hull
+from sightline.tasks.ships.synthetic.noise import fractal, waves
 
 scenes = st.from_regex(r"[A-Za-z0-9.-]+(_[A-Za-z0-9.-]+)*", fullmatch=True)
 places = st.floats(-180, 180) | st.integers(0, 10_000).map(float)

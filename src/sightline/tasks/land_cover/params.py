@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
-from sightline.tasks.land_cover.sample import SampleParams
+from sightline.tasks.land_cover.synthetic.sample import SampleParams
 from sightline.vision.networks import EncoderName, check_weights
 from sightline.vision.training import ScheduleParams
 

@@ -28,7 +28,7 @@ from sightline.tasks.land_cover.colours import coloured
 from sightline.tasks.land_cover.data import UPSTREAM, excerpt, load_manifest, read_mask
 from sightline.tasks.land_cover.model import LandCoverModel, restore_model
 from sightline.tasks.land_cover.params import Params
-from sightline.tasks.land_cover.sample import write_sample
+from sightline.tasks.land_cover.synthetic.sample import write_sample
 from sightline.tasks.land_cover.tile import read_tile
 from sightline.vision.evaluation import Evaluated, rows_of
 

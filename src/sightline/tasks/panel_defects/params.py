@@ -7,8 +7,8 @@ from typing import Annotated, ClassVar, Self
 from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
-from sightline.tasks.panel_defects.farm_sample import FarmSampleParams
-from sightline.tasks.panel_defects.sample import SampleParams
+from sightline.tasks.panel_defects.synthetic.farm_sample import FarmSampleParams
+from sightline.tasks.panel_defects.synthetic.sample import SampleParams
 from sightline.vision.losses import LossName
 from sightline.vision.networks import DecoderName, EncoderName, check_weights
 from sightline.vision.training import ScheduleParams

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
-from sightline.tasks.pv_hotspots.sample import SampleParams
+from sightline.tasks.pv_hotspots.synthetic.sample import SampleParams
 
 FeatureName = Literal["network", "box", "neighbours", "region"]
 

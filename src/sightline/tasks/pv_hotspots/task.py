@@ -26,7 +26,7 @@ from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
 from sightline.tasks.pv_hotspots.drawing import draw_labels
 from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, restore_model
 from sightline.tasks.pv_hotspots.params import Params
-from sightline.tasks.pv_hotspots.sample import write_sample
+from sightline.tasks.pv_hotspots.synthetic.sample import write_sample
 from sightline.vision.evaluation import Evaluated, rows_of
 
 

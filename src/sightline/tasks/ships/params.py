@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from sightline.params import Frozen, TaskParams
 from sightline.tasks.ships.network import STRIDE, NetworkName
-from sightline.tasks.ships.sample import SampleParams
+from sightline.tasks.ships.synthetic.sample import SampleParams
 from sightline.vision.training import ScheduleParams
 
 BLOBS = "blobs"

@@ -28,7 +28,7 @@ from sightline.tasks.ships.finder import Found
 from sightline.tasks.ships.model import NAME, ShipModel, outlined, restore_model
 from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.raster import Raster
-from sightline.tasks.ships.sample import write_sample
+from sightline.tasks.ships.synthetic.sample import write_sample
 from sightline.vision.evaluation import Evaluated, rows_of
 
 

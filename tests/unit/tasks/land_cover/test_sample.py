@@ -18,8 +18,8 @@ from sightline.task import Limits, Manifest, Sample
 from sightline.tasks.land_cover.bands import index_channels
 from sightline.tasks.land_cover.data import load_manifest, read_mask
 from sightline.tasks.land_cover.params import Params
-from sightline.tasks.land_cover.sample import write_sample
 from sightline.tasks.land_cover.shapes import CLASSES
+from sightline.tasks.land_cover.synthetic.sample import write_sample
 from sightline.tasks.land_cover.tile import read_tile
 from tests.parameters import changed, params_of
 

@@ -16,8 +16,8 @@ from sightline.tasks.land_cover.data import load_manifest
 from sightline.tasks.land_cover.examples import store_examples
 from sightline.tasks.land_cover.model import LandCoverModel
 from sightline.tasks.land_cover.params import Params
-from sightline.tasks.land_cover.sample import write_sample
 from sightline.tasks.land_cover.shapes import CLASSES
+from sightline.tasks.land_cover.synthetic.sample import write_sample
 from sightline.tasks.land_cover.train import measure_channels, train_model
 from tests.contract.subjects import Silent
 from tests.parameters import changed, params_of

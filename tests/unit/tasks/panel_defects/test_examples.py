@@ -11,10 +11,10 @@ import pytest
 from sightline.task import Limits, Manifest, Sample
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS, Domain
 from sightline.tasks.panel_defects.examples import store_examples, usable
-from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.params import FarmParams, Params
 from sightline.tasks.panel_defects.picture import Picture
-from sightline.tasks.panel_defects.sample import write_sample
+from sightline.tasks.panel_defects.synthetic.farm_sample import write_farm_sample
+from sightline.tasks.panel_defects.synthetic.sample import write_sample
 from tests.parameters import changed, params_of
 from tests.toy import Silent
 

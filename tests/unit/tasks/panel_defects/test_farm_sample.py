@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from sightline.tasks.panel_defects.chip import BANDS
-from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.farms import load_manifest, read_farms
 from sightline.tasks.panel_defects.params import FarmParams
+from sightline.tasks.panel_defects.synthetic.farm_sample import write_farm_sample
 from tests.parameters import changed, params_of
 
 PARAMS = changed(

@@ -13,9 +13,9 @@ from shapely.geometry import shape
 from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected, RequestError
 from sightline.task import Limits
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
-from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.model import restore_model
 from sightline.tasks.panel_defects.params import FarmParams
+from sightline.tasks.panel_defects.synthetic.farm_sample import write_farm_sample
 from sightline.vision.masks import mask_of
 from sightline.vision.scaling import enlarged_rows, scaled
 from sightline.vision.session import GRAPH, WEIGHTS

@@ -9,10 +9,10 @@ import pytest
 
 from sightline.task import Limits
 from sightline.tasks.panel_defects.data import CLASSES, load_manifest, read_labels, read_photograph
-from sightline.tasks.panel_defects.panel_scene import draw_panels
 from sightline.tasks.panel_defects.params import Params
-from sightline.tasks.panel_defects.sample import write_sample
-from sightline.tasks.panel_defects.soiling import SPOILS
+from sightline.tasks.panel_defects.synthetic.panel_scene import draw_panels
+from sightline.tasks.panel_defects.synthetic.sample import write_sample
+from sightline.tasks.panel_defects.synthetic.soiling import SPOILS
 from tests.parameters import changed, params_of
 
 PARAMS = changed(params_of("panel_defects", Params).sample, scenes=14, side_px=96, repeated_share=0.5)

@@ -13,8 +13,8 @@ from sightline.files import write_json
 from sightline.task import Manifest, load_rows, save_rows
 from sightline.tasks import open_task, restore_model
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
-from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.params import FarmParams, Params
+from sightline.tasks.panel_defects.synthetic.farm_sample import write_farm_sample
 from tests.parameters import changed, params_of
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import photograph, tiny_model

@@ -13,10 +13,10 @@ from sightline.files import sha256_file
 from sightline.task import Limits, TrainingData
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.examples import store_examples
-from sightline.tasks.panel_defects.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
 from sightline.tasks.panel_defects.params import FarmParams, Params
-from sightline.tasks.panel_defects.sample import write_sample
+from sightline.tasks.panel_defects.synthetic.farm_sample import write_farm_sample
+from sightline.tasks.panel_defects.synthetic.sample import write_sample
 from sightline.tasks.panel_defects.train import (
     class_shares,
     class_weights,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.tasks.pv_hotspots.camera import Camera, display, pose_of
 from sightline.tasks.pv_hotspots.params import Params
+from sightline.tasks.pv_hotspots.synthetic.camera import Camera, display, pose_of
 from tests.parameters import changed, params_of
 
 CAMERA = params_of("pv_hotspots", Params).sample.camera

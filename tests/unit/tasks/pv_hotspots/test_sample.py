@@ -17,7 +17,7 @@ from scipy.ndimage import binary_erosion
 from sightline.geometry import clip_polygon, polygon_area
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.params import Params
-from sightline.tasks.pv_hotspots.sample import write_sample
+from sightline.tasks.pv_hotspots.synthetic.sample import write_sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 from tests.parameters import changed, params_of
 

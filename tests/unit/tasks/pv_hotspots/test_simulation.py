@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.tasks.pv_hotspots.faults import draw_fault
 from sightline.tasks.pv_hotspots.params import Params
-from sightline.tasks.pv_hotspots.simulation import Module, Plate, Sources
+from sightline.tasks.pv_hotspots.synthetic.faults import draw_fault
+from sightline.tasks.pv_hotspots.synthetic.simulation import Module, Plate, Sources
 from tests.parameters import changed, params_of
 
 SAMPLE = params_of("pv_hotspots", Params).sample

@@ -15,12 +15,12 @@ from rasterio.warp import transform
 from shapely.geometry import Polygon, shape
 
 from sightline.task import Limits
-from sightline.tasks.ships.cutting import KINDS, cut_chips
 from sightline.tasks.ships.data import CHIP_PX, GSD_M, load_manifest, read_boxes, read_chip, read_scene_pixels
-from sightline.tasks.ships.hulls import SHIP_M, SMALL_M, draw_hull, paint_hull
 from sightline.tasks.ships.params import Params
-from sightline.tasks.ships.sample import write_sample
-from sightline.tasks.ships.scene import FROM_LAND_PX, draw_scene
+from sightline.tasks.ships.synthetic.cutting import KINDS, cut_chips
+from sightline.tasks.ships.synthetic.hulls import SHIP_M, SMALL_M, draw_hull, paint_hull
+from sightline.tasks.ships.synthetic.sample import write_sample
+from sightline.tasks.ships.synthetic.scene import FROM_LAND_PX, draw_scene
 from tests.parameters import changed, params_of
 
 SAMPLE = params_of("ships", Params).sample

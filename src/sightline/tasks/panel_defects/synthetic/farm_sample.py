@@ -18,9 +18,15 @@ from sightline.files import write_json
 from sightline.params import Frozen
 from sightline.task import Progress
 from sightline.tasks.panel_defects.chip import BANDS, GSD_M, LABEL, SCALE, Mask
-from sightline.tasks.panel_defects.landscape import LandParams, Place, SightParams, build_place, reflectance_of
-from sightline.tasks.panel_defects.noise import Array
 from sightline.tasks.panel_defects.places import EARTH_RADIUS_M
+from sightline.tasks.panel_defects.synthetic.landscape import (
+    LandParams,
+    Place,
+    SightParams,
+    build_place,
+    reflectance_of,
+)
+from sightline.tasks.panel_defects.synthetic.noise import Array
 from sightline.tasks.panel_defects.tfrecord import example, write_records
 
 RECORDS, PAIRS = "2022_us", "2023_us"

@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 
 from sightline.tasks.ships.chips import CHIP_PX
-from sightline.tasks.ships.hulls import SMALL_M, Hull
-from sightline.tasks.ships.scene import Scene
+from sightline.tasks.ships.synthetic.hulls import SMALL_M, Hull
+from sightline.tasks.ships.synthetic.scene import Scene
 
 Kind = Literal["ship", "empty", "part", "clutter"]
 KINDS: tuple[Kind, ...] = ("ship", "empty", "part", "clutter")

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from sightline.tasks.ships.hulls import SMALL_M, Hull
-from sightline.tasks.ships.noise import Field, fractal
-from sightline.tasks.ships.sea import Picture
+from sightline.tasks.ships.synthetic.hulls import SMALL_M, Hull
+from sightline.tasks.ships.synthetic.noise import Field, fractal
+from sightline.tasks.ships.synthetic.sea import Picture
 
 KELVIN_RAD = math.asin(1 / 3)
 """19.47 degrees: half of the angle between the arms, whatever the speed (Thomson, 1887)."""

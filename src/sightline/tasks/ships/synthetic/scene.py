@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.ships import noise
-from sightline.tasks.ships.coast import Berth, Coast, Kind, build_coast
 from sightline.tasks.ships.data import GSD_M
-from sightline.tasks.ships.hulls import SMALL_M, Hull, draw_hull, paint_hull
-from sightline.tasks.ships.sea import Picture, paint_sea
-from sightline.tasks.ships.sensor import add_clouds, draw_clouds, expose
-from sightline.tasks.ships.wakes import paint_wake
+from sightline.tasks.ships.synthetic import noise
+from sightline.tasks.ships.synthetic.coast import Berth, Coast, Kind, build_coast
+from sightline.tasks.ships.synthetic.hulls import SMALL_M, Hull, draw_hull, paint_hull
+from sightline.tasks.ships.synthetic.sea import Picture, paint_sea
+from sightline.tasks.ships.synthetic.sensor import add_clouds, draw_clouds, expose
+from sightline.tasks.ships.synthetic.wakes import paint_wake
 
 FROM_LAND_PX = 20
 """What is nearer to land is not counted when detections are evaluated: vessels in open water keep off by as much."""

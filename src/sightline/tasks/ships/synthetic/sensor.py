@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.ships.noise import Field, fractal, smooth_step
-from sightline.tasks.ships.sea import Picture
+from sightline.tasks.ships.synthetic.noise import Field, fractal, smooth_step
+from sightline.tasks.ships.synthetic.sea import Picture
 
 _GRAIN = (0.72, 1.5, 0.75)
 """Blur, wider blur and its share: white noise filtered so has the correlations of the real pictures' grain, +0.4 to

@@ -7,7 +7,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.ships.noise import Field, fractal, smooth_step, waves
+from sightline.tasks.ships.synthetic.noise import Field, fractal, smooth_step, waves
 
 Picture = NDArray[np.float32]
 """(h, w, 3) RGB in levels of the display, 0 .. 255."""

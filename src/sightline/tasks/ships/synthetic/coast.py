@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.ships.land import (
+from sightline.tasks.ships.synthetic.land import (
     CONCRETE,
     ROCK,
     Axes,
@@ -23,7 +23,7 @@ from sightline.tasks.ships.land import (
     stack_containers,
     tinted,
 )
-from sightline.tasks.ships.noise import fractal
+from sightline.tasks.ships.synthetic.noise import fractal
 
 Kind = Literal["harbour", "coast", "open"]
 COASTS: tuple[Kind, Kind, Kind] = ("harbour", "coast", "open")

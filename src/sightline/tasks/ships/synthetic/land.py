@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.ships.noise import Field, fractal
+from sightline.tasks.ships.synthetic.noise import Field, fractal
 
 Canvas = NDArray[np.uint8]
 """(h, w, 3) RGB, or (h, w) cover of 0 .. 255."""

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.task import Json
-from sightline.tasks.ships.hulls import Hull
+from sightline.tasks.ships.synthetic.hulls import Hull
 
 TILE_PX = 256
 EQUATOR_M = 156543.03392804097

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.pv_hotspots.camera import Camera, Pose
-from sightline.tasks.pv_hotspots.faults import FaultParams, draw_fault
-from sightline.tasks.pv_hotspots.simulation import Array, Module, Sources
+from sightline.tasks.pv_hotspots.synthetic.camera import Camera, Pose
+from sightline.tasks.pv_hotspots.synthetic.faults import FaultParams, draw_fault
+from sightline.tasks.pv_hotspots.synthetic.simulation import Array, Module, Sources
 
 _ROWS = 2  # of modules on a table
 

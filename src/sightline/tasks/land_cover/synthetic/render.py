@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.land_cover.land import Landscape
-from sightline.tasks.land_cover.sensor import Eight, Image, Span
+from sightline.tasks.land_cover.synthetic.land import Landscape
+from sightline.tasks.land_cover.synthetic.sensor import Eight, Image, Span
 
 if TYPE_CHECKING:
     from shapely import Polygon

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.panel_defects.noise import Array, fractal
+from sightline.tasks.panel_defects.synthetic.noise import Array, fractal
 
 _SUPERSAMPLE = 2  # the picture is drawn twice as large and averaged
 

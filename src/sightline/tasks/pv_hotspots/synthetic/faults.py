@@ -8,7 +8,7 @@ import numpy as np
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.pv_hotspots.simulation import Array, HeatParams, Sources
+from sightline.tasks.pv_hotspots.synthetic.simulation import Array, HeatParams, Sources
 
 FaultKind = Literal["hot_cell", "hot_cells", "bypassed_third", "open_module", "soiling", "hot_box"]
 

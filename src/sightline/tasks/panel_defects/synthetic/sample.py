@@ -25,9 +25,9 @@ from sightline.params import Frozen
 from sightline.task import Progress
 from sightline.tasks.panel_defects.coco import Photograph, Shape, coco_document
 from sightline.tasks.panel_defects.data import CLASSES, DOCUMENT
-from sightline.tasks.panel_defects.noise import Array
-from sightline.tasks.panel_defects.panel_scene import SceneParams, View, draw_panels, photograph
-from sightline.tasks.panel_defects.soiling import SPOILS, Area, SoilingParams
+from sightline.tasks.panel_defects.synthetic.noise import Array
+from sightline.tasks.panel_defects.synthetic.panel_scene import SceneParams, View, draw_panels, photograph
+from sightline.tasks.panel_defects.synthetic.soiling import SPOILS, Area, SoilingParams
 
 _PREFIXES = ("Clean", "Bird", "Dust", "Electrical", "Physical", "Snow")  # in the order of CLASSES
 _FINE = 4  # outlines are traced on a grid this much finer, so that a line of one pixel has an area

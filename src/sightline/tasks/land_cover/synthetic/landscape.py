@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from sightline.tasks.land_cover.land import LandParams, Landscape, Points, blob, directions, polygons_in
-from sightline.tasks.land_cover.planting import plant, till
+from sightline.tasks.land_cover.synthetic.land import LandParams, Landscape, Points, blob, directions, polygons_in
+from sightline.tasks.land_cover.synthetic.planting import plant, till
 
 if TYPE_CHECKING:
     from shapely import LineString, Polygon

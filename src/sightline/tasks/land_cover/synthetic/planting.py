@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sightline.tasks.land_cover.land import LandParams, Landscape, Points, blob, directions, polygons_in
+from sightline.tasks.land_cover.synthetic.land import LandParams, Landscape, Points, blob, directions, polygons_in
 
 if TYPE_CHECKING:
     from shapely import Geometry

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sightline.params import Frozen
 from sightline.tasks.panel_defects.chip import BANDS, GSD_M
-from sightline.tasks.panel_defects.noise import Array, fractal
+from sightline.tasks.panel_defects.synthetic.noise import Array, fractal
 
 WAVELENGTH_NM = (443, 490, 560, 665, 705, 740, 783, 842, 865, 945, 1375, 1610, 2190)
 RESOLUTION_M = (60, 10, 10, 10, 20, 20, 20, 10, 20, 60, 60, 20, 20)

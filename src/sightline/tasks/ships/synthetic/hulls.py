@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from sightline.geometry import Polygon
 from sightline.tasks.ships.labels import Kind
-from sightline.tasks.ships.noise import Field
-from sightline.tasks.ships.sea import Picture
+from sightline.tasks.ships.synthetic.noise import Field
+from sightline.tasks.ships.synthetic.sea import Picture
 
 Build = Literal["tanker", "bulk", "container", "plain", "barge", "boat"]
 

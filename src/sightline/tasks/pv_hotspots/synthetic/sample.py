@@ -18,10 +18,10 @@ from pydantic import Field
 from sightline.geometry import clip_polygon, polygon_area
 from sightline.params import Frozen
 from sightline.task import Json, Progress
-from sightline.tasks.pv_hotspots.camera import Camera, CameraParams, Pose, display, pose_of
-from sightline.tasks.pv_hotspots.faults import FaultParams
-from sightline.tasks.pv_hotspots.scene import Site, SiteFaults, SiteParams, build_site, render
-from sightline.tasks.pv_hotspots.simulation import Array, HeatParams, Module
+from sightline.tasks.pv_hotspots.synthetic.camera import Camera, CameraParams, Pose, display, pose_of
+from sightline.tasks.pv_hotspots.synthetic.faults import FaultParams
+from sightline.tasks.pv_hotspots.synthetic.scene import Site, SiteFaults, SiteParams, build_site, render
+from sightline.tasks.pv_hotspots.synthetic.simulation import Array, HeatParams, Module
 from sightline.tasks.pv_hotspots.thermogram import write_thermogram
 
 

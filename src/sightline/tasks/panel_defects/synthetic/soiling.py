@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.panel_defects.noise import Array, fractal
+from sightline.tasks.panel_defects.synthetic.noise import Array, fractal
 
 Area = NDArray[np.bool_]
 Spoil = Callable[["np.random.Generator", "SoilingParams", Array, int], tuple[Array, Area]]

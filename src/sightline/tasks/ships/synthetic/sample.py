@@ -21,11 +21,11 @@ from sightline.files import write_json, write_text
 from sightline.params import Frozen
 from sightline.task import Progress
 from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text
-from sightline.tasks.ships.coast import COASTS, Kind
-from sightline.tasks.ships.cutting import KINDS, Cut, cut_chips
 from sightline.tasks.ships.data import GSD_M
-from sightline.tasks.ships.georeference import Georeference, tiles, truth
-from sightline.tasks.ships.scene import SceneParams, draw_scene
+from sightline.tasks.ships.synthetic.coast import COASTS, Kind
+from sightline.tasks.ships.synthetic.cutting import KINDS, Cut, cut_chips
+from sightline.tasks.ships.synthetic.georeference import Georeference, tiles, truth
+from sightline.tasks.ships.synthetic.scene import SceneParams, draw_scene
 from sightline.vision.images import KEPT, encode_png
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from sightline.params import Frozen
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck
-from sightline.tasks.pv_hotspots.simulation import Array
+from sightline.tasks.pv_hotspots.synthetic.simulation import Array
 
 
 class CameraParams(Frozen):

@@ -24,11 +24,11 @@ from sightline.params import Frozen
 from sightline.task import Progress
 from sightline.tasks.land_cover.bands import RGB
 from sightline.tasks.land_cover.grid import Grid
-from sightline.tasks.land_cover.land import LandParams, Landscape
-from sightline.tasks.land_cover.landscape import Kind, build_landscape
-from sightline.tasks.land_cover.render import Ground, Painter, SurfaceParams
-from sightline.tasks.land_cover.sensor import Image, Light, SensorParams, blurred, digital, expose
 from sightline.tasks.land_cover.shapes import EMPTY
+from sightline.tasks.land_cover.synthetic.land import LandParams, Landscape
+from sightline.tasks.land_cover.synthetic.landscape import Kind, build_landscape
+from sightline.tasks.land_cover.synthetic.render import Ground, Painter, SurfaceParams
+from sightline.tasks.land_cover.synthetic.sensor import Image, Light, SensorParams, blurred, digital, expose
 
 Product = Literal["M", "A", "P", "three_band"]
 
