@@ -24,7 +24,7 @@ import numpy as np
 
 from sightline.cli.show import table
 from sightline.files import write_json
-from sightline.serving.batching import Batcher, Plan
+from sightline.serving.batching import Batcher, Batching
 from sightline.settings import load_settings
 from sightline.stores.database import Database
 from sightline.stores.ids import new_id
@@ -32,7 +32,7 @@ from sightline.stores.predictions import Answer, Predictions
 
 EMBEDDING = np.zeros(512, dtype=np.float32)
 ROW = {f"input_{name}": 0.5 for name in ("mean", "std", "edges")} | {"output_count": 3, "output_score": 0.91}
-PLAN = Plan(batch=8, lanes=2)
+BATCHING = Batching(batch=8, lanes=2)
 
 Log = Callable[[Sequence[Answer]], Sequence[str]]
 
@@ -93,7 +93,7 @@ def clients(log: Log, seconds: float, count: int) -> float:
             lambda: 0,
             0.005,
         )
-        batcher.use(PLAN)
+        batcher.use(BATCHING)
         start_s, done = time.perf_counter(), 0
 
         async def client() -> None:

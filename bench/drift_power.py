@@ -1,9 +1,9 @@
 """How often drift is raised without a shift, and found with one, by how many groups the reference has.
 
-    .venv/bin/python bench/drift_power.py [--repetitions 100] [--window 60]
+    .venv/bin/python bench/drift_power.py [--repetitions 100] [--current 60]
 
 Inputs have six figures and an embedding of eight, of which flights share half of the variance; each flight of the
-reference has four frames, the window's inputs are of a flight each. A part of the window is of another kind: its
+reference has four frames, the current inputs are of a flight each. A part of them is of another kind: its
 figures and its embedding lie `distance` standard deviations away. The verdict is that of
 `sightline.drift.report.compare`; scipy computes what Evidently would.
 """
@@ -27,7 +27,7 @@ from sightline.tasks import params_model
 
 GROUPS = (3, 10, 50)
 SHIFTS = ((0.0, 0.0), (0.25, 6.0), (0.5, 6.0), (1.0, 6.0), (1.0, 2.0))
-"""(share of the window of another kind, how many standard deviations away)."""
+"""(share of the current inputs of another kind, how many standard deviations away)."""
 
 
 def draw_side(tag: str, flights: int, frames: int, strange: float, distance: float, seed: int) -> list[Observation]:
@@ -50,13 +50,15 @@ def compare_columns(reference: pd.DataFrame, current: pd.DataFrame, _level: floa
     return {str(name): float(ks_2samp(reference[name], current[name]).pvalue) for name in reference}
 
 
-def count_states(groups: int, window: int, shift: tuple[float, float], repetitions: int, folder: Path) -> Counter[str]:
+def count_states(
+    groups: int, current_inputs: int, shift: tuple[float, float], repetitions: int, folder: Path
+) -> Counter[str]:
     """State -> how many of the repetitions end in it."""
     states: Counter[str] = Counter()
     watch = load_section(load_settings().root / "params.yaml", "pv_hotspots", params_model("pv_hotspots")).watch
     for number in range(repetitions):
         reference = draw_side("reference", groups, 4, 0.0, 0.0, 2 * number)
-        current = draw_side("window", window, 1, *shift, 2 * number + 1)
+        current = draw_side("current", current_inputs, 1, *shift, 2 * number + 1)
         found = compare(reference, current, watch, number, folder / "report", compare_columns)
         states[found.state] += 1
     return states
@@ -66,14 +68,14 @@ def main() -> None:
     """Print the table, in Markdown."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repetitions", type=int, default=100)
-    parser.add_argument("--window", type=int, default=60)
+    parser.add_argument("--current", type=int, default=60)
     given = parser.parse_args()
-    print("| groups of the reference | window of another kind | drift | no drift | cannot tell |")
+    print("| groups of the reference | current inputs of another kind | drift | no drift | cannot tell |")
     print("|---|---|---|---|---|")
     with tempfile.TemporaryDirectory() as folder:
         for groups in GROUPS:
             for share, distance in SHIFTS:
-                states = count_states(groups, given.window, (share, distance), given.repetitions, Path(folder))
+                states = count_states(groups, given.current, (share, distance), given.repetitions, Path(folder))
                 calm = states["same"] + states["changed"]
                 kind = f"{share:.0%}, {distance:g} sd away" if share else "none"
                 cells = (f"{n / given.repetitions:.0%}" for n in (states["drift"], calm, states["cannot tell"]))

@@ -70,7 +70,7 @@ class PromotionParams(Frozen):
 class WatchParams(Frozen):
     """When the prediction log is said to have drifted from the training reference."""
 
-    window_days: int = Field(ge=1, description="days of answers that are compared")
+    period_days: int = Field(ge=1, description="days of answers that are compared")
     min_rows: int = Field(ge=5, description="with fewer predictions drift is not tested")
     max_rows: int = Field(ge=20, description="rows drawn from each side for the tests")
     alpha: float = Field(gt=0, lt=0.5, description="family-wise error of the whole verdict")

@@ -126,3 +126,34 @@ def test_a_report_is_a_document_and_progress_is_told() -> None:
     assert not [
         f"{name}:{line}" for name, line, word, kind in found if word == "report" and not kind.startswith(documents)
     ]
+
+
+ONE_MEANING = {
+    "Plan": "FitPlan and AreaPlan are the plans there are; how a model is called is its Batching",
+    "Place": "where something is on the ground (panel_defects.landscape); an input in progress has a Reservation",
+    "Report": "a document; a task tells its Progress",
+}
+"""Words for which a class of that bare name would be a second meaning; docs/concept.md lists what each means."""
+
+
+def test_a_word_names_one_thing() -> None:
+    """No class of the platform takes a bare word that means something else; windows are of pictures, never of time."""
+    platform = [(name, tree) for name, tree in sources() if "/tasks/" not in name and name.startswith("src/")]
+    classes = [
+        f"{name}:{node.lineno}: {ONE_MEANING[node.name]}"
+        for name, tree in platform
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef) and node.name in ONE_MEANING
+    ]
+    assert not classes
+    seen = [name for name, _ in platform if name.startswith("src/sightline/drift/")]
+    assert len(seen) > 5
+    assert not [name for name in (*seen, "src/sightline/pipeline/watch.py") if "window" in (ROOT / name).read_text()]
+
+
+def test_the_words_are_explained() -> None:
+    page = (ROOT / "docs/concept.md").read_text(encoding="utf-8")
+    words = {
+        word for line in page.splitlines() if line.startswith("| ") for word in line.split(" | ")[0][2:].split(", ")
+    }
+    assert {"window", "plan", "place", "report", "progress", "reservation", "current", "batching"} <= words

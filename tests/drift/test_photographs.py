@@ -33,10 +33,10 @@ def test_real_photographs_are_drift_to_a_model_of_synthetic_ones(real_data: Path
     model = task.train("pixels", TrainingData(manifest, manifest.where(lambda _: False)), work, Silent())
     rows = refer(project, model, manifest, ("sample",), Silent())
     reference = [Observation(row.key, row.sha256, row.group, row.row, row.embedding) for row in rows]
-    window = []
+    current = []
     for file in sorted((real_data / "panel_defects" / "images").iterdir())[:41]:
         source = model.read(file, Limits())
         (prediction,) = model.predict([source])
-        window.append(Observation(file.name, source.sha256, source.sha256, prediction.row, prediction.embedding))
-    found = compare(reference, window, platform_params().watch, 1, tmp_path / "report", column_tests)
+        current.append(Observation(file.name, source.sha256, source.sha256, prediction.row, prediction.embedding))
+    found = compare(reference, current, platform_params().watch, 1, tmp_path / "report", column_tests)
     assert found.state == "drift", found.reasons

@@ -1,7 +1,7 @@
 """How often drift is raised on thermograms that have shifted, and on such that have not.
 
 120 frames of 60 flights are written once by the sample generator, and once more in another palette, blurred, and of a
-hotter scene. Each repetition draws which 30 flights are the reference and which 30 the window.
+hotter scene. Each repetition draws which 30 flights are the reference and which 30 are current.
 """
 
 from __future__ import annotations
@@ -132,8 +132,8 @@ def rate(traffic: dict[str, Flights], kind: str, folder: Path) -> tuple[int, str
     for repetition in range(REPETITIONS):
         order = np.random.default_rng(repetition).permutation(FLIGHTS)
         reference = [frame for flight in order[:30] for frame in traffic["unshifted"][flight]]
-        window = [frame for flight in order[30:] for frame in traffic[kind][flight]]
-        raised += compare(reference, window, PARAMS, repetition, folder, column_tests).drifted
+        current = [frame for flight in order[30:] for frame in traffic[kind][flight]]
+        raised += compare(reference, current, PARAMS, repetition, folder, column_tests).drifted
     bounds = binomtest(raised, REPETITIONS).proportion_ci()
     return raised, f"{kind}: drift in {raised} of {REPETITIONS}, 95 % interval {bounds.low:.3f} to {bounds.high:.3f}"
 
@@ -158,15 +158,15 @@ def test_shifted_thermograms_raise_drift(traffic, tmp_path, record_testsuite_pro
 )
 def test_the_reasons_name_what_was_shifted(traffic, tmp_path, kind: str, column: str) -> None:
     reference = [frame for flight in traffic["unshifted"][:30] for frame in flight]
-    window = [frame for flight in traffic[kind][30:] for frame in flight]
-    found = compare(reference, window, PARAMS, 1, tmp_path / "report", column_tests)
+    current = [frame for flight in traffic[kind][30:] for frame in flight]
+    found = compare(reference, current, PARAMS, 1, tmp_path / "report", column_tests)
     assert any(reason.startswith(f"{column} went from") for reason in found.reasons), found.reasons
 
 
 def test_a_window_in_which_two_thirds_are_blurred_is_found_and_those_are_listed(traffic, tmp_path) -> None:
     reference = [frame for flight in traffic["unshifted"][:30] for frame in flight]
-    window = [frame for flight in range(30, 60) for frame in traffic["blur" if flight % 3 else "unshifted"][flight]]
-    found = compare(reference, window, PARAMS, 1, tmp_path / "report", column_tests)
+    current = [frame for flight in range(30, 60) for frame in traffic["blur" if flight % 3 else "unshifted"][flight]]
+    found = compare(reference, current, PARAMS, 1, tmp_path / "report", column_tests)
     assert found.drifted
     named = [item.name.split()[0] for item in found.most_drifted]
     assert named == ["blur"] * 20

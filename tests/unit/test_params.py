@@ -32,7 +32,7 @@ toy:
   evaluate: {resamples: 1000, confidence: 0.95, pictures: 12}
   promotion: {metric: accuracy, floor: 0.5, margin: 0.02, confidence: 0.95, latency_ratio: 1.5}
   watch:
-    {window_days: 7, min_rows: 20, max_rows: 1000, alpha: 0.01, outside_share: 0.25, notice_share: 0.5, cooldown_h: 24}
+    {period_days: 7, min_rows: 20, max_rows: 1000, alpha: 0.01, outside_share: 0.25, notice_share: 0.5, cooldown_h: 24}
   schedule: {retrain: "", monitor: "", timezone: UTC, wait_s: 60, settle_s: 60}
   train:
     reference: {epochs: 100, networks: {a: {depth: 9}}}

@@ -1,4 +1,4 @@
-"""What differs between the labelled samples and a window of answers: a change a column, and one for the embeddings."""
+"""What differs between the labelled samples and the current answers: a change a column, and one for the embeddings."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _RARE = 0.01  # of the evaluated answers: a category that is as rare is outside
 
 @dataclass(frozen=True)
 class Sides:
-    """Labelled samples, the window, and what the model was evaluated on."""
+    """Labelled samples, the current answers, and what the model was evaluated on."""
 
     before: Side
     after: Side
@@ -162,7 +162,7 @@ def _embedding_change(tests: _Tests, near: tuple[Floats, Floats], rng: np.random
 
 
 def _words(sides: Sides, inputs: _Columns, outputs: _Columns) -> dict[str, tuple[str, str]]:
-    """Column -> the reference and the window in words; of all rows, not only of the independent ones."""
+    """Column -> the reference and the current answers in words; of all rows, not only of the independent ones."""
     parts = [(sides.before, inputs), (sides.evaluated, outputs)]
     numbers = {n: (_spread(s.figures(n)), _spread(sides.after.figures(n))) for s, c in parts for n in c.numbers}
     return numbers | {n: (_shares(s.words(n)), _shares(sides.after.words(n))) for s, c in parts for n in c.categories}

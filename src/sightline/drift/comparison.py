@@ -1,4 +1,4 @@
-"""What comparing a window of answers with the reference came to, in figures and in plain words."""
+"""What comparing the current answers with the reference came to, in figures and in plain words."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sightline.task import Json
 
 State = Literal["drift", "changed", "same", "cannot tell", "too few"]
 """`changed`: the mix differs from the reference, but lies within it. `cannot tell`: the reference has too few
-independent groups to notice a shift of the size that matters. `too few`: the window has too few answers, or groups."""
+independent groups to notice a shift of the size that matters. `too few`: current answers, or groups of them."""
 
 
 WORDS: Mapping[State, str] = {
@@ -95,7 +95,7 @@ class Change:
         by_chance: how often as many would lie outside of a reference of this size by chance; 1 where not tested.
         moved: enough lies outside, and it differs or chance does not explain as many.
         before: the reference in words.
-        after: the window in words.
+        after: the current answers in words.
     """
 
     name: str
@@ -132,12 +132,13 @@ class Comparison:
         state: drift, changed, same, cannot tell, or too few predictions to decide.
         changes: all columns and the embeddings, what moved most first.
         most_drifted: the inputs that lie furthest from the reference, furthest first.
-        rows: different inputs in the window.
+        rows: different current inputs.
         groups: independent ones among them.
         reference_rows: different inputs in the reference.
         reference_groups: independent ones among them.
         needed: how many different inputs a verdict needs.
-        noticeable: the smallest share of the window that would be noticed, were it outside; None where none would.
+        noticeable: the smallest share of the current inputs that would be noticed if it were outside; None where none
+            would.
         wanted: the share that must be noticeable before "no drift" is said.
     """
 
@@ -191,7 +192,7 @@ class Comparison:
         wanted = f" (wanted: {self.wanted:.0%})" if not self.is_known else ""
         if self.noticeable is None:
             return f"with so few groups no shift would be noticed{wanted}"
-        return f"a shift of {self.noticeable:.0%} of the window or more would be noticed{wanted}"
+        return f"a shift of {self.noticeable:.0%} of the current inputs or more would be noticed{wanted}"
 
     def metrics(self) -> dict[str, float]:
         """Figures to follow from report to report."""
@@ -219,7 +220,7 @@ class Comparison:
             )
         )
         if self.changes:
-            headers = ("", "moved", "outside", "by chance", "p-value", "reference", "window")
+            headers = ("", "moved", "outside", "by chance", "p-value", "reference", "current")
             lines = [
                 (c.name, "yes" if c.moved else "", f"{c.outside:.0%}", *_chances(c), c.before, c.after)
                 for c in self.changes

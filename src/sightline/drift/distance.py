@@ -14,7 +14,7 @@ Floats = NDArray[np.float64]
 
 
 def embedding_distances(reference: Side, current: Side) -> tuple[Floats, Floats] | None:
-    """Distances of the embeddings to the nearest of the reference: of its own rows (of other groups), of the window's.
+    """Distances of the embeddings to the nearest of the reference: its own rows' (of other groups), the current ones'.
 
     None where not all have an embedding of one length.
     """
@@ -25,11 +25,11 @@ def embedding_distances(reference: Side, current: Side) -> tuple[Floats, Floats]
 
 
 def most_distant(reference: Side, current: Side, columns: Sequence[str], count: int) -> tuple[Distant, ...]:
-    """The inputs of the window that lie furthest from the reference, furthest first.
+    """The current inputs that lie furthest from the reference, furthest first.
 
     Args:
         reference: what is usual.
-        current: the window.
+        current: the current answers.
         columns: the numbers that count, in equal parts with the embeddings.
         count: how many to name.
     """
@@ -63,7 +63,7 @@ def nearest_distances(rows: Floats, others: Floats, groups: NDArray[np.str_] | N
             of one flight). A row without others is infinitely far.
     """
     result = np.empty(len(rows))
-    for start in range(0, len(rows), 1000):  # 1,000 at a time: a window may be long
+    for start in range(0, len(rows), 1000):  # 1,000 at a time: there may be many
         part = slice(start, start + 1000)
         squared = squared_distances(rows[part], others)
         if groups is not None:

@@ -1,7 +1,7 @@
-"""How much of a window lies outside of a reference, and can a reference of that size explain it? In numpy.
+"""How much of the current answers lies outside of the reference, and can a reference of that size explain it? In numpy.
 
 A reference of three flights covers little: half of the next flights lie beyond its range though nothing has changed. So
-a share outside says something only beside what it would be if the labels "reference" and "window" meant nothing: they
+a share outside says something only beside what it would be if the labels "reference" and "current" meant nothing: they
 are shuffled, the share is counted anew each time, and the p-value is how often it is as large. This holds its level at
 any size, for rows that are exchangeable: give one row a group.
 
@@ -9,7 +9,7 @@ Two ways of lying outside:
 
 - a figure beyond the range of the reference's (all columns together: the largest count of any column is compared with
   the largest of any column in each shuffle, Westfall and Young, Resampling-Based Multiple Testing, 1993);
-- embeddings where none of the reference lies: a kernel ridge discriminant tells window from reference, each row is
+- embeddings where none of the reference lies: a kernel ridge discriminant tells current from reference, each row is
   scored by the others (leave one out), and a row is outside whose score exceeds those of the reference.
 """
 
@@ -35,7 +35,7 @@ _AT_ONCE = 1000  # shuffles: bounds the memory to some 10 MB for each hundred ro
 
 @dataclass(frozen=True)
 class Exceedance:
-    """Shares of the window outside, and how often chance makes as much.
+    """Shares of the current rows outside, and how often chance makes as much.
 
     Attributes:
         shares: (c,) one a column; one altogether for embeddings.
@@ -46,12 +46,12 @@ class Exceedance:
     p_values: tuple[float, ...]
 
 
-def shuffles(reference: int, window: int, count: int, rng: np.random.Generator) -> Labels:
-    """(n + m, count + 1): which rows are the window's; column 0 is as it was, the others are shuffled."""
-    labels = np.zeros((reference + window, count + 1), dtype=bool)
+def shuffles(reference: int, current: int, count: int, rng: np.random.Generator) -> Labels:
+    """(n + m, count + 1): which rows are current; column 0 is as it was, the others are shuffled."""
+    labels = np.zeros((reference + current, count + 1), dtype=bool)
     labels[reference:, 0] = True
     for column in range(1, count + 1):
-        labels[rng.permutation(reference + window)[:window], column] = True
+        labels[rng.permutation(reference + current)[:current], column] = True
     return labels
 
 
@@ -61,7 +61,7 @@ def margin(reference: int) -> int:
 
 
 def columns_outside(columns: Sequence[Floats | NDArray[np.str_]], labels: Labels) -> Exceedance:
-    """How much of the window lies beyond the reference in each column.
+    """How much of the current rows lies beyond the reference in each column.
 
     Args:
         columns: (n + m,) each, the reference's rows first; text: outside is what the reference does not have. NaN is
@@ -77,7 +77,7 @@ def columns_outside(columns: Sequence[Floats | NDArray[np.str_]], labels: Labels
 
 
 def _count_outside(values: Floats | NDArray[np.str_], labels: Labels, least: int) -> NDArray[np.int64]:
-    """(p,) rows of the window beyond which fewer than `least` of the reference lie, on either side."""
+    """(p,) current rows beyond which fewer than `least` of the reference lie, on either side."""
     if values.dtype.kind == "f":
         labels, values = labels[np.isfinite(values)], values[np.isfinite(values)]
     order = np.argsort(values, kind="stable")
@@ -92,7 +92,7 @@ def _count_outside(values: Floats | NDArray[np.str_], labels: Labels, least: int
 
 
 def embeddings_outside(embeddings: Floats, labels: Labels) -> Exceedance:
-    """How much of the window lies where the reference does not.
+    """How much of the current rows lies where the reference does not.
 
     Args:
         embeddings: (n + m, d), the reference's rows first.
@@ -123,33 +123,33 @@ def _smoother(embeddings: Floats) -> Floats:
     return np.asarray(np.linalg.solve(kernel + ridge * np.eye(rows), kernel) + 1 / rows)
 
 
-def _compared(counts: NDArray[np.int64], window: int) -> Exceedance:
+def _compared(counts: NDArray[np.int64], current: int) -> Exceedance:
     """Of (c, 1 + p) counts, the observed one first."""
     largest = counts.max(axis=0)
     p_values = [float((largest >= count).mean()) for count in counts[:, 0]]
-    return Exceedance(tuple((counts[:, 0] / window).tolist()), tuple(p_values))
+    return Exceedance(tuple((counts[:, 0] / current).tolist()), tuple(p_values))
 
 
-def noticeable_share(reference: int, window: int, level: float, least: float, power: float = 0.8) -> float:
-    """The smallest share of a window, wholly outside, that is noticed with a probability of `power`; 2 where none is.
+def noticeable_share(reference: int, current: int, level: float, least: float, power: float = 0.8) -> float:
+    """The smallest share of current rows, wholly outside, that is noticed with probability `power`; 2 where none is.
 
-    The rest of the window is like the reference. That none of the strangers would be drawn into the reference, were
+    The other current rows are like the reference. That none of the strangers would be drawn into the reference, were
     all rows shuffled, has a hypergeometric probability; noticed is what makes it `level` at most.
 
     Args:
         reference: independent rows of the reference.
-        window: independent rows of the window.
+        current: independent current rows.
         level: of the test.
         least: share below which nothing is said.
         power: see above.
     """
     from scipy.stats import binom, hypergeom
 
-    if not reference or not window:
+    if not reference or not current:
         return 2.0
     for share in np.arange(1, 101) / 100:
-        strangers = int(binom.ppf(1 - power, window, share))
-        by_chance = hypergeom.cdf(margin(reference) - 1, reference + window, strangers, reference)
-        if strangers >= least * window and by_chance <= level:
+        strangers = int(binom.ppf(1 - power, current, share))
+        by_chance = hypergeom.cdf(margin(reference) - 1, reference + current, strangers, reference)
+        if strangers >= least * current and by_chance <= level:
             return float(share)
     return 2.0

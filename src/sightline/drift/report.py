@@ -2,17 +2,17 @@
 
 Two questions, and both must be answered with yes:
 
-1. Does a share of `outside_share` or more of the window lie outside of the reference: beyond the range of a figure, or,
-   in the embeddings, where none of the reference lies (`exceedance`)? Traffic of one site or one season differs from a
-   mixed reference, and that is no reason to label anything: such a change is told, no drift.
+1. Does a share of `outside_share` or more of the current answers lie outside of the reference: beyond the range of a
+   figure, or, in the embeddings, where none of the reference lies (`exceedance`)? Traffic of one site or one season
+   differs from a mixed reference, and that is no reason to label anything: such a change is told, no drift.
 2. Is that more than chance? Either a reference of this size does not explain so many outside (a permutation test), or
    the whole distribution differs: a Kolmogorov-Smirnov test a column (chi-square by permutation for categories), shown
    in Evidently's report, and a permutation test of the maximum mean discrepancy of the embeddings. `alpha` is shared
    among the four (Bonferroni), so that unshifted traffic raises a false alarm with a probability of `alpha` at most.
 
-"No drift" is said only where a shift of `notice_share` of the window would have been noticed with a probability of
-80 %; else the state is `cannot tell`. What goes in is compared with all labelled samples, what comes out with rows that
-were evaluated by a model that had not seen them.
+"No drift" is said only where a shift of `notice_share` of the current inputs would have been noticed with a
+probability of 80 %; else the state is `cannot tell`. What goes in is compared with all labelled samples, what comes out
+with rows that were evaluated by a model that had not seen them.
 
 One row a group goes into the tests: frames of one flight are no independent evidence.
 """
@@ -50,7 +50,7 @@ def compare(
     column_tests: ColumnTests | None = None,
     evaluated: Sequence[Observation] | None = None,
 ) -> Comparison:
-    """Compare a window of answers with the reference; the report goes into `folder`, which is replaced.
+    """Compare current answers with the reference; the report goes into `folder`, which is replaced.
 
     Args:
         reference: labelled samples, also those that it was trained on; their `input_*` and embeddings are compared.

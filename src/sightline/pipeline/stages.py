@@ -131,8 +131,8 @@ def _code(task: str, step: str) -> list[str]:
     """The code of one step of a task: folders where all in them counts, else files."""
     needed = {file_of(module) for module in closure([*modules_of(task), f"sightline.pipeline.{step}"])}
     whole = {folder for folder in (file.parent for file in needed) if set(folder.rglob("*.py")) <= needed}
-    places = {next((folder for folder in reversed(file.parents) if folder in whole), file) for file in needed}
-    return sorted(f"src/{place.relative_to(PACKAGE.parent).as_posix()}" for place in places)
+    paths = {next((folder for folder in reversed(file.parents) if folder in whole), file) for file in needed}
+    return sorted(f"src/{path.relative_to(PACKAGE.parent).as_posix()}" for path in paths)
 
 
 def _curves(task: Task, candidates: Sequence[str]) -> list[Json]:

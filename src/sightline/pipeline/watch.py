@@ -1,6 +1,6 @@
 """Watching: is a model still asked what it was evaluated on?
 
-The window are the champion's answers of the last days in the prediction log. What came in is compared with all labelled
+Current answers are the champion's of the last `watch.period_days` days. What came in is compared with all labelled
 samples of the sets that promotion looks at, what went out with its evaluated rows.
 """
 
@@ -34,7 +34,7 @@ GROUP = "group"
 """A key of an answer's flat row: inputs with the same value hang together (frames of a flight or a video)."""
 
 MOST_INPUTS = 20_000
-"""Different inputs of a window that are compared: many times what the tests draw from them."""
+"""Different current inputs that are compared: many times what the tests draw from them."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Drift:
         reasons: in sentences, for any verdict.
         report: the report's first page.
         run_id: of the MLflow run that keeps the report.
-        rows: different inputs in the window.
+        rows: different current inputs.
         version: the champion's number.
         most_drifted: the inputs that lie furthest from the reference, furthest first: what to label.
     """
@@ -76,7 +76,7 @@ def check_drift(
     Args:
         project: the task.
         tracking: the registry.
-        now_s: the end of the window in seconds since 1970; now, unless given.
+        now_s: the end of the period in seconds since 1970; now, unless given.
         column_tests: Evidently's, unless a test brings its own.
 
     Raises:
@@ -87,11 +87,11 @@ def check_drift(
     settings, params, name = project.settings, project.params, project.name
     champion = champion_version(project, tracking)
     export_closed_days(project.predictions, name, settings.state / "predictions", now_s)
-    since_s = max(now_s - params.watch.window_days * 86400, champion.created_s)
-    window = drawn(project.predictions.given(name, champion.number, since_s, now_s))
+    since_s = max(now_s - params.watch.period_days * 86400, champion.created_s)
+    current = drawn(project.predictions.given(name, champion.number, since_s, now_s))
     report = settings.build / "watch" / name / "report"
     labelled, evaluated = _reference(tracking, champion)
-    found = compare(labelled, window, params.watch, params.seed, report, column_tests, evaluated)
+    found = compare(labelled, current, params.watch, params.seed, report, column_tests, evaluated)
     registry = f"{mlflow_address(settings)}/#/models/{name}"
     back = link("The versions of this task in MLflow (while `sightline up` runs)", registry)
     write_text(report / "index.html", found.page((back,)))
@@ -140,7 +140,7 @@ def _evaluated(row: Row) -> Observation:
 def drawn(answers: Iterable[Answer], most: int = MOST_INPUTS) -> list[Observation]:
     """Each input of the answers once; of more than `most` those with the smallest digests, as good as a draw by lot.
 
-    So the memory does not grow with the window, and the same window always has the same inputs.
+    So the memory does not grow with the period, and the same period always has the same inputs.
     """
     kept: dict[str, Observation] = {}
     bound = ""

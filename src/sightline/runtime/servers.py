@@ -137,8 +137,8 @@ def mlflow_address(settings: Settings) -> str:
 
 def report_pages(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> list[Path]:
     """The gates' and the drift reports' first pages that are there, task by task."""
-    places = ("validation/{}/docs/index.html", "watch/{}/report/index.html")
-    pages = [settings.build / place.format(task) for task in tasks for place in places]
+    names = ("validation/{}/docs/index.html", "watch/{}/report/index.html")
+    pages = [settings.build / name.format(task) for task in tasks for name in names]
     return [page for page in pages if page.is_file()]
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(eq=False)
-class Place:
+class Reservation:
     """What one input takes of a room, until all that hold it have let go.
 
     Attributes:
@@ -35,7 +35,7 @@ class Place:
 class _Waiting:
     order_s: float
     number: int
-    place: Place = field(compare=False)
+    reservation: Reservation = field(compare=False)
     came_in: asyncio.Future[None] = field(compare=False)
 
 
@@ -43,38 +43,38 @@ class Room:
     """Room for inputs that are decoded or answered. For one event loop.
 
     Args:
-        places: most inputs at a time.
+        inputs: most of them at a time.
         room_bytes: most bytes that they may hold together.
         lanes: how many of them are worked on at a time, for what is told of the wait.
         now_s: a clock.
     """
 
-    def __init__(self, places: int, room_bytes: int, lanes: int, now_s: Callable[[], float] = time.monotonic) -> None:
-        self.places = places
+    def __init__(self, inputs: int, room_bytes: int, lanes: int, now_s: Callable[[], float] = time.monotonic) -> None:
+        self.inputs = inputs
         self.room_bytes = room_bytes
         self._lanes = lanes
         self._now_s = now_s
-        self._inside: list[Place] = []
+        self._inside: list[Reservation] = []
         self._waiting: list[_Waiting] = []
         self._numbers = itertools.count()
 
     def wait_s(self, seconds: float) -> float:
         """How long an input that takes so long would wait, by what is expected of those before it."""
         now_s = self._now_s()
-        inside = sum(max(place.since_s + place.seconds - now_s, 0.0) for place in self._inside)
-        ahead = sum(one.place.seconds for one in self._waiting if one.order_s <= now_s + seconds)
+        inside = sum(max(one.since_s + one.seconds - now_s, 0.0) for one in self._inside)
+        ahead = sum(one.reservation.seconds for one in self._waiting if one.order_s <= now_s + seconds)
         return (inside + ahead) / self._lanes
 
-    async def enter(self, seconds: float, held_bytes: int) -> Place:
-        """Wait for a place; whoever gets one calls `leave` in the end. Cancelled, it waits no more.
+    async def enter(self, seconds: float, held_bytes: int) -> Reservation:
+        """Wait for room; whoever gets a reservation calls `leave` in the end. Cancelled, it waits no more.
 
         Args:
             seconds: that the work is expected to take.
             held_bytes: not more than the room has.
         """
-        place = Place(seconds, held_bytes)
+        reservation = Reservation(seconds, held_bytes)
         came_in: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = _Waiting(self._now_s() + seconds, next(self._numbers), place, came_in)
+        waiting = _Waiting(self._now_s() + seconds, next(self._numbers), reservation, came_in)
         heapq.heappush(self._waiting, waiting)
         self._let_in()
         try:
@@ -85,25 +85,25 @@ class Room:
                 heapq.heapify(self._waiting)
                 self._let_in()
             else:  # it was just let in
-                self.leave(place)
+                self.leave(reservation)
             raise
-        return place
+        return reservation
 
-    def leave(self, place: Place) -> None:
-        """Let go; the place is free once nobody holds it."""
-        place.holders -= 1
-        if place.holders == 0:
-            self._inside = [one for one in self._inside if one is not place]
+    def leave(self, reservation: Reservation) -> None:
+        """Let go; the room that it took is free once nobody holds it."""
+        reservation.holders -= 1
+        if reservation.holders == 0:
+            self._inside = [one for one in self._inside if one is not reservation]
             self._let_in()
 
     def _let_in(self) -> None:
         """All that come next in order and fit; nobody slips past one that waits for bytes."""
-        while self._waiting and self._fits(self._waiting[0].place):
+        while self._waiting and self._fits(self._waiting[0].reservation):
             one = heapq.heappop(self._waiting)
-            one.place.since_s = self._now_s()
-            self._inside.append(one.place)
+            one.reservation.since_s = self._now_s()
+            self._inside.append(one.reservation)
             one.came_in.set_result(None)
 
-    def _fits(self, place: Place) -> bool:
-        held = sum(one.held_bytes for one in self._inside) + place.held_bytes
-        return not self._inside or (len(self._inside) < self.places and held <= self.room_bytes)
+    def _fits(self, reservation: Reservation) -> bool:
+        held = sum(one.held_bytes for one in self._inside) + reservation.held_bytes
+        return not self._inside or (len(self._inside) < self.inputs and held <= self.room_bytes)

@@ -19,15 +19,15 @@ Outcomes: TypeAlias = Sequence[Outcome | Exception]
 
 
 @dataclass(frozen=True)
-class Plan:
+class Batching:
     """How a model is best called on this machine: images in a call, and calls at the same time."""
 
     batch: int = 1
     lanes: int = 1
 
 
-def measure_plan(call: Callable[[int], None], max_batch: int, lanes: int, budget_s: float = 4.0) -> Plan:
-    """The plan whose batch gives the most images a second on this machine, found by trying.
+def measure_batching(call: Callable[[int], None], max_batch: int, lanes: int, budget_s: float = 4.0) -> Batching:
+    """The size of batch that gives the most images a second on this machine, found by trying.
 
     A larger batch is not always faster on a CPU. How many lanes there are is not tried but given: a machine is at its
     busiest when its servers start, and what runs beside the measurement would decide.
@@ -40,9 +40,9 @@ def measure_plan(call: Callable[[int], None], max_batch: int, lanes: int, budget
     """
     end_s = time.perf_counter() + budget_s
     batch = choose_batch(
-        lambda size: images_per_second(call, Plan(size, lanes)), max_batch, lambda: time.perf_counter() < end_s
+        lambda size: images_per_second(call, Batching(size, lanes)), max_batch, lambda: time.perf_counter() < end_s
     )
-    return Plan(batch, lanes)
+    return Batching(batch, lanes)
 
 
 def choose_batch(rate: Callable[[int], float], max_batch: int, in_time: Callable[[], bool] = lambda: True) -> int:
@@ -56,15 +56,15 @@ def choose_batch(rate: Callable[[int], float], max_batch: int, in_time: Callable
     return best
 
 
-def images_per_second(call: Callable[[int], None], plan: Plan) -> float:
+def images_per_second(call: Callable[[int], None], batching: Batching) -> float:
     """The best of three rounds: whatever else runs on the machine only makes a round slower."""
     fastest_s = float("inf")
-    with ThreadPoolExecutor(plan.lanes) as threads:
+    with ThreadPoolExecutor(batching.lanes) as threads:
         for _ in range(3):
             start_s = time.perf_counter()
-            list(threads.map(call, [plan.batch] * plan.lanes))
+            list(threads.map(call, [batching.batch] * batching.lanes))
             fastest_s = min(fastest_s, time.perf_counter() - start_s)
-    return plan.batch * plan.lanes / max(fastest_s, 1e-9)
+    return batching.batch * batching.lanes / max(fastest_s, 1e-9)
 
 
 class Batcher(Generic[Item, Outcome]):
@@ -96,7 +96,7 @@ class Batcher(Generic[Item, Outcome]):
         self._kind = kind
         self._on_the_way = on_the_way
         self._max_wait_s = max_wait_s
-        self._plan = Plan()
+        self._batching = Batching()
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome], float]] = deque()
         self._busy = 0
         self._alarm: asyncio.TimerHandle | None = None
@@ -104,12 +104,12 @@ class Batcher(Generic[Item, Outcome]):
         self._lanes = ThreadPoolExecutor(1, thread_name_prefix="predict")
         self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
 
-    def use(self, plan: Plan) -> None:
-        """Follow a plan from the next batch on."""
-        if plan.lanes != self._plan.lanes:
+    def use(self, batching: Batching) -> None:
+        """Follow other sizes from the next batch on."""
+        if batching.lanes != self._batching.lanes:
             self._lanes.shutdown(wait=False)
-            self._lanes = ThreadPoolExecutor(plan.lanes, thread_name_prefix="predict")
-        self._plan = plan
+            self._lanes = ThreadPoolExecutor(batching.lanes, thread_name_prefix="predict")
+        self._batching = batching
 
     def close(self) -> None:
         """Let the threads end with what they are doing."""
@@ -124,7 +124,7 @@ class Batcher(Generic[Item, Outcome]):
         return await future
 
     def _dispatch(self) -> None:
-        while self._waiting and self._busy < self._plan.lanes:
+        while self._waiting and self._busy < self._batching.lanes:
             if (left_s := self._hold_s()) > 0:
                 if self._alarm is None:
                     self._alarm = asyncio.get_running_loop().call_later(left_s, self._wake)
@@ -142,14 +142,14 @@ class Batcher(Generic[Item, Outcome]):
 
     def _hold_s(self) -> float:
         """How much longer the oldest item may wait for company; 0 where none is coming or none is needed."""
-        if len(self._waiting) >= self._plan.batch or self._on_the_way() == 0:
+        if len(self._waiting) >= self._batching.batch or self._on_the_way() == 0:
             return 0.0
         return self._waiting[0][2] + self._max_wait_s - time.monotonic()
 
     def _take(self) -> list[tuple[Item, asyncio.Future[Outcome]]]:
         """The oldest items of one kind, without those whose client has gone; the lanes share what waits."""
         batch: list[tuple[Item, asyncio.Future[Outcome]]] = []
-        size = min(self._plan.batch, math.ceil(len(self._waiting) / self._plan.lanes))
+        size = min(self._batching.batch, math.ceil(len(self._waiting) / self._batching.lanes))
         while self._waiting and len(batch) < size:
             item, future, _ = self._waiting[0]
             if not future.done():

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from sightline.errors import BackendError
-from sightline.serving.batching import Outcomes, Plan, measure_plan
+from sightline.serving.batching import Batching, Outcomes, measure_batching
 from sightline.serving.champion import Champion, Warmed
 from sightline.serving.metrics import Metrics
 from sightline.serving.pace import measure_pace
@@ -39,7 +39,7 @@ class Calls:
         self._write = log
         self._settings = settings
         self._metrics = metrics
-        self._plan: Plan | None = None
+        self._batching: Batching | None = None
         self._calls: set[float] = set()
 
     def check(self, now_s: float | None = None) -> None:
@@ -121,10 +121,12 @@ class Calls:
         """Predict, so that the first request finds everything in place; the first model is also measured."""
         content = model.example()
         pace, example, first = measure_pace(model, content)
-        if self._plan is None:
-            self._plan = measure_plan(lambda batch: _call(model, example, batch), self._settings.max_batch, CORES)
+        if self._batching is None:
+            self._batching = measure_batching(
+                lambda batch: _call(model, example, batch), self._settings.max_batch, CORES
+            )
         example_s = pace.usual_s(model.weigh(content, Limits(), {}))
-        return Warmed(self._plan, pace, example_s, tuple(first.rasters))
+        return Warmed(self._batching, pace, example_s, tuple(first.rasters))
 
 
 def _call(model: Model, example: Any, batch: int) -> None:

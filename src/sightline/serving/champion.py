@@ -12,7 +12,7 @@ from typing import Protocol
 
 from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, ModelError, ModelMissing, ModelRejected, SightlineError
-from sightline.serving.batching import Plan
+from sightline.serving.batching import Batching
 from sightline.serving.metrics import Metrics
 from sightline.serving.pace import Pace
 from sightline.task import Model
@@ -27,13 +27,13 @@ class Warmed:
     """What the first answers of a model tell.
 
     Attributes:
-        plan: how it is best called.
+        batching: how it is best called.
         pace: how fast it is here, kept up to date.
         example_s: what its own example takes.
         rasters: names of those that it answers.
     """
 
-    plan: Plan = field(default_factory=Plan)
+    batching: Batching = field(default_factory=Batching)
     pace: Pace = field(default_factory=Pace)
     example_s: float = 0.0
     rasters: tuple[str, ...] = ()
@@ -179,7 +179,7 @@ class ChampionKeeper:
         self._warn()
         self._failed = (-1, 0.0, 0.0)
         self._metrics.champion(number)
-        log.info("version %d answers now (%s, %.1f s)", number, warmed.plan, time.monotonic() - start_s)
+        log.info("version %d answers now (%s, %.1f s)", number, warmed.batching, time.monotonic() - start_s)
 
     def _background(self, number: int) -> Background:
         """A version whose evaluation cannot be read still answers, and says that nothing is known of it."""

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from sightline.conditions import put_under
 from sightline.errors import BackendError, ModelMissing, RequestError
 from sightline.serving.admission import Room
-from sightline.serving.batching import Batcher, Plan
+from sightline.serving.batching import Batcher, Batching
 from sightline.serving.calls import CORES, Calls
 from sightline.serving.champion import Champion, ChampionKeeper, Champions
 from sightline.serving.lanes import Lanes, TwoRooms, too_large
@@ -66,7 +66,7 @@ class Engine:
         self._readers = ThreadPoolExecutor(CORES + 1, thread_name_prefix="read")
         kept, long_lanes = int(settings.max_held_bytes * _SHORT_SHARE), max(CORES - 1, 1)
         long = self._lanes(settings.max_held_bytes - kept, long_lanes)
-        long.batcher.use(Plan(1, long_lanes))
+        long.batcher.use(Batching(1, long_lanes))
         self._rooms = TwoRooms(self._lanes(kept, CORES), long, settings.answer_s)
 
     def _lanes(self, room_bytes: int, lanes: int) -> Lanes:
@@ -149,7 +149,7 @@ class Engine:
             yield answer.result()
         finally:
             work.stopped = True
-            if not work.busy:  # else the place is taken until the thread is done
+            if not work.busy:  # else the room is taken until the thread is done
                 answer.cancel()
             if leaving is not None:
                 leaving.cancel()
@@ -164,27 +164,27 @@ class Engine:
         lanes = self._rooms.chosen(champion, seconds, cost.held_bytes)
         self._rooms.refuse(champion, cost)
         self._rooms.postpone(seconds, lanes.room)
-        work.room, work.place = lanes.room, await lanes.room.enter(seconds, cost.held_bytes)
-        work.place.holders += 1  # this, and the request itself
+        work.room, work.reservation = lanes.room, await lanes.room.enter(seconds, cost.held_bytes)
+        work.reservation.holders += 1  # this, and the request itself
         try:
             question = await self._read(work, champion, body, source, conditions)
             return await lanes.batcher.submit(question)
         finally:
-            lanes.room.leave(work.place)
+            lanes.room.leave(work.reservation)
 
     def _unanswered(self, work: Work, gone: bool) -> Exception:
         """Why there is no answer yet, and will be none."""
         limit_s = self._settings.answer_s
         if gone:
             return RequestError("the client has gone", status=GONE)
-        if work.cost and work.place and time.monotonic() - work.place.since_s > limit_s / 2:
+        if work.cost and work.reservation and time.monotonic() - work.reservation.since_s > limit_s / 2:
             return too_large(f"it takes longer than {limit_s:g} s", work.cost, 0.5)
         return BackendError(f"no answer within {limit_s:g} s", way_out="Try again later.")
 
     def _leave(self, work: Work) -> None:
-        """The request needs its place no more."""
-        if work.room is not None and work.place is not None:
-            work.room.leave(work.place)
+        """The request needs its reservation no more."""
+        if work.room is not None and work.reservation is not None:
+            work.room.leave(work.reservation)
 
     def _count(self, more: int) -> None:
         self._waiting += more

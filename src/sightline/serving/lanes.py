@@ -45,9 +45,9 @@ class TwoRooms:
 
     def chosen(self, champion: Champion, seconds: float, held_bytes: int) -> Lanes:
         """By how long it takes, and how much memory."""
-        self.short.batcher.use(champion.warmed.plan)
+        self.short.batcher.use(champion.warmed.batching)
         # Decoded images are large: those of the batches that run and of the next are held, others wait as files.
-        self.short.room.places = 2 * champion.warmed.plan.batch * champion.warmed.plan.lanes
+        self.short.room.inputs = 2 * champion.warmed.batching.batch * champion.warmed.batching.lanes
         short_s = max(_SHORT_S, _SHORT_EXAMPLES * champion.warmed.example_s)
         small = held_bytes <= self.short.room.room_bytes
         return self.short if small and seconds <= short_s else self.long

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sightline.serving.admission import Place, Room
+from sightline.serving.admission import Reservation, Room
 from sightline.serving.champion import Champion
 from sightline.task import Cost, Prediction
 
@@ -17,14 +17,14 @@ class Work:
 
     Attributes:
         cost: once the input is weighed.
-        room, place: once it has one.
+        room, reservation: once it has one.
         busy: a thread is at it now.
         stopped: nobody waits any more.
     """
 
     cost: Cost | None = None
     room: Room | None = None
-    place: Place | None = None
+    reservation: Reservation | None = None
     busy: bool = False
     stopped: bool = False
 

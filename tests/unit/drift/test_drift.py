@@ -164,7 +164,7 @@ HALF_STRANGE = [*observations("new", 60, seed=1), *observations("odd", 60, seed=
 
 
 @pytest.mark.parametrize(("groups", "state"), [(3, "cannot tell"), (8, "cannot tell"), (20, "drift"), (120, "drift")])
-def test_half_of_the_window_of_another_kind_is_never_no_drift(folder: Path, groups: int, state: str) -> None:
+def test_half_of_the_current_inputs_of_another_kind_is_never_no_drift(folder: Path, groups: int, state: str) -> None:
     reference = observations("ref", groups * 4, seed=0, frames=4)
     found = evaluate(folder, reference, HALF_STRANGE)
     assert found.state == state
@@ -179,7 +179,7 @@ def test_unshifted_traffic_beside_a_small_reference_cannot_be_told_either(folder
 
 
 def test_what_lies_where_no_sample_lies_is_drift_though_each_figure_is_usual(folder: Path) -> None:
-    # Samples lie on one diagonal, the window on the other: no figure of the embedding leaves its range.
+    # Samples lie on one diagonal, current answers on the other: no figure of the embedding leaves its range.
     def on_a_diagonal(tag: str, count: int, sign: float) -> list[Observation]:
         rng = np.random.default_rng(count)
         at = rng.normal(size=count)
@@ -220,7 +220,7 @@ def alone(side: list[Observation]) -> list[Observation]:
 
 
 def test_frames_of_a_flight_are_not_independent_evidence(folder: Path) -> None:
-    # Flights differ from each other, frames of one hardly do: taken frame by frame, many a window would alarm.
+    # Flights differ from each other, frames of one hardly do: taken frame by frame, many a period would alarm.
     params = changed(PARAMS, alpha=0.1, outside_share=0.01)
     alarms, naive = 0, 0
     for n in range(20):

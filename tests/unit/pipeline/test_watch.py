@@ -132,7 +132,7 @@ def test_the_report_goes_to_the_registry_and_the_verdict_into_the_ledger(watched
     assert len(entry.document["most_drifted"][0]["sha256"]) > 0
 
 
-def test_only_the_champions_answers_of_the_window_count(watched: Watched) -> None:
+def test_only_the_champions_answers_of_the_period_count(watched: Watched) -> None:
     watched.answer(40, level=5.0, version=2)
     watched.answer(40, level=5.0, time_s=NOW_S - 8 * DAY_S)
     watched.answer(40, level=5.0, time_s=NOW_S + 1)
@@ -249,7 +249,7 @@ def test_no_drift_and_drift_and_not_known_have_codes_of_their_own(
     assert code_of(watched.watch()) == code
 
 
-def test_of_a_large_window_the_same_inputs_are_drawn_evenly_and_few_are_held() -> None:
+def test_of_many_inputs_the_same_inputs_are_drawn_evenly_and_few_are_held() -> None:
     def given(order: Iterable[int]) -> Iterator[Answer]:
         held = []
         for number in order:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sightline.serving.batching import Batcher, Outcomes, Plan, choose_batch, images_per_second, measure_plan
+from sightline.serving.batching import Batcher, Batching, Outcomes, choose_batch, images_per_second, measure_batching
 
 
 class Work:
@@ -28,9 +28,9 @@ class Work:
         return outcomes
 
 
-def make(work: Work, plan: Plan, on_the_way: int = 0, max_wait_s: float = 0.0) -> Batcher[int, int]:
+def make(work: Work, batching: Batching, on_the_way: int = 0, max_wait_s: float = 0.0) -> Batcher[int, int]:
     batcher: Batcher[int, int] = Batcher(work.run, work.finish, lambda i: i // 1000, lambda: on_the_way, max_wait_s)
-    batcher.use(plan)
+    batcher.use(batching)
     return batcher
 
 
@@ -48,7 +48,7 @@ async def submit_while_busy(batcher: Batcher[int, int], work: Work, items: list[
 
 def test_items_that_wait_share_batches() -> None:
     work = Work()
-    outcomes = asyncio.run(submit_while_busy(make(work, Plan(batch=3)), work, [1, 2, 3, 4]))
+    outcomes = asyncio.run(submit_while_busy(make(work, Batching(batch=3)), work, [1, 2, 3, 4]))
     assert outcomes == [2, 4, 6, 8]
     assert work.batches == [[0], [1, 2, 3], [4]]
     assert work.finished == work.batches
@@ -56,13 +56,13 @@ def test_items_that_wait_share_batches() -> None:
 
 def test_a_lone_item_is_not_held_back() -> None:
     work = Work()
-    batcher = make(work, Plan(batch=8), on_the_way=0, max_wait_s=30)
+    batcher = make(work, Batching(batch=8), on_the_way=0, max_wait_s=30)
     assert asyncio.run(asyncio.wait_for(batcher.submit(4), 5)) == 8
 
 
 def test_a_batch_waits_for_items_on_their_way() -> None:
     async def run() -> None:
-        batcher = make(work, Plan(batch=2), on_the_way=1, max_wait_s=30)
+        batcher = make(work, Batching(batch=2), on_the_way=1, max_wait_s=30)
         first = asyncio.create_task(batcher.submit(1))
         await asyncio.sleep(0.01)
         assert work.batches == []
@@ -76,12 +76,12 @@ def test_a_batch_waits_for_items_on_their_way() -> None:
 
 def test_a_batch_waits_no_longer_than_it_may() -> None:
     work = Work()
-    assert asyncio.run(asyncio.wait_for(make(work, Plan(batch=2), 1, 0.01).submit(1), 5)) == 2
+    assert asyncio.run(asyncio.wait_for(make(work, Batching(batch=2), 1, 0.01).submit(1), 5)) == 2
 
 
 def test_one_bad_item_fails_alone() -> None:
     work = Work()
-    outcomes = asyncio.run(submit_while_busy(make(work, Plan(batch=4)), work, [102, 103, 104]))
+    outcomes = asyncio.run(submit_while_busy(make(work, Batching(batch=4)), work, [102, 103, 104]))
     assert outcomes[0] == 204
     assert isinstance(outcomes[1], ValueError)
     assert outcomes[2] == 208
@@ -89,13 +89,13 @@ def test_one_bad_item_fails_alone() -> None:
 
 def test_kinds_never_share_a_batch() -> None:
     work = Work()
-    asyncio.run(submit_while_busy(make(work, Plan(batch=8)), work, [1, 2, 1002, 1004, 4]))
+    asyncio.run(submit_while_busy(make(work, Batching(batch=8)), work, [1, 2, 1002, 1004, 4]))
     assert work.batches == [[0], [1, 2], [1002, 1004], [4]]
 
 
 def test_a_cancelled_item_is_never_worked_on() -> None:
     async def run() -> None:
-        batcher = make(work, Plan(batch=1))
+        batcher = make(work, Batching(batch=1))
         work.gate.clear()
         first = asyncio.create_task(batcher.submit(0))
         leaving = asyncio.create_task(batcher.submit(1))
@@ -119,7 +119,7 @@ def test_lanes_run_side_by_side() -> None:
 
     async def run() -> list[int]:
         batcher: Batcher[int, int] = Batcher(work, lambda _, outcomes: outcomes, lambda _: 0, lambda: 0, 0.0)
-        batcher.use(Plan(batch=1, lanes=2))
+        batcher.use(Batching(batch=1, lanes=2))
         return await asyncio.gather(batcher.submit(1), batcher.submit(2))
 
     assert asyncio.run(run()) == [1, 2]
@@ -169,7 +169,7 @@ def test_when_time_is_up_no_larger_batch_is_tried() -> None:
 
 def test_what_waits_is_shared_out_between_lanes() -> None:
     async def run() -> None:
-        batcher = make(work, Plan(batch=8, lanes=2))
+        batcher = make(work, Batching(batch=8, lanes=2))
         work.gate.clear()
         tasks = [asyncio.create_task(batcher.submit(item)) for item in range(2)]  # both lanes are busy
         await asyncio.sleep(0.01)
@@ -190,10 +190,10 @@ def test_a_plan_is_measured_with_calls_side_by_side() -> None:
     def wait() -> None:
         meeting.wait()
 
-    assert images_per_second(lambda _: wait(), Plan(batch=3, lanes=2)) > 0
+    assert images_per_second(lambda _: wait(), Batching(batch=3, lanes=2)) > 0
 
 
 def test_measuring_ends_with_a_plan_within_the_limits() -> None:
-    plan = measure_plan(lambda _: None, max_batch=4, lanes=2)
-    assert plan.batch in (1, 2, 4)
-    assert plan.lanes == 2
+    batching = measure_batching(lambda _: None, max_batch=4, lanes=2)
+    assert batching.batch in (1, 2, 4)
+    assert batching.lanes == 2

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import ModelMissing, ModelRejected
-from sightline.serving.batching import Plan
+from sightline.serving.batching import Batching
 from sightline.serving.champion import ChampionKeeper, DirectoryChampion, Warmed
 from sightline.serving.metrics import Metrics
 from sightline.task import Model
@@ -24,12 +24,12 @@ def test_the_champion_is_loaded_and_warmed() -> None:
 
     def warm(found: Model) -> Warmed:
         warmed.append(found)
-        return Warmed(Plan(2, 2))
+        return Warmed(Batching(2, 2))
 
     keeper = ChampionKeeper("toy", SetChampions(model), warm, 1.0, Metrics("toy"))
     keeper.poll()
     assert keeper.champion is not None
-    assert (keeper.champion.number, keeper.champion.warmed.plan) == (1, Plan(2, 2))
+    assert (keeper.champion.number, keeper.champion.warmed.batching) == (1, Batching(2, 2))
     assert warmed == [model]
     assert keeper.problem is None
     keeper.poll()
