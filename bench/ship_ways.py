@@ -24,7 +24,7 @@ from sightline.tasks.ships.data import load_manifest, read_boxes
 from sightline.tasks.ships.detections import Detection, rectangle
 from sightline.tasks.ships.finder import NetworkFinder
 from sightline.tasks.ships.metrics import Pool, scene_statistics
-from sightline.tasks.ships.model import ShipModel, restore_model
+from sightline.tasks.ships.model import ShipModel
 from sightline.tasks.ships.raster import Raster
 from sightline.tasks.ships.scaled import Scaled
 from sightline.tasks.ships.scan import logit_at
@@ -78,7 +78,7 @@ def main() -> None:
     for pair in given.models:
         folder, _, ground = pair.rpartition(":")
         data = manifest.where(lambda s, g=ground: s.stratum == "scene" and s.group == g)  # type: ignore[misc]
-        for way, scenes in evaluate(restore_model(Path(folder)), data).items():
+        for way, scenes in evaluate(ShipModel.restore(Path(folder)), data).items():
             pooled.setdefault(way, []).extend(scenes)
     report: dict[str, Any] = {}
     for way, scenes in pooled.items():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from sightline.capabilities import check_probability
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.task import Card, Json, TrainingData
 
@@ -104,6 +106,50 @@ class ModelKind(Generic[RecipeT]):
                 f"it has not all files of a {self.task} model; missing: {', '.join(missing)}", where=path, way_out=AGAIN
             )
         return read_saved(directory, recipe.files)
+
+
+@dataclass
+class SavedModel(Generic[RecipeT]):
+    """What models with one recipe are before they read anything: their card and the weights that it lists.
+
+    Attributes:
+        card: as saved; its `files` lists the weights.
+        files: name -> content of the weights; none where nothing but numbers was fitted.
+        threads: of the ONNX session; None: see `graphs.open_session`.
+    """
+
+    card: Card
+    files: Mapping[str, bytes] = field(repr=False)
+    threads: int | None = None
+
+    @staticmethod
+    def kind_of(task: str, /) -> ModelKind[RecipeT]:
+        """What the saved models of that task have in common."""
+        raise NotImplementedError
+
+    @classmethod
+    def restore(cls, directory: Path) -> Self:
+        """Read a saved model.
+
+        Raises:
+            ModelMissing: there is no card.
+            ModelRejected: the card or a file is not what was saved.
+        """
+        return cls(*cls.kind_of(read_card(directory).task).restore(directory))
+
+    @cached_property
+    def recipe(self) -> RecipeT:
+        """From the card."""
+        return self.kind_of(self.card.task).recipe.model_validate(self.card.preprocessing)
+
+    def with_threshold(self, name: str, value: float) -> Self:
+        """The same model with another one of its thresholds. Raises ParamsError where it is not a probability."""
+        thresholds = {**self.card.thresholds, name: check_probability(value)}
+        return replace(self, card=self.card.model_copy(update={"thresholds": thresholds}))
+
+    def save(self, directory: Path) -> None:
+        """Write the weights and the card into an empty directory."""
+        write_saved(directory, self.card, self.files)
 
 
 def provenance_of(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from pydantic import AliasChoices, Field, field_serializer, field_validator
 
 from sightline.errors import RequestError
 from sightline.stopping import check
-from sightline.task import Card, Cost, Json, Limits, Prediction
+from sightline.task import Cost, Json, Limits, Prediction
 from sightline.tasks.land_cover.augment import Channels
 from sightline.tasks.land_cover.bands import BANDS, Bands, picture, without_data
 from sightline.tasks.land_cover.bits import Bits, pack
@@ -30,7 +30,7 @@ from sightline.tasks.land_cover.thresholds import Cutoffs
 from sightline.tasks.land_cover.tile import FORMATS, Tile, read_tile
 from sightline.vision.images import MAX_BANDS, noise_picture, probe_within, read_bytes
 from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.vision.saved import ModelKind, SavedRecipe, write_saved
+from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
 from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.vision.tiling import Read, Tiling, blend
 
@@ -102,23 +102,13 @@ class Answer:
 
 
 @dataclass
-class LandCoverModel:
-    """See `sightline.task.Model`.
+class LandCoverModel(SavedModel[Recipe]):
+    """See `sightline.task.Model`."""
 
-    Attributes:
-        card: as saved; its `files` lists the weights.
-        files: name -> content of the weights; none for rules.
-        threads: of the ONNX session; None: see `graphs.open_session`.
-    """
-
-    card: Card
-    files: Mapping[str, bytes] = field(repr=False)
-    threads: int | None = None
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """From the card."""
-        return Recipe.model_validate(self.card.preprocessing)
+    @staticmethod
+    def kind_of(_: str, /) -> ModelKind[Recipe]:
+        """See `SavedModel`."""
+        return KIND
 
     @cached_property
     def cutoffs(self) -> Cutoffs:
@@ -275,10 +265,6 @@ class LandCoverModel:
         mask: Bits = np.asarray(prediction.rasters["mask"][::step, ::step], dtype=np.uint16)
         return np.concatenate([picture(bands), coloured(mask)], axis=1)
 
-    def save(self, directory: Path) -> None:
-        """Write the weights and the card into an empty directory."""
-        write_saved(directory, self.card, self.files)
-
 
 def _wkt(found: Answer) -> dict[str, str]:
     """Each class's polygons as one WKT in pixels."""
@@ -329,16 +315,3 @@ def _part_of(bands: Bands) -> Read:
 
 def _mean(embeddings: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.asarray(np.mean(embeddings, axis=0, dtype=np.float64), dtype=np.float32)
-
-
-# ------------------------------------------------------------------------------------------------------- restore
-
-
-def restore_model(directory: Path) -> LandCoverModel:
-    """Read a saved model.
-
-    Raises:
-        ModelMissing: there is no card.
-        ModelRejected: the card or a file is not what was saved.
-    """
-    return LandCoverModel(*KIND.restore(directory))

@@ -9,24 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.resampling import Pooled
-from sightline.task import (
-    USUAL,
-    Expectation,
-    Json,
-    Limits,
-    Manifest,
-    Progress,
-    Rows,
-    Sample,
-    TrainingData,
-    Upstream,
-)
+from sightline.task import USUAL, Expectation, Json, Limits, Manifest, Progress, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.land_cover import metrics
 from sightline.tasks.land_cover.bands import BANDS, picture
 from sightline.tasks.land_cover.bits import pack
 from sightline.tasks.land_cover.colours import coloured
 from sightline.tasks.land_cover.data import UPSTREAM, excerpt, load_manifest, read_mask
-from sightline.tasks.land_cover.model import LandCoverModel, restore_model
+from sightline.tasks.land_cover.model import LandCoverModel
 from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.synthetic.sample import write_sample
 from sightline.tasks.land_cover.tile import read_tile
@@ -113,4 +102,4 @@ class LandCover:
     @staticmethod
     def restore(directory: Path) -> LandCoverModel:
         """Read a saved model. Raises ModelMissing or ModelRejected."""
-        return restore_model(directory)
+        return LandCoverModel.restore(directory)

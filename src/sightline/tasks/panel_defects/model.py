@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, Field
 
 from sightline.stopping import check
-from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
+from sightline.task import Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams
@@ -22,7 +22,7 @@ from sightline.tasks.panel_defects.picture import Picture, picture_of_chip
 from sightline.tasks.panel_defects.pixels import PixelClassifier
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
-from sightline.vision.saved import ModelKind, SavedRecipe, read_card, write_saved
+from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
 from sightline.vision.scaling import enlarged_rows, scaled
 from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.vision.tiling import Tiling
@@ -97,23 +97,13 @@ class Answer:
 
 
 @dataclass
-class SegmentationModel:
-    """See `sightline.task.Model`.
+class SegmentationModel(SavedModel[Recipe]):
+    """See `sightline.task.Model`."""
 
-    Attributes:
-        card: as saved; its `files` lists the weights.
-        files: name -> content of the weights.
-        threads: of the ONNX session; None: see `graphs.open_session`.
-    """
-
-    card: Card
-    files: Mapping[str, bytes] = field(repr=False)
-    threads: int | None = None
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """From the card."""
-        return Recipe.model_validate(self.card.preprocessing)
+    @staticmethod
+    def kind_of(task: str, /) -> ModelKind[Recipe]:
+        """See `SavedModel`."""
+        return kind_of(domain_of(task))
 
     @cached_property
     def domain(self) -> Domain:
@@ -219,10 +209,6 @@ class SegmentationModel:
         mixed = np.where(mask[..., None] > 0, 0.5 * source.display + 0.5 * colours, source.display)
         return np.asarray(mixed, dtype=np.uint8)
 
-    def save(self, directory: Path) -> None:
-        """Write the weights and the card into an empty directory."""
-        write_saved(directory, self.card, self.files)
-
 
 def _said(document: Mapping[str, Json]) -> dict[str, Any]:
     """`found`, `summary` and `findings` of a prediction: shares of the classes but the background, and regions."""
@@ -279,16 +265,3 @@ def _grid_means(probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
 
     cells = [cv2.resize(plane, (_EMBEDDED, _EMBEDDED), interpolation=cv2.INTER_AREA) for plane in probabilities]
     return np.concatenate([cell.ravel() for cell in cells]).astype(np.float32)
-
-
-# ------------------------------------------------------------------------------------------------------- restore
-
-
-def restore_model(directory: Path) -> SegmentationModel:
-    """Read a saved model of one of the domains.
-
-    Raises:
-        ModelMissing: there is no card.
-        ModelRejected: the card or a file is not what was saved.
-    """
-    return SegmentationModel(*kind_of(domain_of(read_card(directory).task)).restore(directory))

@@ -9,21 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.resampling import Pooled
-from sightline.task import (
-    USUAL,
-    Expectation,
-    Json,
-    Limits,
-    Manifest,
-    Progress,
-    Rows,
-    Sample,
-    TrainingData,
-    Upstream,
-)
+from sightline.task import USUAL, Expectation, Json, Limits, Manifest, Progress, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.panel_defects import metrics
 from sightline.tasks.panel_defects.domain import DOMAINS
-from sightline.tasks.panel_defects.model import SegmentationModel, restore_model
+from sightline.tasks.panel_defects.model import SegmentationModel
 from sightline.tasks.panel_defects.params import FarmParams, Params
 from sightline.vision.evaluation import Evaluated, rows_of
 
@@ -108,4 +97,4 @@ class PanelDefects:
     @staticmethod
     def restore(directory: Path) -> SegmentationModel:
         """Read a saved model. Raises ModelMissing or ModelRejected."""
-        return restore_model(directory)
+        return SegmentationModel.restore(directory)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator
 
-from sightline.capabilities import check_probability
-from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
+from sightline.task import Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
 from sightline.tasks.pv_hotspots.drawing import draw_modules
@@ -30,7 +29,7 @@ from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.severity import CONDITIONS, read_conditions, severity
 from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_thermogram
 from sightline.vision.images import noise_picture, probe_within, read_bytes
-from sightline.vision.saved import ModelKind, SavedRecipe, write_saved
+from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
 
 NAME = "pv_hotspots"
 WEIGHTS = "detector.safetensors"
@@ -127,25 +126,19 @@ class Modules:
 
 
 @dataclass
-class HotspotModel:
+class HotspotModel(SavedModel[Recipe]):
     """See `sightline.task.Model`.
 
     Attributes:
-        card: as saved; its `files` lists the weights.
-        files: name -> content of the weights.
         precision: which graph answers; what the card says, unless set otherwise before the first answer.
-        threads: of the ONNX session; None: see `detector.Detector`.
     """
 
-    card: Card
-    files: Mapping[str, bytes] = field(repr=False)
     precision: Precision | None = None
-    threads: int | None = None
 
-    @cached_property
-    def recipe(self) -> Recipe:
-        """From the card."""
-        return Recipe.model_validate(self.card.preprocessing)
+    @staticmethod
+    def kind_of(_: str, /) -> ModelKind[Recipe]:
+        """See `SavedModel`."""
+        return KIND
 
     @cached_property
     def detector(self) -> Detector:
@@ -226,8 +219,7 @@ class HotspotModel:
         Raises:
             ParamsError: it is not a probability.
         """
-        thresholds = {**self.card.thresholds, "defected": check_probability(values["threshold"])}
-        return replace(self, card=self.card.model_copy(update={"thresholds": thresholds}))
+        return self.with_threshold("defected", values["threshold"])
 
     def _module(
         self, thermogram: Thermogram, modules: Modules, index: int, defected: NDArray[np.int64], scores: Floats
@@ -261,10 +253,6 @@ class HotspotModel:
     def draw(self, source: Thermogram, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture with the modules' boxes: defected ones bold, with their rise."""
         return draw_modules(source, prediction.document["modules"])
-
-    def save(self, directory: Path) -> None:
-        """Write the weights and the card into an empty directory."""
-        write_saved(directory, self.card, self.files)
 
 
 def _readable(thermogram: Thermogram) -> NDArray[np.bool_] | None:
@@ -316,16 +304,3 @@ def _flat_row(thermogram: Thermogram, modules: Modules, defected: NDArray[np.int
         "output_module_side_px": float(np.sqrt(sides.prod(axis=1)).mean()) if count else 0.0,
     }
     return row
-
-
-# ------------------------------------------------------------------------------------------------------- restore
-
-
-def restore_model(directory: Path) -> HotspotModel:
-    """Read a saved model.
-
-    Raises:
-        ModelMissing: there is no card.
-        ModelRejected: the card or a file is not what was saved.
-    """
-    return HotspotModel(*KIND.restore(directory))

@@ -9,22 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.resampling import Pooled
-from sightline.task import (
-    USUAL,
-    Expectation,
-    Json,
-    Limits,
-    Manifest,
-    Progress,
-    Rows,
-    Sample,
-    TrainingData,
-    Upstream,
-)
+from sightline.task import USUAL, Expectation, Json, Limits, Manifest, Progress, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
 from sightline.tasks.pv_hotspots.drawing import draw_labels
-from sightline.tasks.pv_hotspots.model import NAME, HotspotModel, restore_model
+from sightline.tasks.pv_hotspots.model import NAME, HotspotModel
 from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.synthetic.sample import write_sample
 from sightline.vision.evaluation import Evaluated, rows_of
@@ -113,4 +102,4 @@ class PvHotspots:
     @staticmethod
     def restore(directory: Path) -> HotspotModel:
         """Read a saved model. Raises ModelMissing or ModelRejected."""
-        return restore_model(directory)
+        return HotspotModel.restore(directory)

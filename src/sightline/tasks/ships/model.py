@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.capabilities import OnProgress, check_probability
+from sightline.capabilities import OnProgress
 from sightline.errors import ParamsError, RequestError
-from sightline.task import Card, Cost, Finding, Json, Limits, Prediction
+from sightline.task import Cost, Finding, Json, Limits, Prediction
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.cost import check_work, held_bytes_of, most_scanned_px, refusal_of_gsd, scanned_px
@@ -26,7 +26,7 @@ from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, geojson, in_pixels
-from sightline.vision.saved import ModelKind, SavedRecipe, write_saved
+from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -91,23 +91,13 @@ KIND = ModelKind(NAME, Recipe, CLASSES, FORMATS, CONDITIONS, thresholds=("ship",
 
 
 @dataclass
-class ShipModel:
-    """See `sightline.task.Model`.
+class ShipModel(SavedModel[Recipe]):
+    """See `sightline.task.Model`."""
 
-    Attributes:
-        card: as saved; its `files` lists the weights.
-        files: name -> content of the weights; none for blobs.
-        threads: of the ONNX session; None: see `graphs.open_session`.
-    """
-
-    card: Card
-    files: Mapping[str, bytes] = field(repr=False)
-    threads: int | None = None
-
-    @cached_property
-    def recipe(self) -> Recipe:
-        """From the card."""
-        return Recipe.model_validate(self.card.preprocessing)
+    @staticmethod
+    def kind_of(_: str, /) -> ModelKind[Recipe]:
+        """See `SavedModel`."""
+        return KIND
 
     @property
     def threshold(self) -> float:
@@ -196,21 +186,18 @@ class ShipModel:
         Raises:
             ParamsError: a value cannot be.
         """
-        card = self.card
-        if "threshold" in values:
-            thresholds = {**card.thresholds, "ship": check_probability(values["threshold"])}
-            card = card.model_copy(update={"thresholds": thresholds})
+        changed = self.with_threshold("ship", values["threshold"]) if "threshold" in values else self
         if "stride_px" in values:
             stride_px = values["stride_px"]
             try:
-                changed = ScanParams.model_validate({**self.recipe.scan.model_dump(), "stride_px": stride_px})
+                scan = ScanParams.model_validate({**self.recipe.scan.model_dump(), "stride_px": stride_px})
             except ValueError as error:
                 raise ParamsError(
                     f"the scan cannot have a step of {stride_px:g} px", where="stride", way_out="Give a multiple of 32."
                 ) from error
-            scan = {"scan": changed.model_dump(mode="json")}
-            card = card.model_copy(update={"preprocessing": {**card.preprocessing, **scan}})
-        return replace(self, card=card)
+            recipe = {**changed.card.preprocessing, "scan": scan.model_dump(mode="json")}
+            changed = replace(changed, card=changed.card.model_copy(update={"preprocessing": recipe}))
+        return changed
 
     def survey(self, source: Raster, on_progress: OnProgress) -> Prediction:
         """The answer to one raster; see `sightline.capabilities.Surveying`."""
@@ -276,10 +263,6 @@ class ShipModel:
         step, pixels = source.reduced()
         polygons = [np.array(ship["polygon"], dtype=np.float64) for ship in prediction.document["ships"]]
         return outlined(pixels, polygons, step)
-
-    def save(self, directory: Path) -> None:
-        """Write the weights and the card into an empty directory."""
-        write_saved(directory, self.card, self.files)
 
 
 def _check_told(gsd_m: float) -> None:
@@ -370,16 +353,3 @@ def _ring(one: Detection, place: Any) -> list[tuple[float, float]]:
     longitudes, latitudes = place.lonlat(one.corners[:, 0], one.corners[:, 1])
     apart = (longitudes - longitudes[0] + 180) % 360 - 180
     return [(float(lon), float(lat)) for lon, lat in zip(longitudes[0] + apart, latitudes, strict=True)]
-
-
-# ------------------------------------------------------------------------------------------------------- restore
-
-
-def restore_model(directory: Path) -> ShipModel:
-    """Read a saved model.
-
-    Raises:
-        ModelMissing: there is no card.
-        ModelRejected: the card or a file is not what was saved.
-    """
-    return ShipModel(*KIND.restore(directory))

@@ -9,23 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.resampling import Pooled
-from sightline.task import (
-    USUAL,
-    Expectation,
-    Json,
-    Limits,
-    Manifest,
-    Progress,
-    Rows,
-    Sample,
-    TrainingData,
-    Upstream,
-)
+from sightline.task import USUAL, Expectation, Json, Limits, Manifest, Progress, Rows, Sample, TrainingData, Upstream
 from sightline.tasks.ships import metrics
 from sightline.tasks.ships.data import UPSTREAM, excerpt, load_manifest, read_boxes, source_of
 from sightline.tasks.ships.examples import is_chip, read_example
 from sightline.tasks.ships.finder import Found
-from sightline.tasks.ships.model import NAME, ShipModel, outlined, restore_model
+from sightline.tasks.ships.model import NAME, ShipModel, outlined
 from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.raster import Raster
 from sightline.tasks.ships.synthetic.sample import write_sample
@@ -111,7 +100,7 @@ class Ships:
     @staticmethod
     def restore(directory: Path) -> ShipModel:
         """Read a saved model. Raises ModelMissing or ModelRejected."""
-        return restore_model(directory)
+        return ShipModel.restore(directory)
 
 
 def _statistics(data: Manifest, sample: Sample, raster: Raster, found: Found, model: ShipModel) -> dict[str, Json]:

@@ -13,7 +13,7 @@ from sightline.errors import ModelRejected, RequestError
 from sightline.task import Limits
 from sightline.tasks.land_cover.bits import pack, unpack
 from sightline.tasks.land_cover.colours import COLOURS, coloured
-from sightline.tasks.land_cover.model import restore_model
+from sightline.tasks.land_cover.model import LandCoverModel
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import Cutoffs
 from sightline.vision.masks import mask_of
@@ -130,7 +130,7 @@ def test_bits_hold_every_combination():
 )
 def test_a_saved_model_is_the_same(tmp_path, model):
     model.save(tmp_path)
-    again = restore_model(tmp_path)
+    again = LandCoverModel.restore(tmp_path)
     assert again.card == model.card
     assert again.recipe == model.recipe
     assert again.cutoffs == model.cutoffs
@@ -143,7 +143,7 @@ def test_a_card_of_before_is_read(tmp_path):
     card = json.loads((tmp_path / "card.json").read_text())
     card["preprocessing"]["spread"] = card["preprocessing"].pop("std")
     (tmp_path / "card.json").write_text(json.dumps(card))
-    assert restore_model(tmp_path).recipe == model.recipe
+    assert LandCoverModel.restore(tmp_path).recipe == model.recipe
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_a_card_of_another_kind_is_refused(tmp_path, field, value):
     card = json.loads((tmp_path / "card.json").read_text())
     (tmp_path / "card.json").write_text(json.dumps(card | {field: value}))
     with pytest.raises(ModelRejected, match=r"card\.json"):
-        restore_model(tmp_path)
+        LandCoverModel.restore(tmp_path)
 
 
 def test_the_real_tile_is_answered(real_data):

@@ -13,7 +13,7 @@ from shapely.geometry import shape
 from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected, RequestError
 from sightline.task import Limits
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
-from sightline.tasks.panel_defects.model import restore_model
+from sightline.tasks.panel_defects.model import SegmentationModel
 from sightline.tasks.panel_defects.params import FarmParams
 from sightline.tasks.panel_defects.synthetic.farm_sample import write_farm_sample
 from sightline.vision.masks import mask_of
@@ -203,7 +203,7 @@ def saved(tmp_path):
 
 
 def test_a_restored_model_answers_alike_and_needs_its_folder_no_more(saved):
-    model = restore_model(saved)
+    model = SegmentationModel.restore(saved)
     for path in saved.iterdir():
         path.unlink()
     truth = blobs(70, 80)
@@ -217,13 +217,13 @@ def test_a_card_of_before_is_read(saved):
     card = json.loads((saved / "card.json").read_text())
     card["preprocessing"]["spread"] = card["preprocessing"].pop("std")
     (saved / "card.json").write_text(json.dumps(card))
-    assert restore_model(saved).recipe == tiny_model().recipe
+    assert SegmentationModel.restore(saved).recipe == tiny_model().recipe
 
 
 def test_saving_again_gives_the_same_bytes(saved, tmp_path):
     again = tmp_path / "again"
     again.mkdir()
-    restore_model(saved).save(again)
+    SegmentationModel.restore(saved).save(again)
     assert {path.name: path.read_bytes() for path in again.iterdir()} == {
         path.name: path.read_bytes() for path in saved.iterdir()
     }
@@ -233,15 +233,15 @@ def test_saving_again_gives_the_same_bytes(saved, tmp_path):
 def test_changed_and_missing_files_are_refused(saved, name):
     (saved / name).write_bytes(b"other")
     with pytest.raises(ModelRejected, match=name):
-        restore_model(saved)
+        SegmentationModel.restore(saved)
     (saved / name).unlink()
     with pytest.raises(ModelRejected, match=name):
-        restore_model(saved)
+        SegmentationModel.restore(saved)
 
 
 def test_no_card_is_said(tmp_path):
     with pytest.raises(ModelMissing):
-        restore_model(tmp_path)
+        SegmentationModel.restore(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -262,14 +262,14 @@ def test_cards_that_are_not_this_tasks_are_refused(saved, change):
     card = json.loads((saved / "card.json").read_text())
     (saved / "card.json").write_text(json.dumps({**card, **change}))
     with pytest.raises(ModelRejected):
-        restore_model(saved)
+        SegmentationModel.restore(saved)
 
 
 def test_a_card_of_before_is_read_as_it_was_then(saved):
     card = json.loads((saved / "card.json").read_text())
     assert card["preprocessing"]["input"].pop("longest_px") == 2048
     (saved / "card.json").write_text(json.dumps(card))
-    assert restore_model(saved).recipe == tiny_model().recipe
+    assert SegmentationModel.restore(saved).recipe == tiny_model().recipe
 
 
 def test_a_graph_that_cannot_be_run_is_refused():

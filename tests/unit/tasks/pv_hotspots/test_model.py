@@ -11,7 +11,7 @@ import pytest
 from sightline.errors import DataRejected, ModelMissing, ModelRejected, ParamsError
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.detector import decode, fit_frame, non_maximum_suppression
-from sightline.tasks.pv_hotspots.model import GRAPHS, restore_model
+from sightline.tasks.pv_hotspots.model import GRAPHS, HotspotModel
 from sightline.tasks.pv_hotspots.palette import colourise, follows_palette
 from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.thermogram import read_thermogram
@@ -121,7 +121,7 @@ def saved(tmp_path):
 
 
 def test_a_restored_model_answers_alike_and_needs_its_folder_no_more(saved):
-    model = restore_model(saved)
+    model = HotspotModel.restore(saved)
     for path in saved.iterdir():
         path.unlink()
     assert answer(model, picture(hot=[1])).document == answer(tiny_model(), picture(hot=[1])).document
@@ -131,15 +131,15 @@ def test_a_restored_model_answers_alike_and_needs_its_folder_no_more(saved):
 def test_changed_and_missing_weights_are_refused(saved, name):
     (saved / name).write_bytes(b"other")
     with pytest.raises(ModelRejected, match=name):
-        restore_model(saved)
+        HotspotModel.restore(saved)
     (saved / name).unlink()
     with pytest.raises(ModelRejected, match=name):
-        restore_model(saved)
+        HotspotModel.restore(saved)
 
 
 def test_no_card_is_said(tmp_path):
     with pytest.raises(ModelMissing):
-        restore_model(tmp_path)
+        HotspotModel.restore(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +157,7 @@ def test_cards_that_are_not_this_tasks_are_refused(saved, change):
     card = json.loads((saved / "card.json").read_text())
     (saved / "card.json").write_text(json.dumps({**card, **change}))
     with pytest.raises(ModelRejected):
-        restore_model(saved)
+        HotspotModel.restore(saved)
 
 
 def test_a_graph_that_cannot_be_run_is_refused():

@@ -14,7 +14,7 @@ from rasterio import Affine
 from sightline.errors import DataRejected, ModelRejected, RequestError
 from sightline.files import write_json
 from sightline.task import Limits
-from sightline.tasks.ships.model import _said, restore_model
+from sightline.tasks.ships.model import ShipModel, _said
 from tests.unit import bad_images
 from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, scene, sea
 
@@ -136,7 +136,7 @@ def test_saved_and_restored_it_answers_the_same(tmp_path):
         folder = tmp_path / name
         folder.mkdir()
         model.save(folder)
-        again = restore_model(folder)
+        again = ShipModel.restore(folder)
         assert again.card == model.card
         answers = [one.predict([one.read(source_pixels, Limits())])[0].document for one in (model, again)]
         assert answers[0] == answers[1]
@@ -150,7 +150,7 @@ def test_a_card_that_does_not_fit_is_refused(tmp_path, change):
     card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
     write_json(tmp_path / "card.json", {**card, **change})
     with pytest.raises(ModelRejected, match=r"card\.json"):
-        restore_model(tmp_path)
+        ShipModel.restore(tmp_path)
 
 
 def test_a_card_of_before_is_read_as_it_was_then(tmp_path):
@@ -158,7 +158,7 @@ def test_a_card_of_before_is_read_as_it_was_then(tmp_path):
     card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
     del card["preprocessing"]["scan"]["land_spread"], card["preprocessing"]["scan"]["largest_m2"]
     write_json(tmp_path / "card.json", card)
-    found = restore_model(tmp_path)
+    found = ShipModel.restore(tmp_path)
     assert found.recipe == network_model().recipe
     assert found.adjusted({"stride_px": 32.0}).recipe.scan.stride_px == 32
 
@@ -169,7 +169,7 @@ def test_a_network_without_its_weights_is_refused(tmp_path):
     card["preprocessing"]["method"] = "network"
     write_json(tmp_path / "card.json", card)
     with warnings.catch_warnings(), pytest.raises(ModelRejected, match="has not all files"):
-        restore_model(tmp_path)
+        ShipModel.restore(tmp_path)
 
 
 @pytest.mark.parametrize(
