@@ -15,10 +15,32 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.errors import DataRejected
 from sightline.files import write_json
-from sightline.task import Json
+from sightline.task import Json, Manifest, Sample
 
 ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+def usable_samples(data: Manifest, role: str | None = None) -> tuple[Sample, ...]:
+    """Those without a problem; where a role is named, those that have such a file."""
+    return tuple(s for s in data.samples if not s.problem and (role is None or role in s.files))
+
+
+def require_usable(data: Manifest, noun: str, role: str | None = None) -> tuple[Sample, ...]:
+    """`usable_samples` to train on; `noun` is what messages call one of them.
+
+    Raises:
+        DataRejected: there is none.
+    """
+    found = usable_samples(data, role)
+    if not found:
+        raise DataRejected(
+            f"there is no usable labelled {noun} to train on",
+            where=data.root,
+            way_out="Add some, or correct those that the gate lists.",
+        )
+    return found
 
 
 class StoredArrays(Generic[ScalarT]):

@@ -7,18 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Manifest, Progress, Sample
+from sightline.task import Json, Manifest, Progress
 from sightline.tasks.land_cover.bands import BANDS, Bands
 from sightline.tasks.land_cover.bits import Bits, pack
 from sightline.tasks.land_cover.data import read_mask
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.tile import read_tile
-from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once
-
-
-def usable(sample: Sample) -> bool:
-    """Whether a sample has no problem."""
-    return not sample.problem
+from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once, usable_samples
 
 
 class StoredExamples:
@@ -60,7 +55,7 @@ def store_examples(data: Manifest, folder: Path, progress: Progress) -> StoredEx
 
 
 def _write(data: Manifest, folder: Path, progress: Progress) -> dict[str, Json]:
-    samples = [sample for sample in data.samples if usable(sample)]
+    samples = usable_samples(data)
     sizes: list[list[int]] = []
     counts: list[list[int]] = []
     with (folder / "bands.bin").open("wb") as bands_file, (folder / "masks.bin").open("wb") as masks_file:

@@ -15,18 +15,18 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataRejected
 from sightline.task import Json, Progress, TrainingData
 from sightline.tasks.land_cover.augment import Channels, Windows, cut_window, raw_channels
 from sightline.tasks.land_cover.bits import Bits, unpack
 from sightline.tasks.land_cover.calibrate import Fitted, calibrate
-from sightline.tasks.land_cover.examples import StoredExamples, store_examples, usable
+from sightline.tasks.land_cover.examples import StoredExamples, store_examples
 from sightline.tasks.land_cover.metrics import Pool, tile_counts
 from sightline.tasks.land_cover.model import KIND, LandCoverModel, Recipe
 from sightline.tasks.land_cover.params import RULES, TrainParams
 from sightline.tasks.land_cover.rules import fit_rules
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.thresholds import UNKNOWN
+from sightline.vision.examples import require_usable
 from sightline.vision.fit import NetworkShape, fit_network, mean_and_std, validator
 from sightline.vision.losses import overlapping_loss
 from sightline.vision.networks import load_encoder, load_network
@@ -62,12 +62,7 @@ def train_model(
         DataRejected: no sample can be used.
         ParamsError: the weights that params name are not there or not those.
     """
-    if not any(usable(sample) for sample in data.train.samples):
-        raise DataRejected(
-            "there is no usable labelled tile to train on",
-            where=data.train.root,
-            way_out="Add tiles, or correct those that the gate lists.",
-        )
+    require_usable(data.train, "tile")
     start = data.start
     examples = store_examples(data.train, work / "examples" / "train", progress)
     validation = store_examples(data.validation, work / "examples" / "validation", progress)

@@ -8,17 +8,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Manifest, Progress, Sample
+from sightline.task import Json, Manifest, Progress
 from sightline.tasks.panel_defects.domain import Domain
-from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once
+from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once, usable_samples
 from sightline.vision.scaling import scaled, scaled_mask
 
 Mask = NDArray[np.uint8]
-
-
-def usable(sample: Sample) -> bool:
-    """Whether a sample has labels and no problem."""
-    return not sample.problem and "labels" in sample.files
 
 
 class StoredExamples:
@@ -63,11 +58,11 @@ def store_examples(domain: Domain, data: Manifest, scale: float, folder: Path, p
 
 
 def _write(domain: Domain, data: Manifest, scale: float, folder: Path, progress: Progress) -> dict[str, Json]:
-    samples = [sample for sample in data.samples if usable(sample)]
+    samples = usable_samples(data, "labels")
     sizes: list[tuple[int, int]] = []
     kind = "uint8"
     with (folder / "pixels.bin").open("wb") as pixels_file, (folder / "masks.bin").open("wb") as masks_file:
-        for number, (_, picture, mask) in enumerate(domain.labelled(replace(data, samples=tuple(samples))), start=1):
+        for number, (_, picture, mask) in enumerate(domain.labelled(replace(data, samples=samples)), start=1):
             height, width = (max(round(length * scale), 1) for length in picture.pixels.shape[:2])
             pixels = scaled(picture.pixels, height, width)
             kind = "uint8" if pixels.dtype == np.uint8 else "float16"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +16,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataRejected
 from sightline.task import Json, Progress, TrainingData
 from sightline.tasks.panel_defects.augment import Normalisation, Windows, cut_window
 from sightline.tasks.panel_defects.domain import Domain
-from sightline.tasks.panel_defects.examples import StoredExamples, store_examples, usable
+from sightline.tasks.panel_defects.examples import StoredExamples, store_examples
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of
 from sightline.tasks.panel_defects.model import Recipe, SegmentationModel, decide, kind_of
 from sightline.tasks.panel_defects.params import PIXELS, InputParams, TrainParams
 from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
+from sightline.vision.examples import require_usable, usable_samples
 from sightline.vision.fit import NetworkShape, fit_network, mean_and_std, validator
 from sightline.vision.losses import exclusive_loss
 from sightline.vision.networks import IMAGENET, imagenet_normalisation, load_encoder, load_network
@@ -63,12 +63,7 @@ def train_model(
         DataRejected: no sample can be used.
         ParamsError: the weights that params name are not there or not those.
     """
-    if not any(usable(sample) for sample in data.train.samples):
-        raise DataRejected(
-            "there is no usable labelled picture to train on",
-            where=data.train.root,
-            way_out="Add pictures, or correct those that the gate lists.",
-        )
+    require_usable(data.train, "picture", "labels")
     start = data.start
     taken = params.input_of(candidate)
     stored = work / "examples" / f"{taken.scale:g}"
@@ -121,7 +116,7 @@ def choose_weights(model: SegmentationModel, data: Data, fitted: Fitted) -> tupl
     share = class_shares(fitted.examples, len(domain.classes))
     share = np.where(share > 0, share, share.max()) / share.max()
     tried = [tuple((share**exponent).round(6).tolist()) for exponent in sorted(fitted.params.priors, key=abs)]
-    held = data.validation.where(usable)
+    held = replace(data.validation, samples=usable_samples(data.validation, "labels"))
     if not held.samples or len(tried) == 1:
         return tried[0]
     counts: list[list[Json]] = [[] for _ in tried]

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataRejected
 from sightline.files import require_weights, sha256_file, write_json
 from sightline.geometry import box_iou
-from sightline.task import Manifest, Progress, TrainingData
+from sightline.task import Manifest, Progress, Sample, TrainingData
 from sightline.tasks.pv_hotspots.augment import Frame, Windows
 from sightline.tasks.pv_hotspots.data import Labels, read_labels
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector, fit_frame
@@ -36,6 +36,7 @@ from sightline.tasks.pv_hotspots.model import (
 from sightline.tasks.pv_hotspots.params import FusionParams, ScoreParams, TrainParams
 from sightline.tasks.pv_hotspots.scoring import Scorer, best_threshold, fit_scorer
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
+from sightline.vision.examples import require_usable
 from sightline.vision.saved import provenance_of
 
 if TYPE_CHECKING:
@@ -53,24 +54,12 @@ def train_model(
         DataRejected: no sample can be used.
         ParamsError: the weights that params name are not there or not those.
     """
-    examples = [_read_example(data.train, index) for index in range(len(data.train)) if usable(data.train, index)]
-    if not examples:
-        raise DataRejected(
-            "there is no usable labelled frame to train on",
-            where=data.train.root,
-            way_out="Add frames, or correct those that the gate lists.",
-        )
+    examples = [_read_example(data.train, sample) for sample in require_usable(data.train, "frame", "labels")]
     files = _detector_files(examples, data, params, seed, work / "detector", progress)
     progress.advance(1, 1, "scores")
     recipe, threshold = fit_recipe(candidate, files[GRAPHS["float32"]], examples, params)
     provenance = provenance_of(data, params, seed, len(examples))
     return HotspotModel(KIND.make_card(candidate, recipe, files, {"defected": threshold}, provenance), files)
-
-
-def usable(manifest: Manifest, index: int) -> bool:
-    """Whether a sample has both its files and no problem."""
-    sample = manifest.samples[index]
-    return not sample.problem and "labels" in sample.files
 
 
 @dataclass(frozen=True)
@@ -86,8 +75,7 @@ class Example:
         return Frame(self.thermogram.level, self.labels.polygons, self.labels.classes)
 
 
-def _read_example(manifest: Manifest, index: int) -> Example:
-    sample = manifest.samples[index]
+def _read_example(manifest: Manifest, sample: Sample) -> Example:
     thermogram = read_thermogram(manifest.path(sample), manifest.limits)
     height, width = thermogram.level.shape
     return Example(thermogram, read_labels(manifest.path(sample, "labels"), width, height))

@@ -13,7 +13,7 @@ from sightline.maps.pictures import read_scene_pixels
 from sightline.task import Json, Manifest, Progress, Sample
 from sightline.tasks.ships.data import CHIP_PX, read_boxes, read_chip
 from sightline.tasks.ships.labels import Box
-from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once
+from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once, usable_samples
 
 Pixels = NDArray[np.uint8]
 
@@ -31,11 +31,6 @@ class Example:
     pixels: Pixels = field(repr=False)
     boxes: tuple[Box, ...]
     chip: bool
-
-
-def usable(sample: Sample) -> bool:
-    """Whether a sample has no problem."""
-    return not sample.problem
 
 
 def is_chip(sample: Sample) -> bool:
@@ -88,7 +83,7 @@ def store_examples(data: Manifest, folder: Path, progress: Progress) -> StoredEx
 
 
 def _write(data: Manifest, folder: Path, progress: Progress) -> dict[str, Json]:
-    samples = [sample for sample in data.samples if usable(sample)]
+    samples = usable_samples(data)
     sizes: list[list[int]] = []
     boxes: list[list[list[object]]] = []
     with (folder / "pixels.bin").open("wb") as file:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sightline.errors import DataRejected
 from sightline.task import Progress, TrainingData
 from sightline.tasks.ships.calibrate import calibrated, fit_blobs, look_at, uncalibrated
-from sightline.tasks.ships.examples import StoredExamples, store_examples, usable
+from sightline.tasks.ships.examples import StoredExamples, store_examples
 from sightline.tasks.ships.model import GRAPH, WEIGHTS, Recipe, ShipModel
 from sightline.tasks.ships.params import BLOBS, TrainParams
 from sightline.tasks.ships.windows import Windows
+from sightline.vision.examples import require_usable
 from sightline.vision.saved import provenance_of
 
 if TYPE_CHECKING:
@@ -50,12 +50,7 @@ def train_model(
         DataRejected: no sample can be used.
         ParamsError: the weights that params name are not there or not those.
     """
-    if not any(usable(sample) for sample in data.train.samples):
-        raise DataRejected(
-            "there is no usable labelled chip or scene to train on",
-            where=data.train.root,
-            way_out="Add chips or scenes, or correct those that the gate lists.",
-        )
+    require_usable(data.train, "chip or scene")
     start = data.start
     examples = store_examples(data.train, work / "examples" / "train", progress)
     validation = store_examples(data.validation, work / "examples" / "validation", progress)
