@@ -12,7 +12,7 @@ A task has one section; what every task has is declared here, what is its own in
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
@@ -103,6 +103,19 @@ class TaskParams(Frozen):
     promotion: PromotionParams
     watch: WatchParams
     schedule: FlowParams
+
+
+def check_candidates(candidates: Sequence[str], networks: Collection[str], baseline: str) -> None:
+    """Whether each candidate is one of the networks that a recipe has, or the plain baseline.
+
+    Raises:
+        ValueError: one is neither, or a network has the baseline's name.
+    """
+    if baseline in networks:
+        raise ValueError(f"{baseline} is the name of the baseline, and cannot be that of a network")
+    unknown = [name for name in candidates if name != baseline and name not in networks]
+    if unknown:
+        raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
 
 
 AnyParams = TypeVar("AnyParams", bound=TaskParams)

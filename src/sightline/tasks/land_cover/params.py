@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.params import Frozen, TaskParams
+from sightline.params import Frozen, TaskParams, check_candidates
 from sightline.tasks.land_cover.synthetic.sample import SampleParams
 from sightline.vision.networks import EncoderName, check_weights
 from sightline.vision.training import ScheduleParams
@@ -87,8 +87,6 @@ class TrainParams(Frozen):
     @model_validator(mode="after")
     def _names_fit(self) -> TrainParams:
         check_weights(self.weights, self.weights_sha256)
-        if RULES in self.networks:
-            raise ValueError(f"{RULES} is the name of the baseline, and cannot be that of a network")
         if not set(self.rules_may_replace) <= set(self.rules.classes):
             raise ValueError("rules_may_replace names classes that have no rule")
         return self
@@ -113,7 +111,5 @@ class Params(TaskParams):
 
     @model_validator(mode="after")
     def _candidates_have_recipes(self) -> Params:
-        unknown = [name for name in self.candidates if name != RULES and name not in self.train.networks]
-        if unknown:
-            raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
+        check_candidates(self.candidates, self.train.networks, RULES)
         return self

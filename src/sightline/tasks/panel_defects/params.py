@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from sightline.params import Frozen, TaskParams
+from sightline.params import Frozen, TaskParams, check_candidates
 from sightline.tasks.panel_defects.synthetic.farm_sample import FarmSampleParams
 from sightline.tasks.panel_defects.synthetic.sample import SampleParams
 from sightline.vision.losses import LossName
@@ -86,8 +86,6 @@ class TrainParams(Frozen):
     @model_validator(mode="after")
     def _weights_have_digests(self) -> TrainParams:
         check_weights(self.weights, self.weights_sha256)
-        if PIXELS in self.networks:
-            raise ValueError(f"{PIXELS} is the name of the baseline, and cannot be that of a network")
         return self
 
     def input_of(self, candidate: str) -> InputParams:
@@ -111,9 +109,7 @@ class _SegmentationParams(TaskParams):
 
     @model_validator(mode="after")
     def _candidates_have_recipes(self) -> Self:
-        unknown = [name for name in self.candidates if name != PIXELS and name not in self.train.networks]
-        if unknown:
-            raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
+        check_candidates(self.candidates, self.train.networks, PIXELS)
         return self
 
 

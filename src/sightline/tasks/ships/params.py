@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from sightline.params import Frozen, TaskParams
+from sightline.params import Frozen, TaskParams, check_candidates
 from sightline.tasks.ships.network import STRIDE, NetworkName
 from sightline.tasks.ships.synthetic.sample import SampleParams
 from sightline.vision.training import ScheduleParams
@@ -112,8 +112,6 @@ class TrainParams(Frozen):
     def _names_fit(self) -> TrainParams:
         if set(self.weights) != set(self.weights_sha256):
             raise ValueError("weights and weights_sha256 name the same sizes")
-        if BLOBS in self.networks:
-            raise ValueError(f"{BLOBS} is the name of the baseline, and cannot be that of a network")
         return self
 
     @model_validator(mode="after")
@@ -143,7 +141,5 @@ class Params(TaskParams):
 
     @model_validator(mode="after")
     def _candidates_have_recipes(self) -> Params:
-        unknown = [name for name in self.candidates if name != BLOBS and name not in self.train.networks]
-        if unknown:
-            raise ValueError(f"candidates without a network in train.networks: {', '.join(unknown)}")
+        check_candidates(self.candidates, self.train.networks, BLOBS)
         return self
