@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.vision.thresholds import best_cut
+
 Floats = NDArray[np.float64]
 Features = Mapping[str, Floats]
 """Name -> (n,) values of n modules."""
@@ -59,8 +61,6 @@ def best_threshold(probability: Floats, labels: NDArray[np.int64]) -> float:
         return 0.5
     order = np.argsort(-probability, kind="stable")
     ranked, found = probability[order], np.cumsum(labels[order])
-    f1 = 2 * found / (np.arange(1, len(order) + 1) + labels.sum())
-    last_of_value = np.append(np.diff(ranked) != 0, True)
-    best = int(np.argmax(np.where(last_of_value, f1, -1.0)))
+    best = best_cut(ranked, found, int(labels.sum()))
     following = ranked[best + 1] if best + 1 < len(ranked) else 0.0
     return float((ranked[best] + following) / 2)

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from sightline.tasks.ships.metrics import NEITHER, RIGHT
+from sightline.vision.thresholds import best_cut
 
 Floats = NDArray[np.float64]
 
@@ -71,9 +72,7 @@ def best_threshold(scores: Sequence[float], verdicts: Sequence[int], ships: int,
         return UNKNOWN
     values = np.array([score for score, _ in evaluated])
     hits = np.cumsum([right for _, right in evaluated])
-    f1 = 2 * hits / (np.arange(1, len(evaluated) + 1) + ships)
-    last = np.append(np.diff(values) != 0, True)
-    best = int(np.argmax(np.where(last, f1, -1.0)))
+    best = best_cut(values, hits, ships)
     following = values[best + 1] if best + 1 < len(values) else min(floor, values[best])
     lower, upper = (np.log(p / (1 - p)) for p in np.clip([following, values[best]], 1e-6, 1 - 1e-6))
     return round(float(1 / (1 + np.exp(-(lower + upper) / 2))), 6)
