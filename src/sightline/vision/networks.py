@@ -9,7 +9,7 @@ come as a package of the lock (docs/decisions/0007-imagenet-weights.md).
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -251,8 +251,32 @@ def export_network(network: Module, bands: int, window_px: int, activation: Lite
     """
     import torch
 
+    def activated(logits: Tensor) -> Tensor:
+        return logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()
+
+    free = {"image": {0: "n"}, "probabilities": {0: "n"}, "embedding": {0: "n"}}
+    return trace_graph(network, activated, torch.zeros(2, bands, window_px, window_px), free)
+
+
+def trace_graph(
+    network: Module, answer: Callable[[Tensor], Tensor], image: Tensor, free: Mapping[str, Mapping[int, str]]
+) -> bytes:
+    """A network as an ONNX graph from an image to an answer and an embedding, by what it does with an example.
+
+    Args:
+        network: a `torch.nn.Module` that makes logits and an embedding of an image.
+        answer: what is made of the logits.
+        image: the example, a tensor.
+        free: name of the image, the answer and the embedding, in this order -> the dimensions that may be of any size,
+            and what they are called.
+    """
+    import tempfile
+    import warnings
+
+    import torch
+
     class Exported(torch.nn.Module):
-        """The network with its activation."""
+        """The network with its answer."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -260,38 +284,19 @@ def export_network(network: Module, bands: int, window_px: int, activation: Lite
 
         def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
             logits, embedding = self.network(image)
-            return (logits.softmax(dim=1) if activation == "softmax" else logits.sigmoid()), embedding
+            return answer(logits), embedding
 
-    free = {name: {0: "n"} for name in ("image", "probabilities", "embedding")}
-    return trace_graph(Exported(), torch.zeros(2, bands, window_px, window_px), ("probabilities", "embedding"), free)
-
-
-def trace_graph(
-    network: Module, image: Tensor, outputs: tuple[str, ...], free: Mapping[str, Mapping[int, str]]
-) -> bytes:
-    """A network as an ONNX graph from `image` to its outputs, by what it does with an example.
-
-    Args:
-        network: a `torch.nn.Module`.
-        image: the example, a tensor.
-        outputs: the names of what it gives.
-        free: name -> the dimensions that may be of any size, and what they are called.
-    """
-    import tempfile
-    import warnings
-
-    import torch
-
+    given, *made = free
     with warnings.catch_warnings(), tempfile.TemporaryDirectory(prefix="sightline-graph-") as folder:
         warnings.simplefilter("ignore")  # the tracer warns of shapes that it takes for constants, as is meant
         path = Path(folder) / "graph.onnx"
         torch.onnx.export(
-            network.eval(),
+            Exported().eval(),
             (image,),
             str(path),
-            input_names=["image"],
-            output_names=list(outputs),
-            dynamic_axes={name: dict(axes) for name, axes in free.items()},
+            input_names=[given],
+            output_names=made,
+            dynamic_axes={name: dict(axes) for name, axes in free.items() if axes},
             opset_version=17,
             dynamo=False,
         )
