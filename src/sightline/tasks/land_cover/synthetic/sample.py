@@ -29,6 +29,7 @@ from sightline.tasks.land_cover.synthetic.land import LandParams, Landscape
 from sightline.tasks.land_cover.synthetic.landscape import Kind, build_landscape
 from sightline.tasks.land_cover.synthetic.render import Ground, Painter, SurfaceParams
 from sightline.tasks.land_cover.synthetic.sensor import Image, Light, SensorParams, blurred, digital, expose
+from sightline.vision.synthesis import random_stream
 
 Product = Literal["M", "A", "P", "three_band"]
 
@@ -88,31 +89,27 @@ def _table(header: tuple[str, ...]) -> io.StringIO:
     return text
 
 
-def _generator(params: SampleParams, *stream: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64([params.seed, *stream]))
-
-
 def _scenes(params: SampleParams) -> Iterator[tuple[str, Landscape, dict[str, NDArray[np.uint16]]]]:
     """(id, landscape, path -> raster) scene by scene."""
     rows, columns = params.size
     size_m = (columns * params.gsd_m, rows * params.gsd_m)
     for region, (kind, river) in enumerate(_regions(params)):
-        rng = _generator(params, region, 0)
+        rng = random_stream(params.seed, region, 0)
         light, painter, course = Light(rng, params.sensor), Painter(rng, params.surface), rng.uniform(0, math.pi)
         for scene in range(params.scenes_per_region):
             name = f"{6010 + 10 * region}_{scene // 5}_{scene % 5}"
-            rng = _generator(params, region, scene + 1)
+            rng = random_stream(params.seed, region, scene + 1)
             land = build_landscape(rng, params.land, size_m, kind, course, river)
             ground = painter.paint(rng, land, params.gsd_m / params.cells_per_px, light.shadow)
-            yield name, land, _products(name, ground, light, params, _generator(params, region, scene + 1, 1))
+            yield name, land, _products(name, ground, light, params, random_stream(params.seed, region, scene + 1, 1))
 
 
 def _regions(params: SampleParams) -> list[tuple[Kind, bool]]:
     """Of each region whether it is settled and whether it has a river; rivers in both kinds."""
     count = params.regions
-    order = _generator(params, 10**6).permutation(count)
+    order = random_stream(params.seed, 10**6).permutation(count)
     settled = set(order[: round(params.settled_share * count)])
-    rivers = set(_generator(params, 10**6 + 1).permutation(count)[: round(params.river_share * count)])
+    rivers = set(random_stream(params.seed, 10**6 + 1).permutation(count)[: round(params.river_share * count)])
     return [("settled" if region in settled else "open", region in rivers) for region in range(count)]
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from pydantic import Field
 
-from sightline.files import write_json
+from sightline.files import replace_bytes, write_json
 from sightline.params import Frozen
 from sightline.task import Progress
 from sightline.tasks.panel_defects.chip import BANDS, GSD_M, LABEL, SCALE, Mask
@@ -26,8 +26,8 @@ from sightline.tasks.panel_defects.synthetic.landscape import (
     build_place,
     reflectance_of,
 )
-from sightline.tasks.panel_defects.synthetic.noise import Array
 from sightline.tasks.panel_defects.tfrecord import example, write_records
+from sightline.vision.synthesis import Floats, random_stream
 
 RECORDS, PAIRS = "2022_us", "2023_us"
 _PALETTE = (0, 0, 0, 10, 20, 255)
@@ -56,21 +56,17 @@ def write_farm_sample(root: Path, params: FarmSampleParams, progress: Progress) 
     margin_px = round(params.shift_m / GSD_M)
     coordinates: dict[str, list[list[float]]] = {RECORDS: [], PAIRS: []}
     for number in range(params.places):
-        rng = _generator(params, number, 0)
+        rng = random_stream(params.seed, number, 0)
         place = build_place(rng, params.land, params.side_px + 2 * margin_px, _has_farm(params, number))
         centre = rng.uniform((-120.0, 30.0), (-80.0, 48.0))
         for year, name in enumerate(coordinates):
-            bands, mask, shift_px = _chip(_generator(params, number, 1 + year), params, place, margin_px)
+            bands, mask, shift_px = _chip(random_stream(params.seed, number, 1 + year), params, place, margin_px)
             coordinates[name].append(_moved(centre, shift_px))
             write = _write_record if name == RECORDS else _write_pair
             write(root, f"{name}_{number:05d}", bands, mask)
         progress.advance(number + 1, params.places, f"place {number + 1}/{params.places}")
     for name, points in coordinates.items():
         write_json(root / "data_coordinates" / f"{name}.json", points)
-
-
-def _generator(params: FarmSampleParams, place: int, stream: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64([params.seed, place, stream]))
 
 
 def _has_farm(params: FarmSampleParams, number: int) -> bool:
@@ -81,7 +77,7 @@ def _has_farm(params: FarmSampleParams, number: int) -> bool:
 
 def _chip(
     rng: np.random.Generator, params: FarmSampleParams, place: Place, margin_px: int
-) -> tuple[Array, Mask, tuple[int, int]]:
+) -> tuple[Floats, Mask, tuple[int, int]]:
     """(13, h, w) counts, (h, w) label, and how far (y, x) the chip lies from the place's centre."""
     top, left = rng.integers(0, 2 * margin_px + 1, 2)
     window = slice(top, top + params.side_px), slice(left, left + params.side_px)
@@ -89,35 +85,29 @@ def _chip(
     return counts, place.farm[window].astype(np.uint8), (int(top) - margin_px, int(left) - margin_px)
 
 
-def _moved(centre: Array, shift_px: tuple[int, int]) -> list[float]:
+def _moved(centre: Floats, shift_px: tuple[int, int]) -> list[float]:
     """[longitude, latitude] of a chip's centre."""
     north, east = -shift_px[0] * GSD_M / EARTH_RADIUS_M, shift_px[1] * GSD_M / EARTH_RADIUS_M
     longitude = centre[0] + np.degrees(east) / np.cos(np.radians(centre[1]))
     return [round(float(longitude), 6), round(float(centre[1] + np.degrees(north)), 6)]
 
 
-def _write_record(root: Path, name: str, bands: Array, mask: Mask) -> None:
+def _write_record(root: Path, name: str, bands: Floats, mask: Mask) -> None:
     floats = {band: values.astype(np.float32).ravel() for band, values in zip(BANDS, bands, strict=True)}
     record = example({**floats, LABEL: mask.astype(np.float32).ravel()})
     write_records(root / f"{name}.tfrecord.gz", [record])
 
 
-def _write_pair(root: Path, name: str, bands: Array, mask: Mask) -> None:
+def _write_pair(root: Path, name: str, bands: Floats, mask: Mask) -> None:
     """As the publisher's converter writes them: an array (h, w, 13) makes a TIFF of h pages of (w, 13)."""
     import tifffile
 
     content = io.BytesIO()
     array = np.ascontiguousarray(np.moveaxis(bands, 0, -1), dtype=np.float32)
     tifffile.imwrite(content, array, compression="lzw", metadata={"shape": array.shape}, software=False)
-    _write(root / "input" / f"{name}.tif", content.getvalue())
+    replace_bytes(root / "input" / f"{name}.tif", content.getvalue())
     label = Image.fromarray(mask, mode="P") if mask.ndim == 2 else Image.fromarray(mask)
     label.putpalette(_PALETTE)
     content = io.BytesIO()
     label.save(content, format="PNG")
-    _write(root / "label" / f"{name}.png", content.getvalue())
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_bytes(content)
-    temporary.replace(path)
+    replace_bytes(root / "label" / f"{name}.png", content.getvalue())

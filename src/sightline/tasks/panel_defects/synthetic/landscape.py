@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sightline.params import Frozen
 from sightline.tasks.panel_defects.chip import BANDS, GSD_M
-from sightline.tasks.panel_defects.synthetic.noise import Array, fractal
+from sightline.vision.synthesis import Floats, fractal
 
 WAVELENGTH_NM = (443, 490, 560, 665, 705, 740, 783, 842, 865, 945, 1375, 1610, 2190)
 RESOLUTION_M = (60, 10, 10, 10, 20, 20, 20, 10, 20, 60, 60, 20, 20)
@@ -71,8 +71,8 @@ class Place:
         farm: (h, w) where there are farms, roads between the rows included.
     """
 
-    reflectance: Array
-    green: Array
+    reflectance: Floats
+    green: Floats
     farm: NDArray[np.bool_]
 
 
@@ -118,7 +118,7 @@ def _fields(
 
 def _rectangle(
     rng: np.random.Generator, params: LandParams, shape: tuple[int, int], scale: float = 1.0
-) -> tuple[Array, tuple[Array, Array]]:
+) -> tuple[Floats, tuple[Floats, Floats]]:
     """Signed distance to the edge of a rotated rectangle in pixels (positive inside), and coordinates along it."""
     length, width = (scale * rng.uniform(*bounds) / GSD_M for bounds in (params.length_m, params.width_m))
     centre = np.array(shape) * rng.uniform(0.28, 0.72, 2)
@@ -136,8 +136,8 @@ def _rectangle(
 
 
 def _add_farm(
-    rng: np.random.Generator, params: LandParams, land: Array, farm: NDArray[np.bool_]
-) -> tuple[Array, NDArray[np.bool_]]:
+    rng: np.random.Generator, params: LandParams, land: Floats, farm: NDArray[np.bool_]
+) -> tuple[Floats, NDArray[np.bool_]]:
     """Rows of panels over levelled ground. A pixel mixes panel and ground: the rows are narrower than 10 m."""
     inside, (along, across) = _rectangle(rng, params, farm.shape)
     covered = np.clip(inside + 0.5, 0, 1)
@@ -169,7 +169,7 @@ class SightParams(Frozen):
     noise: float = Field(ge=0, description="relative noise of a pixel")
 
 
-def reflectance_of(rng: np.random.Generator, params: SightParams, place: Place) -> Array:
+def reflectance_of(rng: np.random.Generator, params: SightParams, place: Place) -> Floats:
     """(13, h, w) reflectance of a place as the satellite sees it on a day."""
     from scipy.ndimage import gaussian_filter
 

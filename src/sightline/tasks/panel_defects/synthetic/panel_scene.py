@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.panel_defects.synthetic.noise import Array, fractal
+from sightline.vision.synthesis import Floats, fractal
 
 _SUPERSAMPLE = 2  # the picture is drawn twice as large and averaged
 
@@ -41,11 +41,11 @@ class View:
         areas: class -> (h, w) where it shows.
     """
 
-    colour: Array
+    colour: Floats
     areas: Mapping[str, NDArray[np.bool_]]
 
 
-def draw_panels(rng: np.random.Generator, params: SceneParams) -> Array:
+def draw_panels(rng: np.random.Generator, params: SceneParams) -> Floats:
     """(h, w, 3) colours in 0 .. 1 of some panels side by side, seen straight on: cells, busbars, frames."""
     across, along = (int(rng.integers(low, high + 1)) for low, high in (params.panels_across, params.panels_along))
     panel = _draw_panel(rng, params)
@@ -56,7 +56,7 @@ def draw_panels(rng: np.random.Generator, params: SceneParams) -> Array:
     return np.asarray(np.clip(colour * shade[..., None], 0, 1))
 
 
-def _draw_panel(rng: np.random.Generator, params: SceneParams) -> Array:
+def _draw_panel(rng: np.random.Generator, params: SceneParams) -> Floats:
     """One panel without its frame: mono- or polycrystalline cells."""
     columns, rows, size = *params.cells, params.cell_px
     mono = rng.random() < 0.45
@@ -80,7 +80,7 @@ def _draw_panel(rng: np.random.Generator, params: SceneParams) -> Array:
 
 
 def photograph(
-    rng: np.random.Generator, params: SceneParams, side_px: int, flat: Array, areas: Mapping[str, NDArray[np.bool_]]
+    rng: np.random.Generator, params: SceneParams, side_px: int, flat: Floats, areas: Mapping[str, NDArray[np.bool_]]
 ) -> View:
     """Look at the flat drawing and its areas with a tilted camera."""
     import cv2
@@ -90,7 +90,7 @@ def photograph(
     snowy = "snow-covered" in areas and rng.random() < 0.6
     scene = _background(rng, side, snowy)
 
-    def warp(values: NDArray[np.generic]) -> Array:
+    def warp(values: NDArray[np.generic]) -> Floats:
         return np.asarray(cv2.warpPerspective(values.astype(np.float32), matrix, (side, side)))
 
     covered = warp(np.ones(flat.shape[:2]))[..., None]
@@ -104,7 +104,7 @@ def photograph(
     return View(np.asarray(scene * rng.uniform(*params.exposure), dtype=np.float64), seen)
 
 
-def _homography(rng: np.random.Generator, params: SceneParams, side: int, shape: tuple[int, int]) -> Array:
+def _homography(rng: np.random.Generator, params: SceneParams, side: int, shape: tuple[int, int]) -> Floats:
     """(3, 3) from the flat drawing's pixels to the picture's, by a pinhole camera that looks near the middle."""
     import cv2
 
@@ -123,7 +123,7 @@ def _homography(rng: np.random.Generator, params: SceneParams, side: int, shape:
     return np.asarray(cv2.getPerspectiveTransform(flat, image.astype(np.float32)))
 
 
-def _rotation(axis: int, angle: float) -> Array:
+def _rotation(axis: int, angle: float) -> Floats:
     first, second = [k for k in range(3) if k != axis]
     matrix = np.eye(3)
     matrix[first, first] = matrix[second, second] = np.cos(angle)
@@ -131,7 +131,7 @@ def _rotation(axis: int, angle: float) -> Array:
     return matrix
 
 
-def _background(rng: np.random.Generator, side: int, snowy: bool) -> Array:
+def _background(rng: np.random.Generator, side: int, snowy: bool) -> Floats:
     """(side, side, 3): sky above a horizon, below it a roof with courses of tiles, grass, sand or snow."""
     y, x = np.indices((side, side)) / side
     haze = np.clip(0.5 + 0.12 * fractal(rng, (side, side), 2.0), 0, 1)[..., None]
@@ -145,7 +145,7 @@ def _background(rng: np.random.Generator, side: int, snowy: bool) -> Array:
     return np.asarray(np.where((y > horizon[None])[..., None], below, sky))
 
 
-def _glare(rng: np.random.Generator, params: SceneParams, side: int) -> Array:
+def _glare(rng: np.random.Generator, params: SceneParams, side: int) -> Floats:
     """(side, side) what the sky adds on glass: a slow change, and sometimes the sun."""
     y, x = np.indices((side, side)) / side - 0.5
     angle = rng.uniform(0, 2 * np.pi)

@@ -19,15 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import Field
 
-from sightline.files import write_json
+from sightline.files import replace_bytes, write_json
 from sightline.geometry import Polygon, polygon_area
 from sightline.params import Frozen
 from sightline.task import Progress
 from sightline.tasks.panel_defects.coco import Photograph, Shape, coco_document
 from sightline.tasks.panel_defects.data import CLASSES, DOCUMENT
-from sightline.tasks.panel_defects.synthetic.noise import Array
 from sightline.tasks.panel_defects.synthetic.panel_scene import SceneParams, View, draw_panels, photograph
 from sightline.tasks.panel_defects.synthetic.soiling import SPOILS, Area, SoilingParams
+from sightline.vision.synthesis import Floats, random_stream
 
 _PREFIXES = ("Clean", "Bird", "Dust", "Electrical", "Physical", "Snow")  # in the order of CLASSES
 _FINE = 4  # outlines are traced on a grid this much finer, so that a line of one pixel has an area
@@ -60,7 +60,7 @@ def write_sample(root: Path, params: SampleParams, progress: Progress) -> None:
     images.mkdir(parents=True, exist_ok=True)
     listed: list[Photograph] = []
     for number in range(params.scenes):
-        kind, rng = _kind(params, number), _generator(params, number)
+        kind, rng = _kind(params, number), random_stream(params.seed, number)
         view = _view(rng, params, kind)
         shapes = tuple(shape for name, area in view.areas.items() for shape in _shapes(area, name, params))
         exposed = view.colour + params.scene.noise * rng.standard_normal(view.colour.shape)
@@ -68,16 +68,10 @@ def write_sample(root: Path, params: SampleParams, progress: Progress) -> None:
             content = _jpeg(rng, params, exposed)
             digest = hashlib.sha256(content).hexdigest()[:32]
             name = f"{_PREFIXES[kind]}-{number + 1}-_jpg.rf.{digest}.jpg"
-            temporary = images / f".{name}.partial"
-            temporary.write_bytes(content)
-            temporary.replace(images / name)
+            replace_bytes(images / name, content)
             listed.append(Photograph(name, params.side_px, params.side_px, shapes, "", ""))
         progress.advance(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
     write_json(root / DOCUMENT, coco_document(listed, CLASSES))
-
-
-def _generator(params: SampleParams, scene: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64([params.seed, scene]))
 
 
 def _kind(params: SampleParams, scene: int) -> int:
@@ -99,7 +93,7 @@ def _view(rng: np.random.Generator, params: SampleParams, kind: int) -> View:
     return photograph(rng, params.scene, params.side_px, flat, areas)
 
 
-def _jpeg(rng: np.random.Generator, params: SampleParams, colour: Array) -> bytes:
+def _jpeg(rng: np.random.Generator, params: SampleParams, colour: Floats) -> bytes:
     """One export of a photograph: a little brighter or darker, more or less compressed."""
     pixels = np.clip(colour * rng.uniform(0.96, 1.04) * 255, 0, 255).round().astype(np.uint8)
     content = io.BytesIO()

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.panel_defects.synthetic.noise import Array, fractal
+from sightline.vision.synthesis import Floats, fractal
 
 Area = NDArray[np.bool_]
-Spoil = Callable[["np.random.Generator", "SoilingParams", Array, int], tuple[Array, Area]]
+Spoil = Callable[["np.random.Generator", "SoilingParams", Floats, int], tuple[Floats, Area]]
 """(random stream, parameters, colours, pixels a cell) -> colours and area."""
 
 
@@ -37,7 +37,7 @@ class SoilingParams(Frozen):
     burn_cells: tuple[float, float] = Field(description="half a side")
 
 
-def add_dust(rng: np.random.Generator, params: SoilingParams, colour: Array, cell_px: int) -> tuple[Array, Area]:
+def add_dust(rng: np.random.Generator, params: SoilingParams, colour: Floats, cell_px: int) -> tuple[Floats, Area]:
     """Fractal noise above a threshold; there the panel is seen through a layer of dust."""
     shape = (colour.shape[0], colour.shape[1])
     layer = fractal(rng, shape, 1.7)
@@ -49,7 +49,7 @@ def add_dust(rng: np.random.Generator, params: SoilingParams, colour: Array, cel
     return _mixed(colour, tint, _soft(opacity, cell_px / 10)), area
 
 
-def add_droppings(rng: np.random.Generator, params: SoilingParams, colour: Array, cell_px: int) -> tuple[Array, Area]:
+def add_droppings(rng: np.random.Generator, params: SoilingParams, colour: Floats, cell_px: int) -> tuple[Floats, Area]:
     """White splashes with a ragged edge and a dark core; some run down the panel."""
     height, width = colour.shape[:2]
     area = np.zeros((height, width), dtype=bool)
@@ -71,7 +71,7 @@ def add_droppings(rng: np.random.Generator, params: SoilingParams, colour: Array
     return _mixed(colour, stain, 0.92 * _soft(area, cell_px / 25)), area
 
 
-def add_snow(rng: np.random.Generator, params: SoilingParams, colour: Array, cell_px: int) -> tuple[Array, Area]:
+def add_snow(rng: np.random.Generator, params: SoilingParams, colour: Floats, cell_px: int) -> tuple[Floats, Area]:
     """Snow that has slid off in part: thresholded noise that leans on one edge."""
     height, width = colour.shape[:2]
     y, x = np.indices((height, width)) / max(height, width)
@@ -84,7 +84,7 @@ def add_snow(rng: np.random.Generator, params: SoilingParams, colour: Array, cel
     return _mixed(colour, light[..., None] * np.array([0.97, 0.985, 1.0]), _soft(area, cell_px / 20)), area
 
 
-def add_cracks(rng: np.random.Generator, params: SoilingParams, colour: Array, cell_px: int) -> tuple[Array, Area]:
+def add_cracks(rng: np.random.Generator, params: SoilingParams, colour: Floats, cell_px: int) -> tuple[Floats, Area]:
     """Impacts from which branching random walks run; the glass around them is crazed and whitish."""
     import cv2
 
@@ -107,12 +107,12 @@ def add_cracks(rng: np.random.Generator, params: SoilingParams, colour: Array, c
     return _mixed(colour, np.full(3, 0.88), 0.85 * (lines / 255.0)), glass > 0
 
 
-def _branches(rng: np.random.Generator, params: SoilingParams, at: Array, length: float) -> list[Array]:
+def _branches(rng: np.random.Generator, params: SoilingParams, at: Floats, length: float) -> list[Floats]:
     """(k, 2) points x, y of each crack: walks away from `at` whose direction wanders, and that fork."""
     count = rng.integers(params.crack_branches[0], params.crack_branches[1] + 1)
     open_ends = [(at, angle, 1.0) for angle in 2 * np.pi * (np.arange(count) + rng.uniform(0, 1, count)) / count]
     steps = 14
-    branches: list[Array] = []
+    branches: list[Floats] = []
     while open_ends and len(branches) < 6 * count:
         point, angle, reach = open_ends.pop()
         points = [point]
@@ -128,7 +128,7 @@ def _branches(rng: np.random.Generator, params: SoilingParams, at: Array, length
     return branches
 
 
-def add_burns(rng: np.random.Generator, params: SoilingParams, colour: Array, cell_px: int) -> tuple[Array, Area]:
+def add_burns(rng: np.random.Generator, params: SoilingParams, colour: Floats, cell_px: int) -> tuple[Floats, Area]:
     """Burnt cells: a charred spot on the busbars with a brown rim, within about a cell."""
     height, width = colour.shape[:2]
     y, x = np.indices((height, width), dtype=np.float64)
@@ -150,12 +150,12 @@ def add_burns(rng: np.random.Generator, params: SoilingParams, colour: Array, ce
     return colour, area
 
 
-def _mixed(colour: Array, other: Array, share: Array) -> Array:
+def _mixed(colour: Floats, other: Floats, share: Floats) -> Floats:
     """`share` (h, w) of the other colour, which is one for all pixels or one each."""
     return np.asarray(colour * (1 - share[..., None]) + other * share[..., None])
 
 
-def _soft(values: NDArray[np.generic], sigma_px: float) -> Array:
+def _soft(values: NDArray[np.generic], sigma_px: float) -> Floats:
     import cv2
 
     blurred = cv2.GaussianBlur(values.astype(np.float32), (0, 0), max(sigma_px, 0.3))

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
+from sightline.files import write_text
 from sightline.geometry import clip_polygon, polygon_area
 from sightline.params import Frozen
 from sightline.task import Json, Progress
@@ -23,6 +24,7 @@ from sightline.tasks.pv_hotspots.synthetic.faults import FaultParams
 from sightline.tasks.pv_hotspots.synthetic.scene import Site, SiteFaults, SiteParams, build_site, render
 from sightline.tasks.pv_hotspots.synthetic.simulation import Array, HeatParams, Module
 from sightline.tasks.pv_hotspots.thermogram import write_thermogram
+from sightline.vision.synthesis import random_stream
 
 
 class SampleParams(Frozen):
@@ -63,18 +65,15 @@ def write_sample(root: Path, params: SampleParams, progress: Progress) -> None:
         site = _site(params, flight)
         for frame, pose in enumerate(_poses(params, flight, site)):
             stem = _stem(params, flight, frame)
-            rng = _generator(params, flight, frame + 1)
+            rng = random_stream(params.seed, flight, frame + 1)
             celsius = render(site, camera, pose, _glare(rng, params, camera))
             counts = camera.expose(celsius, rng)
             path = images / f"{stem}.jpg"
             write_thermogram(path, counts, params.camera.planck, display(counts), quality=params.camera.jpeg_quality)
-            _write_json(annotations / f"{stem}.json", {"instances": _instances(site, camera, pose, params)})
+            labels = {"instances": _instances(site, camera, pose, params)}
+            write_text(annotations / f"{stem}.json", json.dumps(labels))
             done = flight * params.frames_per_flight + frame + 1
             progress.advance(done, total, f"frame {done}/{total}")
-
-
-def _generator(params: SampleParams, flight: int, stream: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64([params.seed, flight, stream]))
 
 
 def _stem(params: SampleParams, flight: int, frame: int) -> str:
@@ -88,7 +87,7 @@ def _site(params: SampleParams, flight: int) -> Site:
     order = np.random.Generator(np.random.PCG64(params.seed)).permutation(params.flights)
     has_faults = order[flight] < round(affected * params.flights)
     share = params.defective_share * params.defect_boost / affected if has_faults else 0.0
-    rng = _generator(params, flight, 0)
+    rng = random_stream(params.seed, flight, 0)
     module = Module(params.heat, rng.uniform(*params.site.wind_m_per_s))
     weather = (rng.uniform(*params.site.irradiance_w_per_m2), rng.uniform(*params.site.air_c))
     return build_site(rng, params.site, module, weather, SiteFaults(min(share, 1.0), params.faults))
@@ -96,7 +95,7 @@ def _site(params: SampleParams, flight: int) -> Site:
 
 def _poses(params: SampleParams, flight: int, site: Site) -> list[Pose]:
     """The camera's poses along a straight flight over the site's inner tables."""
-    rng = _generator(params, flight, 10**6)
+    rng = random_stream(params.seed, flight, 10**6)
     height = rng.uniform(*params.height_m)
     pitch, yaw = np.radians(rng.uniform(*params.pitch_deg)), np.radians(rng.uniform(*params.yaw_deg))
     course = rng.uniform(-0.4, 0.4) + np.pi * rng.integers(2)
@@ -150,9 +149,3 @@ def _instances(site: Site, camera: Camera, pose: Pose, params: SampleParams) -> 
 
 def _point(xy: Array) -> dict[str, float]:
     return {"x": float(xy[0]), "y": float(xy[1])}
-
-
-def _write_json(path: Path, document: Json) -> None:
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_text(json.dumps(document), encoding="utf-8")
-    temporary.replace(path)

@@ -5,23 +5,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.vision import synthesis
+
 Field = NDArray[np.float32]
 """(h, w)."""
 
 
 def fractal(rng: np.random.Generator, shape: tuple[int, int], slope: float, largest_px: float = 0.0) -> Field:
-    """Gaussian noise of zero mean and unit variance whose amplitude falls with frequency to the power `slope`.
-
-    Args:
-        rng: its random stream.
-        shape: (h, w).
-        slope: 0 is white, 1 rough, 2 smooth.
-        largest_px: nothing larger than this is in it; 0 for no such limit.
-    """
-    y, x = _frequencies(shape)
-    frequency = np.hypot(y, x)
-    least = 1 / largest_px if largest_px else 1e-9
-    return _synthesis(rng, np.where(frequency > 0, np.maximum(frequency, least) ** -slope, 0.0), shape)
+    """See `synthesis.fractal`."""
+    return synthesis.fractal(rng, shape, slope, largest_px).astype(np.float32)
 
 
 def waves(
@@ -42,21 +34,11 @@ def waves(
         spread_rad: how far directions scatter.
         octaves: how far lengths scatter.
     """
-    y, x = _frequencies(shape)
+    y, x = synthesis.frequencies(shape)
     frequency = np.maximum(np.hypot(y, x), 1e-9)
     away = (np.arctan2(y, x) - angle_rad + np.pi / 2) % np.pi - np.pi / 2  # a wave and its opposite are one
     amplitude = np.exp(-0.5 * (np.log2(frequency * length_px) / octaves) ** 2 - 0.5 * (away / spread_rad) ** 2)
-    return _synthesis(rng, amplitude, shape)
-
-
-def _frequencies(shape: tuple[int, int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    y, x = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
-    return np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
-
-
-def _synthesis(rng: np.random.Generator, amplitude: NDArray[np.float64], shape: tuple[int, int]) -> Field:
-    values = np.fft.irfft2(np.fft.rfft2(rng.standard_normal(shape)) * amplitude, s=shape)
-    return np.asarray((values - values.mean()) / max(float(values.std()), 1e-12), dtype=np.float32)
+    return synthesis.synthesised(rng, amplitude, shape).astype(np.float32)
 
 
 def smooth_step(values: Field, low: float, high: float) -> Field:

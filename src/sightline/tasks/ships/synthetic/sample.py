@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sightline.files import write_json, write_text
+from sightline.files import replace_bytes, write_json, write_text
 from sightline.params import Frozen
 from sightline.task import Progress
 from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text
@@ -27,6 +27,7 @@ from sightline.tasks.ships.synthetic.cutting import KINDS, Cut, cut_chips
 from sightline.tasks.ships.synthetic.georeference import Georeference, tiles, truth
 from sightline.tasks.ships.synthetic.scene import SceneParams, draw_scene
 from sightline.vision.images import KEPT, encode_png
+from sightline.vision.synthesis import random_stream
 
 
 class SampleParams(Frozen):
@@ -62,39 +63,28 @@ def write_sample(root: Path, params: SampleParams, progress: Progress) -> None:
     chips: list[NDArray[np.uint8]] = []
     for number, drawn in enumerate(_scenes(root, params)):
         for name, chip in _chips(drawn):
-            _write(root / "shipsnet" / "shipsnet" / f"{name.stem}.png", encode_png(chip, KEPT))
+            replace_bytes(root / "shipsnet" / "shipsnet" / f"{name.stem}.png", encode_png(chip, KEPT))
             names.append(name)
             chips.append(chip)
         if params.tiles:
             for z, x, y, picture in tiles(drawn.pixels, drawn.place):
-                _write(root / "tiles" / str(z) / str(x) / f"{y}.png", encode_png(picture, KEPT))
+                replace_bytes(root / "tiles" / str(z) / str(x) / f"{y}.png", encode_png(picture, KEPT))
         progress.advance(number + 1, params.scenes, f"scene {number + 1}/{params.scenes}")
     if params.document and chips:
         write_text(root / DOCUMENT, document_text(names, chips))
 
 
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_bytes(content)
-    temporary.replace(path)
-
-
-def _generator(params: SampleParams, *stream: int) -> np.random.Generator:
-    return np.random.Generator(np.random.PCG64([params.seed, *stream]))
-
-
 def _scenes(root: Path, params: SampleParams) -> Iterator[_Drawn]:
     """Scenes one by one, each written with its truth."""
     for number, coast in enumerate(_kinds(params)):
-        scene = draw_scene(_generator(params, number, 0), params.scene, coast)
+        scene = draw_scene(random_stream(params.seed, number, 0), params.scene, coast)
         place = _place(number, params.scene)
         name = f"2020{1 + number // 28 % 12:02d}{1 + number % 28:02d}_100000_0s{number:02d}"
         opaque = np.full((*scene.pixels.shape[:2], 1), 255, dtype=np.uint8)
-        _write(root / "scenes" / f"{name}.png", encode_png(np.concatenate([scene.pixels, opaque], axis=2), KEPT))
+        replace_bytes(root / "scenes" / f"{name}.png", encode_png(np.concatenate([scene.pixels, opaque], axis=2), KEPT))
         write_json(root / "scenes" / f"{name}.geojson", truth(scene.vessels, place))
         wanted = {kind: _share(params.chips, 4 * number + part, 4 * params.scenes) for part, kind in enumerate(KINDS)}
-        yield _Drawn(name, scene.pixels, place, cut_chips(_generator(params, number, 1), scene, wanted))
+        yield _Drawn(name, scene.pixels, place, cut_chips(random_stream(params.seed, number, 1), scene, wanted))
 
 
 def _share(total: int, number: int, parts: int) -> int:
@@ -108,7 +98,7 @@ def _kinds(params: SampleParams) -> list[Kind]:
     coasts = min(round(params.coast_share * params.scenes), params.scenes - harbours)
     harbour, coast, open_water = COASTS
     kinds = [harbour] * harbours + [coast] * coasts + [open_water] * (params.scenes - harbours - coasts)
-    order = _generator(params, 10**6).permutation(params.scenes)
+    order = random_stream(params.seed, 10**6).permutation(params.scenes)
     return [kinds[number] for number in order]
 
 
