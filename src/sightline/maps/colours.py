@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.vision.images.orientation import UPRIGHT, shown_size, upright
+from sightline.vision.images.refusals import broken
+from sightline.vision.images.tiff_windows import opened_tiff
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
@@ -26,16 +28,10 @@ Pixels = NDArray[np.uint8]
 Hidden = NDArray[np.bool_]
 
 _CONVERT = "Save it as RGB with 8 bits a colour: gdal_translate -ot Byte -scale LOW HIGH 0 255 IN OUT."
-_CACHE_MB = 64
 _NAMES = ("red", "green", "blue")
 _LOOKED_AT_PX = 1024
 _LEAST_BRIGHT = 1.5
 """Values that are all below are shares, as reflectances are, not grey levels of 0 to 255."""
-
-
-def broken(why: str, where: str) -> DataRejected:
-    """What is told of a file that a library cannot read."""
-    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy the file again from the original.")
 
 
 @dataclass(frozen=True)
@@ -114,7 +110,7 @@ class Colours:
         try:
             return np.asarray((dataset.read_masks if masks else dataset.read)(bands, window=window))
         except RasterioError as error:
-            raise broken(str(error), self.where) from error
+            raise broken(error, self.where) from error
 
     def _grey_levels(self, stored: NDArray[np.generic]) -> Pixels:
         """(3, h, w) as stored to 0 .. 255, by the file's own scale and offset."""
@@ -240,30 +236,3 @@ def opened_colours(
             return
         with opened_tiff(mask, str(mask)) as hiding:
             yield colours_of(dataset, where, hiding, orientation)
-
-
-@contextmanager
-def opened_tiff(source: Path | bytes, where: str) -> Iterator[DatasetReader]:
-    """A TIFF without what lies beside it.
-
-    Raises:
-        DataRejected: it is broken.
-    """
-    import warnings
-    from contextlib import ExitStack
-
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    from rasterio.io import MemoryFile
-
-    with warnings.catch_warnings(), ExitStack() as stack:
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=_CACHE_MB, GDAL_DISABLE_READDIR_ON_OPEN="EMPTY_DIR"))
-        try:
-            if isinstance(source, bytes):
-                dataset = stack.enter_context(stack.enter_context(MemoryFile(source)).open(driver="GTiff"))
-            else:
-                dataset = stack.enter_context(rasterio.open(source, driver="GTiff"))
-        except RasterioError as error:
-            raise broken(str(error), where) from error
-        yield dataset

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -12,13 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataError, DataRejected
+from sightline.errors import DataRejected
 from sightline.files import open_file
-from sightline.maps.colours import broken, opened_colours
+from sightline.maps.colours import opened_colours
 from sightline.task import Limits
 from sightline.vision.images import MAX_BANDS, decode_picture, read_bytes
 from sightline.vision.images.orientation import UPRIGHT
+from sightline.vision.images.refusals import broken, check_sides, refusing_broken
 from sightline.vision.images.tiff_tags import orientation_of
+from sightline.vision.images.tiff_windows import MAX_PIECE_BYTES, check_pieces
 
 if TYPE_CHECKING:
     from tifffile import TiffPage
@@ -29,8 +30,6 @@ MIN_SIDE_PX = 32
 
 MOST_PIXELS = 32_768 * 32_768
 """Of what is read window by window."""
-MAX_CHUNK_BYTES = 256 * 2**20
-"""Largest strip or tile that is decoded: a file in one strip is read whole for any window."""
 _MOST_PAGES = 64
 """Overviews and masks of a raster: each is half as large as the one before."""
 _KINDS = ("uint8", "uint16", "int16", "float32")
@@ -102,27 +101,16 @@ def read_scene(
     values = decoded.values
     if values.ndim != 3:
         raise DataRejected("a picture of one band has no colours", where=where, way_out=_CONVERT)
-    check_sides(values.shape[:2], where)
+    check_sides(values.shape[:2], MIN_SIDE_PX, where)
     if decoded.valid is None:
         return Picture(values)
     return Picture(values * decoded.valid[..., None], ~decoded.valid)
 
 
-def check_sides(size: tuple[int, ...], where: str) -> None:
-    """Raises DataRejected where a picture of (h, w) is too small to show anything."""
-    height, width = size
-    if min(height, width) < MIN_SIDE_PX:
-        raise DataRejected(
-            f"{width} x {height} pixels are too few",
-            where=where,
-            way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
-        )
-
-
 def _from_tiff(data: bytes, limits: Limits, where: str, mask: Path | None, as_stored: bool) -> Picture:
     """Read as a large one is, window by window; here one window is all of it."""
     # A tile may be larger than the image that it covers.
-    head = check_tiff(data, where, most_piece_bytes=min(MAX_CHUNK_BYTES, limits.pixels))
+    head = check_tiff(data, where, most_piece_bytes=min(MAX_PIECE_BYTES, limits.pixels))
     height, width = head.size
     if height * width * head.bands > limits.pixels:
         raise DataRejected(
@@ -170,7 +158,7 @@ def check_tiff(
     least_bands: int = 3,
     most_bands: int = MAX_BANDS,
     kinds: tuple[str, ...] = _KINDS,
-    most_piece_bytes: int = MAX_CHUNK_BYTES,
+    most_piece_bytes: int = MAX_PIECE_BYTES,
 ) -> TiffHead:
     """Size, bands and orientation of a TIFF that can be read window by window, by its headers alone.
 
@@ -180,30 +168,24 @@ def check_tiff(
     """
     import tifffile
 
-    try:
-        opened = io.BytesIO(source) if isinstance(source, bytes) else open_file(source, where)
-        with opened, tifffile.TiffFile(opened, name=where) as tiff:
-            size = opened.seek(0, io.SEEK_END)
-            pages = list(islice(tiff.pages, _MOST_PAGES + 1))
-            if len(pages) > _MOST_PAGES:
-                raise DataRejected(f"it has more than {_MOST_PAGES} pages", where=where, way_out=_REWRITE)
-            pictures = [page for page in pages if not int(page.subfiletype) & 0b101]  # no overviews and masks
-            if not pictures:
-                raise broken("it has no page", where)
-            if len(pictures) != 1:
-                raise DataRejected(
-                    f"it has {len(pictures)} pages", where=where, way_out="Save each page as a file of its own."
-                )
-            for page in pages:
-                _check_pieces(page, size, most_piece_bytes, where)
-            _check_page(pictures[0], where, range(least_bands, most_bands + 1), kinds)
-            page = pictures[0]
-            return TiffHead((page.imagelength, page.imagewidth), page.samplesperpixel, orientation_of(page))
-    except DataError:
-        raise
-    except Exception as error:  # whatever the library raises on bytes it does not like: the file is broken
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise broken(reason, where) from error
+    opened = io.BytesIO(source) if isinstance(source, bytes) else open_file(source, where)
+    with refusing_broken(where), opened, tifffile.TiffFile(opened, name=where) as tiff:
+        size = opened.seek(0, io.SEEK_END)
+        pages = list(islice(tiff.pages, _MOST_PAGES + 1))
+        if len(pages) > _MOST_PAGES:
+            raise DataRejected(f"it has more than {_MOST_PAGES} pages", where=where, way_out=_REWRITE)
+        pictures = [page for page in pages if not int(page.subfiletype) & 0b101]  # no overviews and masks
+        if not pictures:
+            raise broken("it has no page", where)
+        if len(pictures) != 1:
+            raise DataRejected(
+                f"it has {len(pictures)} pages", where=where, way_out="Save each page as a file of its own."
+            )
+        for page in pages:
+            check_pieces(page, size, where, _REWRITE, most_piece_bytes)
+        _check_page(pictures[0], where, range(least_bands, most_bands + 1), kinds)
+        page = pictures[0]
+        return TiffHead((page.imagelength, page.imagewidth), page.samplesperpixel, orientation_of(page))
 
 
 def _check_page(page: TiffPage, where: str, bands: range, kinds: tuple[str, ...]) -> None:
@@ -222,18 +204,3 @@ def _check_page(page: TiffPage, where: str, bands: range, kinds: tuple[str, ...]
             where=where,
             way_out="Cut it into parts: gdal_translate -srcwin X Y WIDTH HEIGHT IN OUT.",
         )
-
-
-def _check_pieces(page: TiffPage, size: int, most_bytes: int, where: str) -> None:
-    """Strips and tiles that lie within the file and can be decoded one by one."""
-    piece = math.prod(page.chunks) * max(page.bitspersample, 8) // 8
-    if piece > most_bytes:
-        raise DataRejected(
-            f"it is stored in pieces of {piece / 2**20:.0f} MB, which each window would decode whole",
-            where=where,
-            way_out=_REWRITE,
-        )
-    # A piece that is all without data may be left out of a sparse file; one that starts nowhere is not missing.
-    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True) if count]
-    if not page.dataoffsets or max(ends, default=0) > size:
-        raise broken("its end is missing", where)

@@ -7,7 +7,6 @@ then block by block, so that the scale is decided once and for the whole scene.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -17,21 +16,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.errors import DataError, DataRejected
+from sightline.errors import DataRejected
 from sightline.files import open_file
 from sightline.tasks.land_cover.bands import Bands, Scale, scale_of, to_unit, without_data
 from sightline.tasks.land_cover.tile import check_finite, check_shape, tile_statistics
 from sightline.vision.images.orientation import UPRIGHT
+from sightline.vision.images.refusals import broken, refusing_broken
 from sightline.vision.images.tiff import mask_pages, picture_pages
 from sightline.vision.images.tiff_pixels import Declared, declared_by, in_unit
 from sightline.vision.images.tiff_tags import compression_of, orientation_of
+from sightline.vision.images.tiff_windows import MAX_PIECE_BYTES, check_pieces, opened_tiff
 
 if TYPE_CHECKING:
     from rasterio.io import DatasetReader
     from tifffile import TiffPage
-
-MAX_CHUNK_BYTES = 256 * 2**20
-"""Largest strip or tile that is decoded: a file in one strip is read whole for any window."""
 
 _BLOCK_ROWS = 256
 _STATISTICS_SIDE_PX = 1024
@@ -107,7 +105,7 @@ class _Pages:
             stored = np.concatenate([dataset.read(window=window) for dataset in self.datasets])
             mask = None if self.mask is None else self.mask.read(1, window=window) != 0
         except RasterioError as error:
-            raise _broken(str(error), self.where) from error
+            raise broken(error, self.where) from error
         values, valid = in_unit(stored, mask, self.layout.declared)
         if valid is not None:
             values[:, ~valid] = 0
@@ -135,55 +133,42 @@ def open_scene(path: Path) -> Iterator[Scene]:
             known, or it is stored in pieces that are too large to be decoded.
     """
     where = str(path)
-    import rasterio
-
-    layout = _look(path, where)
-    cache = {"GDAL_CACHEMAX": MAX_CHUNK_BYTES // 2**20, "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR"}
+    layout, cache_mb = _look(path, where), MAX_PIECE_BYTES // 2**20
     with ExitStack() as stack:
-        stack.enter_context(rasterio.Env(**cache))
-        datasets = tuple(stack.enter_context(_open(path, page, where)) for page in layout.pages)
-        mask = stack.enter_context(_open(path, layout.mask, where)) if layout.mask else None
-        yield _checked(_Pages(datasets, mask, layout, where), layout.size, where)
+        datasets = [stack.enter_context(opened_tiff(path, where, page, cache_mb)) for page in layout.pages]
+        mask = stack.enter_context(opened_tiff(path, where, layout.mask, cache_mb)) if layout.mask else None
+        yield _checked(_Pages(tuple(datasets), mask, layout, where), layout.size, where)
 
 
 def _look(path: Path, where: str) -> _Layout:
     """The layout, by the headers alone."""
     import tifffile
 
-    try:
-        with open_file(path, where) as file, tifffile.TiffFile(file, name=path.name) as tiff:
-            numbers = {page.index: number for number, page in enumerate(tiff.pages, start=1)}
-            pages, masks = picture_pages(tiff), mask_pages(tiff)
-            if not pages:
-                raise _broken("it has no page", where)
-            first = pages[0]
-            declared = declared_by(pages)
-            count = first.samplesperpixel - len(declared.opacities) if len(pages) == 1 else len(pages)
-            check_shape((count, first.imagelength, first.imagewidth), where)
-            if orientation_of(first) != UPRIGHT:
-                raise DataRejected("it is stored rotated or mirrored (tag Orientation)", where=where, way_out=_TURN)
-            for page in pages:
-                if page.shaped != first.shaped or page.dtype != first.dtype:
-                    raise DataRejected("its pages differ in size or type", where=where, way_out=_REWRITE)
-                _check_page(page, path.stat().st_size, where)
-            return _Layout(
-                pages=tuple(numbers[page.index] for page in pages),
-                mask=numbers[masks[0].index] if masks else 0,
-                size=(first.imagelength, first.imagewidth),
-                declared=declared,
-            )
-    except DataError:
-        raise
-    except Exception as error:  # whatever the library raises on bytes it does not like: the file is broken
-        raise _broken(str(error).splitlines()[0] if str(error) else type(error).__name__, where) from error
+    with refusing_broken(where), open_file(path, where) as file, tifffile.TiffFile(file, name=path.name) as tiff:
+        numbers = {page.index: number for number, page in enumerate(tiff.pages, start=1)}
+        pages, masks = picture_pages(tiff), mask_pages(tiff)
+        if not pages:
+            raise broken("it has no page", where)
+        first = pages[0]
+        declared = declared_by(pages)
+        count = first.samplesperpixel - len(declared.opacities) if len(pages) == 1 else len(pages)
+        check_shape((count, first.imagelength, first.imagewidth), where)
+        if orientation_of(first) != UPRIGHT:
+            raise DataRejected("it is stored rotated or mirrored (tag Orientation)", where=where, way_out=_TURN)
+        for page in pages:
+            if page.shaped != first.shaped or page.dtype != first.dtype:
+                raise DataRejected("its pages differ in size or type", where=where, way_out=_REWRITE)
+            _check_page(page, path.stat().st_size, where)
+        return _Layout(
+            pages=tuple(numbers[page.index] for page in pages),
+            mask=numbers[masks[0].index] if masks else 0,
+            size=(first.imagelength, first.imagewidth),
+            declared=declared,
+        )
 
 
 _TURN = "Rotate it first, for example with: tiffcrop -R DEGREES IN OUT, and remove the tag."
 _REWRITE = "Rewrite it in tiles: gdal_translate -co TILED=YES -co COMPRESS=DEFLATE IN OUT."
-
-
-def _broken(why: str, where: str) -> DataRejected:
-    return DataRejected(f"the image is broken: {why}", where=where, way_out="Copy the file again from the original.")
 
 
 def _check_page(page: TiffPage, size: int, where: str) -> None:
@@ -191,28 +176,9 @@ def _check_page(page: TiffPage, size: int, where: str) -> None:
     if compression_of(page) not in _COMPRESSIONS or str(page.dtype) not in _TYPES or page.imagedepth != 1:
         kind = f"{page.samplesperpixel} x {page.dtype}, {compression_of(page)}"
         raise DataRejected(f"a TIFF of {kind} is not supported", where=where, way_out=_REWRITE)
-    piece = math.prod(page.chunks) * page.dtype.itemsize
-    if piece > MAX_CHUNK_BYTES:
-        raise DataRejected(
-            f"it is stored in pieces of {piece / 2**20:.0f} MB, which each window would decode whole",
-            where=where,
-            way_out=_REWRITE,
-        )
-    ends = [start + count for start, count in zip(page.dataoffsets, page.databytecounts, strict=True)]
-    if not ends or max(ends) > size or 0 in page.databytecounts:
-        raise _broken("its end is missing", where)
-
-
-def _open(path: Path, page: int, where: str) -> DatasetReader:
-    import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            return rasterio.open(f"GTIFF_DIR:{page}:{path.resolve()}", driver="GTiff")
-        except RasterioError as error:
-            raise _broken(str(error), where) from error
+    if 0 in page.databytecounts:
+        raise broken("its end is missing", where)
+    check_pieces(page, size, where, _REWRITE, MAX_PIECE_BYTES)
 
 
 def _checked(pages: _Pages, size: tuple[int, int], where: str) -> Scene:

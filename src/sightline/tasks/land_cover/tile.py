@@ -14,6 +14,7 @@ from sightline.errors import DataRejected
 from sightline.task import Limits
 from sightline.tasks.land_cover.bands import BANDS, Bands, Scale, index_channels, scale_of, to_unit, without_data
 from sightline.vision.images import decode_bands, read_bytes
+from sightline.vision.images.refusals import check_sides
 
 FORMATS = ("image/tiff",)
 """Media types that `read_tile` takes."""
@@ -87,12 +88,7 @@ def check_shape(shape: tuple[int, ...], where: str) -> None:
             where=where,
             way_out=f"Give a TIFF of {', '.join(BANDS)}, such as sixteen_band/<id>_M.tif.",
         )
-    if min(height, width) < MIN_SIDE_PX:
-        raise DataRejected(
-            f"{width} x {height} pixels are too few for a tile",
-            where=where,
-            way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
-        )
+    check_sides((height, width), MIN_SIDE_PX, where)
 
 
 def check_finite(values: NDArray[np.generic], where: str) -> None:

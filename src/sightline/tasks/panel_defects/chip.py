@@ -18,6 +18,7 @@ from sightline.errors import DataRejected, RequestError
 from sightline.task import Limits
 from sightline.tasks.panel_defects.tfrecord import GZIP_MAGIC, MAX_RECORD_BYTES, read_example, read_records
 from sightline.vision.images import MAX_BANDS, Pixels, decode_bands, decode_indices, probe_within, read_bytes
+from sightline.vision.images.refusals import check_sides
 
 Mask = NDArray[np.uint8]
 """(h, w) index into CLASSES."""
@@ -166,9 +167,7 @@ def chip_of(pixels: Pixels, sha256: str, where: str) -> Chip:
         raise DataRejected(f"it has {count} bands, not {len(BANDS)}", where=where, way_out=_GIVE_BANDS)
     if values.dtype == np.uint8:
         raise DataRejected("8-bit values are not reflectance", where=where, way_out=_GIVE_BANDS)
-    if min(height, width) < MIN_SIDE_PX:
-        raise DataRejected(f"{width} x {height} pixels are too few", where=where,
-                           way_out=f"Give at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.")  # fmt: skip
+    check_sides((height, width), MIN_SIDE_PX, where)
     with np.errstate(over="ignore"):  # what is too large for float32 becomes infinite, which counts as no data
         bands = values.astype(np.float32)
     valid = np.isfinite(bands).all(axis=0) & (bands > _NODATA).all(axis=0) & (bands != 0).any(axis=0)

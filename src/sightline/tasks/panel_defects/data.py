@@ -42,6 +42,7 @@ from sightline.tasks.panel_defects import coco
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
 from sightline.tasks.panel_defects.duplicates import BITS, connected, difference_hash, near_duplicates
 from sightline.vision.images import Pixels, decode_indices, decode_picture, read_bytes
+from sightline.vision.images.refusals import check_sides
 
 Mask = NDArray[np.uint8]
 """(h, w) index into CLASSES."""
@@ -88,13 +89,7 @@ def decode_photograph(source: Path | bytes, limits: Limits, where: str = "") -> 
         raise DataRejected(
             f"{values.dtype} values are not those of a photograph", where=where, way_out="Save it with 8 bits a colour."
         )
-    height, width = values.shape[:2]
-    if min(height, width) < MIN_SIDE_PX:
-        raise DataRejected(
-            f"{width} x {height} pixels are too few",
-            where=where,
-            way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
-        )
+    check_sides(values.shape[:2], MIN_SIDE_PX, where)
     return pixels if values.ndim == 3 else replace(pixels, values=np.repeat(values[..., None], 3, axis=2))
 
 

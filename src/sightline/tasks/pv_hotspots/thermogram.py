@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataRejected
+from sightline.files import replace_bytes
 from sightline.task import Limits
 from sightline.tasks.pv_hotspots.palette import find_palette, follows_palette, invert_palette
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.severity import Conditions
 from sightline.vision.images import UPRIGHT, decode_picture, jpeg_segments, read_bytes, upright
+from sightline.vision.images.refusals import check_sides
 
 FORMATS = ("image/jpeg", "image/png", "image/tiff")
 """Media types that `read_thermogram` takes."""
@@ -96,13 +98,7 @@ def read_thermogram(source: Path | bytes, limits: Limits, where: str = "") -> Th
     data = read_bytes(source, limits, where)
     decoded = decode_picture(data, limits, where)
     values = decoded.values
-    height, width = values.shape[:2]
-    if min(height, width) < MIN_SIDE_PX:
-        raise DataRejected(
-            f"{width} x {height} pixels are too few for a thermogram",
-            where=where,
-            way_out=f"Give an image of at least {MIN_SIDE_PX} x {MIN_SIDE_PX} pixels.",
-        )
+    check_sides(values.shape[:2], MIN_SIDE_PX, where)
     _check_level(values, where)
     picture = values if values.ndim == 3 else _grey_picture(values)
     palette = find_palette(picture[::4, ::4])
@@ -297,6 +293,4 @@ def write_thermogram(
         raise ValueError(f"the picture {picture.shape} and the counts {counts.shape} differ in size")
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format="JPEG", quality=quality)
-    temporary = path.with_name(f".{path.name}.part")
-    temporary.write_bytes(embed_radiometry(buffer.getvalue(), counts, planck))
-    temporary.replace(path)
+    replace_bytes(path, embed_radiometry(buffer.getvalue(), counts, planck))

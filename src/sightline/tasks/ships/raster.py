@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.files import sha256_file
-from sightline.maps.colours import opened_colours, opened_tiff
-from sightline.maps.pictures import Picture, check_sides, check_tiff, mask_beside, read_scene
+from sightline.maps.colours import opened_colours
+from sightline.maps.pictures import MIN_SIDE_PX, Picture, check_tiff, mask_beside, read_scene
 from sightline.maps.placement import Placement, placement_of
 from sightline.maps.position import Georeference
 from sightline.task import Limits
@@ -27,6 +27,8 @@ from sightline.tasks.ships.chips import GSD_M
 from sightline.tasks.ships.cost import check_work, most_scanned_px
 from sightline.vision.images import probe, read_bytes
 from sightline.vision.images.orientation import UPRIGHT, shown_size
+from sightline.vision.images.refusals import check_sides
+from sightline.vision.images.tiff_windows import opened_tiff
 
 Pixels = NDArray[np.uint8]
 Hidden = NDArray[np.bool_]
@@ -251,7 +253,7 @@ def _head_of_picture(source: Path | bytes, limits: Limits, name: str) -> Head:
     """Of a JPEG or PNG."""
     header = probe(read_bytes(source, limits, name), name)
     size = (header.height, header.width)
-    check_sides(size, name)
+    check_sides(size, MIN_SIDE_PX, name)
     placement = placement_of(size, name, source if isinstance(source, Path) else None)
     if header.orientation != UPRIGHT and placement.source:
         # What lies beside it speaks of pixels as they are stored, and the answer of them upright.

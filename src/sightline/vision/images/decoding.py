@@ -16,7 +16,7 @@ from sightline.vision.images import jpeg, png, tiff, tiff_pixels
 from sightline.vision.images.heads import NO_IMAGE
 from sightline.vision.images.orientation import as_stored, shown_size, upright
 from sightline.vision.images.pixels import Pixels, filled, made_pixels
-from sightline.vision.images.refusals import broken, check_depth, check_pixels, unread_mode
+from sightline.vision.images.refusals import check_depth, check_pixels, refusing_broken, unread_mode
 
 _Result = TypeVar("_Result")
 _STRIP_PX = 2**22
@@ -83,13 +83,9 @@ def decode_bands(data: bytes, limits: Limits, where: str) -> Pixels:
 
 
 def _guarded(decoder: Callable[[bytes, Limits, str], _Result], data: bytes, limits: Limits, where: str) -> _Result:
-    """Run a decoder; whatever a library raises on bytes it does not like means that the file is broken."""
-    try:
+    """Run a decoder on bytes that its library may not like."""
+    with refusing_broken(where):
         return decoder(data, limits, where)
-    except DataRejected:
-        raise
-    except Exception as error:
-        raise broken(error, where) from error
 
 
 def _decode_jpeg(data: bytes, limits: Limits, where: str) -> Pixels:

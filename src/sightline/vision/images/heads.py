@@ -10,7 +10,7 @@ from sightline.errors import DataRejected
 from sightline.task import Limits
 from sightline.vision.images import jpeg, png, tiff, tiff_tags
 from sightline.vision.images.orientation import shown_size
-from sightline.vision.images.refusals import COPY_AGAIN, broken, check_pixels, check_values
+from sightline.vision.images.refusals import COPY_AGAIN, check_pixels, check_values, refusing_broken
 
 NO_IMAGE = "the content is not that of a JPEG, PNG or TIFF image"
 
@@ -60,17 +60,13 @@ def probe(data: bytes, where: str) -> ImageHead:
     Raises:
         DataRejected: not a JPEG, PNG or TIFF, its headers are broken, or it breaks off.
     """
-    try:
+    with refusing_broken(where):
         if data.startswith(jpeg.MAGIC):
             return _of_jpeg(data, where)
         if data.startswith(png.MAGIC):
             return _of_png(data, where)
         if data[:4] in tiff.MAGIC:
             return _of_tiff(data, where)
-    except DataRejected:
-        raise
-    except Exception as error:  # whatever a library raises on bytes it does not like: the file is broken
-        raise broken(error, where) from error
     raise DataRejected(NO_IMAGE, where=where, way_out="Convert the file to a JPEG, PNG or TIFF image.")
 
 

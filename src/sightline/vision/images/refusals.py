@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from sightline.errors import DataRejected
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sightline.errors import DataError, DataRejected
 from sightline.task import Limits
 
 COPY_AGAIN = "Copy the file again from the original."
@@ -33,6 +36,17 @@ def check_values(width: int, height: int, bands: int, limits: Limits, where: str
         )
 
 
+def check_sides(size: tuple[int, ...], least_px: int, where: str) -> None:
+    """Raise DataRejected where a picture of (h, w) is too small to show anything."""
+    height, width = size
+    if min(size) < least_px:
+        raise DataRejected(
+            f"{width} x {height} pixels are too few",
+            where=where,
+            way_out=f"Give an image of at least {least_px} x {least_px} pixels.",
+        )
+
+
 def check_depth(highest: int, where: str) -> None:
     """Raise DataRejected where colours of 16 bits would be next to black once they are cut to 8."""
     if highest < _DARK:
@@ -53,7 +67,22 @@ def truncated(where: str) -> DataRejected:
     return DataRejected("the image is truncated: its end is missing", where=where, way_out=COPY_AGAIN)
 
 
-def broken(error: Exception, where: str) -> DataRejected:
+def broken(error: Exception | str, where: str) -> DataRejected:
     """Of a file that a library cannot read, in the first line of the library's words."""
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     return DataRejected(f"the image is broken: {reason}", where=where, way_out=COPY_AGAIN)
+
+
+@contextmanager
+def refusing_broken(where: str) -> Iterator[None]:
+    """Whatever a library raises on bytes that it does not like means that the file is broken.
+
+    Raises:
+        DataError: as was raised on purpose, or that the file is broken.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:
+        raise broken(error, where) from error

@@ -87,7 +87,7 @@ def test_files_that_are_no_scenes(tmp_path: Path) -> None:
 
 
 def test_a_file_in_one_huge_piece_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(raster, "MAX_CHUNK_BYTES", 1000)
+    monkeypatch.setattr(raster, "MAX_PIECE_BYTES", 1000)
     with (
         pytest.raises(DataRejected, match=r"in pieces of .* TILED=YES"),
         open_scene(write(tmp_path / "a.tif", counts(), compression="deflate")),

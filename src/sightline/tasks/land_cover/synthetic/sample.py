@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from sightline.files import write_text
+from sightline.files import replacing, write_text
 from sightline.params import Frozen
 from sightline.task import Progress
 from sightline.tasks.land_cover.bands import RGB
@@ -162,18 +162,17 @@ def _write_tiff(path: Path, values: NDArray[np.uint16]) -> None:
     """Planes one after the other, compressed, without a date or the name of a program."""
     import tifffile
 
-    temporary = path.with_name(f".{path.name}.part")
-    tifffile.imwrite(
-        temporary,
-        values[0] if len(values) == 1 else values,
-        photometric="minisblack",
-        planarconfig="separate" if len(values) > 1 else None,
-        compression="deflate",
-        predictor=True,
-        metadata=None,
-        software=False,
-    )
-    temporary.replace(path)
+    with replacing(path) as temporary:
+        tifffile.imwrite(
+            temporary,
+            values[0] if len(values) == 1 else values,
+            photometric="minisblack",
+            planarconfig="separate" if len(values) > 1 else None,
+            compression="deflate",
+            predictor=True,
+            metadata=None,
+            software=False,
+        )
 
 
 # -------------------------------------------------------------------------------------------------------- labels
