@@ -19,7 +19,7 @@ from sightline.task import Limits
 from sightline.tasks.pv_hotspots.data import CLASSES
 from sightline.tasks.pv_hotspots.detector import Boxes, decode, fit_frame
 from sightline.tasks.pv_hotspots.feature import Level
-from sightline.tasks.pv_hotspots.model import WEIGHTS, HotspotModel, Recipe, restore_model
+from sightline.tasks.pv_hotspots.model import WEIGHTS, HotspotModel, Recipe
 from sightline.tasks.pv_hotspots.yolo import ARCHITECTURE, prepare_environment
 
 _DEEPEST_LAYER = 9  # where the embedding is taken, as in the exported graph
@@ -56,7 +56,7 @@ class EagerDetector:
 
 def load_model(directory: Path) -> HotspotModel:
     """The saved model with its network in PyTorch."""
-    model = restore_model(directory)
+    model = HotspotModel.restore(directory)
     model.__dict__["detector"] = EagerDetector(model.files[WEIGHTS], model.recipe)  # in place of the ONNX session
     return model
 

@@ -116,15 +116,19 @@ def check_file(path: Path) -> None:
         what = "this link leads to no file" if broken else "there is no such file"
         raise DataRejected(what, where=path, way_out="Copy the file itself here, or remove it.") from error
     except OSError as error:
-        raise DataRejected(
-            f"the file cannot be read ({error.strerror})",
-            where=path,
-            way_out="Allow yourself to read it (chmod u+r), or remove it.",
-        ) from error
+        raise _unreadable(path, error) from error
     if not stat.S_ISREG(mode):
         raise DataRejected(
             f"this is {kind_of(mode)}, not a file", where=path, way_out="Replace it by a regular file, or remove it."
         )
+
+
+def _unreadable(path: Path, error: OSError) -> DataRejected:
+    return DataRejected(
+        f"the file cannot be read ({error.strerror})",
+        where=path,
+        way_out="Allow yourself to read it (chmod u+r), or remove it.",
+    )
 
 
 def read_text(path: Path, most_bytes: int) -> str:
@@ -138,11 +142,7 @@ def read_text(path: Path, most_bytes: int) -> str:
         with path.open("rb") as file:
             content = file.read(most_bytes + 1)
     except OSError as error:
-        raise DataRejected(
-            f"the file cannot be read ({error.strerror})",
-            where=path,
-            way_out="Allow yourself to read it (chmod u+r), or remove it.",
-        ) from error
+        raise _unreadable(path, error) from error
     if len(content) > most_bytes:
         raise DataRejected(
             f"the file is larger than {most_bytes:,} bytes", where=path, way_out="Split the export into smaller files."

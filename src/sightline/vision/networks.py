@@ -237,11 +237,16 @@ def _installed_state(network: Module, encoder: str, where: str) -> dict[str, Ten
     return {name: whole[name.removeprefix("model.")] for name in network.get_submodule("encoder").state_dict()}
 
 
-def load_network(network: Module, weights: bytes) -> None:
-    """Start a network from the weights of an earlier fit: a state dict as .safetensors."""
+def load_start(
+    network: Module, encoder: str, weights: Mapping[str, str], digests: Mapping[str, str], earlier: bytes | None
+) -> None:
+    """Start a network from an earlier fit, a state dict as .safetensors; without one as `load_encoder` does."""
     from safetensors.torch import load
 
-    network.load_state_dict(load(weights))
+    if earlier is None:
+        load_encoder(network, encoder, weights, digests)
+    else:
+        network.load_state_dict(load(earlier))
 
 
 def export_network(network: Module, bands: int, window_px: int, activation: Literal["softmax", "sigmoid"]) -> bytes:

@@ -29,7 +29,8 @@ def fractal(rng: np.random.Generator, shape: tuple[int, int], slope: float = 1.5
 
 def frequencies(shape: tuple[int, int]) -> tuple[Floats, Floats]:
     """Cycles a pixel, down (h, 1) and right (1, w / 2 + 1), of the Fourier transform of a real field (h, w)."""
-    return np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    down, right = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    return np.asarray(down, dtype=np.float64), np.asarray(right, dtype=np.float64)
 
 
 def synthesised(rng: np.random.Generator, amplitude: Floats, shape: tuple[int, int]) -> Floats:

@@ -29,7 +29,7 @@ from sightline.tasks.land_cover.thresholds import UNKNOWN
 from sightline.vision.examples import require_usable
 from sightline.vision.fit import NetworkShape, fit_network, mean_and_std, validator
 from sightline.vision.losses import overlapping_loss
-from sightline.vision.networks import load_encoder, load_network
+from sightline.vision.networks import load_start
 from sightline.vision.saved import provenance_of
 from sightline.vision.session import WEIGHTS
 from sightline.vision.training import Fitting
@@ -99,10 +99,8 @@ def _fit_network(
     schedule = recipe.scratch if start is None else recipe.continued
 
     def begin(network: Module) -> None:
-        if start is None:
-            load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
-        else:
-            load_network(network, start.files[WEIGHTS])
+        earlier = None if start is None else start.files[WEIGHTS]
+        load_start(network, recipe.encoder, params.weights, params.weights_sha256, earlier)
 
     windows = Windows(sets.examples, sets.channels, params.augment, params.input.window_px, schedule.batch, sets.seed)
     fitting = Fitting(windows, overlapping_loss(params.smooth), _validator(sets))

@@ -27,7 +27,7 @@ from sightline.tasks.panel_defects.pixels import pixel_features, train_pixels
 from sightline.vision.examples import require_usable, usable_samples
 from sightline.vision.fit import NetworkShape, fit_network, mean_and_std, validator
 from sightline.vision.losses import exclusive_loss
-from sightline.vision.networks import IMAGENET, imagenet_normalisation, load_encoder, load_network
+from sightline.vision.networks import IMAGENET, imagenet_normalisation, load_start
 from sightline.vision.saved import provenance_of
 from sightline.vision.session import GRAPH, WEIGHTS
 from sightline.vision.training import Fitting
@@ -186,10 +186,8 @@ def _fit_network(
     schedule = recipe.scratch if start is None else recipe.continued
 
     def begin(network: Module) -> None:
-        if start is None:
-            load_encoder(network, recipe.encoder, params.weights, params.weights_sha256)
-        else:
-            load_network(network, start.files[WEIGHTS])
+        earlier = None if start is None else start.files[WEIGHTS]
+        load_start(network, recipe.encoder, params.weights, params.weights_sha256, earlier)
 
     windows = Windows(
         fitted.examples,

@@ -10,11 +10,12 @@ import pytest
 
 from sightline.task import Limits, Manifest, Sample
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS, Domain
-from sightline.tasks.panel_defects.examples import store_examples, usable
+from sightline.tasks.panel_defects.examples import store_examples
 from sightline.tasks.panel_defects.params import FarmParams, Params
 from sightline.tasks.panel_defects.picture import Picture
 from sightline.tasks.panel_defects.synthetic.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.synthetic.sample import write_sample
+from sightline.vision.examples import usable_samples
 from tests.parameters import changed, params_of
 from tests.toy import Silent
 
@@ -81,8 +82,8 @@ def test_a_set_that_is_empty_is_no_trouble(photographs: Manifest, tmp_path: Path
 def test_samples_with_a_problem_or_without_labels_are_left_out(photographs: Manifest, tmp_path: Path) -> None:
     first, second, *rest = photographs.samples
     bad = replace(first, problem="broken"), replace(second, files={"image": second.input_file})
-    assert [usable(sample) for sample in (*bad, *rest)] == [False, False] + [True] * len(rest)
     mixed = replace(photographs, samples=(*bad, *rest))
+    assert usable_samples(mixed, "labels") == tuple(rest)
     assert len(store_examples(PHOTOGRAPHS, mixed, 1.0, tmp_path / "examples", Silent())) == len(rest)
 
 

@@ -27,6 +27,14 @@ def test_each_candidate_is_the_baseline_or_has_a_network(name):
         changed(params, candidates=[network, "vgg", "other"])
 
 
+@pytest.mark.parametrize("name", list(PARAMS))
+def test_a_network_is_not_called_as_the_baseline(name):
+    params = PARAMS[name]
+    networks = {"pixels": next(iter(params.train.networks.values()))}
+    with pytest.raises(ValidationError, match="pixels is the name of the baseline"):
+        changed(params, train=changed(params.train, networks=networks), candidates=["pixels"])
+
+
 def test_weights_come_with_their_digest():
     weights = {"resnet34": "a.safetensors"}
     with pytest.raises(ValidationError, match="weights_sha256 names the encoders"):
