@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sightline.errors import DataMissing, ModelRejected
 from sightline.resampling import Figure
@@ -60,7 +60,7 @@ class Metrics(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     protocol: str = ""
-    main: tuple[str, ...]
+    main: tuple[str, ...] = Field(min_length=1)
     sets: dict[str, Measured]
     validation: Measured = Measured()
 

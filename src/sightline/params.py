@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from sightline.errors import ParamsError
 
@@ -47,6 +47,12 @@ class DataParams(Frozen):
     folds: int = Field(ge=2, le=20, description="parts of the training sets, each tested once")
     validation_share: float = Field(gt=0, lt=0.5, description="of the groups, for choices in training")
     test_share: float = Field(gt=0, lt=0.5, description="of the groups, never trained on")
+
+    @model_validator(mode="after")
+    def _names_a_set(self) -> DataParams:
+        if not self.pretrain and not self.train:
+            raise ValueError("neither pretrain nor train names a set, so there is nothing to train on")
+        return self
 
 
 class EvaluateParams(Frozen):
@@ -97,7 +103,7 @@ class TaskParams(Frozen):
     """What every task's section has. Tasks narrow `sample`, `gate` and `train`."""
 
     seed: int = Field(ge=0, lt=2**31, description="of training, of the bootstrap and of paired comparisons")
-    candidates: tuple[str, ...] = Field(description="models that compete, the preferred first")
+    candidates: tuple[str, ...] = Field(min_length=1, description="models that compete, the preferred first")
     data: DataParams
     evaluate: EvaluateParams
     promotion: PromotionParams
@@ -228,7 +234,8 @@ class _Complaint:
     def read(cls, error: Mapping[str, Any], section: str, recipe: str = "") -> _Complaint:
         keys = [str(part) for part in error["loc"]]
         placed = [*keys[:1], recipe, *keys[1:]] if recipe and keys[:1] == ["train"] else keys
-        return cls(keys, ".".join([section, *placed]), error["type"], error["msg"], error.get("input"))
+        message = error["msg"].removeprefix("Value error, ")
+        return cls(keys, ".".join([section, *placed]), error["type"], message, error.get("input"))
 
 
 def _explain(complaints: Sequence[_Complaint], path: Path, model: type[BaseModel]) -> ParamsError:

@@ -62,6 +62,13 @@ def test_the_profile_in_force_chooses_the_recipe(tmp_path: Path) -> None:
         ("floor: 0.5", "floor: low", "toy.promotion.floor", "Give an allowed value: below it nothing is promoted."),
         ("seed: 20", "seed: -1", "toy.seed", "(given: -1)"),
         ("profile: cpu", "profile: cpuu", "", "Did you mean 'cpu'?"),
+        ("candidates: [a, b]", "candidates: []", "toy.candidates", "models that compete, the preferred first"),
+        (
+            "pretrain: [sample], train: [real]",
+            "pretrain: [], train: []",
+            "toy.data",
+            "neither pretrain nor train names",
+        ),
     ],
 )
 def test_a_typo_is_refused_with_its_place_and_the_nearest_key(

@@ -117,6 +117,13 @@ def _checked(plan: FitPlan) -> FitPlan:
                 where=fit.train.root,
                 way_out="Add samples of other groups (flights, scenes): all samples of a group go into the same part.",
             )
+    tested = {sample.set for data in plan.test.values() for sample in data.samples}
+    if plan.main[0] not in tested:
+        raise DataRejected(
+            f"no sample of the set {plan.main[0]} is left to evaluate a model on",
+            where=plan.fits[-1].train.root,
+            way_out="Add samples of other groups (flights, scenes): all samples of a group go into the same part.",
+        )
     return plan
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.errors import DataMissing, DataRejected
+from sightline.errors import DataMissing, DataRejected, ModelRejected
 from sightline.evaluation import main_rows, read_metrics, seen_inputs
 from sightline.pipeline.evaluate import (
     evaluate,
@@ -102,3 +102,9 @@ def test_evaluating_before_training_names_the_way_out(tmp_path: Path) -> None:
     project = toy_project(tmp_path, "sample")
     with pytest.raises(DataMissing, match="sightline run"):
         read_metrics(project.evaluation("threshold"))
+
+
+def test_figures_of_no_set_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "metrics.json").write_text('{"main": [], "sets": {}}')
+    with pytest.raises(ModelRejected, match=r"metrics\.json: main"):
+        read_metrics(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sightline.errors import DataMissing, ParamsError
+from sightline.errors import DataMissing, DataRejected, ParamsError
 from sightline.pipeline.fit import fit, fit_keys, is_finished, plan_fits
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
@@ -68,6 +68,14 @@ def test_each_fit_is_done_once(tmp_path: Path) -> None:
     assert len(trainings(project)) == 1
     assert is_finished(project, "threshold", fit_keys(project, plan_fits(project)))
     assert not is_finished(project, "constant", fit_keys(project, plan_fits(project)))
+
+
+def test_a_set_that_nothing_can_be_evaluated_on_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    project = toy_project(tmp_path)
+    write_set(project.data / "sample", groups=1, frames=4, seed=1)
+    split_again(project)
+    with pytest.raises(DataRejected, match=r"no sample of the set sample is left to evaluate .* other groups"):
+        plan_fits(project)
 
 
 def test_new_data_keep_the_pretraining(tmp_path: Path) -> None:

@@ -123,7 +123,13 @@ class GateParams(Frozen):
 class Params(TaskParams):
     """The section `pv_hotspots`, with the training recipe of the profile in force."""
 
-    candidates: tuple[str, ...]
     sample: SampleParams
     gate: GateParams
     train: TrainParams
+
+    @model_validator(mode="after")
+    def _candidates_are_known(self) -> Params:
+        unknown = [name for name in self.candidates if name not in CANDIDATES]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)}: a candidate is one of {', '.join(CANDIDATES)}")
+        return self
