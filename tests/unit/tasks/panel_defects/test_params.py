@@ -57,7 +57,6 @@ def test_installed_weights_need_no_digest_and_are_there_for_one_encoder():
     "changes",
     [
         {"networks": {}},
-        {"networks": {"pixels": UNET}},
         {"networks": {"unet": {**UNET.model_dump(), "encoder": "inceptionv4"}}},
         {"input": {"window_px": 100}},
         {"input": {"scale": 0}},
