@@ -19,8 +19,9 @@ from typing import Any
 
 from sightline.evaluation import read_metrics
 from sightline.files import write_json
+from sightline.limits import Limits
 from sightline.settings import Settings, load_settings
-from sightline.task import Limits, Model
+from sightline.task import Model
 from sightline.tasks import restore_model
 
 METRICS = ("iou_mean", "iou_mean_foreground", "f1_mean", "pixel_accuracy")

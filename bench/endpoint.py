@@ -28,10 +28,10 @@ import numpy as np
 from bench.load import Load, ask_once, drive, upload_request
 from sightline.errors import DataMissing
 from sightline.files import write_json
+from sightline.limits import Limits
 from sightline.runtime.processes import Group, Server
 from sightline.serving import serve_command
 from sightline.settings import load_settings
-from sightline.task import Limits
 from sightline.tasks import restore_model
 
 TASK = "pv_hotspots"

@@ -32,10 +32,10 @@ import numpy as np
 from PIL import Image
 
 from sightline.files import write_json
+from sightline.limits import Limits
 from sightline.params import load_section
 from sightline.settings import load_settings
 from sightline.shots.ground import metres_per_degree
-from sightline.task import Limits
 from sightline.tasks import open_task, params_model
 from sightline.tasks.pv_hotspots.synthetic.camera import Camera, display, pose_of
 from sightline.tasks.pv_hotspots.synthetic.sample import SampleParams

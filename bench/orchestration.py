@@ -168,9 +168,9 @@ def imports(candidates: int) -> float:
 
 def bare() -> float:
     """Ultralytics' own loop over the same windows, for the fits that a run makes; nothing is kept."""
+    from sightline.limits import Limits
     from sightline.pipeline.fit import plan_fits
     from sightline.pipeline.project import open_project
-    from sightline.task import Limits
     from sightline.tasks.pv_hotspots import yolo
     from sightline.tasks.pv_hotspots.augment import Frame, Windows
     from sightline.tasks.pv_hotspots.data import read_labels

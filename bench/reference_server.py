@@ -15,7 +15,7 @@ import safetensors.torch
 import torch
 from fastapi import FastAPI, File
 
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.pv_hotspots.data import CLASSES
 from sightline.tasks.pv_hotspots.detector import Boxes, decode, fit_frame
 from sightline.tasks.pv_hotspots.feature import Level

@@ -177,7 +177,7 @@ def memory_mb(side_px: int, size: NetworkName, threads: int) -> float:
 
 def measure(graph: Path, path: Path, threads: int) -> None:
     """Print the memory of one scan, in a process of its own."""
-    from sightline.task import Limits
+    from sightline.limits import Limits
 
     scanner = Scanner(graph.read_bytes(), DENSE["dense, 3 m, step 8 px"][1], threads)
     scanner(raster_at(scene_of(1024), GSD_M))  # libraries and the session

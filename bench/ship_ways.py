@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from sightline.files import write_json
+from sightline.limits import Limits
 from sightline.settings import load_settings
-from sightline.task import Json, Limits, Manifest
+from sightline.task import Json, Manifest
 from sightline.tasks.ships.data import load_manifest, read_boxes
 from sightline.tasks.ships.detections import Detection, rectangle
 from sightline.tasks.ships.finder import NetworkFinder

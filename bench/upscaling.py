@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
+from sightline.limits import Limits
 from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
 from sightline.maps.upscaling.evaluate import BASELINES, summarise
 from sightline.maps.upscaling.params import UpscaleParams, load_upscale_params
@@ -37,7 +38,6 @@ from sightline.maps.upscaling.upscale import (
 )
 from sightline.progress import Bars
 from sightline.settings import load_settings
-from sightline.task import Limits
 from sightline.tasks.ships.grounds import read_ground_scenes
 from sightline.vision.graphs import open_session
 

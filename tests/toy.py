@@ -18,24 +18,12 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field
 
 from sightline.errors import DataMissing, DataRejected, ModelRejected
+from sightline.limits import USUAL, Cost, Limits
 from sightline.params import Frozen, TaskParams
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
 from sightline.splits import assign, write_splits
-from sightline.task import (
-    USUAL,
-    Card,
-    Cost,
-    Expectation,
-    Limits,
-    Manifest,
-    Prediction,
-    Progress,
-    Row,
-    Rows,
-    Sample,
-    TrainingData,
-)
+from sightline.task import Card, Expectation, Manifest, Prediction, Progress, Row, Rows, Sample, TrainingData
 from sightline.vision.images import noise_picture
 from tests.parameters import changed, platform_params
 

@@ -13,7 +13,7 @@ from pydantic import Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sightline.errors import ParamsError
-from sightline.task import Limits
+from sightline.limits import Limits
 
 _LEDGER_URL = "postgresql+psycopg://"
 _SHORTEST_TOKEN = 16  # characters: fewer can be guessed

@@ -30,30 +30,15 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 from typing_extensions import TypeVar
 
+from sightline.limits import USUAL, Cost, Limits
+from sightline.upstream import Upstream
+
 Json = Any
 """What `json.dumps` takes."""
 
 
 # ---------------------------------------------------------------------------------------------------- samples
 
-
-@dataclass(frozen=True)
-class Limits:
-    """What an input may weigh before it is decoded.
-
-    Attributes:
-        bytes: of the file.
-        pixels: of the picture; of several bands, their values.
-        work_pixels: of the picture at the scale at which a network looks at it, of an upload; see `ships.cost`.
-    """
-
-    bytes: int = 32 * 2**20
-    pixels: int = 64 * 2**20
-    work_pixels: int = 256 * 2**20
-
-
-USUAL = Limits()
-"""Where nobody has set others."""
 
 CONTEXT = "context"
 """The role, in `Sample.files`, of a document that tells of inputs what they do not hold themselves and what is no label
@@ -149,49 +134,6 @@ class TrainingData(Generic[ModelT]):
     start: ModelT | None = None
 
 
-@dataclass(frozen=True)
-class RemoteFile:
-    """One published file.
-
-    Attributes:
-        url: https only.
-        checksum: `sha256:<hex>` or `md5:<hex>`, as the publisher gives it.
-        bytes: its size, as far as the publisher gives it; 0 where unknown.
-        kept_as: its name, where the address does not end in it.
-    """
-
-    url: str
-    checksum: str
-    bytes: int = 0
-    kept_as: str = ""
-
-    @property
-    def name(self) -> str:
-        """The file name it is kept under."""
-        return self.kept_as or self.url.partition("?")[0].rsplit("/", 1)[-1]
-
-
-@dataclass(frozen=True)
-class Upstream:
-    """Where a task's published data are: what `sightline data fetch` downloads.
-
-    Attributes:
-        kind: kaggle (a data set) and competition (at Kaggle, which wants its rules accepted) are asked by Kaggle's
-            own client; zenodo (a record) is asked for its list of files, https lists its `files` here (archives are
-            unpacked).
-        ref: `owner/dataset` or the competition's name at Kaggle, else the page that a person would read.
-        licence: what the publisher says, or that it says nothing.
-        files: what to download; https only.
-        names: which of a competition's files are needed; archives are unpacked, also nested ones.
-    """
-
-    kind: Literal["kaggle", "competition", "zenodo", "https"]
-    ref: str
-    licence: str
-    files: tuple[RemoteFile, ...] = ()
-    names: tuple[str, ...] = ()
-
-
 # ------------------------------------------------------------------------------------------------------ evaluating
 
 
@@ -259,23 +201,6 @@ class Expectation:
 
 
 # ------------------------------------------------------------------------------------------------------ models
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What answering one input takes, told from its head alone, before anything is decoded.
-
-    Attributes:
-        size: (h, w) pixels of the input as its head says, for messages.
-        decoded_px: pixels that are decoded, as often as they are gone through.
-        seen_px: pixels that the model looks at, at its own scale and with the overlaps of its windows.
-        held_bytes: most that is in memory for it at a time, while it is decoded, answered or drawn.
-    """
-
-    size: tuple[int, int]
-    decoded_px: int
-    seen_px: int
-    held_bytes: int
 
 
 class Card(BaseModel):

@@ -47,7 +47,7 @@ except SystemExit as stop:
 
 PREDICT = """
 from pathlib import Path
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks import restore_model
 model = restore_model({task!r}, Path("model"))
 source = model.read(model.example(), Limits())

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import DataMissing, ModelError
+from sightline.limits import Limits
 from sightline.pipeline.listings import list_set
 from sightline.splits import apply_splits, assign
-from sightline.task import Limits, Manifest
+from sightline.task import Manifest
 from tests.contract.subjects import ALL, Silent, tiny_params, tiny_task
 
 GATE_COLUMNS = {"id", "set", "file", "problem", "sha256", "group", "stratum", "split", "fold", ""}

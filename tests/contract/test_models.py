@@ -14,21 +14,10 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataError, DataRejected, ModelRejected
+from sightline.limits import Limits
 from sightline.splits import apply_splits, assign
 from sightline.stopping import Stopped, stoppable
-from sightline.task import (
-    Input,
-    Limits,
-    Manifest,
-    Model,
-    Prediction,
-    Row,
-    Sample,
-    Task,
-    TrainingData,
-    load_rows,
-    save_rows,
-)
+from sightline.task import Input, Manifest, Model, Prediction, Row, Sample, Task, TrainingData, load_rows, save_rows
 from sightline.vision.images import noise_picture
 from tests.contract.subjects import TRAINED, Silent, answer_of, tiny_params, tiny_task
 

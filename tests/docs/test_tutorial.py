@@ -10,9 +10,10 @@ import pytest
 from docs.tutorial.bright_spots.params import BrightSpotsParams
 from docs.tutorial.bright_spots.task import BrightSpots
 from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected
+from sightline.limits import Limits
 from sightline.params import load_section
 from sightline.splits import apply_splits, assign
-from sightline.task import Limits, Manifest, Task, TrainingData
+from sightline.task import Manifest, Task, TrainingData
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,10 +9,11 @@ from scipy.stats import ks_2samp
 
 from sightline.drift.comparison import Observation
 from sightline.drift.report import compare
+from sightline.limits import Limits
 from sightline.pipeline.project import Project
 from sightline.pipeline.reference import refer
 from sightline.settings import Settings
-from sightline.task import Limits, TrainingData
+from sightline.task import TrainingData
 from tests.contract.subjects import Silent, tiny_params, tiny_task
 from tests.parameters import platform_params
 

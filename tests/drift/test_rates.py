@@ -19,7 +19,7 @@ from scipy.stats import binomtest, ks_2samp
 
 from sightline.drift.comparison import Observation
 from sightline.drift.report import compare
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.radiometry import embed_radiometry, read_radiometry

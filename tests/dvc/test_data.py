@@ -25,7 +25,7 @@ from sightline.pipeline import data
 from sightline.pipeline.inbox import read_inbox
 from sightline.pipeline.project import Project
 from sightline.settings import Settings
-from sightline.task import RemoteFile, Upstream
+from sightline.upstream import RemoteFile, Upstream
 from tests.dvc.site import ROOT
 from tests.toy import Silent, ToyTask, toy_project, write_set
 from tests.unit.test_downloads import Answer, Server

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from sightline.limits import Limits
 from sightline.runtime.processes import Group, Server
 from sightline.runtime.servers import prefect_environment
 from sightline.stores.predictions import Answer
-from sightline.task import Limits
 from sightline.tracking import Tracking
 from tests.flows.toy_folder import CODE, ToyFolder
 from tests.toy import ToyTask, write_set

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images import decode_bands, decode_indices
 
 LIMITS = Limits(pixels=2**20)

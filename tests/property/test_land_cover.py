@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.land_cover.bands import index_channels
 from sightline.tasks.land_cover.grid import Grid
 from sightline.tasks.land_cover.shapes import CLASSES, EMPTY, label_mask, read_wkt

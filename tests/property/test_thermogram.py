@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as arrays
 from PIL import Image
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.pv_hotspots.palette import colourise, invert_palette
 from sightline.tasks.pv_hotspots.radiometry import Planck, embed_radiometry
 from sightline.tasks.pv_hotspots.thermogram import read_thermogram, write_thermogram

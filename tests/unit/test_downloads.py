@@ -22,7 +22,7 @@ import pytest
 from sightline.downloads import Retries, download, is_archive, unpack, unpack_nested
 from sightline.downloads.archives import Allowed
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError, SightlineError
-from sightline.task import RemoteFile
+from sightline.upstream import RemoteFile
 
 CONTENT = bytes(range(256)) * 1200  # 300 kB
 SHA256 = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"

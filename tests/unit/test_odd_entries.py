@@ -12,8 +12,8 @@ import pytest
 
 from sightline.errors import DataError, DataMissing, DataRejected, SightlineError
 from sightline.files import open_file, sha256_file
+from sightline.limits import Limits
 from sightline.maps.pictures import check_large, read_scene_pixels
-from sightline.task import Limits
 from sightline.tasks.land_cover.raster import scene_size
 from sightline.tasks.land_cover.tile import read_tile
 from sightline.tasks.panel_defects.chip import read_chip, read_mask

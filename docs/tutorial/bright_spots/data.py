@@ -14,7 +14,8 @@ from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.files import sha256_file
-from sightline.task import Limits, Manifest, Progress, Sample
+from sightline.limits import Limits
+from sightline.task import Manifest, Progress, Sample
 
 from .params import SampleParams
 

@@ -15,7 +15,8 @@ from pydantic import ValidationError
 
 from sightline.errors import DataRejected, ModelMissing, ModelRejected
 from sightline.files import write_text
-from sightline.task import Card, Cost, Limits, Prediction
+from sightline.limits import Cost, Limits
+from sightline.task import Card, Prediction
 from sightline.vision.images import noise_picture, probe, read_bytes
 
 

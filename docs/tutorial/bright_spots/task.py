@@ -8,20 +8,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import (
-    USUAL,
-    Card,
-    Expectation,
-    Json,
-    Limits,
-    Manifest,
-    Model,
-    Progress,
-    Row,
-    Rows,
-    Sample,
-    TrainingData,
-)
+from sightline.limits import USUAL, Limits
+from sightline.task import Card, Expectation, Json, Manifest, Model, Progress, Row, Rows, Sample, TrainingData
 
 from .data import load, write_sample
 from .model import Threshold, feature, restore

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError
-from sightline.task import Progress, RemoteFile
+from sightline.task import Progress
+from sightline.upstream import RemoteFile
 
 if TYPE_CHECKING:
     import httpx

@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 from sightline.downloads.https import Retries, read_document
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Json, RemoteFile
+from sightline.task import Json
+from sightline.upstream import RemoteFile
 
 _PAGE = re.compile(r"/records/\d+")
 _NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.files import open_file
+from sightline.limits import Limits
 from sightline.maps.colours import opened_colours
-from sightline.task import Limits
 from sightline.vision.images import MAX_BANDS, decode_picture, read_bytes
 from sightline.vision.images.orientation import UPRIGHT
 from sightline.vision.images.refusals import broken, check_sides, refusing_broken

@@ -29,6 +29,7 @@ from sightline.conditions import put_under
 from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, DataError, RequestError, SightlineError, printable
 from sightline.files import finite, remove, replace_bytes, sha256_file, write_json
+from sightline.limits import Limits
 from sightline.pipeline.answer_paths import (
     begun,
     beside,
@@ -41,7 +42,7 @@ from sightline.pipeline.inputs import InputFile
 from sightline.pipeline.origins import Surroundings, code_of_answers
 from sightline.shots import ground_of, read_shot
 from sightline.shots.metadata import NOTHING_KNOWN, Shot
-from sightline.task import Json, Limits, Model, Prediction
+from sightline.task import Json, Model, Prediction
 from sightline.vision.hardware import cores, threads_each
 from sightline.vision.images import encode_png
 

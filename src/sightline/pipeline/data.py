@@ -29,7 +29,8 @@ from sightline.pipeline.project import Project
 from sightline.pipeline.records import Intake, enter, read
 from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace_set, some, unlabelled
 from sightline.splits import SPLITS, read_splits
-from sightline.task import Json, Manifest, Progress, Upstream
+from sightline.task import Json, Manifest, Progress
+from sightline.upstream import Upstream
 from sightline.versions import absent_sets, data_version, history, pin, pin_state
 
 SAMPLE = "sample"

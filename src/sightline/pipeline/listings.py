@@ -13,9 +13,10 @@ from pathlib import Path
 import sightline
 from sightline.errors import BackendError
 from sightline.files import write_text
+from sightline.limits import USUAL, Limits
 from sightline.params import TaskParams
 from sightline.stamps import SETTLED_NS, Stamp, is_settled, stamp_of, stamps
-from sightline.task import USUAL, Limits, Manifest, Sample, Task
+from sightline.task import Manifest, Sample, Task
 
 
 def list_set(

@@ -17,11 +17,12 @@ from filelock import FileLock, Timeout
 
 from sightline import versions
 from sightline.errors import BackendError, DataError, DataMissing, DataRejected, printable
+from sightline.limits import USUAL, Limits
 from sightline.listing import find_files, is_printable, walk_folders
 from sightline.pipeline.project import Project
 from sightline.runtime.disk import way_out_of
 from sightline.splits import SPLITS, Assignment, assign, read_splits, write_splits
-from sightline.task import USUAL, Limits, Manifest, Sample, Task
+from sightline.task import Manifest, Sample, Task
 
 _NAMED = 20
 """Most bad files that an error lists; the others are counted."""

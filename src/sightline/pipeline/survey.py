@@ -26,12 +26,13 @@ import numpy as np
 from sightline.capabilities import Surveying
 from sightline.errors import BackendError, DataRejected, ParamsError, RequestError
 from sightline.files import replace_bytes, sha256_file, sha256_files, write_json
+from sightline.limits import Limits
 from sightline.maps.area import Area
 from sightline.maps.pictures import MOST_PIXELS
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import AreaPlan, choose_zoom, describe_plan, plan_area, refuse
 from sightline.maps.zoom import GSD_BOUNDS_M
-from sightline.task import InputT, Json, Limits, Model, Prediction, Progress
+from sightline.task import InputT, Json, Model, Prediction, Progress
 from sightline.vision.images import encode_png
 
 if TYPE_CHECKING:

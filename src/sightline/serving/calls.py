@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from sightline.errors import BackendError
+from sightline.limits import Limits
 from sightline.serving.batching import Batching, Outcomes, measure_batching
 from sightline.serving.champion import Champion, Warmed
 from sightline.serving.metrics import Metrics
@@ -16,7 +17,7 @@ from sightline.serving.pace import measure_pace
 from sightline.serving.questions import Answered, Log, Question, Work
 from sightline.settings import Settings
 from sightline.stopping import Stopped, check, stoppable
-from sightline.task import Limits, Model, Prediction
+from sightline.task import Model, Prediction
 from sightline.vision.hardware import cores
 from sightline.vision.images import encode_png
 

@@ -6,11 +6,11 @@ import math
 from dataclasses import dataclass
 
 from sightline.errors import BackendError, RequestError
+from sightline.limits import Cost
 from sightline.serving.admission import Room
 from sightline.serving.batching import Batcher
 from sightline.serving.champion import Champion
 from sightline.serving.questions import Answered, Question
-from sightline.task import Cost
 
 _SHORT_S, _SHORT_EXAMPLES = 2.0, 3.0
 """An input is short that takes no more than this, or no more than so many of the model's examples."""

@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from sightline.task import Cost, Limits, Model, Prediction
+from sightline.limits import Cost, Limits
+from sightline.task import Model, Prediction
 
 _REMEMBERED = 15
 

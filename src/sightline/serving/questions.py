@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sightline.limits import Cost
 from sightline.serving.admission import Reservation, Room
 from sightline.serving.champion import Champion
-from sightline.task import Cost, Prediction
+from sightline.task import Prediction
 
 
 @dataclass(eq=False)

@@ -11,7 +11,7 @@ import mlflow
 import pandas as pd  # MLflow reads the type hints of `predict` while it runs
 from mlflow.pyfunc.model import PythonModel
 
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks import restore_model
 
 

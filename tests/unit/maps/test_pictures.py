@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
+from sightline.limits import Limits
 from sightline.maps.pictures import read_scene_pixels
-from sightline.task import Limits
 from tests.unit.bad_images import BAD_IMAGES, noise, tiff
 
 

@@ -15,12 +15,13 @@ from PIL import Image
 
 from sightline.drift.background import UNKNOWN
 from sightline.errors import ParamsError, RequestError
+from sightline.limits import Limits
 from sightline.pipeline.batch import Answered, Job, answer_files
 from sightline.pipeline.delivery import Delivery, deliver, picture_of
 from sightline.pipeline.inputs import InputFile, find_inputs
 from sightline.stores.database import Database
 from sightline.stores.predictions import Predictions
-from sightline.task import Limits, Prediction
+from sightline.task import Prediction
 from tests.toy import ToyInput, ToyModel, ToyTask, write_set
 from tests.unit.cli.toy_model import saved_toy
 

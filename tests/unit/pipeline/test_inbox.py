@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from sightline.limits import USUAL, Limits
 from sightline.pipeline.inbox import REFUSED, list_refused, read_inbox
 from sightline.pipeline.project import Project
-from sightline.task import USUAL, Limits, Manifest, Sample
+from sightline.task import Manifest, Sample
 from tests.toy import ToyTask, toy_project, write_set
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import DataMissing
+from sightline.limits import USUAL, Limits
 from sightline.pipeline.listings import list_set
-from sightline.task import USUAL, Limits, Manifest
+from sightline.task import Manifest
 from tests.toy import PARAMS, ToyTask, write_set
 
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from sightline.drift.background import reference_rows
+from sightline.limits import Limits
 from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
 from sightline.pipeline.reference import refer, spread
 from sightline.progress import Bars
-from sightline.task import Limits, Sample, TrainingData
+from sightline.task import Sample, TrainingData
 from tests.toy import Silent, ToyModel, toy_project
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import ModelMissing, ParamsError
+from sightline.limits import Limits
 from sightline.pipeline.serve import RegistryChampions, champions, log_into, log_stream
 from sightline.serving.batching import Plan
 from sightline.serving.champion import Champion, DirectoryChampion
@@ -17,7 +18,6 @@ from sightline.stores.database import Database
 from sightline.stores.events import Events
 from sightline.stores.predictions import Frame, Predictions
 from sightline.stores.streams import Keep, StreamLog
-from sightline.task import Limits
 from tests.fake_tracking import FakeTracking
 from tests.toy import ToyTask
 from tests.unit.serving.harness import CountingModel, png

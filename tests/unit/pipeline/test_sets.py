@@ -15,11 +15,12 @@ import pytest
 from filelock import FileLock
 
 from sightline.errors import BackendError, DataMissing, DataRejected
+from sightline.limits import USUAL, Limits
 from sightline.pipeline.deliveries import merge, plan_merge
 from sightline.pipeline.project import Project
 from sightline.pipeline.sets import changing, load_given, replace_set
 from sightline.splits import SplitFold, read_splits, write_splits
-from sightline.task import USUAL, Limits, Manifest
+from sightline.task import Manifest
 from tests.toy import toy_project, write_set
 
 

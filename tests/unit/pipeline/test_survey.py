@@ -14,11 +14,11 @@ from PIL import Image
 from sightline.capabilities import adjust
 from sightline.errors import DataRejected, ParamsError, RequestError
 from sightline.files import sha256_file
+from sightline.limits import Limits
 from sightline.maps.area import read_area
 from sightline.maps.providers import ESRI, OSM, open_folder
 from sightline.maps.upscaling.upscale import open_upscaler
 from sightline.pipeline.survey import Order, Workspace, plan_survey, survey, surveying
-from sightline.task import Limits
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import tiny_model
 from tests.unit.tasks.ships.networks import network_model, put_ship, sea

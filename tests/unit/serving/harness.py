@@ -16,6 +16,7 @@ from PIL import Image
 
 from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, DataRejected, ModelMissing, SightlineError
+from sightline.limits import Limits
 from sightline.pipeline.serve import log_into
 from sightline.serving.app import Sources, build_app
 from sightline.serving.guard import guard
@@ -24,7 +25,7 @@ from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.predictions import Predictions
-from sightline.task import Card, Limits, Model, Prediction
+from sightline.task import Card, Model, Prediction
 from tests.toy import ToyAnswer, ToyInput, ToyModel
 
 HOST = {"Host": "127.0.0.1:3000"}

@@ -11,12 +11,13 @@ from typing import Any
 
 from sightline.capabilities import OnProgress
 from sightline.errors import ParamsError
+from sightline.limits import Limits
 from sightline.maps.area import Area
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import AreaPlan, describe_plan
 from sightline.pipeline.serve import MapSurveys
 from sightline.settings import Settings
-from sightline.task import Json, Limits, Prediction, Progress
+from sightline.task import Json, Prediction, Progress
 from tests.toy import ToyInput
 from tests.unit.serving.harness import CountingModel, png
 

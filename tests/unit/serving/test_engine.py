@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from sightline.limits import Cost, Limits
 from sightline.stopping import Stopped, check
-from sightline.task import Cost, Limits, Prediction
+from sightline.task import Prediction
 from tests.toy import ToyInput, ToyModel
 from tests.unit.serving.harness import Answer, CountingModel, Endpoint, SetChampions, ask, assert_problem, png
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import pytest
 
+from sightline.limits import Cost
 from sightline.serving.pace import Rate, measure_pace
-from sightline.task import Cost, Prediction
+from sightline.task import Prediction
 from tests.toy import ToyInput
 from tests.unit.serving.harness import CountingModel
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from sightline.errors import ParamsError
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks import TASKS, answer_model
 from tests.unit.bad_images import tiff
 from tests.unit.tasks.land_cover import networks as land_cover

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from tests.unit.bad_images import BAD_IMAGES
 from tests.unit.tasks.land_cover import networks as land_cover
 from tests.unit.tasks.panel_defects import networks as panel_defects

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
 from sightline.files import sha256_file
+from sightline.limits import Limits
 from sightline.maps.pictures import MOST_PIXELS, check_large, read_scene_pixels
 from sightline.maps.placement import placement_of
 from sightline.maps.upscaling.seams import Pixels, Position, Read, enlarge_pieces
 from sightline.maps.upscaling.upscale import Upscaler
-from sightline.task import Limits, Progress
+from sightline.task import Progress
 from sightline.vision.images import decode
 
 if TYPE_CHECKING:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.files import replacing_folder
+from sightline.limits import Limits
 from sightline.listing import find_files
 from sightline.maps.pictures import FORMATS, read_scene_pixels
 from sightline.maps.upscaling.compact import FACTOR, build_compact
@@ -25,7 +26,7 @@ from sightline.maps.upscaling.evaluate import BASELINES, Compared, compare
 from sightline.maps.upscaling.pairs import GroundScene, Pairs, fine_px
 from sightline.maps.upscaling.params import UpscaleParams
 from sightline.maps.upscaling.upscale import CARD_NAME, fast_upscaler, open_upscaler, read_fast, write_fast
-from sightline.task import Card, Json, Limits, Progress
+from sightline.task import Card, Json, Progress
 from sightline.vision.training import Fitting, train_network
 
 if TYPE_CHECKING:

@@ -22,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.limits import USUAL, Limits
 from sightline.listing import check_file, closed_folders, digest_of, find_files, read_text, walk_folders
 from sightline.stamps import Stamp, stamp_of
-from sightline.task import USUAL, Limits, Manifest, Sample, Upstream
+from sightline.task import Manifest, Sample
 from sightline.tasks.land_cover.grid import Grid, GridSizes, read_grid_sizes
 from sightline.tasks.land_cover.shapes import CLASSES, Labels, Shapes, area_shares, label_mask, read_shapes
 from sightline.tasks.land_cover.tile import Tile, read_tile
+from sightline.upstream import Upstream
 
 UPSTREAM = Upstream(
     "competition",

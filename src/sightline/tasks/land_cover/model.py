@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from pydantic import AliasChoices, Field, field_serializer, field_validator
 
 from sightline.errors import RequestError
+from sightline.limits import Cost, Limits
 from sightline.stopping import check
-from sightline.task import Cost, Json, Limits, Prediction
+from sightline.task import Json, Prediction
 from sightline.tasks.land_cover.augment import Channels
 from sightline.tasks.land_cover.bands import BANDS, Bands, picture, without_data
 from sightline.tasks.land_cover.bits import Bits, pack

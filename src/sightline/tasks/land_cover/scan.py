@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataError, DataRejected
 from sightline.files import sha256_file
+from sightline.limits import Limits
 from sightline.stopping import check
-from sightline.task import Limits
 from sightline.tasks.land_cover.bands import BANDS, Bands
 from sightline.tasks.land_cover.bits import pack
 from sightline.tasks.land_cover.raster import open_scene, scene_size

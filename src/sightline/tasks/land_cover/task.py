@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
-from sightline.task import USUAL, Expectation, Json, Limits, Manifest, Progress, Rows, Sample, TrainingData, Upstream
+from sightline.task import Expectation, Json, Manifest, Progress, Rows, Sample, TrainingData
 from sightline.tasks.land_cover import metrics
 from sightline.tasks.land_cover.bands import BANDS, picture
 from sightline.tasks.land_cover.bits import pack
@@ -19,6 +20,7 @@ from sightline.tasks.land_cover.model import LandCoverModel
 from sightline.tasks.land_cover.params import Params
 from sightline.tasks.land_cover.synthetic.sample import write_sample
 from sightline.tasks.land_cover.tile import read_tile
+from sightline.upstream import Upstream
 from sightline.vision.evaluation import Evaluated, rows_of
 
 

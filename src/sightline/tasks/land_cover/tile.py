@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.land_cover.bands import BANDS, Bands, Scale, index_channels, scale_of, to_unit, without_data
 from sightline.vision.images import decode_bands, read_bytes
 from sightline.vision.images.refusals import check_sides

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected, RequestError
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.panel_defects.tfrecord import GZIP_MAGIC, MAX_RECORD_BYTES, read_example, read_records
 from sightline.vision.images import MAX_BANDS, Pixels, decode_bands, decode_indices, probe_within, read_bytes
 from sightline.vision.images.refusals import check_sides

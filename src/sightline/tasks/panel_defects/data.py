@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
+from sightline.limits import USUAL, Limits
 from sightline.listing import (
     Names,
     check_file,
@@ -37,10 +38,11 @@ from sightline.listing import (
     plain_name,
     walk_folders,
 )
-from sightline.task import USUAL, Limits, Manifest, Sample, Upstream
+from sightline.task import Manifest, Sample
 from sightline.tasks.panel_defects import coco
 from sightline.tasks.panel_defects.coco import Photograph, paint, read_document
 from sightline.tasks.panel_defects.duplicates import BITS, connected, difference_hash, near_duplicates
+from sightline.upstream import Upstream
 from sightline.vision.images import Pixels, decode_indices, decode_picture, read_bytes
 from sightline.vision.images.refusals import check_sides
 

@@ -12,12 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import ModelRejected
-from sightline.task import Limits, Manifest, Progress, Sample, Upstream
+from sightline.limits import Limits
+from sightline.task import Manifest, Progress, Sample
 from sightline.tasks.panel_defects import data, farms
 from sightline.tasks.panel_defects.chip import read_chip
 from sightline.tasks.panel_defects.picture import Picture, input_statistics, picture_of_chip
 from sightline.tasks.panel_defects.synthetic.farm_sample import write_farm_sample
 from sightline.tasks.panel_defects.synthetic.sample import write_sample
+from sightline.upstream import Upstream
 from sightline.vision.images import probe_within, read_bytes
 
 

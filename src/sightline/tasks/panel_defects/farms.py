@@ -24,8 +24,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
+from sightline.limits import USUAL, Limits
 from sightline.listing import check_file, closed_folders, digest_of, find_files, is_folder, walk_folders
-from sightline.task import CONTEXT, USUAL, Limits, Manifest, Sample, Upstream
+from sightline.task import CONTEXT, Manifest, Sample
 from sightline.tasks.panel_defects.chip import (
     BANDS,
     CLASSES,
@@ -50,6 +51,7 @@ from sightline.tasks.panel_defects.coordinates import (
 )
 from sightline.tasks.panel_defects.places import farm_outlines, places
 from sightline.tasks.panel_defects.tfrecord import frame, read_records
+from sightline.upstream import Upstream
 
 __all__ = [
     "BANDS",

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AliasChoices, Field
 
+from sightline.limits import Cost, Limits
 from sightline.stopping import check
-from sightline.task import Cost, Finding, Json, Limits, Prediction
+from sightline.task import Finding, Json, Prediction
 from sightline.tasks.panel_defects.augment import Normalisation
 from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams

@@ -8,12 +8,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
-from sightline.task import USUAL, Expectation, Json, Limits, Manifest, Progress, Rows, Sample, TrainingData, Upstream
+from sightline.task import Expectation, Json, Manifest, Progress, Rows, Sample, TrainingData
 from sightline.tasks.panel_defects import metrics
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.model import SegmentationModel
 from sightline.tasks.panel_defects.params import FarmParams, Params
+from sightline.upstream import Upstream
 from sightline.vision.evaluation import Evaluated, rows_of
 
 

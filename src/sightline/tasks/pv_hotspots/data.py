@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.geometry import Polygon, clip_polygon, polygon_area, polygon_box
+from sightline.limits import USUAL, Limits
 from sightline.listing import check_file, closed_folders, find_files, is_folder, read_text, walk_folders
-from sightline.task import USUAL, Json, Limits, Manifest, Sample
+from sightline.task import Json, Manifest, Sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 
 CLASSES = ("non_defected", "defected")

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import field_validator
 
-from sightline.task import Cost, Finding, Json, Limits, Prediction
+from sightline.limits import Cost, Limits
+from sightline.task import Finding, Json, Prediction
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
 from sightline.tasks.pv_hotspots.drawing import draw_modules

@@ -8,14 +8,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
-from sightline.task import USUAL, Expectation, Json, Limits, Manifest, Progress, Rows, Sample, TrainingData, Upstream
+from sightline.task import Expectation, Json, Manifest, Progress, Rows, Sample, TrainingData
 from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
 from sightline.tasks.pv_hotspots.drawing import draw_labels
 from sightline.tasks.pv_hotspots.model import NAME, HotspotModel
 from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.synthetic.sample import write_sample
+from sightline.upstream import Upstream
 from sightline.vision.evaluation import Evaluated, rows_of
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from sightline.errors import DataRejected
 from sightline.files import replace_bytes
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.pv_hotspots.palette import find_palette, follows_palette, invert_palette
 from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.severity import Conditions

@@ -23,8 +23,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataMissing, DataRejected
+from sightline.limits import Limits
 from sightline.stamps import Stamp, stamp_of
-from sightline.task import Json, Limits
+from sightline.task import Json
 from sightline.vision.images import read_bytes
 
 CHIP_PX = 80

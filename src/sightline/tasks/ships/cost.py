@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sightline.errors import DataRejected
+from sightline.limits import Limits
 from sightline.maps.zoom import GSD_BOUNDS_M
-from sightline.task import Limits
 
 _SLACK = 1.02
 """A grid's 30 m are not quite that on the ground."""

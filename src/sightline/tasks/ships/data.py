@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
+from sightline.limits import USUAL, Limits
 from sightline.listing import Names, check_file, closed_folders, digest_of, find_files, is_folder
 from sightline.maps.pictures import FORMATS, read_scene_pixels
-from sightline.task import USUAL, Limits, Manifest, Sample, Upstream
+from sightline.task import Manifest, Sample
 from sightline.tasks.ships.chips import (
     CHIP_PX,
     DOCUMENT,
@@ -50,6 +51,7 @@ from sightline.tasks.ships.labels import (
     read_truth,
 )
 from sightline.tasks.ships.raster import read_head
+from sightline.upstream import Upstream
 from sightline.vision.images import KEPT, decode, encode_png, read_bytes
 
 __all__ = [

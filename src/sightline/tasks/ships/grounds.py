@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sightline.limits import Limits
 from sightline.maps.pictures import read_scene_pixels
 from sightline.maps.upscaling.pairs import GroundScene
-from sightline.task import Limits
 from sightline.tasks.ships.data import scene_pictures
 
 

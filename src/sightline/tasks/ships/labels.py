@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from sightline.errors import DataRejected
+from sightline.limits import Limits
 from sightline.listing import plain_name
-from sightline.task import Json, Limits
+from sightline.task import Json
 from sightline.vision.images import read_bytes
 
 Kind = Literal["ship", "other", "small", "berth"]

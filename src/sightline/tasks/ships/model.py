@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from sightline.capabilities import OnProgress
 from sightline.errors import ParamsError, RequestError
-from sightline.task import Cost, Finding, Json, Limits, Prediction
+from sightline.limits import Cost, Limits
+from sightline.task import Finding, Json, Prediction
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.cost import check_work, held_bytes_of, most_scanned_px, refusal_of_gsd, scanned_px

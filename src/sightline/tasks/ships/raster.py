@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.files import sha256_file
+from sightline.limits import Limits
 from sightline.maps.colours import opened_colours
 from sightline.maps.pictures import MIN_SIDE_PX, Picture, check_tiff, mask_beside, read_scene
 from sightline.maps.placement import Placement, placement_of
 from sightline.maps.position import Georeference
-from sightline.task import Limits
 from sightline.tasks.ships.chips import GSD_M
 from sightline.tasks.ships.cost import check_work, most_scanned_px
 from sightline.vision.images import probe, read_bytes

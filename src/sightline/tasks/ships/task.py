@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
-from sightline.task import USUAL, Expectation, Json, Limits, Manifest, Progress, Rows, Sample, TrainingData, Upstream
+from sightline.task import Expectation, Json, Manifest, Progress, Rows, Sample, TrainingData
 from sightline.tasks.ships import metrics
 from sightline.tasks.ships.data import UPSTREAM, excerpt, load_manifest, read_boxes, source_of
 from sightline.tasks.ships.examples import is_chip, read_example
@@ -18,6 +19,7 @@ from sightline.tasks.ships.model import NAME, ShipModel, outlined
 from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.raster import Raster
 from sightline.tasks.ships.synthetic.sample import write_sample
+from sightline.upstream import Upstream
 from sightline.vision.evaluation import Evaluated, rows_of
 
 

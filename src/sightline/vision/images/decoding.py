@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images import jpeg, png, tiff, tiff_pixels
 from sightline.vision.images.heads import NO_IMAGE
 from sightline.vision.images.orientation import as_stored, shown_size, upright

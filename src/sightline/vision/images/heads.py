@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images import jpeg, png, tiff, tiff_tags
 from sightline.vision.images.orientation import shown_size
 from sightline.vision.images.refusals import COPY_AGAIN, check_pixels, check_values, refusing_broken

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from PIL import JpegImagePlugin
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images.orientation import UPRIGHT, exif_orientation
 from sightline.vision.images.refusals import COPY_AGAIN, truncated
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sightline.errors import DataRejected
 from sightline.files import open_file
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images.refusals import COPY_AGAIN
 
 

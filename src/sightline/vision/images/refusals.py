@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sightline.errors import DataError, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 
 COPY_AGAIN = "Copy the file again from the original."
 _DARK = 256 // 16

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images.jpeg import MAX_SCANNED_PIXELS, jpeg_layout
 from sightline.vision.images.refusals import COPY_AGAIN, truncated
 from sightline.vision.images.tiff_tags import compression_of

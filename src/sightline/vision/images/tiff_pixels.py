@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images.orientation import UPRIGHT, upright
 from sightline.vision.images.pixels import Pixels, Valid, both, filled, made_pixels, without_data
 from sightline.vision.images.refusals import COPY_AGAIN, check_depth, check_pixels, check_values, unread_mode

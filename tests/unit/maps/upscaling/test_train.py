@@ -12,13 +12,13 @@ from PIL import Image
 from pydantic import ValidationError
 
 from sightline.errors import DataRejected
+from sightline.limits import Limits
 from sightline.maps.upscaling.evaluate import Compared, compare, summarise
 from sightline.maps.upscaling.fidelity import SHAVE_PX, Fidelity, fidelity
 from sightline.maps.upscaling.pairs import GroundScene, Pairs, degrade, fine_px
 from sightline.maps.upscaling.params import load_upscale_params
 from sightline.maps.upscaling.train import leave_one_ground_out, save_fast, train_fast
 from sightline.maps.upscaling.upscale import open_upscaler, read_fast
-from sightline.task import Limits
 from sightline.tasks.ships.grounds import read_ground_scenes
 from tests.contract.subjects import ROOT, Silent
 from tests.parameters import changed

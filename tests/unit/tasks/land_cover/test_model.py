@@ -10,7 +10,7 @@ import shapely
 
 from sightline.capabilities import Conditioned
 from sightline.errors import ModelRejected, RequestError
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.land_cover.bits import pack, unpack
 from sightline.tasks.land_cover.colours import COLOURS, coloured
 from sightline.tasks.land_cover.model import LandCoverModel

@@ -12,7 +12,7 @@ import pytest
 import tifffile
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.land_cover import raster
 from sightline.tasks.land_cover.raster import open_scene
 from sightline.tasks.land_cover.tile import read_tile

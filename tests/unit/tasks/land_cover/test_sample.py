@@ -14,7 +14,8 @@ import tifffile
 from pydantic import ValidationError
 from scipy.ndimage import binary_erosion
 
-from sightline.task import Limits, Manifest, Sample
+from sightline.limits import Limits
+from sightline.task import Manifest, Sample
 from sightline.tasks.land_cover.bands import index_channels
 from sightline.tasks.land_cover.data import load_manifest, read_mask
 from sightline.tasks.land_cover.params import Params

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.land_cover.bits import pack
 from sightline.tasks.land_cover.rules import Condition, Rule
 from sightline.tasks.land_cover.scan import SceneFile, is_large, read_scene
@@ -128,7 +128,7 @@ def test_a_scene_is_drawn_small(tmp_path):
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from sightline.task import Limits
+from sightline.limits import Limits
 from tests.unit.tasks.land_cover.networks import INPUT, network_model, scene
 from tests.unit.tasks.land_cover.tiles import write
 from tests.parameters import changed

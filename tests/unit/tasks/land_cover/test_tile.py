@@ -11,7 +11,7 @@ import pytest
 import tifffile
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.land_cover.bands import BANDS
 from sightline.tasks.land_cover.tile import Tile, read_tile
 from tests.unit.tasks.land_cover.tiles import HEIGHT, WIDTH, counts, declared, write, write_pages

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataRejected, ParamsError
-from sightline.task import Limits, TrainingData
+from sightline.limits import Limits
+from sightline.task import TrainingData
 from sightline.tasks.land_cover.augment import Channels, Windows, cut_window, raw_channels
 from sightline.tasks.land_cover.bits import pack, plane
 from sightline.tasks.land_cover.calibrate import Fitted, calibrate

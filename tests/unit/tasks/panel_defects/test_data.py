@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.panel_defects.coco import read_document
 from sightline.tasks.panel_defects.data import CLASSES, excerpt, load_manifest, read_labels, read_photograph
 

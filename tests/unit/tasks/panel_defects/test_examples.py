@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightline.task import Limits, Manifest, Sample
+from sightline.limits import Limits
+from sightline.task import Manifest, Sample
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS, Domain
 from sightline.tasks.panel_defects.examples import store_examples
 from sightline.tasks.panel_defects.params import FarmParams, Params

@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.panel_defects import farms
 from sightline.tasks.panel_defects.chip import BANDS, CLEAR_CIRRUS, chip_of, read_chip
 from sightline.tasks.panel_defects.duplicates import connected

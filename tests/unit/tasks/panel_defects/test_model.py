@@ -11,7 +11,7 @@ import tifffile
 from shapely.geometry import shape
 
 from sightline.errors import DataMissing, DataRejected, ModelMissing, ModelRejected, RequestError
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.panel_defects.domain import FARMS, PHOTOGRAPHS
 from sightline.tasks.panel_defects.model import SegmentationModel
 from sightline.tasks.panel_defects.params import FarmParams

@@ -7,7 +7,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.panel_defects.data import CLASSES, load_manifest, read_labels, read_photograph
 from sightline.tasks.panel_defects.params import Params
 from sightline.tasks.panel_defects.synthetic.panel_scene import draw_panels

@@ -10,7 +10,8 @@ import pytest
 
 from sightline.errors import DataRejected, ParamsError
 from sightline.files import sha256_file
-from sightline.task import Limits, TrainingData
+from sightline.limits import Limits
+from sightline.task import TrainingData
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.examples import store_examples
 from sightline.tasks.panel_defects.metrics import Pool, confusion_of

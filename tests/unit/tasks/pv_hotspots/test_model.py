@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataRejected, ModelMissing, ModelRejected, ParamsError
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.pv_hotspots.detector import decode, fit_frame, non_maximum_suppression
 from sightline.tasks.pv_hotspots.model import GRAPHS, HotspotModel
 from sightline.tasks.pv_hotspots.palette import colourise, follows_palette

@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from scipy.ndimage import binary_erosion
 
 from sightline.geometry import clip_polygon, polygon_area
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.pv_hotspots.params import Params
 from sightline.tasks.pv_hotspots.synthetic.sample import write_sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram

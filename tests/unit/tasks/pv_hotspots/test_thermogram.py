@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 from scipy.ndimage import binary_erosion, gaussian_filter
 
 from sightline.errors import DataError, DataMissing, DataRejected
-from sightline.task import Input, Limits
+from sightline.limits import Limits
+from sightline.task import Input
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.radiometry import Planck, embed_radiometry
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram, write_thermogram

@@ -12,7 +12,7 @@ from PIL import Image
 from rasterio import Affine
 
 from sightline.errors import DataRejected, RequestError, SightlineError
-from sightline.task import Limits
+from sightline.limits import Limits
 from tests.unit.tasks.ships.networks import blob_model, network_model, png, scene, sea
 
 MODELS = [network_model, blob_model]

@@ -14,7 +14,7 @@ import rasterio
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.ships.chips import ChipName, document_text
 from sightline.tasks.ships.data import (
     CHIP_PX,

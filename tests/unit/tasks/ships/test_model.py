@@ -13,7 +13,7 @@ from rasterio import Affine
 
 from sightline.errors import DataRejected, ModelRejected, RequestError
 from sightline.files import write_json
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.ships.model import ShipModel, _said
 from tests.unit import bad_images
 from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, scene, sea

@@ -15,7 +15,7 @@ from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images.orientation import as_stored
 from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, scene, sea
 

@@ -14,7 +14,7 @@ from PIL import Image
 from rasterio.warp import transform
 from shapely.geometry import Polygon, shape
 
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.ships.data import CHIP_PX, GSD_M, load_manifest, read_boxes, read_chip, read_scene_pixels
 from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.synthetic.cutting import KINDS, cut_chips

@@ -11,7 +11,7 @@ import pytest
 import rasterio
 
 from sightline.errors import DataMissing, DataRejected, ParamsError
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.tasks.ships.raster import read_raster
 from sightline.tasks.ships.scaled import Scaled
 from sightline.tasks.ships.scan import Scanner, Tiles, logit_at, normalised, peaks_of
@@ -172,7 +172,7 @@ def test_a_raster_that_would_be_too_large_at_the_networks_scale_is_refused(tmp_p
 MEASURED = """
 import resource, sys
 from pathlib import Path
-from sightline.task import Limits
+from sightline.limits import Limits
 from tests.parameters import changed
 from tests.unit.tasks.ships.networks import SCAN, network_model
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from sightline.errors import DataRejected
-from sightline.task import Limits, Manifest, TrainingData
+from sightline.limits import Limits
+from sightline.task import Manifest, TrainingData
 from sightline.tasks.ships.calibrate import calibrated, look_at
 from sightline.tasks.ships.data import load_manifest
 from sightline.tasks.ships.examples import store_examples

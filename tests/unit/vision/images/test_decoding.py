@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images import MAX_BANDS, decode, decode_bands, decode_indices, read_bytes
 from tests.unit.bad_images import BAD_IMAGES, encoded, noise, patched_tiff, png_bomb, png_chunk, tiff, tiff_bomb
 

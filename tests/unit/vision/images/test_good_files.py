@@ -13,7 +13,7 @@ import tifffile
 from PIL import Image
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images import decode, decode_bands
 from tests.unit.bad_images import (
     encoded,

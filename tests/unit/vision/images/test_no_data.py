@@ -12,7 +12,7 @@ import tifffile
 from PIL import Image
 
 from sightline.errors import DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images import Pixels, decode, decode_bands, decode_picture, filled
 from tests.unit.bad_images import noise, tiff
 

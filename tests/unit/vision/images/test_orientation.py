@@ -10,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image, ImageOps
 
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.vision.images import decode, decode_bands, decode_indices, upright
 from sightline.vision.images.orientation import as_stored, exif_orientation
 from tests.unit.bad_images import exif, with_exif
