@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import yaml
 
@@ -24,11 +24,9 @@ from tests.warm.programs import warm_programs
 class Checkout:
     """A copy of the repository with tiny parameters, committed in a git of its own.
 
-    The first command of a name is started as a person's is; later ones come from `programs` (tests/warm), which lie
-    in the folder `shared`.
+    The first command of a name, of all workers, is started as a person's is; later ones come from `programs`
+    (tests/warm), which lie in the folder `shared`.
     """
-
-    _started: ClassVar[set[str]] = set()
 
     def __init__(self, folder: Path, shared: Path) -> None:
         self.folder, self.shared, self.programs = folder, shared, warm_programs(shared)
@@ -66,10 +64,19 @@ class Checkout:
             "KAGGLE_CONFIG_DIR": str(self.folder / "state"),
         }
 
+    def _is_first(self, name: str) -> bool:
+        """Whether no worker has started a command of this name yet."""
+        typed = self.shared / "typed"
+        typed.mkdir(exist_ok=True)
+        try:
+            (typed / name).touch(exist_ok=False)
+        except FileExistsError:
+            return False
+        return True
+
     def type(self, *words: str | Path, code: int = 0, folder: Path | None = None, **settings: str) -> str:
         """Run `sightline words`; what it printed on standard output, or on standard error if it had to fail."""
-        python = self.programs / "python" if words[0] in self._started else sys.executable
-        self._started.add(str(words[0]))
+        python = sys.executable if self._is_first(str(words[0])) else self.programs / "python"
         command = [python, "-m", "sightline", *map(str, words)]
         environment = {**self.environment(), **settings}
         here = folder or self.folder

@@ -83,9 +83,10 @@ PIXEL = (
 
 
 class Site:
-    """The copy: a git repository with DVC, data and no commit of data yet."""
+    """The copy: a git repository with DVC, data and no commit of data yet. DVC is that of an environment's `bin`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, programs: Path = Path(sys.executable).parent) -> None:
+        self._python = programs / "python"
         self.root = folder / "project"
         self.calls_path = folder / "calls.txt"
         self.programs = folder / "bin"
@@ -114,10 +115,14 @@ class Site:
         ignore = shutil.ignore_patterns("__pycache__", "*.pyc", "tmp", "cache", "config.local")
         for name in (".dvc", "src"):
             shutil.copytree(ROOT / name, self.root / name, ignore=ignore)
-        for name in (".dvcignore", ".gitignore", "params.yaml"):
+        for name in (".dvcignore", ".gitignore"):
             shutil.copy(ROOT / name, self.root / name)
+        # One task stands for all: DVC reads the parameters dozens of times a run.
+        params = yaml.safe_load((ROOT / "params.yaml").read_text())
+        kept = {name: value for name, value in params.items() if name == TASK or not isinstance(value, dict)}
+        (self.root / "params.yaml").write_text(yaml.safe_dump(kept, sort_keys=False))
         pipeline = yaml.safe_load((ROOT / "dvc.yaml").read_text())
-        # One task stands for all: their stages are written by the same code.
+        # Their stages are written by the same code.
         pipeline["stages"] = {name: stage for name, stage in pipeline["stages"].items() if name.endswith(f"-{TASK}")}
         pipeline["plots"] = [plot for plot in pipeline["plots"] if TASK in str(plot)]
         (self.root / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False))
@@ -146,7 +151,7 @@ class Site:
         return done.stdout + (done.stderr if fails else "")
 
     def dvc(self, *arguments: str, fails: bool = False) -> str:
-        return self.run(sys.executable, "-m", "dvc", *arguments, fails=fails)
+        return self.run(str(self._python), "-m", "dvc", *arguments, fails=fails)
 
     def git(self, *arguments: str) -> str:
         return self.run("git", *arguments)

@@ -8,14 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.dvc.site import EVALUATION, EVERYTHING, TRAINING, Site
+from tests.warm.programs import warm_programs
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def reproduced(tmp_path_factory: pytest.TempPathFactory) -> Site:
+def reproduced(tmp_path_factory: pytest.TempPathFactory, shared: Path) -> Site:
     """Everything run once and committed."""
-    site = Site(tmp_path_factory.mktemp("site"))
+    site = Site(tmp_path_factory.mktemp("site"), warm_programs(shared))
     site.dvc("repro")
     assert site.calls() == EVERYTHING
     site.commit("First models")
