@@ -51,7 +51,7 @@ class Kept:
 
     @property
     def bytes(self) -> int:
-        """What it weighs."""
+        """Bytes of all its files."""
         return sum((self.folder / name).stat().st_size for name in self.files)
 
 
@@ -92,7 +92,7 @@ _ROOM = "Check the disk's free space and your write permission, remove the folde
 
 
 def read_backup(folder: Path) -> Kept:
-    """What a folder holds by its manifest; nothing is checked yet.
+    """Read the manifest of a backup; its files are not checked yet.
 
     Raises:
         DataMissing: it is no whole backup.

@@ -57,7 +57,7 @@ _AHEAD = 4  # files a process that wait for it: enough to keep it busy, few enou
 
 @dataclass(frozen=True)
 class Job:
-    """What every file of a batch is asked.
+    """The order of a batch: how each of its files is answered.
 
     Attributes:
         task: its name.
@@ -90,7 +90,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Answered:
-    """What came of one file.
+    """The outcome of one file: its answer, or why there is none.
 
     Attributes:
         file: its path, as it was given and as text (`InputFile.said`).
@@ -110,7 +110,7 @@ class Answered:
 
 
 def answer_files(job: Job, inputs: Sequence[InputFile], processes: int = 0) -> Iterator[Answered]:
-    """What comes of each file, in their order, as it is made.
+    """Yield the outcome of each file, in their order, as soon as it is there.
 
     Args:
         job: what they are asked.
@@ -187,7 +187,7 @@ class Desk:
         return with_threshold(self._job.restore(self._job.directory), self._job.threshold)
 
     def answer(self, one: InputFile) -> Answered:
-        """What comes of one file: files that cannot be read have a problem, and the rest goes on."""
+        """The outcome of one file; where it cannot be read the outcome holds the problem, and nothing is raised."""
         try:
             sha256 = sha256_file(one.path)
             key = self._key(one.path, sha256)

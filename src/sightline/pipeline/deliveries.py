@@ -26,7 +26,7 @@ from sightline.task import CONTEXT, Manifest, Sample, Task
 
 @dataclass(frozen=True)
 class Merge:
-    """How given samples go into a set.
+    """What joining given samples to a set will do.
 
     Attributes:
         fresh: those that the set does not have, and those whose labels are corrected.
@@ -56,7 +56,7 @@ class Files:
                 self.users.setdefault(file, []).append(sample)
 
     def path(self, file: str) -> Path:
-        """Where it is."""
+        """Absolute path of a file."""
         return self._manifest.root / self.users[file][0].set / file
 
     def is_divisible(self, file: str) -> bool:

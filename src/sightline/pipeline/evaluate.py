@@ -161,7 +161,7 @@ def evaluate_folder(
 
 
 def measure_latency(models: Mapping[str, Model], sources: list[Path | bytes], project: Project) -> dict[str, float]:
-    """Milliseconds an input, the median of interleaved single predictions: machine noise hits all models alike."""
+    """Median time of one input, in milliseconds; models take turns, so that noise of the machine hits all alike."""
     limits = project.settings.limits
     inputs = {name: [model.read(source, limits) for source in sources] for name, model in models.items()}
     spent: dict[str, list[float]] = {name: [] for name in models}

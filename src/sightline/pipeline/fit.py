@@ -178,7 +178,7 @@ def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:
 
 
 def check_candidate(project: Project, candidate: str) -> None:
-    """Refuse a candidate that the task does not have."""
+    """Raise ParamsError for a candidate that the task does not have."""
     if candidate not in project.params.candidates:
         raise ParamsError(
             f"{project.name} has no candidate {candidate!r}",

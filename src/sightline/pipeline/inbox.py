@@ -62,7 +62,7 @@ class Inbox:
 
     @property
     def is_empty(self) -> bool:
-        """Whether nothing is there to take or to tell of."""
+        """Whether there is nothing to take in, and nothing to report."""
         return not (self.ready or self.waiting or self.refused) and not (self.root / REFUSED).exists()
 
     def clear(self) -> None:

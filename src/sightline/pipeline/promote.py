@@ -177,7 +177,11 @@ def weigh(how: PromotionParams, difference: Difference, latency_ratio: float) ->
 
 
 def compare_rows(project: Project, tracking: Registry, rows: Rows, champion: Version, progress: Progress) -> Difference:
-    """The paired difference on these rows of the challenger."""
+    """The paired difference of challenger and champion on `rows`, which are the challenger's.
+
+    Raises:
+        DataMissing: the champion was trained on all samples of these rows.
+    """
     how = project.params.promotion
     others = champion_rows(project, tracking, champion, rows, progress)
     paired = [(row, others[row.key]) for row in rows if row.key in others]

@@ -23,7 +23,7 @@ _LOCAL_NAMES = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class Access:
-    """Refuses a request or a websocket of whom may not come in.
+    """Refuses requests and websockets of those who may not come in.
 
     Args:
         app: what is guarded.

@@ -59,7 +59,7 @@ class Room:
         self._numbers = itertools.count()
 
     def wait_s(self, seconds: float) -> float:
-        """How long an input that takes so long would wait, by what is expected of those before it."""
+        """Expected wait, in seconds, of an input whose own work takes `seconds`: what is before it, by lanes."""
         now_s = self._now_s()
         inside = sum(max(one.since_s + one.seconds - now_s, 0.0) for one in self._inside)
         ahead = sum(one.reservation.seconds for one in self._waiting if one.order_s <= now_s + seconds)

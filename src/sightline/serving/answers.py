@@ -15,7 +15,7 @@ from sightline.task import Card, Json
 
 
 class Said(BaseModel):
-    """Base of all."""
+    """Base of all types of answers."""
 
     model_config = ConfigDict(frozen=True)
 

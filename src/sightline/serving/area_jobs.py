@@ -69,7 +69,7 @@ class AreaJobs:
         self._providers: list[dict[str, Json]] = []
 
     async def prepare(self, body: bytes) -> tuple[AreaOrder, Prepared]:
-        """The order in a body, planned.
+        """Read an order from a request's body, and plan it.
 
         Raises:
             RequestError: it is refused.
@@ -80,7 +80,7 @@ class AreaJobs:
         return order, await asyncio.to_thread(prepare, order, model, self._settings, self._surveys)
 
     async def add(self, order: AreaOrder, prepared: Prepared) -> str:
-        """Put an area into the queue; its id.
+        """Put an area into the queue, and return its id.
 
         Raises:
             BackendError: too many are waiting.
@@ -97,7 +97,7 @@ class AreaJobs:
         return key
 
     async def ended(self, key: str, wait_s: float) -> Job:
-        """The job at its end, or as it is after so long."""
+        """The job once it has ended, or as it is when the wait is over."""
         loop = asyncio.get_running_loop()
         end_s, pause_s = loop.time() + wait_s, _FIRST_LOOK_S
         while not (job := await self.find(key)).ended and (left_s := end_s - loop.time()) > 0:

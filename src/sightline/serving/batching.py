@@ -46,7 +46,7 @@ def measure_batching(call: Callable[[int], None], max_batch: int, lanes: int, bu
 
 
 def choose_batch(rate: Callable[[int], float], max_batch: int, in_time: Callable[[], bool] = lambda: True) -> int:
-    """Double the batch as long as that helps."""
+    """The largest batch size, of powers of two, up to which each doubling gives 10 % more images a second."""
     best, best_rate, batch = 1, rate(1), 2
     while batch <= max_batch and in_time():
         found = rate(batch)
@@ -57,7 +57,7 @@ def choose_batch(rate: Callable[[int], float], max_batch: int, in_time: Callable
 
 
 def images_per_second(call: Callable[[int], None], batching: Batching) -> float:
-    """The best of three rounds: whatever else runs on the machine only makes a round slower."""
+    """Images answered a second, the best of three rounds: other work on the machine only makes a round slower."""
     fastest_s = float("inf")
     with ThreadPoolExecutor(batching.lanes) as threads:
         for _ in range(3):
@@ -112,7 +112,7 @@ class Batcher(Generic[Item, Outcome]):
         self._batching = batching
 
     def close(self) -> None:
-        """Let the threads end with what they are doing."""
+        """End the threads once they have finished what they do now."""
         for threads in (self._lanes, self._finisher):
             threads.shutdown(wait=False, cancel_futures=True)
 

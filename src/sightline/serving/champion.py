@@ -44,7 +44,7 @@ class Champions(Protocol):
 
     @property
     def warning(self) -> SightlineError | None:
-        """What is odd about the last answer of `current`; None where nothing is."""
+        """A warning about the last answer of `current`; None where nothing is odd."""
         ...
 
     def current(self) -> tuple[int, Callable[[], Model]]:
@@ -71,7 +71,7 @@ class DirectoryChampion:
         self._restore = restore
 
     def current(self) -> tuple[int, Callable[[], Model]]:
-        """Number 0, and what reads the directory."""
+        """Number 0, and what reads the directory. Raises ModelMissing where it holds no model."""
         if not (self._directory / "card.json").is_file():
             raise ModelMissing(
                 "there is no saved model here", where=self._directory, way_out="Correct SIGHTLINE_MODEL_DIR."
@@ -135,7 +135,7 @@ class ChampionKeeper:
         self._thread.start()
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Ask no more."""
+        """Stop asking for champions."""
         self._stop.set()
         self._thread.join(timeout_s)
 

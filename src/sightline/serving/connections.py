@@ -51,7 +51,7 @@ def most_connections() -> int:
 
 
 class BoundedConnection(HttpToolsProtocol):
-    """A connection of uvicorn with an end.
+    """A connection of uvicorn whose times, head and number are bounded.
 
     Attributes:
         head_s: longest from the beginning of a connection, or of a request on it, until its head is there.
@@ -213,7 +213,7 @@ class BoundedConnection(HttpToolsProtocol):
         self._watch_sending()
 
     def resume_writing(self) -> None:
-        """It has caught up."""
+        """The client has caught up with its answer."""
         if self._send_timer is not None:
             self._send_timer.cancel()
             self._send_timer = None

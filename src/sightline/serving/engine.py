@@ -84,7 +84,7 @@ class Engine:
         self.keeper.start()
 
     def stop(self) -> None:
-        """Let go of threads."""
+        """End the threads."""
         self.keeper.stop()
         self._rooms.close()
         self._readers.shutdown(wait=False, cancel_futures=True)

@@ -39,12 +39,12 @@ class TwoRooms:
     limit_s: float
 
     def close(self) -> None:
-        """Let go of threads."""
+        """End the threads."""
         for lanes in (self.short, self.long):
             lanes.batcher.close()
 
     def chosen(self, champion: Champion, seconds: float, held_bytes: int) -> Lanes:
-        """By how long it takes, and how much memory."""
+        """The lanes for an input, by the seconds and the memory that it takes."""
         self.short.batcher.use(champion.warmed.batching)
         # Decoded images are large: those of the batches that run and of the next are held, others wait as files.
         self.short.room.inputs = 2 * champion.warmed.batching.batch * champion.warmed.batching.lanes
@@ -53,7 +53,7 @@ class TwoRooms:
         return self.short if small and seconds <= short_s else self.long
 
     def refuse(self, champion: Champion, cost: Cost) -> None:
-        """What can never be answered.
+        """Refuse an input that can never be answered.
 
         Raises:
             RequestError: 413; says which size can.
@@ -67,7 +67,7 @@ class TwoRooms:
             raise too_large(what, cost, most / cost.held_bytes)
 
     def postpone(self, seconds: float, room: Room) -> None:
-        """What cannot be answered in time now, but later.
+        """Refuse, for now, an input that cannot be answered in time.
 
         Raises:
             BackendError: says after how many seconds.

@@ -35,7 +35,7 @@ class MapTiles:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="map")
 
     def close(self) -> None:
-        """Let go of threads and connections."""
+        """End the threads and close the connections."""
         for viewing in self._viewings.values():
             viewing.close()
         self._threads.shutdown(wait=False, cancel_futures=True)

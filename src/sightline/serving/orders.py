@@ -62,7 +62,7 @@ class AreaOrder(BaseModel):
         return threshold | scan_step(self.stride, self.passes)
 
     def area(self) -> Area:
-        """Where.
+        """The area that is ordered.
 
         Raises:
             RequestError: see `read_area`.
@@ -159,7 +159,7 @@ def provider_of(name: str, settings: Settings) -> Provider:
 
 
 def provider_names(settings: Settings) -> Sequence[str]:
-    """The operator's own tiles first, where there are any."""
+    """Names of the tile providers, the operator's own folder first, where there is one."""
     return ([FOLDER] if settings.tiles else []) + list(PROVIDERS)
 
 

@@ -30,7 +30,7 @@ class Rate:
         self._best = float("inf")
 
     def add(self, seconds: float, pixels: int, cpu_s: float | None = None) -> None:
-        """One measurement; of the seconds that passed, the thread itself worked for `cpu_s`, where that is known.
+        """Add one measurement; of the seconds that passed, the thread itself worked for `cpu_s`, where that is known.
 
         What it waited for a core says nothing of how long another input takes at least: on a busy machine that
         would refuse what can be answered, and what is refused is never measured again.
@@ -40,11 +40,11 @@ class Rate:
         self._best = min(self._best, (seconds if cpu_s is None else min(cpu_s, seconds)) / pixels)
 
     def usual_s(self, pixels: int) -> float:
-        """What so many pixels take by the median of the last ones; one that was held up does not count."""
+        """Seconds for so many pixels by the median of the last measurements, without those that were held up."""
         return statistics.median(self._recent) * (pixels + self._call_px) if self._recent else 0.0
 
     def best_s(self, pixels: int) -> float:
-        """What they would take as fast as it ever was here."""
+        """Seconds for so many pixels at the fastest pace that was ever measured here."""
         return self._best * (pixels + self._call_px) if self._recent else 0.0
 
 

@@ -11,7 +11,7 @@ from starlette.routing import compile_path
 
 @dataclass(frozen=True)
 class Rule:
-    """What may come to a path; each route is declared with one.
+    """What may come to a path: each route is declared with such a rule.
 
     Attributes:
         open: it needs no token: probes, pages and descriptions, in which no answer of the model is.
@@ -24,7 +24,7 @@ class Rule:
     upload: bool = False
 
     def joined(self, other: Rule) -> Rule:
-        """Of a path that both are of."""
+        """The rule of a path for which both hold."""
         return Rule(self.open and other.open, self.page and other.page, self.upload or other.upload)
 
     def refusals(self) -> tuple[int, ...]:

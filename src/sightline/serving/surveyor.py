@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Rhythm:
-    """How often things are done.
+    """How often the queue is looked at and a lease is renewed.
 
     Attributes:
         lease_s: so long after a process was killed its job is taken up again.
@@ -103,7 +103,7 @@ class Surveyor:
         self._thread = threading.Thread(target=self._run, name="areas", daemon=True)
 
     def start(self) -> None:
-        """Begin to look for jobs."""
+        """Start the thread that works on jobs."""
         self._thread.start()
 
     def wake(self) -> None:

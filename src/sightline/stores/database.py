@@ -90,7 +90,7 @@ class Database:
 
     @property
     def where(self) -> str:
-        """What it is, for people: the file, or the URL without the password."""
+        """Where the database is, for people: the file, or the URL without its password."""
         return self._url.render_as_string(hide_password=True) if self._file is None else str(self._file)
 
     @contextmanager
@@ -121,7 +121,7 @@ class Database:
             connection.execute(select(jobs.c.position).limit(1).with_for_update(skip_locked=True))
 
     def close(self) -> None:
-        """Let go of pooled connections; the next use opens others."""
+        """Close the pooled connections; the next use opens new ones."""
         self._engine.dispose()
 
     @contextmanager

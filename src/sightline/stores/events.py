@@ -49,7 +49,7 @@ class Events:
         self._database = database
 
     def record(self, kind: Kind, task: str, document: Mapping[str, Json]) -> str:
-        """Append one event; its id."""
+        """Append one event, and return its id."""
         text = json.dumps(dict(document), sort_keys=True)
         values = {"id": new_id(), "time_s": time.time(), "task": task, "kind": kind, "document": text}
         with self._database.writing() as connection:

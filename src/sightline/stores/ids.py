@@ -31,7 +31,7 @@ class IdMint:
         self.begin_anew()
 
     def begin_anew(self) -> None:
-        """As if nothing had been minted: in a fork, where another thread of the parent may have held the lock."""
+        """Start as new, with a lock of its own: in a fork another thread of the parent may have held the old one."""
         self._lock = threading.Lock()
         self._last_ms = -1
         self._counter = 0

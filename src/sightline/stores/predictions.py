@@ -96,7 +96,7 @@ class Predictions:
             return [_log_once(connection, answer) if answer.once else answer.id for answer in answers]
 
     def find(self, key: str) -> Answer | None:
-        """The answer with an id; None where there is none."""
+        """The answer with this id; None where there is none."""
         with self._database.reading() as connection:
             row = connection.execute(select(predictions).where(predictions.c.id == key)).mappings().first()
         return None if row is None else _answer(row)
@@ -128,7 +128,7 @@ class Predictions:
             return int(connection.execute(select(func.sum(predictions.c.answers)).where(*wanted)).scalar() or 0)
 
     def days(self, task: str) -> dict[tuple[str, int], int]:
-        """(day in UTC as YYYY-MM-DD, model version) -> how many rows there are."""
+        """Number of rows by day (UTC, YYYY-MM-DD) and model version."""
         day = DayNumber(predictions.c.time_s).label("day")
         counted = (
             select(day, predictions.c.version, func.count())

@@ -76,7 +76,7 @@ class Job:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will happen to it any more."""
+        """Whether the job has come to its end: done, failed or cancelled."""
         return self.state in ENDED
 
 
@@ -104,7 +104,7 @@ class Queue:
         self._seen: dict[str, tuple[tuple[object, ...], float]] = {}  # as which a job was seen first, and when
 
     def add(self, task: str, order: Mapping[str, Json]) -> str:
-        """Put a job at the end of the queue; its id."""
+        """Put a job at the end of the queue, and return its id."""
         now_s, key = self._now_s(), new_id()
         values = {
             "id": key,
