@@ -41,6 +41,25 @@ def _number(name: str, text: str) -> float:
     return value
 
 
+def impossible_gsd(gsd_m: float, bounds_m: tuple[float, float], slack: float = 1.0) -> str:
+    """What is wrong with a pixel of that many metres, in an image whose pixels are within bounds; empty if nothing.
+
+    `slack` is the factor by which the bounds may be left: metres of a grid are not quite those on the ground.
+    """
+    low, high = bounds_m
+    if low / slack <= gsd_m <= high * slack:  # NaN is not
+        return ""
+    size_m = float(f"{gsd_m:.3g}")  # three digits, and 75500 for 7.55e+04
+    return f"{size_m:g} m is not a possible pixel size of such an image"
+
+
+def check_gsd(gsd_m: float, bounds_m: tuple[float, float], slack: float = 1.0) -> None:
+    """Raise RequestError where a user tells of an image that it has an `impossible_gsd`."""
+    if what := impossible_gsd(gsd_m, bounds_m, slack):
+        low, high = bounds_m
+        raise RequestError(what, where="gsd_m", way_out=f"Give {low:g} to {high:g} metres a pixel.", status=422)
+
+
 def put_under(model: Model[InputT], source: InputT, conditions: Mapping[str, float]) -> InputT:
     """An input of `model.read` under the conditions of `parse_conditions`; as it is where there are none."""
     if not conditions:

@@ -6,16 +6,17 @@ Other programs leave files beside images and labels: `.DS_Store`, `._NAME` (macO
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import stat
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 from sightline.errors import DataError, DataRejected
 from sightline.files import kind_of, sha256_file
-from sightline.task import Sample
+from sightline.task import Json, Sample
 
 _DRIVE = re.compile(r"[A-Za-z]:")
 _MARKS = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))  # PowerShell's `>` writes it
@@ -152,6 +153,33 @@ def read_text(path: Path, most_bytes: int) -> str:
         return content.decode(encoding)
     except UnicodeDecodeError as error:
         raise DataRejected("the text is not UTF-8", where=path, way_out="Save the file again as UTF-8.") from error
+
+
+def read_json(path: Path, most_bytes: int, way_out: str) -> Json:
+    """The content of a file of JSON; `way_out` is what to do where it is none.
+
+    Raises:
+        DataRejected: as `read_text`, or it is not JSON.
+    """
+    try:
+        return json.loads(read_text(path, most_bytes))
+    except (ValueError, RecursionError) as error:
+        raise DataRejected("the file is not valid JSON", where=path, way_out=way_out) from error
+
+
+def by_stem(folders: Iterable[Path], suffixes: Sequence[str]) -> dict[str, list[Path]]:
+    """Name without its suffix -> the `find_files` of these folders that are called so."""
+    found: dict[str, list[Path]] = {}
+    for path in (path for folder in folders for path in find_files(folder, suffixes)):
+        found.setdefault(path.stem, []).append(path)
+    return found
+
+
+def odd_document(path: Path, problem: str, root: Path, role: str, stratum: str) -> Sample:
+    """A document of the set in `root` that cannot be read, as a sample of its own, so that a person is told of it."""
+    file = path.relative_to(root).as_posix()
+    said = problem.replace(f"{root}/", "")
+    return Sample(file.replace("/", "-"), root.name, {role: file}, "", "", file, stratum, said)
 
 
 def plain_name(stated: str) -> str:

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sightline.task import Json, Prediction, Progress, Row, Sample
+
+Floats = NDArray[np.float64]
 
 Evaluated = tuple[Sample, Mapping[str, Json], Prediction]
 """A sample, its sufficient statistics, and the prediction."""
@@ -18,3 +23,15 @@ def rows_of(evaluated: Iterable[Evaluated], total: int, noun: str, progress: Pro
         rows.append(Row(sample.key, sample.sha256, sample.group, sample.stratum, statistics, prediction.row, embedding))
         progress.advance(number, total, f"{noun} {number}/{total}")
     return rows
+
+
+def class_table(
+    classes: Sequence[str], shares: Mapping[str, Floats], counts: Mapping[str, NDArray[np.generic]]
+) -> dict[str, Json]:
+    """A table for `Task.plots`, a row a class: shares (n,) by their names, null where undefined, then counts (n,)."""
+    rows = [
+        [name, *(None if np.isnan(column[index]) else round(float(column[index]), 4) for column in shares.values())]
+        + [int(column[index]) for column in counts.values()]
+        for index, name in enumerate(classes)
+    ]
+    return {"columns": ["class", *shares, *counts], "rows": rows}

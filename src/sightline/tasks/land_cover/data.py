@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.limits import USUAL, Limits
-from sightline.listing import check_file, closed_folders, digest_of, find_files, read_text, walk_folders
+from sightline.listing import check_file, closed_folders, digest_of, find_files, odd_document, read_text, walk_folders
 from sightline.stamps import Stamp, stamp_of
 from sightline.task import Manifest, Sample
 from sightline.tasks.land_cover.grid import Grid, GridSizes, read_grid_sizes
@@ -199,7 +199,7 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
             way_out="Give the folder that holds sixteen_band/, train_wkt_v4.csv (the labels) and grid_sizes.csv.",
         )
     samples = [_load_sample(name, layout, limits) for name in labelled]
-    samples += [_odd_table(path, problem, layout) for path, problem in layout.problems.items()]
+    samples += [odd_document(path, why, root, "labels", "open") for path, why in layout.problems.items()]
     return Manifest(root.parent, (*samples, *closed), limits)
 
 
@@ -270,14 +270,6 @@ def _files(root: Path, kind: tuple[str, str]) -> list[Path]:
     """Files at most three folders deep; not what archives of macOS have besides, nor hidden ones."""
     found = [path for folder in walk_folders(root, _DEPTH - 1) for path in find_files(folder, kind[1:])]
     return sorted(path for path in found if _is_named(path.name, kind))
-
-
-def _odd_table(path: Path, problem: str, layout: _Layout) -> Sample:
-    file = path.relative_to(layout.root).as_posix()
-    said = problem.replace(f"{layout.root}/", "")
-    return Sample(
-        file.replace("/", "-"), layout.root.name, {"labels": file}, "", "", group=file, stratum="open", problem=said
-    )
 
 
 def _load_sample(name: str, layout: _Layout, limits: Limits) -> Sample:

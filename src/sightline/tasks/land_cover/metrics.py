@@ -11,13 +11,13 @@ decide. Perfect trees and crops alone would reach some 0.82 on it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.task import Json, Rows
 from sightline.tasks.land_cover.shapes import CLASSES
+from sightline.vision.evaluation import class_table
 from sightline.vision.masks import mean_of, ratio_of
 
 Floats = NDArray[np.float64]
@@ -81,18 +81,10 @@ def plots(rows: Rows) -> dict[str, Json]:
     each = np.array([row.statistics["counts"] for row in rows], dtype=np.float64)
     counts = each.sum(axis=0)
     present = each[:, :, 0] + each[:, :, 2]
-    figures = (
-        ratio_of(counts[:, 0], counts[:, 0] + counts[:, 1]),
-        ratio_of(counts[:, 0], counts[:, 0] + counts[:, 2]),
-        jaccard_of(counts),
-    )
-    table: list[list[Any]] = [
-        [
-            name,
-            *(None if np.isnan(column[index]) else round(float(column[index]), 4) for column in figures),
-            int(present[:, index].sum()),
-            int(np.count_nonzero(present[:, index])),
-        ]
-        for index, name in enumerate(CLASSES)
-    ]
-    return {"classes": {"columns": ["class", "precision", "recall", "jaccard", "pixels", "tiles"], "rows": table}}
+    shares = {
+        "precision": ratio_of(counts[:, 0], counts[:, 0] + counts[:, 1]),
+        "recall": ratio_of(counts[:, 0], counts[:, 0] + counts[:, 2]),
+        "jaccard": jaccard_of(counts),
+    }
+    seen = {"pixels": present.sum(axis=0), "tiles": np.count_nonzero(present, axis=0)}
+    return {"classes": class_table(CLASSES, shares, seen)}

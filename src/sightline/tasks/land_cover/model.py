@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AliasChoices, Field, field_serializer, field_validator
 
-from sightline.errors import RequestError
+from sightline.conditions import check_gsd
 from sightline.limits import Cost, Limits
 from sightline.stopping import check
 from sightline.task import Json, Prediction
@@ -165,14 +165,7 @@ class LandCoverModel(SavedModel[Recipe]):
     def under(self, source: Source, conditions: Mapping[str, float]) -> Source:
         """The input with its ground sampling distance: see `sightline.capabilities.Conditioned`."""
         gsd_m = conditions["gsd_m"]
-        low, high = _GSD_M
-        if not low <= gsd_m <= high:
-            raise RequestError(
-                f"{gsd_m:g} m is not a possible pixel size of such an image",
-                where="gsd_m",
-                way_out=f"Give {low:g} to {high:g} metres a pixel.",
-                status=422,
-            )
+        check_gsd(gsd_m, _GSD_M)
         return replace(source, gsd_m=gsd_m)
 
     # --------------------------------------------------------------------------------------------- predicting

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataRejected
 from sightline.geometry import Polygon, polygon_area, polygon_box
-from sightline.listing import check_file, plain_name, read_text
+from sightline.listing import check_file, plain_name, read_json
 from sightline.stamps import Stamp, stamp_of
 from sightline.task import Json
 from sightline.tasks.panel_defects.runs import read_runs, runs_mask
@@ -149,10 +149,7 @@ def _lists(path: Path) -> dict[str, Json]:
 
 
 def _document(path: Path) -> dict[str, Json]:
-    try:
-        document = json.loads(read_text(path, MAX_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise DataRejected("the file is not valid JSON", where=path, way_out=_EXPORT_AGAIN) from error
+    document = read_json(path, MAX_BYTES, _EXPORT_AGAIN)
     return document if isinstance(document, dict) else {}
 
 

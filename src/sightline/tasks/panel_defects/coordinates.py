@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.errors import DataRejected
-from sightline.listing import find_files, read_text, walk_folders
+from sightline.listing import find_files, read_json, walk_folders
 from sightline.task import Json
 
 FOLDER = "data_coordinates"
@@ -68,10 +68,7 @@ def read_entries(path: Path) -> Entries:
     Raises:
         DataRejected: it is neither a list nor an object of JSON.
     """
-    try:
-        values = json.loads(read_text(path, _MOST_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise DataRejected("the file is not valid JSON", where=path, way_out=_WAY_OUT) from error
+    values = read_json(path, _MOST_BYTES, _WAY_OUT)
     if not isinstance(values, list | dict):
         raise DataRejected("this is not a JSON list", where=path, way_out=_WAY_OUT)
     pairs = enumerate(values) if isinstance(values, list) else values.items()

@@ -30,6 +30,7 @@ from sightline.files import sha256_file
 from sightline.limits import USUAL, Limits
 from sightline.listing import (
     Names,
+    by_stem,
     check_file,
     closed_folders,
     digest_of,
@@ -359,9 +360,7 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _mask_items(root: Path, masks: Mapping[str, Path], listed: set[str]) -> Iterator[_Item]:
     """Photographs with masks; where documents are there too, only what has a mask."""
-    images: dict[str, list[Path]] = {}
-    for path in _pictures(root / "images") if is_folder(root / "masks") else []:
-        images.setdefault(path.stem, []).append(path)
+    images = by_stem([root / "images"] if is_folder(root / "masks") else [], SUFFIXES)
     for stem in sorted(masks.keys() | (images.keys() if not listed else set())):
         found, mask = images.get(stem, []), masks.get(stem)
         files = {"image": f"images/{found[0].name}"} if found else {}

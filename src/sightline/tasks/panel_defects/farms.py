@@ -25,7 +25,16 @@ from numpy.typing import NDArray
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.limits import USUAL, Limits
-from sightline.listing import check_file, closed_folders, digest_of, find_files, is_folder, walk_folders
+from sightline.listing import (
+    by_stem,
+    check_file,
+    closed_folders,
+    digest_of,
+    find_files,
+    is_folder,
+    odd_document,
+    walk_folders,
+)
 from sightline.task import CONTEXT, Manifest, Sample
 from sightline.tasks.panel_defects.chip import (
     BANDS,
@@ -247,7 +256,7 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     centres, odd = locate(keys, find_lists(root, _DEPTH))
     groups = _groups(chips, centres)
     samples = [_sample(*one, root) for one in zip(chips, groups, centres, strict=True)]
-    samples += [_odd_list(path, problem, root) for path, problem in odd.items()]
+    samples += [odd_document(path, problem, root, CONTEXT, "empty") for path, problem in odd.items()]
     return Manifest(root.parent, (*samples, *closed), limits)
 
 
@@ -276,11 +285,6 @@ def _sample(chip: _Listed, group: str, centre: Centre, root: Path) -> Sample:
         problem=(chip.check.problem or centre.problem).replace(f"{root}/", ""),
         figures=chip.check.figures,
     )
-
-
-def _odd_list(path: Path, problem: str, root: Path) -> Sample:
-    file, said = path.relative_to(root).as_posix(), problem.replace(f"{root}/", "")
-    return Sample(file.replace("/", "-"), root.name, {CONTEXT: file}, "", "", file, "empty", said)
 
 
 def _figures(chip: Chip, mask: Mask) -> dict[str, float]:
@@ -391,7 +395,7 @@ def _pair_folders(root: Path) -> list[Path]:
 
 
 def _pair_chips(folder: Path, root: Path, limits: Limits) -> list[_Listed]:
-    inputs, labels = _by_stem(folder / "input", (".tif", ".tiff")), _by_stem(folder / "label", (".png",))
+    inputs, labels = by_stem([folder / "input"], (".tif", ".tiff")), by_stem([folder / "label"], (".png",))
     prefix = "".join(f"{part}-" for part in folder.relative_to(root).parts)
     chips = []
     for stem in sorted(inputs.keys() | labels.keys()):
@@ -400,13 +404,6 @@ def _pair_chips(folder: Path, root: Path, limits: Limits) -> list[_Listed]:
         files = {role: path.relative_to(root).as_posix() for role, found in present.items() for path in found}
         chips.append(_Listed(prefix + stem, files, _look_at_pair(stem, *pair, limits), *_numbered(stem)))
     return chips
-
-
-def _by_stem(folder: Path, suffixes: Sequence[str]) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for path in find_files(folder, suffixes):
-        found.setdefault(path.stem, []).append(path)
-    return found
 
 
 def _look_at_pair(stem: str, images: Sequence[Path], labels: Sequence[Path], limits: Limits) -> _Check:

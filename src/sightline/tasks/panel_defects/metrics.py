@@ -9,12 +9,12 @@ pictures of each picture's mean over the classes present in its truth or answer.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.task import Json, Rows
+from sightline.vision.evaluation import class_table
 from sightline.vision.masks import boundary_counts, f1_of, intersection_counts, iou_of, mean_of, ratio_of
 
 Floats = NDArray[np.float64]
@@ -104,17 +104,13 @@ def plots(rows: Rows, classes: Sequence[str]) -> dict[str, Json]:
     }
 
 
-def _report(confusion: Floats, classes: Sequence[str]) -> dict[str, Any]:
-    """Precision, recall, F1, IoU and number of pixels of each class, as `{"columns", "rows"}`."""
-    hits = np.diagonal(confusion)
-    figures = (
-        ratio_of(hits, confusion.sum(axis=0)),
-        ratio_of(hits, confusion.sum(axis=1)),
-        f1_of(confusion),
-        iou_of(confusion),
-    )
-    rows = [
-        [name, *(None if np.isnan(column[index]) else round(float(column[index]), 4) for column in figures), int(count)]
-        for index, (name, count) in enumerate(zip(classes, confusion.sum(axis=1), strict=True))
-    ]
-    return {"columns": ["class", "precision", "recall", "f1", "iou", "pixels"], "rows": rows}
+def _report(confusion: Floats, classes: Sequence[str]) -> dict[str, Json]:
+    """Precision, recall, F1, IoU and number of pixels of each class."""
+    hits, present = np.diagonal(confusion), confusion.sum(axis=1)
+    shares = {
+        "precision": ratio_of(hits, confusion.sum(axis=0)),
+        "recall": ratio_of(hits, present),
+        "f1": f1_of(confusion),
+        "iou": iou_of(confusion),
+    }
+    return class_table(classes, shares, {"pixels": present})

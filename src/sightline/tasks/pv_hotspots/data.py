@@ -9,7 +9,6 @@ Either folder or both, one level deeper too. A label file is `{"instances": [{"c
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
@@ -25,7 +24,7 @@ from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.geometry import Polygon, clip_polygon, polygon_area, polygon_box
 from sightline.limits import USUAL, Limits
-from sightline.listing import check_file, closed_folders, find_files, is_folder, read_text, walk_folders
+from sightline.listing import by_stem, check_file, closed_folders, is_folder, read_json, walk_folders
 from sightline.task import Json, Manifest, Sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 
@@ -85,12 +84,7 @@ def read_labels(path: Path, width: int, height: int) -> Labels:
 
 
 def _read_instances(path: Path) -> Sequence[Mapping[str, Json]]:
-    try:
-        document = json.loads(read_text(path, _MOST_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise DataRejected(
-            "the file is not valid JSON", where=path, way_out="Export the labels again from the labelling tool."
-        ) from error
+    document = read_json(path, _MOST_BYTES, "Export the labels again from the labelling tool.")
     instances = document.get("instances") if isinstance(document, dict) else None
     if not isinstance(instances, list):
         raise DataRejected("the list `instances` is missing", where=path, way_out=_SEE_LAYOUT)
@@ -173,11 +167,7 @@ def _find_folders(root: Path) -> list[Path]:
 
 
 def _load_folder(folder: Path, root: Path, limits: Limits) -> list[Sample]:
-    images: dict[str, list[Path]] = {}
-    labels: dict[str, list[Path]] = {}
-    for found, inner, suffixes in ((images, "images", SUFFIXES), (labels, "annotations", (".json",))):
-        for path in find_files(folder / inner, suffixes):
-            found.setdefault(path.stem, []).append(path)
+    images, labels = by_stem([folder / "images"], SUFFIXES), by_stem([folder / "annotations"], (".json",))
     stems = sorted(images.keys() | labels.keys())
     groups = time_blocks(stems)
     pairs = {stem: (images.get(stem, []), labels.get(stem, [])) for stem in stems}

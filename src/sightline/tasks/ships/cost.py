@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sightline.conditions import impossible_gsd
 from sightline.errors import DataRejected
 from sightline.limits import Limits
 from sightline.maps.zoom import GSD_BOUNDS_M
 
-_SLACK = 1.02
+SLACK = 1.02
 """A grid's 30 m are not quite that on the ground."""
 
 LOCAL = 8
@@ -22,15 +23,6 @@ _PIXELS_A_LOGIT = 16
 """At the finest step of the scan."""
 _STRIP_BYTES, _TILE_BYTES, _PIXEL_BYTES = 256 * 2**20, 32 * 2**20, 12
 """Held of a raster that stays on disk (GDAL's cache, rows); of any other, and for each of its pixels besides."""
-
-
-def refusal_of_gsd(gsd_m: float) -> tuple[str, str]:
-    """What is wrong with a pixel of that size and the way out; empty where nothing is."""
-    low, high = GSD_BOUNDS_M
-    if low / _SLACK <= gsd_m <= high * _SLACK:  # NaN is not
-        return "", ""
-    size_m = float(f"{gsd_m:.3g}")  # three digits, and 75500 for 7.55e+04
-    return f"{size_m:g} m is not a possible pixel size of such an image", f"Give {low:g} to {high:g} metres a pixel."
 
 
 def scanned_px(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float) -> int:
@@ -55,8 +47,7 @@ def check_work(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float, most_px
     Raises:
         DataRejected: names the size of a pixel, or of the raster.
     """
-    what, _ = refusal_of_gsd(gsd_m)
-    if what:
+    if what := impossible_gsd(gsd_m, GSD_BOUNDS_M, SLACK):
         raise DataRejected(what, where=where, way_out="Give an image of 0.1 to 30 m a pixel.")
     if scanned_px(size, gsd_m, wanted_gsd_m) > most_px:
         height, width = (round(side * gsd_m / wanted_gsd_m) for side in size)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.limits import USUAL, Limits
-from sightline.listing import Names, check_file, closed_folders, digest_of, find_files, is_folder
+from sightline.listing import Names, by_stem, check_file, closed_folders, digest_of, find_files, is_folder
 from sightline.maps.pictures import FORMATS, read_scene_pixels
 from sightline.task import Manifest, Sample
 from sightline.tasks.ships.chips import (
@@ -200,7 +200,7 @@ def scene_pictures(root: Path) -> list[tuple[str, str, Path]]:
         DataRejected: two pictures have the same name.
     """
     grounds = _stated(root).grounds
-    found = sorted(_scene_pictures(root).items())
+    found = sorted(by_stem(_scene_folders(root), _SUFFIXES).items())
     return [(scene, grounds.of(scene), _only(paths, f"pictures of {scene}", root)) for scene, paths in found]
 
 
@@ -396,10 +396,8 @@ def _without_contradictions(chips: Sequence[_Item]) -> Iterator[_Item]:
 
 def _scenes(root: Path, stated: _Stated, limits: Limits) -> Iterator[_Item]:
     """A sample for each scene that has boxes, whether or not its picture is there."""
-    pictures, names = _scene_pictures(root), Names(root)
-    truths: dict[str, list[Path]] = {}
-    for path in (path for folder in _scene_folders(root) for path in find_files(folder, (".geojson",))):
-        truths.setdefault(path.stem, []).append(path)
+    pictures, names = by_stem(_scene_folders(root), _SUFFIXES), Names(root)
+    truths = by_stem(_scene_folders(root), (".geojson",))
     for scene in sorted({*truths, *(scene for labels in stated.documents.values() for scene in labels.boxes)}):
         file = stated.picture(scene, names)
         found = [root / file] if file else pictures.get(scene, [])
@@ -409,14 +407,6 @@ def _scenes(root: Path, stated: _Stated, limits: Limits) -> Iterator[_Item]:
 def _scene_folders(root: Path) -> list[Path]:
     """`scenes`, `scenes_rhammell` ... and `scenes/scenes`, as the archive nests them."""
     return sorted(path for pattern in ("scenes*", "scenes*/scenes") for path in root.glob(pattern) if is_folder(path))
-
-
-def _scene_pictures(root: Path) -> dict[str, list[Path]]:
-    found: dict[str, list[Path]] = {}
-    for folder in _scene_folders(root):
-        for path in find_files(folder, _SUFFIXES):
-            found.setdefault(path.stem, []).append(path)
-    return found
 
 
 def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], root: Path, limits: Limits) -> _Item:

@@ -13,12 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.capabilities import OnProgress
+from sightline.conditions import check_gsd
 from sightline.errors import ParamsError, RequestError
 from sightline.limits import Cost, Limits
+from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.task import Finding, Json, Prediction
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
-from sightline.tasks.ships.cost import check_work, held_bytes_of, most_scanned_px, refusal_of_gsd, scanned_px
+from sightline.tasks.ships.cost import SLACK, check_work, held_bytes_of, most_scanned_px, scanned_px
 from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder
@@ -139,7 +141,7 @@ class ShipModel(SavedModel[Recipe]):
         head = read_head(source, limits)
         told_m = conditions.get("gsd_m", head.gsd_m)
         if "gsd_m" in conditions:
-            _check_told(told_m)
+            check_gsd(told_m, GSD_BOUNDS_M, SLACK)
         gsd_m = told_m if head.placement.gsd_m is None else head.gsd_m
         recipe, wanted_gsd_m = self.recipe, self.wanted_gsd_m
         check_work(head.size, gsd_m, wanted_gsd_m, most_scanned_px(source, limits), head.name)
@@ -158,7 +160,7 @@ class ShipModel(SavedModel[Recipe]):
     def under(self, source: Raster, conditions: Mapping[str, float]) -> Raster:
         """The input with its ground sampling distance: see `sightline.capabilities.Conditioned`."""
         gsd_m = conditions["gsd_m"]
-        _check_told(gsd_m)
+        check_gsd(gsd_m, GSD_BOUNDS_M, SLACK)
         if source.gsd_from == "file":
             raise RequestError(
                 f"the image says itself that its pixels are {source.gsd_m:.4g} m ({source.placement.source})",
@@ -264,13 +266,6 @@ class ShipModel(SavedModel[Recipe]):
         step, pixels = source.reduced()
         polygons = [np.array(ship["polygon"], dtype=np.float64) for ship in prediction.document["ships"]]
         return outlined(pixels, polygons, step)
-
-
-def _check_told(gsd_m: float) -> None:
-    """Raise RequestError where what a user tells is no pixel that can show a ship."""
-    what, way_out = refusal_of_gsd(gsd_m)
-    if what:
-        raise RequestError(what, where="gsd_m", way_out=way_out, status=422)
 
 
 def outlined(
