@@ -28,6 +28,9 @@ except ImportError:  # PyYAML built without libyaml
     from yaml import SafeLoader  # type: ignore[assignment]
 
 
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+
+
 class Frozen(BaseModel):
     """A section: immutable, and refusing keys it does not know."""
 

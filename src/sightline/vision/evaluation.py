@@ -35,3 +35,8 @@ def class_table(
         for index, name in enumerate(classes)
     ]
     return {"columns": ["class", *shares, *counts], "rows": rows}
+
+
+def curve(x: Sequence[float], y: Sequence[float], axes: tuple[str, str]) -> dict[str, Json]:
+    """A curve for `Task.plots`; `axes` are the labels of both, as `Task.curves` has them."""
+    return {"x": list(x), "y": list(y), "xlabel": axes[0], "ylabel": axes[1]}

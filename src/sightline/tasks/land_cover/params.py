@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sightline.params import Frozen, TaskParams, check_candidates
+from sightline.params import Frozen, Sha256, TaskParams, check_candidates
 from sightline.tasks.land_cover.synthetic.sample import SampleParams
 from sightline.vision.networks import EncoderName, check_weights
 from sightline.vision.training import ScheduleParams
@@ -80,9 +80,7 @@ class TrainParams(Frozen):
     rules_may_replace: tuple[ClassName, ...] = Field(description="in a network's answer, where they win on validation")
     thresholds: ThresholdParams
     weights: dict[str, str] = Field(description="encoder -> a .safetensors file, or imagenet")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
-        description="of the files in weights"
-    )
+    weights_sha256: dict[str, Sha256] = Field(description="of the files in weights")
 
     @model_validator(mode="after")
     def _names_fit(self) -> TrainParams:

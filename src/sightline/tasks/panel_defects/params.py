@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from sightline.params import Frozen, TaskParams, check_candidates
+from sightline.params import Frozen, Sha256, TaskParams, check_candidates
 from sightline.tasks.panel_defects.synthetic.farm_sample import FarmSampleParams
 from sightline.tasks.panel_defects.synthetic.sample import SampleParams
 from sightline.vision.losses import LossName
@@ -79,9 +79,7 @@ class TrainParams(Frozen):
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     pixels: PixelParams
     weights: dict[str, str] = Field(description="encoder -> a .safetensors file, or imagenet")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
-        description="of the files in weights"
-    )
+    weights_sha256: dict[str, Sha256] = Field(description="of the files in weights")
 
     @model_validator(mode="after")
     def _weights_have_digests(self) -> TrainParams:

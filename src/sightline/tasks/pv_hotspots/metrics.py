@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from sightline.geometry import box_iou
 from sightline.task import Json, Rows
 from sightline.tasks.pv_hotspots.data import CLASSES, Labels
+from sightline.vision.evaluation import curve
 
 Floats = NDArray[np.float64]
 
@@ -217,16 +218,11 @@ CURVES = {"precision_recall_defected": ("recall of defected modules (IoU 0.5)", 
 
 def plots(rows: Rows) -> dict[str, Json]:
     """The precision-recall curve on `defected` at an IoU of one half, and the confusion matrix."""
-    ranking = Pool([row.statistics for row in rows]).rankings["defected"]
+    name, ranking = "precision_recall_defected", Pool([row.statistics for row in rows]).rankings["defected"]
     ones = np.ones(len(rows))
     recall, precision = _curves(ranking, ones, max(float(ranking.truth.sum()), 1.0))
     confusion = np.sum([np.array(row.statistics["confusion"]) for row in rows], axis=0)
     return {
-        "precision_recall_defected": {
-            "x": _rounded(recall[0]),
-            "y": _rounded(precision[0]),
-            "xlabel": CURVES["precision_recall_defected"][0],
-            "ylabel": CURVES["precision_recall_defected"][1],
-        },
+        name: curve(_rounded(recall[0]), _rounded(precision[0]), CURVES[name]),
         "confusion": {"matrix": confusion.tolist(), "labels": [*CLASSES, "no module"]},
     }

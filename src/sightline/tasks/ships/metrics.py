@@ -18,6 +18,7 @@ from sightline.geometry import box_iou
 from sightline.task import Json, Rows
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.labels import Box
+from sightline.vision.evaluation import curve
 from sightline.vision.masks import ratio_of
 
 Floats = NDArray[np.float64]
@@ -218,12 +219,8 @@ def _curve(scenes: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
     ships = float(sum(scene["ships"] for scene in scenes))
     precision, recall = precision_recall(found[:, 0], found[:, 1], np.ones(len(found)), ships)
     kept = np.isfinite(precision) & np.isfinite(recall)
-    return {
-        "x": np.round(recall[kept], 4).tolist(),
-        "y": np.round(precision[kept], 4).tolist(),
-        "xlabel": CURVES["precision_recall"][0],
-        "ylabel": CURVES["precision_recall"][1],
-    }
+    x, y = (np.round(values[kept], 4).tolist() for values in (recall, precision))
+    return curve(x, y, CURVES["precision_recall"])
 
 
 def _scene_line(key: str, scene: Mapping[str, Json]) -> list[Any]:

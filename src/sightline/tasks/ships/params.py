@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sightline.params import Frozen, TaskParams, check_candidates
+from sightline.params import Frozen, Sha256, TaskParams, check_candidates
 from sightline.tasks.ships.network import STRIDE, NetworkName
 from sightline.tasks.ships.synthetic.sample import SampleParams
 from sightline.vision.training import ScheduleParams
@@ -104,9 +104,7 @@ class TrainParams(Frozen):
     networks: dict[str, NetworkParams] = Field(min_length=1, description="candidate -> its network")
     blobs: BlobParams
     weights: dict[str, str] = Field(description="size -> a .safetensors file of timm's, to start from")
-    weights_sha256: dict[str, Annotated[str, Field(pattern="^[0-9a-f]{64}$")]] = Field(
-        description="of the files in weights"
-    )
+    weights_sha256: dict[str, Sha256] = Field(description="of the files in weights")
 
     @model_validator(mode="after")
     def _names_fit(self) -> TrainParams:
