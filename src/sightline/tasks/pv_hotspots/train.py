@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -55,7 +55,8 @@ def train_model(
         ParamsError: the weights that params name are not there or not those.
     """
     examples = [_read_example(data.train, sample) for sample in require_usable(data.train, "frame", "labels")]
-    files = _detector_files(examples, data, params, seed, work / "detector", progress)
+    folder = work / "detector"
+    files = _finished_files(folder, lambda: _train_detector(examples, data, params, seed, folder, progress))
     progress.advance(1, 1, "scores")
     recipe, threshold = fit_recipe(candidate, files[GRAPHS["float32"]], examples, params)
     provenance = provenance_of(data, params, seed, len(examples))
@@ -84,19 +85,12 @@ def _read_example(manifest: Manifest, sample: Sample) -> Example:
 # ------------------------------------------------------------------------------------------------------ detector
 
 
-def _detector_files(
-    examples: Sequence[Example],
-    data: Data,
-    params: TrainParams,
-    seed: int,
-    work: Path,
-    progress: Progress,
-) -> dict[str, bytes]:
+def _finished_files(work: Path, train: Callable[[], None]) -> dict[str, bytes]:
     """The weights and graphs, trained unless an earlier candidate did."""
     done = work / "finished.json"
     if not done.exists():
         work.mkdir(parents=True, exist_ok=True)
-        _train_detector(examples, data, params, seed, work, progress)
+        train()
         names = [WEIGHTS, *GRAPHS.values()]
         write_json(done, {name: sha256_file(work / name) for name in names})
         shutil.rmtree(work / "ultralytics", ignore_errors=True)
