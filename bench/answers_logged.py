@@ -29,6 +29,7 @@ from sightline.settings import load_settings
 from sightline.stores.database import Database
 from sightline.stores.ids import new_id
 from sightline.stores.predictions import Answer, Predictions
+from sightline.task import Json
 
 EMBEDDING = np.zeros(512, dtype=np.float32)
 ROW = {f"input_{name}": 0.5 for name in ("mean", "std", "edges")} | {"output_count": 3, "output_score": 0.91}
@@ -126,7 +127,7 @@ def main() -> None:
             for way, rate in ways.items():
                 for side in sorted(sides, reverse=bool(number % 2)):
                     found[way][side].append(rate(sides[side]))
-    rows = []
+    rows: list[dict[str, Json]] = []
     for way, rates in found.items():
         ratio = statistics.median(s / h for s, h in zip(rates["store"], rates["by hand"], strict=True))
         rows.append({"": way, **{s: round(statistics.median(r)) for s, r in rates.items()}, "ratio": round(ratio, 2)})

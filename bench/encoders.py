@@ -23,6 +23,7 @@ from sightline.limits import Limits
 from sightline.settings import Settings, load_settings
 from sightline.task import Model
 from sightline.tasks import restore_model
+from sightline.tasks.panel_defects.params import TrainParams
 
 METRICS = ("iou_mean", "iou_mean_foreground", "f1_mean", "pixel_accuracy")
 
@@ -36,11 +37,12 @@ def evaluated(settings: Settings, task: str, candidate: str) -> dict[str, Any]:
 
 def described(model: Model) -> dict[str, Any]:
     """Encoder, steps and size of a trained network."""
-    recipe = model.card.provenance["parameters"]["networks"][model.card.candidate]
-    schedule = recipe["scratch" if model.card.provenance["start"] is None else "continued"]
+    start = model.card.provenance["start"]
+    recipe = TrainParams.model_validate(model.card.provenance["parameters"]).networks[model.card.candidate]
+    schedule = recipe.scratch if start is None else recipe.continued
     return {
-        "encoder": recipe["encoder"],
-        "steps": schedule["steps"],
+        "encoder": recipe.encoder,
+        "steps": schedule.steps,
         "graph_mb": len(model.files["model.onnx"]) / 1e6,  # type: ignore[attr-defined]
     }
 

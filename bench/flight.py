@@ -36,6 +36,7 @@ from sightline.limits import Limits
 from sightline.params import load_section
 from sightline.settings import load_settings
 from sightline.shots.ground import metres_per_degree
+from sightline.task import Json
 from sightline.tasks import open_task, params_model
 from sightline.tasks.pv_hotspots.synthetic.camera import Camera, display, pose_of
 from sightline.tasks.pv_hotspots.synthetic.sample import SampleParams
@@ -79,7 +80,7 @@ def main() -> None:
     flight = root / f"pictures-{options.frames}"
     truth = make_flight(flight, options.frames)
     files = sorted(flight.glob("*.jpg"))
-    found = {"machine": {"cores": cores(), "load": os.getloadavg()[0]}, "true_hot_modules": truth}
+    found: dict[str, Json] = {"machine": {"cores": cores(), "load": os.getloadavg()[0]}, "true_hot_modules": truth}
     found["plain"] = plainly(files[: options.plain], options.model, root / "plain")
     for name, more in (("predict", ()), ("again", ()), ("undrawn", ("--no-pictures",))):
         out = root / f"report-{options.frames}{'-undrawn' if more else ''}"

@@ -93,7 +93,8 @@ def _run(order: Order) -> None:
         keep(task, _call(flow, {"task": task, **order.parameters}))
 
 
-def _find(name: str) -> Callable[..., Json]:
+def _find(name: str) -> Callable[..., Any]:
+    """A flow. It returns a state; Prefect hands on what is in it, of which its types know nothing."""
     if name == "monitor":
         from flows.monitor import monitor
 
@@ -103,7 +104,7 @@ def _find(name: str) -> Callable[..., Json]:
     return retrain
 
 
-def _call(flow: Callable[..., Json], parameters: dict[str, Any]) -> Json:
+def _call(flow: Callable[..., Any], parameters: dict[str, Any]) -> Json:
     """Run the flow; what Prefect raises by itself becomes a BackendError.
 
     Raises:
@@ -117,7 +118,8 @@ def _call(flow: Callable[..., Json], parameters: dict[str, Any]) -> Json:
     try:
         # Joining the heartbeat's thread would cost a second; that a run is dead the next one knows by its lock.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
-            return flow(**parameters)
+            document: Json = flow(**parameters)
+            return document
     except ParameterTypeError as error:
         raise ParamsError(
             str(error), where="flow parameters", way_out="Give the parameters that `python -m flows --help` lists."

@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 
 from prefect import flow, runtime, task
+from prefect.client.schemas.objects import State
 from prefect.events import emit_event
 from prefect.states import Completed
 
@@ -37,7 +38,7 @@ def watch(name: str) -> Drift:
 
 
 @flow(flow_run_name="{task}", persist_result=False, result_serializer="json")
-def monitor(task: str, settle_s: float = 60.0) -> Json:
+def monitor(task: str, settle_s: float = 60.0) -> State[Json]:
     """Watch a task, and ask for retraining where it has drifted.
 
     Args:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Literal
 from uuid import UUID
 
 from prefect import flow, runtime, task
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import State
 from prefect.exceptions import ObjectNotFound
 from prefect.states import Completed, Crashed
 
@@ -31,9 +32,6 @@ from sightline.progress import Bars
 from sightline.settings import load_settings
 from sightline.task import Json
 from sightline.tracking import Tracking, Version
-
-if TYPE_CHECKING:
-    from prefect.client.schemas.objects import State
 
 Reason = Literal["request", "schedule", "drift", "labels"]
 
@@ -85,7 +83,7 @@ def promote(name: str, challengers: Sequence[Version]) -> Decision:
 
 # Parameter names are what Prefect's UI says.
 @flow(flow_run_name="{task}: {reason}", persist_result=False, result_serializer="json")
-def retrain(task: str, reason: Reason = "request", wait_s: float = 0.0) -> Json:
+def retrain(task: str, reason: Reason = "request", wait_s: float = 0.0) -> State[Json]:
     """Bring a task's models up to its data; only what has changed is done.
 
     A run that drift asked for stops where there are no new labels, and lists the images to label.
@@ -108,7 +106,7 @@ def retrain(task: str, reason: Reason = "request", wait_s: float = 0.0) -> Json:
         return _go_through(project, started_s)
 
 
-def _go_through(project: Project, started_s: float) -> Json:
+def _go_through(project: Project, started_s: float) -> State[Json]:
     name, candidates = project.name, project.params.candidates
     validate(name)
     train(name, candidates)
@@ -123,7 +121,7 @@ def _go_through(project: Project, started_s: float) -> Json:
     return Completed(message=message, data=found.document())
 
 
-def _ask_for_labels(project: Project) -> Json:
+def _ask_for_labels(project: Project) -> State[Json]:
     """Write down which images to label, and stop: without labels there is nothing to learn."""
     asked = labels.request_labels(project, Tracking(project.settings))
     count = len(asked.images)
@@ -141,7 +139,7 @@ def _bury(flow_run: str) -> None:
     tell("An earlier run was killed; this run continues where it stopped.")
     try:
         with get_client(sync_client=True) as client:
-            state: State[Any] = Crashed(message="Its process was killed; the next run continued where it stopped.")
+            state: State[None] = Crashed(message="Its process was killed; the next run continued where it stopped.")
             client.set_flow_run_state(UUID(flow_run), state, force=True)
     except (ObjectNotFound, ValueError):
         return  # it ran with another database

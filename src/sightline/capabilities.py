@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
 
 from sightline.errors import ParamsError
-from sightline.task import InputT, Model, Prediction, Sample
+from sightline.task import InputT, Model, ModelT, Prediction, Sample
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -42,7 +42,7 @@ class Adjustable(Protocol):
         ...
 
 
-def adjust(model: Model[InputT], values: Mapping[str, float]) -> Model[InputT]:
+def adjust(model: ModelT, values: Mapping[str, float]) -> ModelT:
     """The model with these values of its `adjustable`; itself where there are none.
 
     Raises:
@@ -50,7 +50,7 @@ def adjust(model: Model[InputT], values: Mapping[str, float]) -> Model[InputT]:
     """
     if not values:
         return model
-    known = model.adjustable if isinstance(model, Adjustable) else {}
+    known: Mapping[str, str] = model.adjustable if isinstance(model, Adjustable) else {}
     for name in values:
         if name not in known:
             raise ParamsError(

@@ -162,9 +162,10 @@ def read_json(path: Path, most_bytes: int, way_out: str) -> Json:
         DataRejected: as `read_text`, or it is not JSON.
     """
     try:
-        return json.loads(read_text(path, most_bytes))
+        document: Json = json.loads(read_text(path, most_bytes))
     except (ValueError, RecursionError) as error:
         raise DataRejected("the file is not valid JSON", where=path, way_out=way_out) from error
+    return document
 
 
 def by_stem(folders: Iterable[Path], suffixes: Sequence[str]) -> dict[str, list[Path]]:

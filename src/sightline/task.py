@@ -23,18 +23,18 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Generic, Literal, Protocol, runtime_checkable
+from typing import Any, Generic, Literal, Protocol, TypedDict, final, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
-from typing_extensions import TypeVar
+from typing_extensions import TypeAliasType, TypeVar
 
 from sightline.limits import USUAL, Cost, Limits
 from sightline.upstream import Upstream
 
-Json = Any
-"""What `json.dumps` takes."""
+Json = TypeAliasType("Json", "Mapping[str, Json] | Sequence[Json] | str | int | float | bool | None")
+"""What `json.dumps` takes. What is read by its keys is parsed into a type of its own first."""
 
 
 # ---------------------------------------------------------------------------------------------------- samples
@@ -155,6 +155,35 @@ class Row:
 
 
 Rows = Sequence[Row]
+
+
+@final
+class Curve(TypedDict):
+    """A line in a plot; `x` and `y` are of one length."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    xlabel: str
+    ylabel: str
+
+
+@final
+class Matrix(TypedDict):
+    """A confusion matrix: rows the label, columns the answer, `labels` of both."""
+
+    matrix: Sequence[Sequence[float]]
+    labels: Sequence[str]
+
+
+@final
+class Table(TypedDict):
+    """Cells below the names of their columns; None is an empty one."""
+
+    columns: Sequence[str]
+    rows: Sequence[Sequence[float | str | None]]
+
+
+Plot = Curve | Matrix | Table
 
 
 def save_rows(rows: Rows, path: Path) -> None:
@@ -397,10 +426,8 @@ class Task(Protocol[ModelT]):
         """Pooled metrics of weighted rows; `weights` (n,) counts how often each row is drawn. NaN where undefined."""
         ...
 
-    def plots(self, rows: Rows) -> Mapping[str, Json]:
-        """Plot data: name -> {"x", "y", "xlabel", "ylabel"} for a curve, {"matrix", "labels"} for a confusion matrix,
-        {"columns", "rows"} for a table.
-        """
+    def plots(self, rows: Rows) -> Mapping[str, Plot]:
+        """Curves, confusion matrices and tables for a person to look at, by name."""
         ...
 
     def picture(self, model: ModelT, data: Manifest, sample: Sample) -> NDArray[np.uint8]:

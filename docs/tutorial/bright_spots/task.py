@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.limits import USUAL, Limits
-from sightline.task import Card, Expectation, Json, Manifest, Model, Progress, Row, Rows, Sample, TrainingData
+from sightline.task import Card, Expectation, Manifest, Model, Plot, Progress, Row, Rows, Sample, TrainingData
 
 from .data import load, write_sample
 from .model import Threshold, feature, restore
@@ -93,11 +93,13 @@ class BrightSpots:
         right = float((weights * (truth == answer)).sum())
         return {"accuracy": right / float(weights.sum()), "recall": found / spots if spots else float("nan")}
 
-    def plots(self, rows: Rows) -> Mapping[str, Json]:
+    def plots(self, rows: Rows) -> Mapping[str, Plot]:
         """The confusion matrix."""
         matrix = np.zeros((2, 2), dtype=int)
-        for row in rows:
-            matrix[row.statistics["truth"], row.statistics["answer"]] += 1
+        truth, answer = (
+            np.array([row.statistics[name] for row in rows], dtype=np.intp) for name in ("truth", "answer")
+        )
+        np.add.at(matrix, (truth, answer), 1)
         return {"confusion": {"matrix": matrix.tolist(), "labels": ["empty", "spot"]}}
 
     def picture(self, model: Model, data: Manifest, sample: Sample) -> NDArray[np.uint8]:

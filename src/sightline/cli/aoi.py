@@ -126,7 +126,7 @@ def detect(
     as_json: AsJson = False,
 ) -> None:
     """Download an area, detect things in it, and write coordinates, pictures and a summary."""
-    from sightline.pipeline.survey import Workspace, plan_survey, survey, surveying
+    from sightline.pipeline.survey import Seen, Workspace, plan_survey, survey, surveying
     from sightline.progress import Bars
 
     settings, opened = _open(task, model)
@@ -142,8 +142,9 @@ def detect(
     if as_json:
         print_json(summary)
         return
-    lacking = summary["tiles_missing"]
-    table(f"found (coordinates, pictures and JSON in {out})", [{"raster": n, **v} for n, v in summary["found"].items()])
+    seen = Seen.model_validate(summary)
+    lacking = seen.tiles_missing
+    table(f"found (coordinates, pictures and JSON in {out})", [{"raster": n, **v} for n, v in seen.found.items()])
     if lacking:
         echo(
             f"{len(lacking)} tiles are missing; their area is masked. The first: {lacking[0]}. Run the"

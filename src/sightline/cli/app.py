@@ -199,7 +199,7 @@ def lineage(task: TaskRef, as_json: AsJson = False) -> None:
     if as_json:
         print_json(document)
     else:
-        tree(document["version"], document)
+        tree(str(document["version"]), document)
 
 
 @app.command(epilog="Example: `sightline reproduce pv_hotspots@3`")

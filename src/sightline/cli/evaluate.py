@@ -11,7 +11,6 @@ from sightline.evaluation import Metrics, read_metrics, seen_inputs
 from sightline.pipeline.evaluate import evaluate, evaluate_folder
 from sightline.pipeline.project import Project
 from sightline.progress import Bars
-from sightline.task import Json
 
 
 def evaluate_stage(project: Project, candidate: str, as_json: bool) -> None:
@@ -62,14 +61,13 @@ def _evaluate_data(ref: str, data: Path, folder: Path | None, as_json: bool) -> 
         model = project.task.restore(tracking.directory(version))
         name, seen = str(version), seen_inputs(tracking.evaluation(version))
     with Bars(f"evaluate {name}") as bars:
-        document: dict[str, Json] = {"model": name, **evaluate_folder(project, model, data, seen, bars)}
+        found = evaluate_folder(project, model, data, seen, bars)
     if as_json:
-        print_json(document)
+        print_json({"model": name, **found.document()})
         return
-    left_out = (
-        f"; {document['left_out']} samples that the model was trained on are left out" if document["left_out"] else ""
-    )
-    table(f"{name} on {data} (resampled by {document['unit']}{left_out})", figure_rows(document["metrics"]))
+    measured = found.measured
+    left_out = f"; {found.left_out} samples that the model was trained on are left out" if found.left_out else ""
+    table(f"{name} on {data} (resampled by {measured.unit}{left_out})", figure_rows(measured.metrics))
 
 
 def _seen_beside(folder: Path) -> frozenset[str]:
@@ -86,4 +84,4 @@ def _seen_beside(folder: Path) -> frozenset[str]:
 def _show(title: str, metrics: Metrics) -> None:
     for name, measured in metrics.sets.items():
         heading = f"{title} on {name} (n={measured.n}, {metrics.protocol}, resampled by {measured.unit})"
-        table(heading, figure_rows(measured.model_dump()["metrics"]))
+        table(heading, figure_rows(measured.metrics))

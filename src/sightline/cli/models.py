@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sightline.cli.show import echo, print_json, table
 from sightline.errors import ModelMissing
 
 if TYPE_CHECKING:
+    from sightline.drift.background import Part
     from sightline.pipeline.project import Project
     from sightline.pipeline.standing import Ruling
+    from sightline.resampling import Figure
     from sightline.task import Json
     from sightline.tracking import Registry, Version
 
@@ -25,56 +29,72 @@ def list_models(project: Project, tracking: Registry, as_json: bool) -> None:
 
     task = project.name
     ruling = ruling_of(project, tracking)
-    documents = [_describe(project, tracking, version, ruling) for version in tracking.versions(task)]
-    if not documents and not as_json:
+    listed = [_describe(project, tracking, version, ruling) for version in tracking.versions(task)]
+    if not listed and not as_json:
         raise ModelMissing(f"no version of {task} is registered", way_out=f"Run `sightline run {task}` first.")
     if as_json:
-        print_json(documents)
+        print_json([one.document() for one in listed])
     else:
-        table(f"{task}: registered versions", [_line(document) for document in documents])
-        answering = [document["version"] for document in documents if document["answers"]]
+        table(f"{task}: registered versions", [one.line() for one in listed])
+        answering = [one.version.number for one in listed if one.answers]
         echo(f"Version {answering[0]} answers." if answering else "None of them answers.")
     if ruling.text:
         echo(f"warning: {ruling.text}. {ruling.way_out}".rstrip(), err=True)
 
 
-def _describe(project: Project, tracking: Registry, version: Version, ruling: Ruling) -> dict[str, Json]:
-    """One version, numbers as numbers; `answers` tells whether it is the one that endpoints and `predict` use."""
+@dataclass(frozen=True)
+class _Listed:
+    """One version; `answers` tells whether it is the one that endpoints and `predict` use."""
+
+    version: Version
+    answers: bool
+    set: str
+    metric: str
+    figure: Figure
+    trained_on: Sequence[Part]
+
+    def document(self) -> dict[str, Json]:
+        """As JSON, numbers as numbers."""
+        tags = self.version.tags
+        return {
+            "version": self.version.number,
+            "candidate": tags.get("candidate", ""),
+            "aliases": list(self.version.aliases),
+            "answers": self.answers,
+            "set": self.set,
+            "metric": self.metric,
+            "value": self.figure.value,
+            "low": self.figure.low,
+            "high": self.figure.high,
+            "n": self.figure.n,
+            "data_version": tags.get("data_version", ""),
+            "trained_on": [part.document() for part in self.trained_on],
+            "decision": tags.get("decision", ""),
+        }
+
+    def line(self) -> dict[str, Json]:
+        """As a line of a table."""
+        tags, figure = self.version.tags, self.figure
+        return {
+            "version": self.version.number,
+            "candidate": tags.get("candidate", ""),
+            "aliases": ", ".join(self.version.aliases),
+            self.metric: f"{_shown(figure.value)} [{_shown(figure.low)}, {_shown(figure.high)}] n={figure.n}",
+            "data": tags.get("data_version", "")[:8],
+            "trained on": ", ".join(map(str, self.trained_on)),
+            "decision": tags.get("decision", ""),
+        }
+
+
+def _describe(project: Project, tracking: Registry, version: Version, ruling: Ruling) -> _Listed:
     from sightline.drift.background import trained_on
     from sightline.evaluation import read_metrics
 
     evaluation = tracking.evaluation(version)
     metrics = read_metrics(evaluation)
     metric = project.params.promotion.metric
-    figure = metrics.headline(metric)
-    return {
-        "version": version.number,
-        "candidate": version.tags.get("candidate", ""),
-        "aliases": list(version.aliases),
-        "answers": ruling.champion is not None and ruling.champion.fits(version),
-        "set": metrics.main_set,
-        "metric": metric,
-        "value": figure.value,
-        "low": figure.low,
-        "high": figure.high,
-        "n": figure.n,
-        "data_version": version.tags.get("data_version", ""),
-        "trained_on": [part.document() for part in trained_on(evaluation)],
-        "decision": version.tags.get("decision", ""),
-    }
-
-
-def _line(document: dict[str, Json]) -> dict[str, Json]:
-    value, low, high = (document[key] for key in ("value", "low", "high"))
-    return {
-        "version": document["version"],
-        "candidate": document["candidate"],
-        "aliases": ", ".join(document["aliases"]),
-        document["metric"]: f"{_shown(value)} [{_shown(low)}, {_shown(high)}] n={document['n']}",
-        "data": document["data_version"][:8],
-        "trained on": ", ".join(f"{part['n']} {part['kind']} ({part['set']})" for part in document["trained_on"]),
-        "decision": document["decision"],
-    }
+    answers = ruling.champion is not None and ruling.champion.fits(version)
+    return _Listed(version, answers, metrics.main_set, metric, metrics.headline(metric), trained_on(evaluation))
 
 
 def _shown(value: float) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sightline.files import finite
 
 if TYPE_CHECKING:
+    from sightline.resampling import Figure
     from sightline.task import Json
 
 _WIDEST = 1000
@@ -62,16 +63,10 @@ def table(title: str, rows: Sequence[Mapping[str, Json]]) -> None:
             )
 
 
-def figure_rows(metrics: Mapping[str, Json]) -> list[dict[str, Json]]:
+def figure_rows(metrics: Mapping[str, Figure]) -> list[dict[str, Json]]:
     """A line a metric: value, interval, n."""
     return [
-        {
-            "metric": name,
-            "value": figure["value"],
-            "low": figure["low"],
-            "high": figure["high"],
-            "n": figure["n"],
-        }
+        {"metric": name, "value": figure.value, "low": figure.low, "high": figure.high, "n": figure.n}
         for name, figure in metrics.items()
     ]
 
@@ -82,7 +77,7 @@ def tree(title: str, document: Mapping[str, Json]) -> None:
     from rich.text import Text
     from rich.tree import Tree
 
-    def grow(branch: Tree, value: Json) -> None:
+    def grow(branch: Tree, value: dict[str, Json] | list[Json]) -> None:
         items = value.items() if isinstance(value, dict) else enumerate(value, start=1)
         for key, inner in items:
             if isinstance(inner, dict | list) and inner:

@@ -2,18 +2,37 @@
 
 from __future__ import annotations
 
-import json
 import re
 from urllib.parse import urlsplit
 
+from pydantic import AliasPath, BaseModel, Field
+
 from sightline.downloads.https import Retries, read_document
 from sightline.errors import DataMissing, DataRejected
-from sightline.task import Json
 from sightline.upstream import RemoteFile
 
 _PAGE = re.compile(r"/records/\d+")
 _NAME = re.compile(r"[^./\\\x00-\x1f][^/\\\x00-\x1f]*")
 _CHECKSUM = re.compile(r"md5:[0-9a-f]{32}")
+
+
+class _Entry(BaseModel):
+    """One of a record's files: {"key", "checksum": "md5:...", "size", "links": {"self"}}."""
+
+    key: str
+    checksum: str
+    size: int = 0
+    address: str = Field(validation_alias=AliasPath("links", "self"))
+
+    def file(self) -> RemoteFile:
+        """Raises ValueError where its name or its checksum cannot be."""
+        if not (_NAME.fullmatch(self.key) and _CHECKSUM.fullmatch(self.checksum)):
+            raise ValueError(self.key)
+        return RemoteFile(self.address, self.checksum, self.size, self.key)
+
+
+class _Record(BaseModel):
+    files: list[_Entry] = []
 
 
 def list_record(page: str, retries: Retries | None = None) -> tuple[RemoteFile, ...]:
@@ -37,9 +56,8 @@ def list_record(page: str, retries: Retries | None = None) -> tuple[RemoteFile, 
             way_out="Give an address of the form https://zenodo.org/records/NUMBER.",
         )
     try:
-        entries = json.loads(read_document(where, retries)).get("files", [])
-        files = tuple(_file(entry) for entry in entries)
-    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as error:
+        files = tuple(entry.file() for entry in _Record.model_validate_json(read_document(where, retries)).files)
+    except ValueError as error:
         raise DataRejected(
             "Zenodo's list of the record's files has an unknown form",
             where=where,
@@ -52,11 +70,3 @@ def list_record(page: str, retries: Retries | None = None) -> tuple[RemoteFile, 
             way_out="Open the record's page and ask its authors for access.",
         )
     return files
-
-
-def _file(entry: Json) -> RemoteFile:
-    """One entry of `files`: {"key", "checksum": "md5:...", "size", "links": {"self"}}."""
-    name, checksum, address = entry["key"], entry["checksum"], entry["links"]["self"]
-    if not (_NAME.fullmatch(name) and _CHECKSUM.fullmatch(checksum) and isinstance(address, str)):
-        raise ValueError(name)
-    return RemoteFile(address, checksum, int(entry.get("size", 0)), name)

@@ -287,7 +287,7 @@ def _observed(found: Mapping[str, Any]) -> str:
     return "no values" if value is None else _shown(value)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value) or "empty"
 
 

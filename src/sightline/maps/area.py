@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -26,6 +26,7 @@ from sightline.maps.zoom import EARTH_RADIUS_M
 
 if TYPE_CHECKING:
     from shapely import MultiPolygon, Polygon
+    from shapely.geometry.base import BaseGeometry
 
 MOST_LATITUDE = 85.0511287798066
 """Where web mercator ends: its square reaches as far north as east."""
@@ -206,7 +207,7 @@ def _polygon(rings: Rings, where: str) -> Polygon:
     return polygon
 
 
-def _turns(shape: Any) -> Iterable[Any]:
+def _turns(shape: BaseGeometry) -> Iterable[BaseGeometry]:
     """What of a shape lies on each turn round the Earth, moved to -180 .. 180."""
     import shapely
     from shapely.affinity import translate
@@ -220,7 +221,7 @@ def _turns(shape: Any) -> Iterable[Any]:
         yield translate(shapely.intersection(shape, strip), xoff=-360 * turn)
 
 
-def _polygons(shape: Any) -> list[Polygon]:
+def _polygons(shape: BaseGeometry) -> list[Polygon]:
     """A geometry's polygons; the lines and points that a cut may leave are dropped."""
     import shapely
 

@@ -8,15 +8,19 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 from xml.sax.saxutils import quoteattr
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.errors import BackendError
 from sightline.task import Json
 
-Features = Sequence[tuple[Any, Mapping[str, Json]]]
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+Features = Sequence[tuple["BaseGeometry", Mapping[str, Json]]]
 """(shapely geometry in longitude and latitude, properties); all of a layer have the same properties."""
 
 _COLOURS = {"high": "#d7191c", "medium": "#fd8d3c", "low": "#ffd92f", "unknown": "#7b3294", "": "#2c7fb8"}
@@ -68,7 +72,7 @@ def write_geopackage(path: Path, layers: Mapping[str, Features]) -> Path:
     return path
 
 
-def _column(values: Sequence[Json]) -> Any:
+def _column(values: Sequence[Json]) -> NDArray[np.int64] | NDArray[np.float64] | NDArray[np.object_]:
     """Numbers as float64 with NaN where there is none, all else as text."""
     if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
         return np.array(values, dtype=np.int64)

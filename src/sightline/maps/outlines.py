@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.errors import RequestError
+from sightline.task import Json
 
 MOST_CORNERS = 10_000
 MOST_BYTES = 4 * 2**20
@@ -141,22 +142,23 @@ def _check_bytes(text: str, where: str) -> None:
         raise RequestError(f"it is longer than {MOST_BYTES:,} characters", where=where, way_out=_SIMPLIFY)
 
 
-def _check_system(document: dict[str, Any], where: str) -> None:
+def _check_system(document: Mapping[str, Json], where: str) -> None:
     """GeoJSON before RFC 7946 could name another reference system."""
     system = document.get("crs")
     if system is not None and not any(name in json.dumps(system) for name in _LONGITUDE_FIRST):
         raise RequestError("its crs is not longitude and latitude", where=where, way_out=_REPROJECT)
 
 
-def _geometries(document: Any, where: str) -> list[dict[str, Any]]:
+def _geometries(document: Json, where: str) -> list[dict[str, Json]]:
     """Geometries of a FeatureCollection, a Feature or a bare geometry; anything else is refused."""
-    kind = document.get("type") if isinstance(document, dict) else None
-    if kind == "FeatureCollection" and isinstance(document.get("features"), list):
-        return [one for feature in document["features"] for one in _geometries_of_feature(feature, where)]
-    return _geometries_of_feature(document, where)
+    if isinstance(document, dict) and document.get("type") == "FeatureCollection":
+        features = document.get("features")
+        if isinstance(features, list):
+            return [_geometry_of_feature(feature, where) for feature in features]
+    return [_geometry_of_feature(document, where)]
 
 
-def _geometries_of_feature(document: Any, where: str) -> list[dict[str, Any]]:
+def _geometry_of_feature(document: Json, where: str) -> dict[str, Json]:
     inner = document.get("geometry") if isinstance(document, dict) and document.get("type") == "Feature" else document
     if not isinstance(inner, dict) or inner.get("type") not in ("Polygon", "MultiPolygon"):
         found = inner.get("type") if isinstance(inner, dict) else inner
@@ -166,26 +168,27 @@ def _geometries_of_feature(document: Any, where: str) -> list[dict[str, Any]]:
             where=where,
             way_out="Give a Polygon or a MultiPolygon.",
         )
-    return [inner]
+    return inner
 
 
-def _polygons(geometry: dict[str, Any], where: str) -> list[Any]:
+def _polygons(geometry: Mapping[str, Json], where: str) -> list[list[Json]]:
     coordinates = geometry.get("coordinates")
     polygons = [coordinates] if geometry["type"] == "Polygon" else coordinates
-    if not isinstance(polygons, list) or not all(isinstance(rings, list) for rings in polygons):
+    listed = [rings for rings in polygons if isinstance(rings, list)] if isinstance(polygons, list) else None
+    if not isinstance(polygons, list) or listed is None or len(listed) < len(polygons):
         raise RequestError(
             "its coordinates are not lists",
             where=where,
             way_out="Write the coordinates as RFC 7946 (GeoJSON) describes.",
         )
-    return [rings for rings in polygons if rings]
+    return [rings for rings in listed if rings]
 
 
-def _ring(positions: Any, where: str) -> Ring:
+def _ring(positions: Json, where: str) -> Ring:
     """A ring of GeoJSON without its closing corner; heights are left out."""
-    numbers = [position[:2] for position in positions if isinstance(position, list)] if _is_list(positions) else []
-    plain = len(numbers) == len(positions) if _is_list(positions) else False
-    if not plain or any(len(pair) < 2 or not all(map(_is_number, pair)) for pair in numbers):
+    listed = positions if isinstance(positions, list) else [None]
+    numbers = [pair for position in listed if (pair := _pair(position)) is not None]
+    if len(numbers) < len(listed):
         raise RequestError(
             "a position is not two numbers",
             where=where,
@@ -200,12 +203,11 @@ def _ring(positions: Any, where: str) -> Ring:
     return np.array(numbers[:-1], dtype=np.float64)
 
 
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e9
+def _pair(position: Json) -> list[float] | None:
+    """The first two numbers of a position; None where these are none."""
+    stated = position[:2] if isinstance(position, list) else []
+    numbers = [value for value in stated if isinstance(value, int | float) and not isinstance(value, bool)]
+    return numbers if len(numbers) == 2 and all(abs(value) < 1e9 for value in numbers) else None
 
 
 _SIMPLIFY = "Simplify the outline: use fewer corners."

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 from mercantile import Tile, xy_bounds
@@ -16,6 +15,7 @@ from sightline.maps.area import Area
 from sightline.maps.position import WEB_MERCATOR, Georeference
 from sightline.maps.providers import Provider
 from sightline.maps.zoom import WORLD_M, gsd_m, nearest_zoom, zoom_for
+from sightline.task import Json
 
 MOST_PIXELS = 20_000 * 20_000
 """Of a raster: what is proven to be stitched and read at bounded memory."""
@@ -202,11 +202,11 @@ def refuse(plan: AreaPlan, detecting: bool = False) -> None:
         )
 
 
-def describe_plan(plan: AreaPlan) -> dict[str, Any]:
+def describe_plan(plan: AreaPlan) -> dict[str, Json]:
     """The plan as JSON: what `plan_text` tells, for programs."""
     provider = plan.provider
     west, south, east, north = plan.area.bounds
-    described: dict[str, Any] = {
+    described: dict[str, Json] = {
         "area_km2": plan.area.area_km2,
         "bounds": [west, south, east, north],
         "provider": provider.name,

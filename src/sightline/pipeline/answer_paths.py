@@ -10,14 +10,72 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NotRequired
+
+from pydantic import BaseModel, ConfigDict
+from typing_extensions import TypedDict
 
 from sightline.errors import DataRejected, ParamsError
 from sightline.files import remove
 from sightline.pipeline.inputs import InputFile
+from sightline.shots import Shot
 from sightline.task import Json
+
+
+class SavedFinding(TypedDict):
+    """A `Finding` as an answer keeps it; `ground` holds the corners of its box on the ground, where they are known."""
+
+    kind: str
+    score: float
+    box: list[float]
+    severity: str
+    figures: dict[str, float | int | str | None]
+    ground: NotRequired[list[tuple[float, float]] | None]
+
+
+class _Image(BaseModel):
+    width: int | None = None
+    height: int | None = None
+
+
+class _Familiarity(BaseModel):
+    word: str
+
+
+class _Sized(BaseModel):
+    image: _Image = _Image()
+
+
+class Told(_Sized):
+    """What of an answer tables and reports are made of."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sha256: str
+    found: str
+    summary: dict[str, float | int | str | None]
+    findings: list[SavedFinding]
+    familiarity: _Familiarity
+    note: str | None = None
+    georeferenced: bool = False
+
+
+class Kept(BaseModel):
+    """What of a saved answer says whether it is still the one that is asked for."""
+
+    key: str
+    written: list[str]
+    shot: Shot
+    prediction_id: str | int | None = None
+
+
+def image_size(document: Mapping[str, Json]) -> tuple[int, int] | None:
+    """Width and height of the image, where an answer tells them."""
+    image = _Sized.model_validate(document).image
+    return None if image.width is None or image.height is None else (image.width, image.height)
 
 
 def refuse_to_overwrite(out: Path, inputs: Sequence[InputFile]) -> None:

@@ -25,7 +25,7 @@ from sightline.runtime.processes import running
 
 if TYPE_CHECKING:
     from sightline.settings import Settings
-    from sightline.task import Progress
+    from sightline.task import Json, Progress
 
 T = TypeVar("T")
 
@@ -83,7 +83,12 @@ def back_up(settings: Settings, folder: Path, progress: Progress) -> Kept:
                 shutil.copy2(settings.root / name, target)
     except OSError as error:
         raise BackendError(f"the backup cannot be written ({error.strerror})", where=folder, way_out=_ROOM) from error
-    made = {"format": _FORMAT, "made_s": time.time(), "commit": versions.commit(settings), "files": digests}
+    made: dict[str, Json] = {
+        "format": _FORMAT,
+        "made_s": time.time(),
+        "commit": versions.commit(settings),
+        "files": digests,
+    }
     write_json(folder / MANIFEST, made)  # last: without it a folder is no backup
     return read_backup(folder)
 

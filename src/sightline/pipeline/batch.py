@@ -20,7 +20,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,9 +31,11 @@ from sightline.errors import BackendError, DataError, RequestError, SightlineErr
 from sightline.files import finite, remove, replace_bytes, sha256_file, write_json
 from sightline.limits import Limits
 from sightline.pipeline.answer_paths import (
+    Kept,
     begun,
     beside,
     clear_answer,
+    image_size,
     refuse_to_overwrite,
     refuse_to_replace,
     saved_answer,
@@ -42,7 +44,7 @@ from sightline.pipeline.inputs import InputFile
 from sightline.pipeline.origins import Surroundings, code_of_answers
 from sightline.shots import ground_of, read_shot
 from sightline.shots.metadata import NOTHING_KNOWN, Shot
-from sightline.task import Json, Model, Prediction
+from sightline.task import Input, Json, Model, Prediction
 from sightline.vision.hardware import cores, threads_each
 from sightline.vision.images import encode_png
 
@@ -216,7 +218,7 @@ class Desk:
         if job.out is not None:
             refuse_to_replace(job.out / one.name, written)  # before it is logged
         shot = _shot_of(one.path, job.limits)
-        document = {
+        document: dict[str, Json] = {
             **prediction.document,
             "file": one.said,
             "sha256": sha256,
@@ -253,15 +255,15 @@ class Desk:
         path = job.out / one.name
         document = saved_answer(path)
         try:
-            whole = document["key"] == key and all(beside(path, s).is_file() for s in document["written"])
-            shot = Shot(**document["shot"])
-        except (OSError, ValueError, KeyError, TypeError):
+            kept = Kept.model_validate(document)
+            whole = kept.key == key and all(beside(path, suffix).is_file() for suffix in kept.written)
+        except (OSError, ValueError):
             return None
-        if not whole or (job.pictures and "png" not in document["written"]):
+        if not whole or (job.pictures and "png" not in kept.written):
             return None
-        if job.database is not None and "prediction_id" not in document:
+        if job.database is not None and kept.prediction_id is None:
             return None
-        return Answered(one.said, one.name, reused=True, document=document, shot=shot)
+        return Answered(one.said, one.name, reused=True, document=document, shot=kept.shot)
 
     @cached_property
     def _predictions(self) -> Predictions:
@@ -274,10 +276,11 @@ class Desk:
     def _log(self, one: InputFile, sha256: str, prediction: Prediction) -> str:
         from sightline.stores.predictions import Answer
 
-        job = self._job
+        job, version = self._job, self._job.identity["version"]
+        assert isinstance(version, int)  # what has no version is not logged
         answer = Answer(
             job.task,
-            int(job.identity["version"]),
+            version,
             sha256,
             printable(one.path.name),
             prediction.row,
@@ -290,10 +293,11 @@ class Desk:
         drawn = ["png"] if self._job.pictures else []
         return [*prediction.exports, *(f"{name}.png" for name in prediction.rasters), *drawn]
 
-    def _write(self, path: Path, document: dict[str, Json], source: Any, prediction: Prediction) -> None:
+    def _write(self, path: Path, document: dict[str, Json], source: Input, prediction: Prediction) -> None:
         """Pictures and exports, then the answer itself: it is there only when the others are, and no others."""
-        clear_answer(path, document["written"])
-        write_json(begun(path), document["written"])
+        written = self._names(prediction)
+        clear_answer(path, written)
+        write_json(begun(path), written)
         for suffix, export in prediction.exports.items():
             write_json(beside(path, suffix), export)
         images = {f"{name}.png": raster for name, raster in prediction.rasters.items()}
@@ -324,13 +328,14 @@ def _shot_of(path: Path, limits: Limits) -> Shot:
 
 def _placed(prediction: Prediction, shot: Shot) -> list[dict[str, Json]]:
     """The findings as JSON, with the corners of their boxes on the ground where these can be told."""
-    found: list[dict[str, Json]] = [finite(asdict(finding)) for finding in prediction.findings]
-    image = prediction.document.get("image", {})
-    ground = ground_of(shot, int(image["width"]), int(image["height"])) if {"width", "height"} <= set(image) else None
-    if ground is None:
-        return found
-    for one in found:
-        x0, y0, x1, y1 = one["box"]
-        corners = ground.lonlat([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
-        one["ground"] = corners.round(8).tolist() if bool(np.isfinite(corners).all()) else None
+    size = image_size(prediction.document)
+    ground = ground_of(shot, *size) if size else None
+    found = []
+    for finding in prediction.findings:
+        one: dict[str, Json] = {name: finite(value) for name, value in asdict(finding).items()}
+        if ground is not None:
+            x0, y0, x1, y1 = finding.box
+            corners = ground.lonlat([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+            one["ground"] = corners.round(8).tolist() if bool(np.isfinite(corners).all()) else None
+        found.append(one)
     return found

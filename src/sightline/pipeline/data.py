@@ -234,7 +234,11 @@ def status(project: Project) -> dict[str, Json]:
             samples = ()
         groups = {(one.set, one.group) for one in samples}
         counts = Counter(places[one.set, one.group].split for one in samples if (one.set, one.group) in places)
-        row = {"set": name, "samples": len(samples), "unusable": sum(bool(one.problem) for one in samples)}
+        row: dict[str, Json] = {
+            "set": name,
+            "samples": len(samples),
+            "unusable": sum(bool(one.problem) for one in samples),
+        }
         rows.append({**row, "groups": len(groups), **{split: counts[split] for split in SPLITS}})
     state = pin_state(project.settings, project.name)
     box = read_inbox(project, REAL)

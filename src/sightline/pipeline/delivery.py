@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,11 +22,15 @@ from numpy.typing import NDArray
 from sightline.drift.background import Background
 from sightline.errors import printable
 from sightline.files import remove, replacing, write_text
+from sightline.pipeline.answer_paths import SavedFinding, Told, image_size
 from sightline.pipeline.batch import Answered
 from sightline.pipeline.repeats import Repeats, find_repeats
 from sightline.shots import Shot, footprint_of
 from sightline.shots.ground import within_half_turn
 from sightline.task import Json
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
 
 SEVERITIES = ("high", "medium", "low", "unknown", "")
 """In the order of a report."""
@@ -55,8 +59,8 @@ class Picture:
     name: str
     sha256: str
     found: str
-    summary: Mapping[str, Json]
-    findings: Sequence[Mapping[str, Json]]
+    summary: Mapping[str, float | int | str | None]
+    findings: Sequence[SavedFinding]
     shot: Shot
     size: tuple[int, int] | None
     familiarity: str = "not known"
@@ -77,22 +81,20 @@ class Picture:
 
 def picture_of(answered: Answered) -> Picture:
     """The part of an answer that reports are made of."""
-    document = answered.document
-    image = document.get("image", {})
-    size = (int(image["width"]), int(image["height"])) if {"width", "height"} <= set(image) else None
+    told = Told.model_validate(answered.document)
     return Picture(
         answered.file,
         answered.name,
-        document["sha256"],
-        document["found"],
-        document["summary"],
-        document["findings"],
+        told.sha256,
+        told.found,
+        told.summary,
+        told.findings,
         answered.shot,
-        size,
-        document["familiarity"]["word"],
-        str(document.get("note") or ""),
+        image_size(answered.document),
+        told.familiarity.word,
+        told.note or "",
         answered.reused,
-        bool(document.get("georeferenced")),
+        told.georeferenced,
     )
 
 
@@ -127,7 +129,7 @@ class Delivery:
         found = find_repeats([(p.findings, p.shot, p.size) for p in self.pictures])
         object.__setattr__(self, "repeats", found)
 
-    def findings(self) -> list[tuple[Picture, Mapping[str, Json], int]]:
+    def findings(self) -> list[tuple[Picture, SavedFinding, int]]:
         """Each finding with its picture and the number of the thing it shows, the most severe first."""
         every = [
             (picture, finding, place)
@@ -159,7 +161,7 @@ def figure_names(names: Iterable[str]) -> list[str]:
     return sorted(set(names) - {*_POSITION}, key=lambda name: (known.get(name, len(known)), name))
 
 
-def _size(finding: Mapping[str, Json]) -> float:
+def _size(finding: SavedFinding) -> float:
     figures = finding["figures"]
     values = (figures[name] for name in figure_names(figures))
     return float(next((value for value in values if isinstance(value, int | float)), 0.0))
@@ -223,25 +225,25 @@ def finding_rows(delivery: Delivery) -> list[dict[str, Json]]:
     """A row a finding, the most severe first. `thing` is the same for findings that show one thing."""
     every = delivery.findings()
     names = figure_names(name for _, finding, _ in every for name in finding["figures"])
-    rows = []
+    rows: list[dict[str, Json]] = []
     for picture, finding, place in every:
         lon, lat, where = position_of(picture, finding)
         box = dict(zip(("x0", "y0", "x1", "y1"), finding["box"], strict=True))
-        rows.append(
-            {"file": picture.file, "thing": place, "class": finding["kind"], "severity": finding["severity"]}
-            | {"score": finding["score"], **{name: finding["figures"].get(name) for name in names}}
-            | {"lon": lon, "lat": lat, "position": where, **box}
-        )
+        row: dict[str, Json] = {"file": picture.file, "thing": place, "class": finding["kind"]}
+        row |= {"severity": finding["severity"], "score": finding["score"]}
+        row |= {name: finding["figures"].get(name) for name in names}
+        rows.append(row | {"lon": lon, "lat": lat, "position": where, **box})
     return rows
 
 
-def position_of(picture: Picture, finding: Mapping[str, Json]) -> tuple[float | None, float | None, str]:
+def position_of(picture: Picture, finding: SavedFinding) -> tuple[float | None, float | None, str]:
     """Longitude, latitude, and what they are of: the finding itself, or only the camera that saw it."""
-    if "lon" in finding["figures"]:
-        return finding["figures"]["lon"], finding["figures"]["lat"], "finding"
-    if finding.get("ground"):
-        lon, lat = np.mean(finding["ground"], axis=0)
-        return float(within_half_turn(lon)), float(lat), "finding"
+    lon, lat = (finding["figures"].get(name) for name in _POSITION)
+    if isinstance(lon, int | float) and isinstance(lat, int | float):
+        return lon, lat, "finding"
+    if ground := finding.get("ground"):
+        east, north = np.mean(ground, axis=0)
+        return float(within_half_turn(east)), float(north), "finding"
     return picture.shot.lon, picture.shot.lat, "camera" if picture.shot.located else ""
 
 
@@ -272,7 +274,7 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Json]]) -> Path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    columns: dict[str, Any] = {name: [row[name] for row in rows] for name in (rows[0] if rows else ("file",))}
+    columns = {name: [row[name] for row in rows] for name in (rows[0] if rows else ("file",))}
     with replacing(path) as temporary:
         pq.write_table(pa.table(columns), temporary)
     return path
@@ -281,18 +283,20 @@ def _write_parquet(path: Path, rows: Sequence[Mapping[str, Json]]) -> Path:
 # -------------------------------------------------------------------------------------------------------- layers
 
 
-def layers(delivery: Delivery) -> dict[str, list[tuple[Any, dict[str, Json]]]]:
+def layers(delivery: Delivery) -> dict[str, list[tuple[BaseGeometry, dict[str, Json]]]]:
     """Layer -> (shapely geometry in longitude and latitude, properties) of its features."""
     from shapely import Point, Polygon
 
-    pictures, footprints, findings = [], [], []
+    made: dict[str, list[tuple[BaseGeometry, dict[str, Json]]]] = {"footprints": [], "pictures": [], "findings": []}
     for picture in delivery.pictures:
         if picture.shot.located:
-            pictures.append((Point(picture.shot.lon, picture.shot.lat), _taken(picture) | {"found": picture.found}))
+            made["pictures"].append(
+                (Point(picture.shot.lon, picture.shot.lat), _taken(picture) | {"found": picture.found})
+            )
         corners = picture.footprint
         if corners is not None:
-            footprints.append((Polygon(corners), {"file": picture.file, "found": picture.found}))
+            made["footprints"].append((Polygon(corners), {"file": picture.file, "found": picture.found}))
     for row in finding_rows(delivery):
         if row["lon"] is not None:
-            findings.append((Point(row["lon"], row["lat"]), row))
-    return {"footprints": footprints, "pictures": pictures, "findings": findings}
+            made["findings"].append((Point(row["lon"], row["lat"]), row))
+    return made

@@ -6,6 +6,7 @@ import csv
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.errors import DataMissing, DataRejected
@@ -15,7 +16,7 @@ from sightline.pipeline.fit import check_candidate, plan_fits
 from sightline.pipeline.project import Project
 from sightline.pipeline.reference import refer
 from sightline.resampling import figures, resampling_unit
-from sightline.task import Json, Manifest, Model, Progress, Row, Rows, save_rows
+from sightline.task import Json, Manifest, Model, Plot, Progress, Row, Rows, save_rows
 
 
 def evaluate(project: Project, candidate: str, progress: Progress) -> Metrics:
@@ -67,7 +68,7 @@ def _write_plots(project: Project, rows: Rows, main: tuple[str, ...], folder: Pa
     charts.mkdir()
     for name, plot in project.task.plots(main_rows(rows, main)).items():
         if "matrix" in plot:
-            write_json(data / f"{name}.json", plot)
+            write_json(data / f"{name}.json", {"matrix": plot["matrix"], "labels": plot["labels"]})
         elif "rows" in plot:
             _write_csv(data / f"{name}.csv", plot["columns"], plot["rows"])
         else:
@@ -75,14 +76,14 @@ def _write_plots(project: Project, rows: Rows, main: tuple[str, ...], folder: Pa
         _draw_plot(name, plot, charts / f"{name}.png")
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[Json]]) -> None:
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[float | str | None]]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         writer.writerows(rows)
 
 
-def _draw_plot(name: str, plot: Mapping[str, Json], path: Path) -> None:
+def _draw_plot(name: str, plot: Plot, path: Path) -> None:
     import matplotlib.figure
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
@@ -124,9 +125,40 @@ def _draw(project: Project, models: Path, test: Mapping[str, Manifest], folder: 
             Image.fromarray(drawn).save(folder / f"{sample.set}-{sample.id}.jpg", quality=90)
 
 
+@dataclass(frozen=True)
+class FolderEvaluation:
+    """How a model does on a user's own samples.
+
+    Attributes:
+        task: its name.
+        data: the folder.
+        left_out: how many samples were, because the model was trained on them.
+        measured: the figures.
+        rows: of the samples.
+    """
+
+    task: str
+    data: str
+    left_out: int
+    measured: Measured
+    rows: Rows
+
+    def document(self) -> dict[str, Json]:
+        """As JSON."""
+        return {
+            "task": self.task,
+            "data": self.data,
+            "protocol": "unseen",
+            "left_out": self.left_out,
+            "unit": self.measured.unit,
+            "metrics": self.measured.model_dump()["metrics"],
+            "rows": [{"key": row.key, **row.statistics} for row in self.rows],
+        }
+
+
 def evaluate_folder(
     project: Project, model: Model, folder: Path, seen: frozenset[str], progress: Progress
-) -> dict[str, Json]:
+) -> FolderEvaluation:
     """Evaluate a model on a user's own labelled folder in the upstream layout.
 
     Samples the model was trained on (`seen`, SHA-256 of inputs) are left out and counted.
@@ -148,16 +180,8 @@ def evaluate_folder(
             way_out="Evaluate on samples that the model was not trained on.",
         )
     rows = project.task.evaluate(model, fresh, progress)
-    measured = _measure(project, rows)
-    return {
-        "task": project.name,
-        "data": str(folder),
-        "protocol": "unseen",
-        "left_out": len(manifest) - len(fresh),
-        "unit": measured.unit,
-        "metrics": measured.model_dump()["metrics"],
-        "rows": [{"key": row.key, **row.statistics} for row in rows],
-    }
+    left_out = len(manifest) - len(fresh)
+    return FolderEvaluation(project.name, str(folder), left_out, _measure(project, rows), rows)
 
 
 def measure_latency(models: Mapping[str, Model], sources: list[Path | bytes], project: Project) -> dict[str, float]:

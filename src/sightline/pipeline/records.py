@@ -7,7 +7,7 @@ stays readable. Figures that are undefined are NaN here and null in JSON.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, TypeVar
 
 from pydantic import (
     BaseModel,
@@ -38,7 +38,8 @@ class Document(BaseModel):
 
     def document(self) -> dict[str, Json]:
         """As JSON."""
-        return dict(finite(self.model_dump(mode="json", by_alias=True)))
+        dumped = self.model_dump(mode="json", by_alias=True)
+        return {name: finite(value) for name, value in dumped.items()}
 
     def same(self, other: Document | None) -> bool:
         """Whether the other one says the same."""
@@ -49,7 +50,7 @@ class Sparse(Document):
     """A document without what is not known: a field that is None is not written."""
 
     @model_serializer(mode="wrap")
-    def _leave_out_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _leave_out_unknown(self, write: SerializerFunctionWrapHandler) -> dict[str, Json]:
         return {name: value for name, value in write(self).items() if value is not None}
 
 
@@ -138,7 +139,7 @@ class Numbers(Sparse):
     metric: str | None = None
     set: str | None = None
     challenger: Figure | None = None
-    rule: dict[str, Any] | None = None
+    rule: dict[str, Json] | None = None
     difference: Difference | None = None
     latency_ms: dict[str, float] | None = None
 
@@ -291,7 +292,7 @@ class RunOutcome(Record):
     aliases: tuple[str, ...]
     champion: int | None
     decision: Decision
-    promotion_rule: dict[str, Any]
+    promotion_rule: dict[str, Json]
     candidates: dict[str, CandidateFigures]
     stage_keys: dict[str, str]
     duration_s: float

@@ -95,7 +95,7 @@ def _collect_sources(project: Project, candidate: str) -> Path:
             write_text(folder / name, (root / name).read_text(encoding="utf-8"))
     write_text(folder / "diff.patch", versions.diff(project.settings))
     manifest = project.load()
-    lines = [
+    lines: list[Json] = [
         {"key": s.key, "sha256": s.sha256, "labels_sha256": s.labels_sha256, "split": s.split, "fold": s.fold}
         for s in manifest.samples
     ]

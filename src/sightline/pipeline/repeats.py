@@ -6,17 +6,20 @@ findings are counted as they are, and what is told says that a thing may be coun
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.pipeline.answer_paths import SavedFinding
 from sightline.shots import Shot
 from sightline.shots.ground import offsets_of
-from sightline.task import Json
+
+if TYPE_CHECKING:
+    from shapely import Polygon
 
 _OVERLAP = 0.25
 """Least intersection over union, on the ground, of two boxes that show one thing."""
@@ -30,7 +33,7 @@ _SMALL_QUANTILE = 0.1
 _EDGE_PX = 2.0
 """What ends so near to the frame is cut off by it, and tells nothing of how large a thing is."""
 
-Seen = tuple[Sequence[Mapping[str, Json]], Shot, tuple[int, int] | None]
+Seen = tuple[Sequence[SavedFinding], Shot, tuple[int, int] | None]
 """The findings of a picture, how it was taken, and its width and height."""
 
 
@@ -93,7 +96,7 @@ def _numbered(counts: Sequence[int], flat: Sequence[int]) -> tuple[tuple[int, ..
     return tuple(tuple(flat[a:b]) for a, b in pairwise(ends))
 
 
-def _ground_shapes(pictures: Sequence[Seen]) -> tuple[list[Any], list[int]]:
+def _ground_shapes(pictures: Sequence[Seen]) -> tuple[list[Polygon], list[int]]:
     """Polygons in metres about the first picture, and the number of the picture that each finding is of."""
     from shapely import Polygon
 
@@ -101,30 +104,31 @@ def _ground_shapes(pictures: Sequence[Seen]) -> tuple[list[Any], list[int]]:
     origin: NDArray[np.float64] | None = None
     for number, (findings, _, _) in enumerate(pictures):
         for finding in findings:
-            if not finding.get("ground"):
+            ground = finding.get("ground")
+            if not ground:
                 continue
-            corners = np.asarray(finding["ground"], dtype=np.float64)
+            corners = np.asarray(ground, dtype=np.float64)
             origin = corners[0] if origin is None else origin
             shapes.append(Polygon(offsets_of(corners, origin, float(origin[1]))))
             owners.append(number)
     return shapes, owners
 
 
-def _is_cut_off(finding: Mapping[str, Json], size: tuple[int, int] | None) -> bool:
+def _is_cut_off(finding: SavedFinding, size: tuple[int, int] | None) -> bool:
     if size is None:
         return False
     x0, y0, x1, y1 = map(float, finding["box"])
     return min(x0, y0, size[0] - x1, size[1] - y1) < _EDGE_PX
 
 
-def _small_side_m(shapes: Sequence[Any], cut_off: Sequence[bool]) -> float:
+def _small_side_m(shapes: Sequence[Polygon], cut_off: Sequence[bool]) -> float:
     """The smaller side of a small thing, of those that are whole in their picture, if any is."""
     sides = [np.hypot(*np.diff(np.asarray(one.exterior.coords), axis=0).T).min() for one in shapes]
     whole = [side for side, cut in zip(sides, cut_off, strict=True) if not cut]
     return float(np.quantile(whole or sides, _SMALL_QUANTILE))
 
 
-def _join(shapes: Sequence[Any], owners: Sequence[int], kinds: Sequence[str]) -> list[int]:
+def _join(shapes: Sequence[Polygon], owners: Sequence[int], kinds: Sequence[str]) -> list[int]:
     """A number a finding, the same for those of one kind that overlap from picture to picture.
 
     Union-find, the closest overlaps first, and never two findings of one picture: neighbours that each overlap a box
@@ -147,7 +151,7 @@ def _join(shapes: Sequence[Any], owners: Sequence[int], kinds: Sequence[str]) ->
     return [root(number) for number in range(len(shapes))]
 
 
-def _overlapping(shapes: Sequence[Any], owners: Sequence[int], kinds: Sequence[str]) -> list[tuple[int, int]]:
+def _overlapping(shapes: Sequence[Polygon], owners: Sequence[int], kinds: Sequence[str]) -> list[tuple[int, int]]:
     """Pairs of one kind and two pictures that overlap enough, by falling intersection over union."""
     from shapely import STRtree, area, intersection
 

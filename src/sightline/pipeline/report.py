@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import io
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import date
 from html import escape
 from pathlib import Path
@@ -15,9 +15,9 @@ from sightline.drift.familiarity import UNLIKE
 from sightline.errors import BackendError
 from sightline.files import write_text
 from sightline.pages import PICTURES_WITHIN, REPORT_STYLE, page, paragraph, table
+from sightline.pipeline.answer_paths import SavedFinding
 from sightline.pipeline.delivery import Delivery, Picture, figure_names, position_of
 from sightline.pipeline.report_map import draw_maps
-from sightline.task import Json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -92,7 +92,7 @@ def _shares(pictures: Sequence[Picture]) -> list[str]:
         return []
     rows = []
     for name in names:
-        values = [float(picture.summary.get(name, 0.0)) for picture in pictures]
+        values = [float(picture.summary.get(name) or 0.0) for picture in pictures]
         some = sum(value > 0 for value in values)
         rows.append((name.removeprefix("share_"), f"{sum(values) / len(values):.2%}", f"{some} of {len(values)}"))
     return ["<h2>Classes</h2>", table(("class", "mean share of a picture", "pictures with it"), rows)]
@@ -161,7 +161,7 @@ def _lists_findings(delivery: Delivery) -> bool:
     return not any(name.startswith("share_") for picture in delivery.pictures for name in picture.summary)
 
 
-def _card(number: int, picture: Picture, finding: Mapping[str, Json], crop: str) -> str:
+def _card(number: int, picture: Picture, finding: SavedFinding, crop: str) -> str:
     lon, lat, where = position_of(picture, finding)
     lines = [f"{finding['kind']}, score {finding['score']:.2f}", *map(_figure, _figures(finding))]
     if lon is not None and lat is not None:
@@ -173,11 +173,11 @@ def _card(number: int, picture: Picture, finding: Mapping[str, Json], crop: str)
     )
 
 
-def _figures(finding: Mapping[str, Json]) -> list[tuple[str, Json]]:
+def _figures(finding: SavedFinding) -> list[tuple[str, float | int | str | None]]:
     return [(name, finding["figures"][name]) for name in figure_names(finding["figures"])]
 
 
-def _figure(item: tuple[str, Json]) -> str:
+def _figure(item: tuple[str, float | int | str | None]) -> str:
     """`rise_k: 12.34` as a person reads it."""
     name, value = item
     words, _, unit = name.rpartition("_")
@@ -190,7 +190,7 @@ def _plain(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
 
 
-def _crops(delivery: Delivery, shown: Sequence[tuple[Picture, Mapping[str, Json], int]]) -> list[str]:
+def _crops(delivery: Delivery, shown: Sequence[tuple[Picture, SavedFinding, int]]) -> list[str]:
     """Each finding and what is around it, out of the drawn answers; each of these is decoded once."""
     crops = [""] * len(shown)
     numbers: dict[str, list[int]] = defaultdict(list)
@@ -220,7 +220,7 @@ def _open_drawn(path: Path) -> Image:
         ) from error
 
 
-def _crop(drawn: Image, picture: Picture, finding: Mapping[str, Json]) -> str:
+def _crop(drawn: Image, picture: Picture, finding: SavedFinding) -> str:
     """As an image inside the page."""
     part = drawn.crop(_window(drawn.size, picture.size or drawn.size, finding["box"]))
     part = part.convert("RGB")

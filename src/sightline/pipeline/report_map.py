@@ -32,7 +32,7 @@ def _found(pictures: Sequence[Picture]) -> list[tuple[str, float, float]]:
         for finding in picture.findings:
             lon, lat, _ = position_of(picture, finding)
             if lon is not None and lat is not None:
-                found.append((str(finding["severity"]), lon, lat))
+                found.append((finding["severity"], lon, lat))
     return sorted(found, key=lambda one: _SEVERITY_ORDER.index(one[0]))
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from sightline.capabilities import Surveying
 from sightline.drift.background import Background, read_background
 from sightline.errors import ModelError
 from sightline.pipeline.standing import Seat, is_trusted, no_champion, rule, seated, standing_of
@@ -13,7 +14,7 @@ from sightline.pipeline.survey import Order, Workspace, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
-from sightline.task import Json, Model, Prediction, Progress
+from sightline.task import Input, Json, Model, Prediction, Progress
 from sightline.tasks import restore_model
 from sightline.tracking import Tracking
 
@@ -129,10 +130,10 @@ class MapSurveys:
         self,
         plan: AreaPlan,
         upscaler: Upscaler | None,
-        model: Any,
+        model: Surveying,
         out: Path,
         progress: Progress,
-        on_answer: Callable[[Any, Prediction], None],
+        on_answer: Callable[[Input, Prediction], None],
     ) -> dict[str, Json]:
         """See `survey`."""
         workspace = Workspace(out, self._settings.tile_cache, self._settings.limits)

@@ -19,9 +19,10 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import BaseModel
 
 from sightline.capabilities import Surveying
 from sightline.errors import BackendError, DataRejected, ParamsError, RequestError
@@ -32,16 +33,16 @@ from sightline.maps.pictures import MOST_PIXELS
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import AreaPlan, choose_zoom, describe_plan, plan_area, refuse
 from sightline.maps.zoom import GSD_BOUNDS_M
-from sightline.task import InputT, Json, Model, Prediction, Progress
+from sightline.task import Input, InputT, Json, Model, Prediction, Progress
 from sightline.vision.images import encode_png
 
 if TYPE_CHECKING:
-    from sightline.maps.fetch import Fetched
+    from sightline.maps.fetch import Fetched, Missing
     from sightline.maps.upscaling.upscale import Upscaler
 
 RAW, ENLARGED = "raw", "enlarged"
 
-OnAnswer = Callable[[Any, Prediction], None]
+OnAnswer = Callable[[Input, Prediction], None]
 """Called with an input that was scanned, and the answer."""
 
 MOST_SCANNED_PX = 2**31
@@ -63,6 +64,13 @@ class Order:
     area: Area
     provider: Provider
     zoom: int | None = None
+
+
+class Seen(BaseModel):
+    """What of a survey's summary a person is shown: the tiles that lack, and what was found in each raster."""
+
+    tiles_missing: list[str]
+    found: dict[str, dict[str, bool | int | float]]
 
 
 @dataclass(frozen=True)
@@ -231,7 +239,7 @@ def _claim(out: Path, key: str, plan: AreaPlan) -> None:
     write_json(path, {"key": key, **describe_plan(plan)})
 
 
-def _mosaic(plan: AreaPlan, workspace: Workspace, progress: Progress) -> list[Any]:
+def _mosaic(plan: AreaPlan, workspace: Workspace, progress: Progress) -> list[Missing]:
     """Fetch and stitch; a raster that was finished with all its tiles is kept."""
     from sightline.maps.fetch import fetch
     from sightline.maps.mosaic import write_mosaic

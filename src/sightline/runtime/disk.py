@@ -9,7 +9,7 @@ import errno
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Protocol
 
 from sightline.errors import BackendError
 
@@ -18,7 +18,17 @@ _WORDS = ("No space left on device", "database or disk is full", "Disk quota exc
 _NOTHING = 2**20
 """Bytes: with less than that free, nothing that writes goes on."""
 
-Usage = Callable[[Path], Any]
+
+class Space(Protocol):
+    """What a disk holds."""
+
+    @property
+    def free(self) -> int:
+        """Bytes."""
+        ...
+
+
+Usage = Callable[[Path], Space]
 """As `shutil.disk_usage`."""
 
 
@@ -53,7 +63,8 @@ def explain(error: BaseException, folders: Iterable[Path], usage: Usage = shutil
     full = full_folder(folders, usage)
     if full is None and not tells_of_full_disk(error):
         return None
-    place: object = full or next((one.filename for one in _chain(error) if _is_full(one) and one.filename), "")
+    named = (one.filename for one in _chain(error) if isinstance(one, OSError) and _is_full(one) and one.filename)
+    place: object = full or next(named, "")
     where = place or getattr(error, "where", "")
     return BackendError(
         "the disk is full",
@@ -71,7 +82,7 @@ def _is_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in _NUMBERS
 
 
-def _chain(error: BaseException) -> Iterator[Any]:
+def _chain(error: BaseException) -> Iterator[BaseException]:
     seen: set[int] = set()
     one: BaseException | None = error
     while one is not None and id(one) not in seen:

@@ -20,10 +20,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from sightline.errors import BackendError
 from sightline.files import write_json
+
+if TYPE_CHECKING:
+    from sightline.task import Json
 
 _START_S = 180.0  # a first start makes databases, and two cores start everything at once
 _STOP_S = 15.0
@@ -216,11 +220,11 @@ class Group:
 
     def note(self) -> None:
         """Let other programs find these servers, until they are stopped."""
-        servers = {
+        servers: dict[str, Json] = {
             name: {"process": process.pid, "address": self._servers[name].address}
             for name, process in self._processes.items()
         }
-        notes = {"supervisor": os.getpid(), "state": str(self._state.resolve()), "servers": servers}
+        notes: dict[str, Json] = {"supervisor": os.getpid(), "state": str(self._state.resolve()), "servers": servers}
         write_json(_notes(self._state), notes)
         self._noted = True
 

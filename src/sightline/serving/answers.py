@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, create_model
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter, create_model
 
 from sightline.drift.familiarity import Word
-from sightline.task import Card, Json
+from sightline.task import Card
 
 
 class Said(BaseModel):
@@ -78,13 +78,13 @@ class Lineage(Said):
     familiarity: Familiarity
     background: Background
     picture: str | None = Field(default=None, description="The drawn answer as a data address, where it was asked for.")
-    exports: dict[str, Any] | None = Field(
+    exports: dict[str, JsonValue] | None = Field(
         default=None,
         description="Interchange formats by suffix (`geojson`, `coco.json` ...), where they were asked for.",
     )
 
 
-_LINEAGE: Json = {
+_LINEAGE: dict[str, JsonValue] = {
     "task": "task",
     "version": 3,
     "prediction_id": "019ac6f2-51d4-7c1e-9a80-4b7d1f3c2e55",
@@ -115,14 +115,21 @@ def answer_of(task: str, document: type[BaseModel], rasters: tuple[str, ...] = (
         document: what its models answer.
         rasters: names of those that the model which answers now has.
     """
-    extra: Json = document.model_config.get("json_schema_extra") or {}
-    examples: Json = [{**one, **_LINEAGE, "task": task} for one in extra.get("examples", ())]
+    examples: list[JsonValue] = [{**one, **_LINEAGE, "task": task} for one in _examples(document)]
     # Its settings come last, so that they win over those of the others.
     said = create_model("Said", __config__=ConfigDict(frozen=True, json_schema_extra={"examples": examples}))
     name = "".join(word.capitalize() for word in task.split("_")) + "Answer"
     about = "The raster as a data address of a PNG as large as the image, where rasters were asked for."
     fields: Any = {raster: (str | None, Field(default=None, description=about)) for raster in rasters}
     return create_model(name, __base__=(document, Lineage, said), __doc__=document.__doc__, **fields)
+
+
+def _examples(document: type[BaseModel]) -> list[dict[str, JsonValue]]:
+    extra = document.model_config.get("json_schema_extra")
+    return _EXAMPLES.validate_python(extra.get("examples", []) if isinstance(extra, dict) else [])
+
+
+_EXAMPLES: TypeAdapter[list[dict[str, JsonValue]]] = TypeAdapter(list[dict[str, JsonValue]])
 
 
 # ------------------------------------------------------------------------------------------------- about it

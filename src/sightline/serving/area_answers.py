@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from sightline.serving.answers import Problem, Said
 
@@ -75,7 +75,7 @@ class Area(Said):
     asked_s: float = Field(description="When it was asked for, Unix time.")
     changed_s: float = Field(description="When any of this changed last, Unix time.")
     attempts: int = Field(description="How often it was begun.")
-    asked: dict[str, Any] = Field(description="What was asked for, without the outline.")
+    asked: dict[str, JsonValue] = Field(description="What was asked for, without the outline.")
     plan: AreaEstimate
     progress: Progress
     files: dict[str, str] = Field(description="Name -> where to get it.")

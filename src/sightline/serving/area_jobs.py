@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from sightline.capabilities import Surveying
 from sightline.errors import BackendError, RequestError
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import describe_plan
@@ -15,6 +16,7 @@ from sightline.serving.engine import Engine
 from sightline.serving.map_tiles import ground_of
 from sightline.serving.orders import (
     AreaOrder,
+    Ordered,
     Prepared,
     offered_upscales,
     prepare,
@@ -75,7 +77,9 @@ class AreaJobs:
             RequestError: it is refused.
             SightlineError: there is no champion.
         """
-        model: Any = self._engine.champion().model
+        model = self._engine.champion().model
+        if not isinstance(model, Surveying):
+            raise RequestError("this model does not look at areas", way_out="Send an image.", status=404)
         order = await asyncio.to_thread(read_order, body)
         return order, await asyncio.to_thread(prepare, order, model, self._settings, self._surveys)
 
@@ -144,6 +148,7 @@ class AreaJobs:
     def document(self, job: Job) -> dict[str, Json]:
         """A job as clients see it."""
         outline = ("bbox", "geojson", "wkt")
+        ordered = Ordered.model_validate(job.order)
         document: dict[str, Json] = {
             "id": job.id,
             "task": job.task,
@@ -151,8 +156,8 @@ class AreaJobs:
             "asked_s": job.time_s,
             "changed_s": job.changed_s,
             "attempts": job.attempts,
-            "asked": {name: value for name, value in job.order["asked"].items() if name not in outline},
-            "plan": job.order["plan"],
+            "asked": {name: value for name, value in ordered.asked.items() if name not in outline},
+            "plan": ordered.plan,
             "progress": dict(job.progress),
             "files": {name: f"/v1/areas/{job.id}/{name}" for name in self.files(job)},
         }

@@ -16,7 +16,7 @@ from sightline.errors import RequestError
 from sightline.maps.outlines import MOST_BYTES
 from sightline.serving.area_answers import Area, AreaOverview, PlannedArea
 from sightline.serving.area_jobs import RESULTS
-from sightline.serving.orders import AreaOrder
+from sightline.serving.orders import AreaOrder, Failure
 from sightline.serving.problems import problem_response
 from sightline.serving.routing import Router, json_body, media, problems
 from sightline.serving.rules import Rule
@@ -61,8 +61,8 @@ async def create_area(request: Request) -> Response:
     job = await areas.ended(key, order.wait_s)
     headers = {"Location": f"/v1/areas/{key}"}
     if job.state == "failed":
-        said = job.outcome
-        response = problem_response(said["status"], said["error"], said["where"], said["way_out"])
+        failure = Failure.model_validate(job.outcome)
+        response = problem_response(failure.status, failure.error, failure.where, failure.way_out)
         response.headers.update(headers)
         return response
     document = await asyncio.to_thread(areas.document, job)

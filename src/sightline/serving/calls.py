@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from sightline.errors import BackendError
 from sightline.limits import Limits
@@ -17,7 +16,7 @@ from sightline.serving.pace import measure_pace
 from sightline.serving.questions import Answered, Log, Question, Work
 from sightline.settings import Settings
 from sightline.stopping import Stopped, check, stoppable
-from sightline.task import Model, Prediction
+from sightline.task import Input, Model, Prediction
 from sightline.vision.hardware import cores
 from sightline.vision.images import encode_png
 
@@ -55,11 +54,11 @@ class Calls:
                 f"the model has not come back from a call for {since_s:.0f} s", way_out="Restart the endpoint."
             )
 
-    def decode(self, work: Work, champion: Champion, body: bytes) -> Any:
+    def decode(self, work: Work, champion: Champion, body: bytes) -> Input:
         """The input of an upload that was weighed. Raises DataRejected."""
         assert work.cost is not None
         start_s, cpu_start_s = time.perf_counter(), time.thread_time()
-        decoded = champion.model.read(body, self._settings.limits)
+        decoded: Input = champion.model.read(body, self._settings.limits)
         seconds, cpu_s = time.perf_counter() - start_s, time.thread_time() - cpu_start_s
         champion.warmed.pace.reading.add(seconds, work.cost.decoded_px, cpu_s)
         self._metrics.stage("read", start_s)
@@ -130,5 +129,5 @@ class Calls:
         return Warmed(self._batching, pace, example_s, tuple(first.rasters))
 
 
-def _call(model: Model, example: Any, batch: int) -> None:
+def _call(model: Model, example: Input, batch: int) -> None:
     model.predict([example] * batch)

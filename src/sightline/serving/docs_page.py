@@ -5,21 +5,53 @@ from __future__ import annotations
 import re
 from html import escape
 
+from pydantic import BaseModel, Field
+
 from sightline.task import Json
+
+
+class _Info(BaseModel):
+    title: str
+    description: str
+
+
+class _Parameter(BaseModel):
+    name: str
+    place: str = Field(validation_alias="in")
+    description: str
+
+
+class _Content(BaseModel):
+    """Of a request or of a response, by media type."""
+
+    description: str = ""
+    content: dict[str, object] = {}
+
+
+class _Operation(BaseModel):
+    summary: str
+    description: str = ""
+    parameters: list[_Parameter] = []
+    body: _Content = Field(_Content(), validation_alias="requestBody")
+    responses: dict[str, _Content]
+
+
+class _OpenApi(BaseModel):
+    info: _Info
+    paths: dict[str, dict[str, _Operation]]
 
 
 def docs_page(document: dict[str, Json]) -> str:
     """An OpenAPI document as a plain page."""
-    info = document["info"]
+    read = _OpenApi.model_validate(document)
+    info = read.info
     routes = "".join(
-        _route(path, method, operation)
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
+        _route(path, method, operation) for path, methods in read.paths.items() for method, operation in methods.items()
     )
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info["title"])}</title>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info.title)}</title>'
         '<link rel="stylesheet" href="/v1/static/style.css"></head><body><main>'
-        f"<h1>{escape(info['title'])}</h1><p>{escape(info['description'])} "
+        f"<h1>{escape(info.title)}</h1><p>{escape(info.description)} "
         'As <a href="/v1/openapi.json">OpenAPI</a>. <a href="/">Try it</a>.</p>'
         f"{routes}</main></body></html>"
     )
@@ -29,23 +61,21 @@ def _prose(text: str) -> str:
     return re.sub(r"`([^`]+)`", r"<code>\1</code>", escape(text))
 
 
-def _shown(parameter: Json) -> str:
-    return f"{{{parameter['name']}}}" if parameter["in"] == "path" else f"?{parameter['name']}="
+def _shown(parameter: _Parameter) -> str:
+    return f"{{{parameter.name}}}" if parameter.place == "path" else f"?{parameter.name}="
 
 
-def _route(path: str, method: str, operation: Json) -> str:
-    takes = ", ".join(operation.get("requestBody", {}).get("content", {}))
+def _route(path: str, method: str, operation: _Operation) -> str:
+    takes = ", ".join(operation.body.content)
     rows = "".join(
-        f"<tr><td>{status}</td><td>{_prose(response['description'])}</td>"
-        f"<td>{escape(', '.join(response.get('content', ())))}</td></tr>"
-        for status, response in operation["responses"].items()
+        f"<tr><td>{status}</td><td>{_prose(response.description)}</td>"
+        f"<td>{escape(', '.join(response.content))}</td></tr>"
+        for status, response in operation.responses.items()
     )
-    queries = "".join(
-        f"<li><code>{_shown(p)}</code> {_prose(p['description'])}</li>" for p in operation.get("parameters", ())
-    )
+    queries = "".join(f"<li><code>{_shown(p)}</code> {_prose(p.description)}</li>" for p in operation.parameters)
     return (
-        f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation['summary'])}. "
-        f"{_prose(operation.get('description', ''))}</p>"
+        f"<section><h2><code>{method.upper()} {escape(path)}</code></h2><p>{escape(operation.summary)}. "
+        f"{_prose(operation.description)}</p>"
         + (f"<p>Takes {escape(takes)}.</p>" if takes else "")
         + (f"<ul>{queries}</ul>" if queries else "")
         + f"<table>{rows}</table></section>"

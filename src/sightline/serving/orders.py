@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from sightline.capabilities import Surveying, adjust
 from sightline.errors import BackendError, DataError, ParamsError, RequestError
@@ -21,7 +21,7 @@ from sightline.maps.providers import PROVIDERS, Provider, find_provider, open_fo
 from sightline.maps.tiles import AreaPlan
 from sightline.maps.upscaling.upscale import CHOICES, Choice, Upscaler, factor_of, open_upscaler
 from sightline.settings import Settings
-from sightline.task import Json, Model, Prediction, Progress
+from sightline.task import Input, Json, Prediction, Progress
 
 FOLDER = "folder"
 """The provider of the operator's own tiles."""
@@ -45,7 +45,7 @@ class AreaOrder(BaseModel):
     bbox: tuple[float, float, float, float] | str = Field(
         default="", description="west, south, east, north in degrees, as four numbers or a text W,S,E,N"
     )
-    geojson: dict[str, Any] | str = Field(default="", description="a GeoJSON object, or its text")
+    geojson: dict[str, JsonValue] | str = Field(default="", description="a GeoJSON object, or its text")
     wkt: str = Field(default="", description="a text POLYGON ((...)) in longitude and latitude")
     provider: str = Field(default="esri", max_length=100, description="the name of one of the listed providers")
     zoom: Literal["auto"] | int = Field(default="auto", description="auto, or a level from 0 to 24")
@@ -72,7 +72,7 @@ class AreaOrder(BaseModel):
         return read_area(bbox=bbox, geojson=geojson, wkt=self.wkt)
 
 
-OnAnswer = Callable[[Any, Prediction], None]
+OnAnswer = Callable[[Input, Prediction], None]
 """Called with an input that was scanned, and the answer."""
 
 
@@ -84,10 +84,32 @@ class Surveys(Protocol):
         ...
 
     def run(
-        self, plan: AreaPlan, upscaler: Upscaler | None, model: Any, out: Path, progress: Progress, on_answer: OnAnswer
+        self,
+        plan: AreaPlan,
+        upscaler: Upscaler | None,
+        model: Surveying,
+        out: Path,
+        progress: Progress,
+        on_answer: OnAnswer,
     ) -> dict[str, Json]:
         """See `pipeline.survey.survey`."""
         ...
+
+
+class Ordered(BaseModel):
+    """What a job in the queue holds: what was asked for, without what only the asking client needs, and the plan."""
+
+    asked: dict[str, JsonValue]
+    plan: dict[str, JsonValue]
+
+
+class Failure(BaseModel):
+    """The outcome of a job that failed, as a client may see it, and the HTTP status of that."""
+
+    error: str
+    where: str
+    way_out: str
+    status: int
 
 
 @dataclass(frozen=True)
@@ -95,7 +117,7 @@ class Prepared:
     """An order that can be carried out: its plan, and the model with the threshold and step that were asked for."""
 
     plan: AreaPlan
-    model: Model
+    model: Surveying
 
 
 def read_order(body: bytes) -> AreaOrder:

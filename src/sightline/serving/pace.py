@@ -6,10 +6,12 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import TypeVar
 
 from sightline.limits import Cost, Limits
-from sightline.task import Model, Prediction
+from sightline.task import Input, Model, Prediction
+
+T = TypeVar("T")
 
 _REMEMBERED = 15
 
@@ -64,17 +66,17 @@ class Pace:
         return self.reading.best_s(cost.decoded_px) + self.seeing.best_s(cost.seen_px)
 
 
-def measure_pace(model: Model, content: bytes) -> tuple[Pace, Any, Prediction]:
+def measure_pace(model: Model, content: bytes) -> tuple[Pace, Input, Prediction]:
     """The pace by an input that is answered twice, as the first time opens sessions; the input and its answer too."""
     pace = Pace()
     cost = model.weigh(content, Limits(), {})
     (first,) = model.predict([model.read(content, Limits())])
-    example: Any = _timed(lambda: model.read(content, Limits()), pace.reading, cost.decoded_px)
+    example: Input = _timed(lambda: model.read(content, Limits()), pace.reading, cost.decoded_px)
     _timed(lambda: model.predict([example]), pace.seeing, cost.seen_px)
     return pace, example, first
 
 
-def _timed(work: Callable[[], Any], rate: Rate, pixels: int) -> Any:
+def _timed(work: Callable[[], T], rate: Rate, pixels: int) -> T:
     start_s, cpu_start_s = time.perf_counter(), time.thread_time()
     result = work()
     rate.add(time.perf_counter() - start_s, pixels, time.thread_time() - cpu_start_s)

@@ -46,8 +46,8 @@ FORMATS = ("image/jpeg", "image/png", "image/tiff")
 
 def image_body(formats: tuple[str, ...]) -> Json:
     """The body of a request with an image: its bytes, or a form with the file in the field `image`."""
-    form = {"type": "object", "required": ["image"], "properties": {"image": BINARY}}
-    content = {kind: {"schema": BINARY} for kind in formats}
+    form: dict[str, Json] = {"type": "object", "required": ["image"], "properties": {"image": BINARY}}
+    content: dict[str, Json] = {kind: {"schema": BINARY} for kind in formats}
     return {"required": True, "content": {**content, "multipart/form-data": {"schema": form}}}
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sightline.limits import Cost
 from sightline.serving.admission import Reservation, Room
 from sightline.serving.champion import Champion
-from sightline.task import Prediction
+from sightline.task import Input, Prediction
 
 
 @dataclass(eq=False)
@@ -35,7 +34,7 @@ class Question:
     """One decoded upload, and the version that decoded it: no other may answer it."""
 
     champion: Champion
-    input: Any
+    input: Input
     source: str
     work: Work = field(default_factory=Work, repr=False)
 

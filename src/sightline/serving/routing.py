@@ -16,7 +16,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import APIRouter
@@ -38,7 +38,7 @@ from sightline.task import Json
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request], Coroutine[object, object, Response]]
 Responses = dict[int | str, dict[str, Any]]
 
 PROBLEMS = {
@@ -71,7 +71,7 @@ def problems(*statuses: int, better: Mapping[int, str] | None = None) -> Respons
     return {status: {"model": Problem, "description": text} for status, text in texts.items()}
 
 
-def media(kinds: Iterable[str], description: str) -> dict[str, Any]:
+def media(kinds: Iterable[str], description: str) -> dict[str, Json]:
     """An answer that is a file of one of these media types."""
     return {"description": description, "content": {kind: {"schema": BINARY} for kind in kinds}}
 
@@ -95,7 +95,7 @@ def query_parameters(model: type[BaseModel], *names: str) -> list[Json]:
     ]
 
 
-def json_body(model: type[BaseModel]) -> dict[str, Any]:
+def json_body(model: type[BaseModel]) -> dict[str, Json]:
     """The `openapi_extra` of a route that reads this type out of its body by itself."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": model.model_json_schema()}}}}
 
@@ -133,7 +133,7 @@ class Route(APIRoute):
         if self._takes_request_alone:  # it needs none of the two stacks that FastAPI opens for each request
             self.app = request_response(self.get_route_handler())
 
-    def get_route_handler(self) -> Callable[[Request], Any]:
+    def get_route_handler(self) -> Handler:
         """The handler, with every error turned into an answer."""
         return _answering(self.path, self.endpoint if self._takes_request_alone else super().get_route_handler())
 

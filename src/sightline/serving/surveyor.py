@@ -18,17 +18,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePath
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sightline.capabilities import Surveying
 from sightline.errors import BackendError, SightlineError
 from sightline.files import finite
 from sightline.serving.champion import Champion
-from sightline.serving.orders import AreaOrder, Surveys, open_chosen, prepare
+from sightline.serving.orders import AreaOrder, Failure, Surveys, open_chosen, prepare
 from sightline.serving.problems import status_of
 from sightline.serving.questions import Answered, Log, Question
 from sightline.settings import Settings
-from sightline.task import Json, Prediction
+from sightline.task import Input, Json, Prediction
 
 if TYPE_CHECKING:
     from sightline.stores.queue import Job, Queue
@@ -141,7 +141,7 @@ class Surveyor:
     def _next(self) -> bool:
         """Work on one job; False where there is none."""
         champion = self._champion()
-        if champion is None or not isinstance(champion.model, Surveying):
+        if champion is None or not isinstance(model := champion.model, Surveying):
             return False
         job = self._jobs.claim(self._task, self._name, self._rhythm.lease_s)
         if job is None:
@@ -149,7 +149,7 @@ class Surveyor:
         self._held = held = _Held(self._jobs, job, self._stop, self._rhythm)
         try:
             with held:
-                outcome = self._look(job, champion, held)
+                outcome = self._look(job, champion, model, held)
         except Exception as error:
             self._failed(held, error)
         else:
@@ -159,15 +159,14 @@ class Surveyor:
             self._held = None
         return True
 
-    def _look(self, job: Job, champion: Champion, held: _Held) -> dict[str, Json]:
+    def _look(self, job: Job, champion: Champion, model: Surveying, held: _Held) -> dict[str, Json]:
         """Carry out an order; its outcome."""
-        model: Any = champion.model
         order = AreaOrder.model_validate_json(json.dumps(job.order["asked"]))
         prepared = prepare(order, model, self._settings, self._surveys)
         upscaler = open_chosen(order.upscale, self._settings)
         ids: list[str] = []
 
-        def answered(source: Any, prediction: Prediction) -> None:
+        def answered(source: Input, prediction: Prediction) -> None:
             question = Question(champion, source, f"area {job.id}")
             ids.extend(self._log([Answered(question, prediction, once=True)]))
 
@@ -185,11 +184,11 @@ class Surveyor:
             self._jobs.let_go(job)
         elif isinstance(error, BackendError):
             log.warning("area %s, attempt %d: %s", job.id, job.attempts, error)
-            self._jobs.put_back(job, self._told(error), self._rhythm.retry_s * job.attempts)
+            self._jobs.put_back(job, self._told(error).model_dump(), self._rhythm.retry_s * job.attempts)
         else:
             expected = isinstance(error, SightlineError)
             log.warning("area %s failed: %s", job.id, error, exc_info=None if expected else error)
-            self._jobs.finish(job, "failed", self._told(error))
+            self._jobs.finish(job, "failed", self._told(error).model_dump())
 
     def _lost(self, job: Job) -> None:
         """Somebody cancelled it: nothing may stay behind. Or another works on it: then the folder is theirs."""
@@ -197,14 +196,14 @@ class Surveyor:
         if now is not None and now.state == "cancelled":
             self.remove(job.id)
 
-    def _told(self, error: Exception) -> dict[str, Json]:
+    def _told(self, error: Exception) -> Failure:
         """A failure as clients may see it: without paths of this machine."""
         if not isinstance(error, SightlineError):
             way_out = "Its log says why; tell its keeper the id of the area."
-            return {"error": "the server failed", "where": "", "way_out": way_out, "status": 500}
+            return Failure(error="the server failed", where="", way_out=way_out, status=500)
         where = PurePath(error.where).name if PurePath(error.where).is_absolute() else error.where
         what, way_out = (without_paths(text, self._settings) for text in (error.what, error.way_out))
-        return {"error": what, "where": where, "way_out": way_out, "status": status_of(error)}
+        return Failure(error=what, where=where, way_out=way_out, status=status_of(error))
 
 
 def without_paths(text: str, settings: Settings) -> str:

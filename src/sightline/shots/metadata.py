@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import SupportsFloat
 
 from sightline.vision.images import jpeg_segments
 from sightline.vision.images.orientation import TAG, UPRIGHT, read_orientation
@@ -25,6 +25,7 @@ _XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 _XMP_FIELD = re.compile(r"""([A-Za-z][\w-]{1,30}:[A-Za-z]\w{1,40})\s*(?:=\s*["']([^"'<]{1,60})["']|>([^<]{1,60})</)""")
 _RATIONAL = re.compile(r"\s*([+-]?[\d.]+)\s*(?:/\s*([+-]?[\d.]+))?\s*")
 _FULL_FRAME_MM = 36.0  # width of the film that "35 mm equivalent" speaks of
+_UNITS_MM: Mapping[object, float] = {2: 25.4, 3: 10.0, 4: 1.0}  # of the resolution of the focal plane
 _RTK_FIXED = "50"  # DJI: positions to centimetres
 _MOST_TEXT = 64
 
@@ -106,7 +107,7 @@ def read_shot(data: bytes) -> Shot:
 # ----------------------------------------------------------------------------------------------------------- XMP
 
 
-def _xmp_fields(data: bytes, tag: Any) -> dict[str, str]:
+def _xmp_fields(data: bytes, tag: object) -> dict[str, str]:
     """`prefix:Name` -> text of the fields of an XMP packet, as attributes or elements; not parsed as XML.
 
     The packet is untrusted XML, and what is wanted of it are flat fields: a search for these expands no entity.
@@ -133,23 +134,16 @@ def _from_autopilot(xmp: Mapping[str, str], name: str) -> float | None:
 # ---------------------------------------------------------------------------------------------------------- EXIF
 
 
-def _number(value: Any) -> float | None:
+def _number(value: object) -> float | None:
     """A finite number from EXIF's rationals or XMP's text ("10.6", "+30.10", "53/5")."""
-    if value is None:
+    try:
+        if isinstance(value, str):
+            found = _RATIONAL.fullmatch(value)
+            number = math.nan if found is None else float(found[1]) / float(found[2] or 1)
+        else:
+            number = float(value) if isinstance(value, SupportsFloat | bytes) else math.nan
+    except (TypeError, ValueError, ZeroDivisionError):
         return None
-    if isinstance(value, str):
-        found = _RATIONAL.fullmatch(value)
-        if found is None:
-            return None
-        try:
-            number = float(found[1]) / float(found[2] or 1)
-        except (ValueError, ZeroDivisionError):
-            return None
-    else:
-        try:
-            number = float(value)
-        except (TypeError, ValueError, ZeroDivisionError):
-            return None
     return number if math.isfinite(number) else None
 
 
@@ -161,17 +155,17 @@ def _positive(value: float | None) -> float | None:
     return value if value is not None and value > 0 else None
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     text = value.decode("latin-1") if isinstance(value, bytes) else str(value or "")
     return "".join(c for c in text.partition("\0")[0] if c.isprintable()).strip()[:_MOST_TEXT]
 
 
-def _camera(main: Mapping[int, Any]) -> str | None:
+def _camera(main: Mapping[int, object]) -> str | None:
     maker, model = _text(main.get(0x010F)), _text(main.get(0x0110))
     return (model if model.startswith(maker) else f"{maker} {model}".strip()) or None
 
 
-def _time(camera: Mapping[int, Any], main: Mapping[int, Any], gps: Mapping[int, Any]) -> str | None:
+def _time(camera: Mapping[int, object], main: Mapping[int, object], gps: Mapping[int, object]) -> str | None:
     """When it was taken: the camera's clock, or the time of the satellites (UTC)."""
     written = _text(camera.get(0x9003) or main.get(0x0132))
     offset = _text(camera.get(0x9011) or camera.get(0x9010))
@@ -189,7 +183,7 @@ def _time(camera: Mapping[int, Any], main: Mapping[int, Any], gps: Mapping[int, 
         return None
 
 
-def _position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | None, float | None]:
+def _position(gps: Mapping[int, object], xmp: Mapping[str, str]) -> tuple[float | None, float | None]:
     """Longitude and latitude; neither where one is absent, impossible, or both are the zeros of a lost signal."""
     lat, lon = _degrees(gps.get(2), gps.get(1)), _degrees(gps.get(4), gps.get(3))
     if lat is None or lon is None:
@@ -201,7 +195,7 @@ def _position(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | N
     return lon, lat
 
 
-def _degrees(parts: Any, side: Any) -> float | None:
+def _degrees(parts: object, side: object) -> float | None:
     if not isinstance(parts, tuple) or len(parts) != 3:
         return None
     numbers = [_number(part) for part in parts]
@@ -212,13 +206,13 @@ def _degrees(parts: Any, side: Any) -> float | None:
     return (degrees + minutes / 60 + seconds / 3600) * (-1 if hemisphere in "SW" else 1)
 
 
-def _exif_altitude(gps: Mapping[int, Any]) -> float | None:
+def _exif_altitude(gps: Mapping[int, object]) -> float | None:
     altitude = _number(gps.get(6))
     below = gps.get(5) in (b"\x01", 1)
     return None if altitude is None else -altitude if below else altitude
 
 
-def _attitude(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | None, float | None, float | None]:
+def _attitude(gps: Mapping[int, object], xmp: Mapping[str, str]) -> tuple[float | None, float | None, float | None]:
     """Yaw, pitch and roll of the line of sight."""
     gimbal = [_number(xmp.get(f"drone-dji:Gimbal{name}Degree")) for name in ("Yaw", "Pitch", "Roll")]
     if gimbal[0] is not None and gimbal[1] is not None:
@@ -230,14 +224,14 @@ def _attitude(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> tuple[float | N
     return (heading, None, None)
 
 
-def _focal_share(camera: Mapping[int, Any], xmp: Mapping[str, str], size: tuple[int, int]) -> float | None:
+def _focal_share(camera: Mapping[int, object], xmp: Mapping[str, str], size: tuple[int, int]) -> float | None:
     """Focal length over the sensor's width, from whatever of it the file tells."""
     width = max(size)
     calibrated_px = _positive(_number(xmp.get("drone-dji:CalibratedFocalLength")))
     if calibrated_px is not None and 0.2 < calibrated_px / width < 20:
         return calibrated_px / width
     focal_mm, per_unit = _positive(_number(camera.get(0x920A))), _positive(_number(camera.get(0xA20E)))
-    unit_mm = {2: 25.4, 3: 10.0, 4: 1.0}.get(camera.get(0xA210, 2))
+    unit_mm = _UNITS_MM.get(camera.get(0xA210, 2))
     if focal_mm is not None and per_unit is not None and unit_mm is not None:
         share = focal_mm / (width / per_unit * unit_mm)
         if 0.2 < share < 20:
@@ -246,7 +240,7 @@ def _focal_share(camera: Mapping[int, Any], xmp: Mapping[str, str], size: tuple[
     return None if equivalent_mm is None else equivalent_mm / _FULL_FRAME_MM
 
 
-def _position_error(gps: Mapping[int, Any], xmp: Mapping[str, str]) -> float | None:
+def _position_error(gps: Mapping[int, object], xmp: Mapping[str, str]) -> float | None:
     error = _positive(_number(gps.get(31)))
     deviations = [_number(xmp.get(f"drone-dji:RtkStd{name}")) for name in ("Lon", "Lat")]
     if xmp.get("drone-dji:RtkFlag") == _RTK_FIXED and deviations[0] is not None and deviations[1] is not None:

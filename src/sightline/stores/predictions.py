@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,7 +157,7 @@ def _log_once(connection: Connection, answer: Answer) -> str:
     return str(connection.execute(select(predictions.c.id).where(*same)).scalar_one())
 
 
-def _values(answer: Answer) -> dict[str, Any]:
+def _values(answer: Answer) -> dict[str, object]:
     frame = answer.frame
     return {
         "id": answer.id,

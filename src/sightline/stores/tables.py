@@ -6,7 +6,7 @@ is the `id`. Rows of files from before there were such ids have their old number
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy import (
     BigInteger,
@@ -25,6 +25,9 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
+
+if TYPE_CHECKING:
+    from sqlalchemy.sql.compiler import SQLCompiler
 
 REVISION = "0001"
 """The newest migration."""
@@ -117,10 +120,10 @@ class DayNumber(FunctionElement[int]):
 
 
 @compiles(DayNumber)
-def _day_number(element: DayNumber, compiler: Any, **options: Any) -> str:
+def _day_number(element: DayNumber, compiler: SQLCompiler, **options: object) -> str:
     return f"CAST(floor({compiler.process(element.clauses, **options)} / 86400) AS BIGINT)"
 
 
 @compiles(DayNumber, "sqlite")
-def _day_number_in_sqlite(element: DayNumber, compiler: Any, **options: Any) -> str:
+def _day_number_in_sqlite(element: DayNumber, compiler: SQLCompiler, **options: object) -> str:
     return f"CAST({compiler.process(element.clauses, **options)} / 86400 AS INTEGER)"  # cuts; floor() may be lacking

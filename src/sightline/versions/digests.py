@@ -8,7 +8,6 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from sightline.errors import BackendError
 from sightline.files import write_text
@@ -32,7 +31,7 @@ def md5_files(files: Mapping[str, Path], kept: Path, settled_ns: int = SETTLED_N
     return digests
 
 
-def _read(kept: Path) -> dict[str, Any]:
+def _read(kept: Path) -> dict[str, object]:
     try:
         known = json.loads(kept.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -40,7 +39,7 @@ def _read(kept: Path) -> dict[str, Any]:
     return known if isinstance(known, dict) else {}
 
 
-def _known(entry: Any, now: Stamp) -> str:
+def _known(entry: object, now: Stamp) -> str:
     match entry:
         case [list(before), str(digest)] if tuple(before) == now:
             return digest

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
-from sightline.task import Json
+from sightline.task import Finding
 
 Box = Annotated[
     list[float], Field(min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels of the image, from its corner")
 ]
+
+
+def box_of(box: Sequence[float]) -> tuple[float, float, float, float]:
+    """A `Box` as `Finding` has it."""
+    x0, y0, x1, y1 = box
+    return x0, y0, x1, y1
+
+
 Share = Annotated[float, Field(ge=0, le=1)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
@@ -25,6 +34,14 @@ class Document(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class Words(TypedDict):
+    """What a prediction says of its answer for tables and reports: see `sightline.task.Prediction`."""
+
+    found: str
+    summary: Mapping[str, float | int | str]
+    findings: tuple[Finding, ...]
+
+
 class Image(Document):
     """The image that was answered."""
 
@@ -33,7 +50,7 @@ class Image(Document):
     sha256: str = Field(description="SHA-256 of the image's bytes, in hexadecimal digits")
 
 
-IMAGE: Json = {
+IMAGE: dict[str, JsonValue] = {
     "width": 640,
     "height": 512,
     "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",

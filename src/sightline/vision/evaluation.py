@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Prediction, Progress, Row, Sample
+from sightline.task import Curve, Json, Prediction, Progress, Row, Sample, Table
 
 Floats = NDArray[np.float64]
 
@@ -27,16 +27,19 @@ def rows_of(evaluated: Iterable[Evaluated], total: int, noun: str, progress: Pro
 
 def class_table(
     classes: Sequence[str], shares: Mapping[str, Floats], counts: Mapping[str, NDArray[np.generic]]
-) -> dict[str, Json]:
+) -> Table:
     """A table for `Task.plots`, a row a class: shares (n,) by their names, null where undefined, then counts (n,)."""
-    rows = [
-        [name, *(None if np.isnan(column[index]) else round(float(column[index]), 4) for column in shares.values())]
-        + [int(column[index]) for column in counts.values()]
+    rows: list[list[float | str | None]] = [
+        [
+            name,
+            *(None if np.isnan(column[index]) else round(float(column[index]), 4) for column in shares.values()),
+            *(int(column[index]) for column in counts.values()),
+        ]
         for index, name in enumerate(classes)
     ]
     return {"columns": ["class", *shares, *counts], "rows": rows}
 
 
-def curve(x: Sequence[float], y: Sequence[float], axes: tuple[str, str]) -> dict[str, Json]:
+def curve(x: Sequence[float], y: Sequence[float], axes: tuple[str, str]) -> Curve:
     """A curve for `Task.plots`; `axes` are the labels of both, as `Task.curves` has them."""
     return {"x": list(x), "y": list(y), "xlabel": axes[0], "ylabel": axes[1]}

@@ -5,15 +5,15 @@ A set may be larger than memory.
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from sightline.errors import DataRejected
 from sightline.files import write_json
@@ -73,12 +73,12 @@ def store_once(folder: Path, write: Callable[[Path], Mapping[str, Json]]) -> Non
         write_json(folder / "index.json", dict(write(folder)))
 
 
-def read_index(folder: Path) -> dict[str, Json]:
-    """The index of examples that `store_once` made."""
-    index: dict[str, Json] = json.loads((folder / "index.json").read_text(encoding="utf-8"))
-    return index
+class Index(BaseModel):
+    """What a set of stored examples says of each: (h, w), and what its task adds."""
 
+    sizes: list[tuple[int, int]]
 
-def read_sizes(index: Mapping[str, Json]) -> list[tuple[int, int]]:
-    """(h, w) of each example, from the index's `sizes`."""
-    return [(int(height), int(width)) for height, width in index["sizes"]]
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """The index that `store_once` has kept."""
+        return cls.model_validate_json((folder / "index.json").read_text(encoding="utf-8"))

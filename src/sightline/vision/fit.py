@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Progress
+from sightline.task import Progress
 from sightline.vision.networks import DecoderName, EncoderName, build_network, export_network
 from sightline.vision.session import GRAPH, WEIGHTS
 from sightline.vision.training import Fitting, ScheduleParams, train_network
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Truth = TypeVar("Truth")
+Counts = TypeVar("Counts")
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,8 @@ def fit_network(
 
 def validator(
     windows: Sequence[Callable[[], tuple[Floats, Truth]]],
-    count: Callable[[Truth, Floats], Json],
-    score: Callable[[list[Json]], Mapping[str, float]],
+    count: Callable[[Truth, Floats], Counts],
+    score: Callable[[list[Counts]], Mapping[str, float]],
 ) -> Callable[[Module], Mapping[str, float]]:
     """What `Fitting.validate` wants: figures of a network on some windows; nothing where there are none.
 

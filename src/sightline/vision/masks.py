@@ -6,13 +6,15 @@ Polygons of a mask run along the edges of its pixels, so that mask -> polygons -
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 if TYPE_CHECKING:
+    import rasterio
     from shapely import Polygon
     from shapely.geometry.base import BaseGeometry
 
@@ -37,7 +39,9 @@ def polygons_of(mask: Mask, least_area_px: float = 0.0) -> list[Polygon]:
     return traced(pixels, pixels.view(bool), least_area_px)
 
 
-def traced(pixels: Any, mask: Any, least_area_px: float = 0.0) -> list[Polygon]:
+def traced(
+    pixels: NDArray[np.uint8] | rasterio.Band, mask: NDArray[np.bool_] | rasterio.Band, least_area_px: float = 0.0
+) -> list[Polygon]:
     """As `polygons_of`, also of a mask on disk, of which rasterio then holds a few rows only.
 
     Args:
@@ -107,6 +111,18 @@ def geojson(features: Iterable[tuple[Polygon, Mapping[str, Json]]], decimals: in
             }
         )
     return {"type": "FeatureCollection", "features": documents}
+
+
+class _Features(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    features: list[dict[str, JsonValue]]
+
+
+def choose_features(collection: Json, kept: Sequence[int]) -> dict[str, Json]:
+    """A FeatureCollection with these of its features alone, by their numbers."""
+    whole = _Features.model_validate(collection)
+    return whole.model_copy(update={"features": [whole.features[number] for number in kept]}).model_dump()
 
 
 PIXELS = "pixels.json"

@@ -34,8 +34,8 @@ class SavedRecipe(BaseModel):
     def _complete(cls, given: Json) -> Json:
         if not isinstance(given, Mapping):
             return given
-        parts = {part: given[part] for part in cls.before if isinstance(given.get(part), Mapping)}
-        return {**given, **{part: {**cls.before[part], **values} for part, values in parts.items()}}
+        stated = {part: values for part in cls.before if isinstance(values := given.get(part), Mapping)}
+        return {**given, **{part: {**cls.before[part], **values} for part, values in stated.items()}}
 
     @property
     def files(self) -> AbstractSet[str]:

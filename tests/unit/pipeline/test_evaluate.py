@@ -68,9 +68,9 @@ def test_own_labels_are_evaluated_without_what_was_trained_on(evaluated: Project
         (folder / f"again-{file}").write_bytes((evaluated.data / "real" / file).read_bytes())
     model = evaluated.task.restore(evaluated.models("threshold") / "final")
     seen = seen_inputs(evaluated.evaluation("threshold"))
-    document = evaluate_folder(evaluated, model, folder, seen, Silent())
-    assert document["left_out"] == 1
-    assert document["metrics"]["accuracy"]["n"] == 8
+    found = evaluate_folder(evaluated, model, folder, seen, Silent())
+    assert found.left_out == 1
+    assert found.measured.metrics["accuracy"].n == 8
 
 
 def test_labels_that_were_all_trained_on_cannot_evaluate(evaluated: Project) -> None:

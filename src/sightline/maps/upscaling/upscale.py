@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from sightline.errors import ModelMissing, ModelRejected, ParamsError
 from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
@@ -170,6 +171,13 @@ def write_fast(directory: Path, card: Card, weights: bytes) -> None:
     write_saved(directory, card.model_copy(update={"files": digests(files)}), files)
 
 
+class _Shape(BaseModel):
+    """Of the network, as its card has it."""
+
+    features: int
+    depth: int
+
+
 def read_fast(directory: Path, precision: Precision = "auto") -> Upscaler:
     """Open what `write_fast` wrote.
 
@@ -183,15 +191,15 @@ def read_fast(directory: Path, precision: Precision = "auto") -> Upscaler:
     try:
         if card.candidate != CARD_NAME:
             raise ValueError(f"the card is of {card.candidate!r}")
-        features, depth = (int(card.preprocessing[name]) for name in ("features", "depth"))
-        network = build_compact(features, depth)
+        shape = _Shape.model_validate(card.preprocessing)
+        network = build_compact(shape.features, shape.depth)
         network.load_state_dict(load(files[WEIGHTS]))
     except Exception as error:  # whatever a library raises on a card or weights that do not fit
         reason = str(error).splitlines()[0]
         raise ModelRejected(
             f"the saved upscaler does not fit together ({reason})", where=directory, way_out=AGAIN
         ) from error
-    return fast_upscaler(network, depth, precision, hashlib.sha256(files[WEIGHTS]).hexdigest())
+    return fast_upscaler(network, shape.depth, precision, hashlib.sha256(files[WEIGHTS]).hexdigest())
 
 
 def _resampling(choice: Choice) -> Enlarge:

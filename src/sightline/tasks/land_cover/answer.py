@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
-from sightline.task import Json
 from sightline.vision.answers import IMAGE, Document, Image, Share
 
 
@@ -32,7 +31,7 @@ class Classes(Document):
     small_vehicles: ClassCover
 
 
-_NOTHING: Json = {"share": 0.0, "area_px": 0, "area_m2": 0.0, "polygons": 0}
+_NOTHING: dict[str, JsonValue] = {"share": 0.0, "area_px": 0, "area_m2": 0.0, "polygons": 0}
 
 
 class Answer(Document):

@@ -13,7 +13,11 @@ from sightline.tasks.land_cover.bits import Bits, pack
 from sightline.tasks.land_cover.data import read_mask
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.tasks.land_cover.tile import read_tile
-from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once, usable_samples
+from sightline.vision.examples import Index, StoredArrays, store_once, usable_samples
+
+
+class _Index(Index):
+    counts: list[list[int]]
 
 
 class StoredExamples:
@@ -25,10 +29,10 @@ class StoredExamples:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = read_index(folder)
-        self._sizes = read_sizes(index)
+        index = _Index.read(folder)
+        self._sizes = index.sizes
         self.pixels = np.array([h * w for h, w in self._sizes], dtype=np.int64)
-        self.counts = np.array(index["counts"], dtype=np.int64).reshape(-1, len(CLASSES))
+        self.counts = np.array(index.counts, dtype=np.int64).reshape(-1, len(CLASSES))
         self._bands = StoredArrays(folder / "bands.bin", np.float16, [(len(BANDS), *size) for size in self._sizes])
         self._masks = StoredArrays(folder / "masks.bin", np.uint16, self._sizes)
 

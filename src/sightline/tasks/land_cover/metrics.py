@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Rows
+from sightline.task import Json, Plot, Rows
 from sightline.tasks.land_cover.shapes import CLASSES
 from sightline.vision.evaluation import class_table
 from sightline.vision.masks import mean_of, ratio_of
@@ -76,7 +76,7 @@ def _jaccard_of_majority(counts: Floats, pixels: float) -> float:
     return float(present.max() / pixels / np.count_nonzero(present))
 
 
-def plots(rows: Rows) -> dict[str, Json]:
+def plots(rows: Rows) -> dict[str, Plot]:
     """A table: precision, recall and Jaccard of each class, its pixels, and in how many tiles it is."""
     each = np.array([row.statistics["counts"] for row in rows], dtype=np.float64)
     counts = each.sum(axis=0)

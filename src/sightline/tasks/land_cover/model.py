@@ -234,20 +234,25 @@ class LandCoverModel(SavedModel[Recipe]):
         areas = [round(sum(polygon.area for polygon in polygons)) for polygons in found.polygons]
         seen_px = found.bits.size * (1 - source.no_data_share)
         square_m = None if source.gsd_m is None else source.gsd_m**2
+        shares = {name: round(min(area / seen_px, 1.0), 8) for name, area in zip(CLASSES, areas, strict=True)}
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": source.sha256},
             "gsd_m": source.gsd_m,
             "no_data": round(source.no_data_share, 6),
             "classes": {
-                name: _said_of_class(area, seen_px, len(polygons), square_m)
+                name: {
+                    "share": shares[name],
+                    "area_px": area,
+                    "area_m2": None if square_m is None else round(area * square_m, 2),
+                    "polygons": len(polygons),
+                }
                 for name, area, polygons in zip(CLASSES, areas, found.polygons, strict=True)
             },
         }
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in source.statistics.items()}
         row |= {f"output_share_{name}": area / seen_px for name, area in zip(CLASSES, areas, strict=True)}
         row["output_polygons"] = sum(len(polygons) for polygons in found.polygons)
-        exports = {f"wkt.{PIXELS}": _wkt(found), PIXELS: _features(found, square_m)}
-        shares: dict[str, float] = {name: said["share"] for name, said in document["classes"].items()}
+        exports: dict[str, Json] = {f"wkt.{PIXELS}": _wkt(found), PIXELS: _features(found, square_m)}
         summary = {f"share_{name}": share for name, share in shares.items()}
         return Prediction(row, found.embedding, document, exports, {"mask": found.bits}, _in_words(shares), summary)
 
@@ -274,16 +279,6 @@ def _in_words(shares: Mapping[str, float]) -> str:
     """The classes that are there, the largest first."""
     seen = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0]
     return ", ".join(seen) or "nothing"
-
-
-def _said_of_class(area_px: int, seen_px: float, polygons: int, square_m: float | None) -> dict[str, Json]:
-    area_m2 = None if square_m is None else round(area_px * square_m, 2)
-    return {
-        "share": round(min(area_px / seen_px, 1.0), 8),
-        "area_px": area_px,
-        "area_m2": area_m2,
-        "polygons": polygons,
-    }
 
 
 def _features(found: Answer, square_m: float | None) -> dict[str, Json]:

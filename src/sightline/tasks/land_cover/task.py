@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
-from sightline.task import Expectation, Json, Manifest, Progress, Rows, Sample, TrainingData
+from sightline.task import Expectation, Manifest, Plot, Progress, Rows, Sample, TrainingData
 from sightline.tasks.land_cover import metrics
 from sightline.tasks.land_cover.bands import BANDS, picture
 from sightline.tasks.land_cover.bits import pack
@@ -90,7 +90,7 @@ class LandCover:
         """Pooled metrics; see `metrics.Pool.score`."""
         return self._pooled(rows).score(weights)
 
-    def plots(self, rows: Rows) -> Mapping[str, Json]:
+    def plots(self, rows: Rows) -> Mapping[str, Plot]:
         """The table of classes."""
         return metrics.plots(rows)
 

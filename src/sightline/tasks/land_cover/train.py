@@ -118,11 +118,11 @@ def _validator(sets: Sets) -> Callable[[Module], Mapping[str, float]]:
         bands, bits = cut_window(*sets.validation[index], np.random.default_rng(index), side)
         return sets.channels(bands.astype(np.float32)), bits
 
-    def count(truth: Bits, logits: NDArray[np.float32]) -> Json:
+    def count(truth: Bits, logits: NDArray[np.float32]) -> dict[str, Json]:
         probabilities = np.asarray(1 / (1 + np.exp(-logits)), dtype=np.float32)
         return tile_counts(unpack(truth), probabilities >= UNKNOWN, probabilities)
 
-    def score(counts: list[Json]) -> dict[str, float]:
+    def score(counts: list[dict[str, Json]]) -> dict[str, float]:
         figures = Pool(counts).score(np.ones(len(counts)))
         return {name: figures[name] for name in ("jaccard_mean", "jaccard_soft_pooled")}
 

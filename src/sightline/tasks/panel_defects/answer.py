@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, JsonValue
 
-from sightline.task import Json
 from sightline.vision.answers import IMAGE, Box, Document, Image, Probability, Share
 
 
@@ -42,8 +41,8 @@ class PanelRegion(_Region):
     kind: Literal["bird-drop", "dusty", "electrical-damage", "physical-damage", "snow-covered"] = Field(alias="class")
 
 
-def _example(shares: Json, kind: str) -> Json:
-    region = {"class": kind, "area_px": 6553.5, "box": [10.0, 20.0, 120.0, 96.0]}
+def _example(shares: dict[str, JsonValue], kind: str) -> dict[str, JsonValue]:
+    region: dict[str, JsonValue] = {"class": kind, "area_px": 6553.5, "box": [10.0, 20.0, 120.0, 96.0]}
     return {"image": IMAGE, "no_data": 0.0, "note": "", "shares": shares, "certainty": 0.91, "regions": [region]}
 
 

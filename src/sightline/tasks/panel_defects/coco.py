@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -121,9 +122,9 @@ def read_document(path: Path, classes: Sequence[str]) -> Document:
 @lru_cache(maxsize=32)
 def _read(path: Path, classes: tuple[str, ...], _: Stamp) -> Document:
     lists = _lists(path)
-    kinds = _kinds(lists["categories"], classes)
-    images, strays = _objects(lists["images"], f"{path}: images")
-    annotations, more = _objects(lists["annotations"], f"{path}: annotations")
+    kinds = _kinds(lists.categories, classes)
+    images, strays = _objects(lists.images, f"{path}: images")
+    annotations, more = _objects(lists.annotations, f"{path}: annotations")
     notes: dict[str, list[tuple[int, Mapping[str, Json]]]] = {}
     times = Counter(_key(image.get("id")) for _, image in images)
     unknown: dict[str, str] = {}
@@ -140,12 +141,25 @@ def _read(path: Path, classes: tuple[str, ...], _: Stamp) -> Document:
     return Document(tuple(photographs), (*strays, *more, *unknown.values()))
 
 
-def _lists(path: Path) -> dict[str, Json]:
+class _Lists(NamedTuple):
+    """A document and the three lists in it; of their entries nothing is known yet."""
+
+    document: Mapping[str, Json]
+    categories: list[Json]
+    images: list[Json]
+    annotations: list[Json]
+
+
+def _lists(path: Path) -> _Lists:
     document = _document(path)
-    for name in ("categories", "images", "annotations"):
-        if not isinstance(document.get(name), list):
-            raise DataRejected(f"there is no list {name!r}", where=path, way_out=_SEE_LAYOUT)
-    return document
+    return _Lists(document, *(_list(document, name, path) for name in ("categories", "images", "annotations")))
+
+
+def _list(document: Mapping[str, Json], name: str, path: Path) -> list[Json]:
+    values = document.get(name)
+    if not isinstance(values, list):
+        raise DataRejected(f"there is no list {name!r}", where=path, way_out=_SEE_LAYOUT)
+    return values
 
 
 def _document(path: Path) -> dict[str, Json]:
@@ -223,11 +237,10 @@ def _photograph(
 
 def _side(image: Mapping[str, Json], side: str, where: str) -> int:
     value = image.get(side)
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     # Compared before it is turned into another kind: 400 digits are no float, infinity is no integer.
-    if value is None or not is_number or not 0 < value <= MAX_SIDE_PX or value != int(value):
-        raise DataRejected(f"{value!r} is not a length in pixels", where=f"{where}.{side}", way_out=_SEE_LAYOUT)
-    return int(value)
+    if isinstance(value, int | float) and value is not True and 0 < value <= MAX_SIDE_PX and value == int(value):
+        return int(value)
+    raise DataRejected(f"{value!r} is not a length in pixels", where=f"{where}.{side}", way_out=_SEE_LAYOUT)
 
 
 def _shape(annotation: Mapping[str, Json], size: tuple[int, int], where: str, known: _Known) -> Shape:
@@ -316,14 +329,12 @@ def excerpt(path: Path, wanted: Callable[[str], bool]) -> bytes:
         DataRejected: the file is not such a document any more.
     """
     lists = _lists(path)
-    images = [
-        image for image in lists["images"] if isinstance(image, dict) and wanted(str(image.get("file_name") or ""))
-    ]
+    images = [image for image in lists.images if isinstance(image, dict) and wanted(str(image.get("file_name") or ""))]
     if not images:
         return b""
     keys = {_key(image.get("id")) for image in images}
-    notes = [note for note in lists["annotations"] if isinstance(note, dict) and _key(note.get("image_id")) in keys]
-    return json.dumps({**lists, "images": images, "annotations": notes}, indent=1).encode()
+    notes = [note for note in lists.annotations if isinstance(note, dict) and _key(note.get("image_id")) in keys]
+    return json.dumps({**lists.document, "images": images, "annotations": notes}, indent=1).encode()
 
 
 # ------------------------------------------------------------------------------------------------------ writing
@@ -331,7 +342,7 @@ def excerpt(path: Path, wanted: Callable[[str], bool]) -> bytes:
 
 def coco_document(photographs: Iterable[Photograph], classes: Sequence[str]) -> Json:
     """The document that `read_document` reads back; category 0 is the unused heading that Roboflow writes."""
-    categories = [{"id": 0, "name": "solar-panel-fault", "supercategory": "none"}]
+    categories: list[Json] = [{"id": 0, "name": "solar-panel-fault", "supercategory": "none"}]
     categories += [
         {"id": number, "name": name, "supercategory": "solar-panel-fault"}
         for number, name in enumerate(classes[1:], start=1)
@@ -339,15 +350,15 @@ def coco_document(photographs: Iterable[Photograph], classes: Sequence[str]) -> 
     images: list[Json] = []
     annotations: list[Json] = []
     for photograph in photographs:
-        image = {"id": len(images), "file_name": photograph.name}
-        images.append({**image, "width": photograph.width, "height": photograph.height})
         annotations += [
-            _annotation(shape, image["id"], len(annotations) + n) for n, shape in enumerate(photograph.shapes)
+            _annotation(shape, len(images), len(annotations) + n) for n, shape in enumerate(photograph.shapes)
         ]
+        size = {"width": photograph.width, "height": photograph.height}
+        images.append({"id": len(images), "file_name": photograph.name, **size})
     return {"categories": categories, "images": images, "annotations": annotations}
 
 
-def _annotation(shape: Shape, image_id: object, number: int) -> Json:
+def _annotation(shape: Shape, image_id: int, number: int) -> Json:
     corners = np.concatenate(shape.polygons)
     x0, y0, x1, y1 = (round(float(value), 3) for value in polygon_box(corners))
     return {

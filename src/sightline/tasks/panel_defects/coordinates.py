@@ -77,12 +77,13 @@ def read_entries(path: Path) -> Entries:
 
 def read_point(entry: Json, where: str) -> tuple[float, float]:
     """Longitude and latitude in degrees of an entry. Raises DataRejected where it is something else."""
-    fits = isinstance(entry, list) and len(entry) == 2 and all(type(value) in (int, float) for value in entry)
-    if not fits or not (abs(entry[0]) <= 180 and abs(entry[1]) <= 90):
+    point = entry if isinstance(entry, list) and len(entry) == 2 else []
+    numbers = [value for value in point if isinstance(value, int | float) and not isinstance(value, bool)]
+    if len(numbers) != 2 or not (abs(numbers[0]) <= 180 and abs(numbers[1]) <= 90):
         raise DataRejected(
             "this is not a longitude and a latitude", where=where, way_out="Write [longitude, latitude] in degrees."
         )
-    return float(entry[0]), float(entry[1])
+    return float(numbers[0]), float(numbers[1])
 
 
 def locate(chips: Sequence[ChipKey], lists: Sequence[Path]) -> tuple[list[Centre], dict[Path, str]]:
@@ -156,8 +157,9 @@ def points_besides(document: Path, chips: Sequence[ChipKey], renumbered: bool) -
     kept = {key: value for key, value in entries.items() if key not in leaving}
     if not any(value is not None for value in kept.values()):
         return b""
-    if all(isinstance(key, str) for key in entries):
-        return _written(kept)
+    named = {key: value for key, value in kept.items() if isinstance(key, str)}
+    if len(named) == len(kept):
+        return _written(named)
     return _written([*kept.values()] if renumbered else [kept.get(number) for number in entries])
 
 

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.task import Json, Manifest, Progress
 from sightline.tasks.panel_defects.domain import Domain
-from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once, usable_samples
+from sightline.vision.examples import Index, StoredArrays, store_once, usable_samples
 from sightline.vision.scaling import scaled, scaled_mask
 
 Mask = NDArray[np.uint8]
+
+
+class _Index(Index):
+    dtype: Literal["uint8", "float16"]
+    bands: int
+    strata: list[str]
+    groups: list[str]
 
 
 class StoredExamples:
@@ -26,12 +34,12 @@ class StoredExamples:
     """
 
     def __init__(self, folder: Path) -> None:
-        index = read_index(folder)
-        self.strata: tuple[str, ...] = tuple(index["strata"])
-        self.groups: tuple[str, ...] = tuple(index["groups"])
-        self._sizes = read_sizes(index)
-        self.bands = int(index["bands"])
-        whole = index["dtype"] == "uint8"
+        index = _Index.read(folder)
+        self.strata = tuple(index.strata)
+        self.groups = tuple(index.groups)
+        self._sizes = index.sizes
+        self.bands = index.bands
+        whole = index.dtype == "uint8"
         self._unit = np.float32(1 / 255 if whole else 1)
         shapes = [(*size, self.bands) for size in self._sizes]
         path = folder / "pixels.bin"

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Rows
+from sightline.task import Json, Plot, Rows, Table
 from sightline.vision.evaluation import class_table
 from sightline.vision.masks import boundary_counts, f1_of, intersection_counts, iou_of, mean_of, ratio_of
 
@@ -94,7 +94,7 @@ def _boundary_f1(counts: Floats) -> Floats:
     return np.where(absent, np.nan, np.nan_to_num(both))
 
 
-def plots(rows: Rows, classes: Sequence[str]) -> dict[str, Json]:
+def plots(rows: Rows, classes: Sequence[str]) -> dict[str, Plot]:
     """The confusion matrix in shares of each true class, and the classification report."""
     confusion = np.sum([np.array(row.statistics["confusion"], dtype=np.float64) for row in rows], axis=0)
     shares = confusion / np.maximum(confusion.sum(axis=1, keepdims=True), 1)
@@ -104,7 +104,7 @@ def plots(rows: Rows, classes: Sequence[str]) -> dict[str, Json]:
     }
 
 
-def _report(confusion: Floats, classes: Sequence[str]) -> dict[str, Json]:
+def _report(confusion: Floats, classes: Sequence[str]) -> Table:
     """Precision, recall, F1, IoU and number of pixels of each class."""
     hits, present = np.diagonal(confusion), confusion.sum(axis=1)
     shares = {

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,16 @@ from sightline.tasks.panel_defects.domain import Domain, domain_of
 from sightline.tasks.panel_defects.params import InputParams
 from sightline.tasks.panel_defects.picture import Picture, picture_of_chip
 from sightline.tasks.panel_defects.pixels import PixelClassifier
+from sightline.vision.answers import Words, box_of
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, geojson, in_pixels, polygons_of
 from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
 from sightline.vision.scaling import enlarged_rows, scaled
 from sightline.vision.session import GRAPH, WEIGHTS, Segmented, Segmenter
 from sightline.vision.tiling import Tiling
+
+if TYPE_CHECKING:
+    from shapely import Polygon
 
 Method = Literal["network", "pixels"]
 
@@ -97,6 +101,21 @@ class Answer:
     embedding: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Region:
+    """A connected region of one class: its outline in pixels, its class, its area, and x0, y0, x1, y1 around it."""
+
+    polygon: Polygon
+    kind: str
+    area_px: float
+    box: tuple[float, float, float, float]
+
+    @property
+    def properties(self) -> dict[str, Json]:
+        """As JSON, without the outline."""
+        return {"class": self.kind, "area_px": self.area_px, "box": list(self.box)}
+
+
 @dataclass
 class SegmentationModel(SavedModel[Recipe]):
     """See `sightline.task.Model`."""
@@ -112,8 +131,8 @@ class SegmentationModel(SavedModel[Recipe]):
         return domain_of(self.card.task)
 
     @cached_property
-    def _segment(self) -> Any:
-        """The session, opened at the first answer: (bands, h, w) -> Segmented."""
+    def _segment(self) -> Callable[[NDArray[np.float32]], Segmented]:
+        """The session, opened at the first answer: of (bands, h, w)."""
         recipe, graph = self.recipe, self.files[GRAPH]
         if recipe.method == "network":
             return Segmenter(graph, recipe.input.window_px, recipe.input.overlap_px, self.threads)
@@ -159,8 +178,7 @@ class SegmentationModel(SavedModel[Recipe]):
         recipe = self.recipe
         pixels = scaled(picture.pixels, *recipe.seen_size(picture.pixels.shape[:2]))
         unit = np.float32(1 / 255 if pixels.dtype == np.uint8 else 1)
-        found: Segmented = self._segment(np.ascontiguousarray(recipe.normalisation(pixels * unit).transpose(2, 0, 1)))
-        return found
+        return self._segment(np.ascontiguousarray(recipe.normalisation(pixels * unit).transpose(2, 0, 1)))
 
     def predict(self, batch: Sequence[Picture]) -> list[Prediction]:
         """Answer pictures, each by itself: no answer depends on another."""
@@ -171,31 +189,34 @@ class SegmentationModel(SavedModel[Recipe]):
         height, width = found.mask.shape
         classes = self.card.classes
         seen = found.mask.ravel() if picture.valid is None else found.mask[picture.valid]
-        shares = np.bincount(seen, minlength=len(classes)) / seen.size
+        counted = (np.bincount(seen, minlength=len(classes)) / seen.size).tolist()
+        shares = dict(zip(classes, map(float, counted), strict=True))
+        rounded = {name: round(share, 6) for name, share in shares.items()}
         regions = self._regions(found)
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": picture.sha256},
             "no_data": round(picture.no_data_share, 6),
             "note": picture.note,
-            "shares": {name: round(float(share), 6) for name, share in zip(classes, shares, strict=True)},
+            "shares": rounded,
             "certainty": round(found.certainty, 6),
-            "regions": [properties for _, properties in regions],
+            "regions": [region.properties for region in regions],
         }
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in picture.statistics.items()}
-        row |= {f"output_share_{name}": float(share) for name, share in zip(classes, shares, strict=True)}
+        row |= {f"output_share_{name}": share for name, share in shares.items()}
         row |= {"output_regions": len(regions), "output_certainty": found.certainty}
-        exports, rasters = {PIXELS: in_pixels(geojson(regions))}, {"mask": found.mask}
-        return Prediction(row, found.embedding, document, exports, rasters, **_said(document))
+        features = geojson((region.polygon, region.properties) for region in regions)
+        exports, rasters = {PIXELS: in_pixels(features)}, {"mask": found.mask}
+        return Prediction(row, found.embedding, document, exports, rasters, **_in_words(rounded, regions))
 
-    def _regions(self, found: Answer) -> list[tuple[Any, dict[str, Json]]]:
-        """Polygon and properties of each region of a class; the largest first."""
+    def _regions(self, found: Answer) -> list[Region]:
+        """The regions of each class but the background, the largest first."""
         regions = []
         for index, name in enumerate(self.card.classes[1:], start=1):
             check()
             for polygon in polygons_of(found.mask == index, self.recipe.input.least_region_px):
-                box = [round(value, 2) for value in polygon.bounds]
-                regions.append((polygon, {"class": name, "area_px": round(polygon.area, 1), "box": box}))
-        return sorted(regions, key=lambda region: -region[1]["area_px"])
+                box = box_of([round(value, 2) for value in polygon.bounds])
+                regions.append(Region(polygon, name, round(polygon.area, 1), box))
+        return sorted(regions, key=lambda region: -region.area_px)
 
     def draw(self, source: Picture, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture, and beside it the same with the classes' colours laid over it; a large one is made smaller."""
@@ -211,14 +232,11 @@ class SegmentationModel(SavedModel[Recipe]):
         return np.asarray(mixed, dtype=np.uint8)
 
 
-def _said(document: Mapping[str, Json]) -> dict[str, Any]:
-    """`found`, `summary` and `findings` of a prediction: shares of the classes but the background, and regions."""
-    shares = dict(list(document["shares"].items())[1:])
+def _in_words(shares: Mapping[str, float], regions: Sequence[Region]) -> Words:
+    """Shares of the classes but the background, and regions."""
+    shares = dict(list(shares.items())[1:])
     seen = [f"{name} {share:.1%}" for name, share in sorted(shares.items(), key=lambda item: -item[1]) if share > 0]
-    findings = tuple(
-        Finding(region["class"], 1.0, tuple(region["box"]), figures={"area_px": region["area_px"]})
-        for region in document["regions"]
-    )
+    findings = tuple(Finding(region.kind, 1.0, region.box, figures={"area_px": region.area_px}) for region in regions)
     summary = {f"share_{name}": share for name, share in shares.items()}
     return {"found": ", ".join(seen) or "nothing", "summary": summary, "findings": findings}
 

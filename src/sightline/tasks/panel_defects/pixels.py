@@ -137,7 +137,7 @@ def _forest_graph(trees: Sequence[Any], features: int, classes: int) -> bytes:
     """The mean of trees as one TreeEnsembleClassifier of ONNX-ML."""
     from onnx import TensorProto, helper
 
-    nodes: dict[str, list[Any]] = {}
+    nodes: dict[str, list[float | int | str | bytes]] = {}
     for number, tree in enumerate(trees):
         leaf = tree.children_left < 0
         ids = np.arange(tree.node_count)

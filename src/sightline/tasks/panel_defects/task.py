@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
-from sightline.task import Expectation, Json, Manifest, Progress, Rows, Sample, TrainingData
+from sightline.task import Expectation, Manifest, Plot, Progress, Rows, Sample, TrainingData
 from sightline.tasks.panel_defects import metrics
 from sightline.tasks.panel_defects.domain import DOMAINS
 from sightline.tasks.panel_defects.model import SegmentationModel
@@ -85,7 +85,7 @@ class PanelDefects:
         """Pooled metrics; see `metrics.Pool.score`."""
         return self._pooled(rows).score(weights)
 
-    def plots(self, rows: Rows) -> Mapping[str, Json]:
+    def plots(self, rows: Rows) -> Mapping[str, Plot]:
         """The confusion matrix and the classification report."""
         return metrics.plots(rows, self.domain.classes)
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,15 +70,15 @@ def train_model(
     examples = store_examples(domain, data.train, taken.scale, stored / "train", progress)
     normalisation = _normalisation(candidate, start, examples, params)
     fitted = Fitted(domain, examples, normalisation, taken, params, seed)
-    seen: dict[str, Any] = {"input": taken, "mean": normalisation.mean, "std": normalisation.std}
+    recipe_of = partial(Recipe, input=taken, mean=normalisation.mean, std=normalisation.std)
     if candidate == PIXELS:
         graph, found = fit_pixels(fitted, progress)
         files = {GRAPH: graph}
-        recipe = Recipe(method="pixels", found=found, sigmas_px=params.pixels.sigmas_px, **seen)
+        recipe = recipe_of(method="pixels", found=found, sigmas_px=params.pixels.sigmas_px)
     else:
         validation = store_examples(domain, data.validation, taken.scale, stored / "validation", progress)
         files = _fit_network(candidate, fitted, validation, start, work / candidate, progress)
-        recipe = Recipe(method="network", found=tuple(range(len(domain.classes))), **seen)
+        recipe = recipe_of(method="network", found=tuple(range(len(domain.classes))))
     kind = kind_of(domain)
     plain = SegmentationModel(kind.make_card(candidate, recipe, files, {}, {}), files)
     recipe = recipe.model_copy(update={"class_weights": choose_weights(plain, data, fitted)})
@@ -119,7 +119,7 @@ def choose_weights(model: SegmentationModel, data: Data, fitted: Fitted) -> tupl
     held = replace(data.validation, samples=usable_samples(data.validation, "labels"))
     if not held.samples or len(tried) == 1:
         return tried[0]
-    counts: list[list[Json]] = [[] for _ in tried]
+    counts: list[list[dict[str, Json]]] = [[] for _ in tried]
     for _, picture, truth in domain.labelled(held):
         found, size = model.probabilities(picture), (truth.shape[0], truth.shape[1])
         for weights, made in zip(tried, counts, strict=True):
@@ -220,10 +220,10 @@ def _validator(fitted: Fitted, validation: StoredExamples) -> Callable[[Module],
         pixels, mask = cut_window(*validation[index], np.random.default_rng(index), side)
         return fitted.normalisation(pixels).transpose(2, 0, 1), mask
 
-    def count(truth: NDArray[np.uint8], logits: NDArray[np.float32]) -> Json:
+    def count(truth: NDArray[np.uint8], logits: NDArray[np.float32]) -> dict[str, Json]:
         return confusion_of(truth, logits.argmax(axis=0).astype(np.uint8), len(classes))
 
-    def score(counts: list[Json]) -> dict[str, float]:
+    def score(counts: list[dict[str, Json]]) -> dict[str, float]:
         figures = Pool(counts, classes).score(np.ones(len(counts)))
         return {name: figures[name] for name in ("iou_mean", "iou_mean_foreground")}
 

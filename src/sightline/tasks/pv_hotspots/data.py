@@ -288,7 +288,7 @@ def coco_document(
 ) -> Json:
     """Predictions of one image of `size` (width, height) as a COCO document with scores."""
     width, height = size
-    annotations = [
+    annotations: list[Json] = [
         {
             "id": number,
             "image_id": 1,

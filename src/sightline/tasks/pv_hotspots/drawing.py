@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json
+from sightline.tasks.pv_hotspots.answer import Module
 from sightline.tasks.pv_hotspots.data import CLASSES, Labels
 from sightline.tasks.pv_hotspots.thermogram import Thermogram
 
 
-def draw_modules(source: Thermogram, modules: Sequence[Mapping[str, Json]]) -> NDArray[np.uint8]:
+def draw_modules(source: Thermogram, modules: Sequence[Module]) -> NDArray[np.uint8]:
     """The picture with the boxes of an answer's modules: defected ones bold, with their rise, and on top."""
     import cv2
 
@@ -20,13 +20,13 @@ def draw_modules(source: Thermogram, modules: Sequence[Mapping[str, Json]]) -> N
     if not source.thermal:
         _write(picture, "no thermogram: nothing was measured", (8, 20))
     for module in reversed(modules):
-        x0, y0, x1, y1 = (round(value) for value in module["box"])
-        is_defected = module["class"] == CLASSES[1]
+        x0, y0, x1, y1 = (round(value) for value in module.box)
+        is_defected = module.kind == CLASSES[1]
         cv2.rectangle(picture, (x0, y0), (x1, y1), *(((255, 0, 0), 2) if is_defected else ((0, 255, 0), 1)))
         if is_defected:
-            text = f"{module['rise']:+.0f} {module['rise_unit']}"
-            if "physics" not in module["flagged_by"]:  # the rise alone would not say why it is marked
-                text += f", network {module['network_probability']:.0%}"
+            text = f"{module.rise:+.0f} {module.rise_unit}"
+            if "physics" not in module.flagged_by:  # the rise alone would not say why it is marked
+                text += f", network {module.network_probability:.0%}"
             _write(picture, text, (x0, max(y0 - 4, 12)))
     return np.asarray(picture, dtype=np.uint8)
 

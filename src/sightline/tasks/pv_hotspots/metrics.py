@@ -11,9 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
 from sightline.geometry import box_iou
-from sightline.task import Json, Rows
+from sightline.task import Json, Plot, Rows
 from sightline.tasks.pv_hotspots.data import CLASSES, Labels
 from sightline.vision.evaluation import curve
 
@@ -71,13 +72,51 @@ def match(boxes: Floats, scores: Floats, truth: Floats) -> NDArray[np.bool_]:
     return hits
 
 
-def frame_statistics(found: Detections, labels: Labels, threshold: float) -> dict[str, Json]:
+class Ranked(BaseModel):
+    """The boxes of a frame as a kind of module: how many true ones there are, and of each found one its score and
+    its hits, a bit for each of IOU_THRESHOLDS.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    truth: int
+    score: tuple[float, ...]
+    hits: tuple[int, ...]
+
+
+class TrueModules(BaseModel):
+    """Label and defect probability of each true module; the probability is 0 where it was not found."""
+
+    model_config = ConfigDict(frozen=True)
+
+    label: tuple[int, ...]
+    score: tuple[float, ...]
+
+
+class FrameStatistics(BaseModel):
     """What evaluating one frame leaves.
 
-    truth: number of true boxes of each kind; hits: a bit for each of IOU_THRESHOLDS; modules: label and defect
-    probability of each true module (0 where it was not found); confusion: rows truth, columns answer at `threshold`,
-    the last of each meaning "no module".
+    Attributes:
+        module, non_defected, defected: the boxes as each of KINDS.
+        modules: the true ones.
+        confusion: rows truth, columns answer at a threshold, the last of each meaning "no module".
     """
+
+    model_config = ConfigDict(frozen=True)
+
+    module: Ranked
+    non_defected: Ranked
+    defected: Ranked
+    modules: TrueModules
+    confusion: tuple[tuple[int, ...], ...]
+
+    def ranked(self, kind: str) -> Ranked:
+        """The boxes as this one of KINDS."""
+        return {"module": self.module, "non_defected": self.non_defected, "defected": self.defected}[kind]
+
+
+def frame_statistics(found: Detections, labels: Labels, threshold: float) -> dict[str, Json]:
+    """`FrameStatistics` as JSON, with the answer at `threshold`."""
     statistics: dict[str, Json] = {}
     bits = 1 << np.arange(len(IOU_THRESHOLDS))
     for kind in KINDS:
@@ -135,11 +174,12 @@ class Pool:
     """The statistics of all frames made into arrays once, so that a thousand resamples take seconds."""
 
     def __init__(self, statistics: Sequence[Mapping[str, Json]]) -> None:
-        self.rankings = {kind: _rank([frame[kind] for frame in statistics]) for kind in KINDS}
-        modules = [frame["modules"] for frame in statistics]
-        self._frame = np.repeat(np.arange(len(modules)), [len(part["label"]) for part in modules])
-        self._label = np.array([label for part in modules for label in part["label"]], dtype=np.float64)
-        scores = np.array([score for part in modules for score in part["score"]], dtype=np.float64)
+        frames = [FrameStatistics.model_validate(frame) for frame in statistics]
+        self.rankings = {kind: _rank([frame.ranked(kind) for frame in frames]) for kind in KINDS}
+        modules = [frame.modules for frame in frames]
+        self._frame = np.repeat(np.arange(len(modules)), [len(part.label) for part in modules])
+        self._label = np.array([label for part in modules for label in part.label], dtype=np.float64)
+        scores = np.array([score for part in modules for score in part.score], dtype=np.float64)
         self._distinct, self._place = np.unique(scores, return_inverse=True)
 
     def score(self, weights: Floats) -> dict[str, float]:
@@ -168,13 +208,13 @@ class Pool:
         return float((positive * below).sum() / pairs) if pairs else float("nan")
 
 
-def _rank(parts: Sequence[Mapping[str, Json]]) -> _Ranking:
-    frame = np.repeat(np.arange(len(parts)), [len(part["score"]) for part in parts])
-    score = np.array([value for part in parts for value in part["score"]], dtype=np.float64)
-    masks = np.array([value for part in parts for value in part["hits"]], dtype=np.int64)
+def _rank(parts: Sequence[Ranked]) -> _Ranking:
+    frame = np.repeat(np.arange(len(parts)), [len(part.score) for part in parts])
+    score = np.array([value for part in parts for value in part.score], dtype=np.float64)
+    masks = np.array([value for part in parts for value in part.hits], dtype=np.int64)
     order = np.argsort(-score, kind="stable")
     hits = (masks[order][None] >> np.arange(len(IOU_THRESHOLDS))[:, None]) & 1 == 1
-    truth = np.array([part["truth"] for part in parts], dtype=np.float64)
+    truth = np.array([part.truth for part in parts], dtype=np.float64)
     return _Ranking(frame[order], score[order], hits, truth)
 
 
@@ -216,7 +256,7 @@ def _recall_at_false_alarms(ranking: _Ranking, weights: Floats) -> float:
 CURVES = {"precision_recall_defected": ("recall of defected modules (IoU 0.5)", "precision")}
 
 
-def plots(rows: Rows) -> dict[str, Json]:
+def plots(rows: Rows) -> dict[str, Plot]:
     """The precision-recall curve on `defected` at an IoU of one half, and the confusion matrix."""
     name, ranking = "precision_recall_defected", Pool([row.statistics for row in rows]).rankings["defected"]
     ones = np.ones(len(rows))

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from pydantic import field_validator
 
 from sightline.limits import Cost, Limits
 from sightline.task import Finding, Json, Prediction
+from sightline.tasks.pv_hotspots.answer import Answer, Module
 from sightline.tasks.pv_hotspots.data import CLASSES, coco_document
 from sightline.tasks.pv_hotspots.detector import Boxes, Detector
 from sightline.tasks.pv_hotspots.drawing import draw_modules
@@ -29,6 +30,7 @@ from sightline.tasks.pv_hotspots.params import DetectionParams, InputParams, Reg
 from sightline.tasks.pv_hotspots.scoring import Scorer
 from sightline.tasks.pv_hotspots.severity import CONDITIONS, read_conditions, severity
 from sightline.tasks.pv_hotspots.thermogram import FORMATS, Thermogram, read_thermogram
+from sightline.vision.answers import Words, box_of
 from sightline.vision.images import noise_picture, probe_within, read_bytes
 from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
 
@@ -189,13 +191,14 @@ class HotspotModel(SavedModel[Recipe]):
         height, width = thermogram.level.shape
         defected = (modules.defect >= self.card.thresholds["defected"]).astype(np.int64)
         scores = np.where(defected == 1, modules.defect, 1 - modules.defect)
+        listed = [self._module(thermogram, modules, index, defected, scores) for index in range(len(defected))]
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": thermogram.sha256},
             "radiometric": thermogram.radiometric,
             "thermogram": thermogram.thermal,
             "no_data": 0.0 if thermogram.valid is None else round(float(1 - thermogram.valid.mean()), 6),
             "note": thermogram.note,
-            "modules": [self._module(thermogram, modules, index, defected, scores) for index in range(len(defected))],
+            "modules": [module.model_dump(by_alias=True) for module in listed],
         }
         return Prediction(
             row=_flat_row(thermogram, modules, defected),
@@ -206,7 +209,7 @@ class HotspotModel(SavedModel[Recipe]):
                     Path(thermogram.name).name, (width, height), modules.found.boxes, defected.tolist(), scores.tolist()
                 )
             },
-            **(_said(document["modules"]) if thermogram.thermal else {"found": "no thermogram: nothing was measured"}),
+            **(_in_words(listed) if thermogram.thermal else _NOT_MEASURED),
         )
 
     @property
@@ -224,13 +227,13 @@ class HotspotModel(SavedModel[Recipe]):
 
     def _module(
         self, thermogram: Thermogram, modules: Modules, index: int, defected: NDArray[np.int64], scores: Floats
-    ) -> dict[str, Json]:
+    ) -> Module:
         in_kelvin = thermogram.celsius is not None
         rise = float(modules.rise[index])
         conditions = thermogram.conditions if in_kelvin else None
         unit = "K" if in_kelvin else "level"
         said = self._why(modules, index, unit) if defected[index] else ("", "")
-        return {
+        document = {
             "box": [round(float(value), 2) for value in modules.found.boxes[index]],
             "class": CLASSES[defected[index]],
             "score": round(float(scores[index]), 6),
@@ -245,6 +248,7 @@ class HotspotModel(SavedModel[Recipe]):
             "rise_calibrated": conditions is not None and conditions.calibrated,
             "severity": severity(rise, conditions if defected[index] else None),
         }
+        return Module.model_validate(document)
 
     def _why(self, modules: Modules, index: int, unit: str) -> tuple[str, str]:
         rises = float(modules.rise[index]), float(modules.rise_within[index])
@@ -253,7 +257,7 @@ class HotspotModel(SavedModel[Recipe]):
 
     def draw(self, source: Thermogram, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture with the modules' boxes: defected ones bold, with their rise."""
-        return draw_modules(source, prediction.document["modules"])
+        return draw_modules(source, Answer.model_validate(prediction.document).modules)
 
 
 def _readable(thermogram: Thermogram) -> NDArray[np.bool_] | None:
@@ -271,23 +275,27 @@ def _with_data(found: Boxes, valid: NDArray[np.bool_] | None) -> Boxes:
     return Boxes(found.boxes[kept], found.classes[kept], found.embedding)
 
 
-def _said(modules: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
-    """`found`, `summary` and `findings` of a prediction: the hot modules, those that rise most first."""
-    hot = sorted((module for module in modules if module["class"] == CLASSES[1]), key=lambda m: -m["rise"])
+_NOT_MEASURED: Words = {"found": "no thermogram: nothing was measured", "summary": {}, "findings": ()}
+
+
+def _in_words(modules: Sequence[Module]) -> Words:
+    """The hot modules, those that rise most first."""
+    hot = sorted((module for module in modules if module.kind == CLASSES[1]), key=lambda module: -module.rise)
     findings = tuple(
         Finding(
             kind="hot module",
-            score=module["score"],
-            box=tuple(module["box"]),
-            severity=module["severity"],
-            figures={f"rise_{module['rise_unit'].lower()}": module["rise"], "reason": module["reason"]},
+            score=module.score,
+            box=box_of(module.box),
+            severity=module.severity,
+            figures={f"rise_{module.rise_unit.lower()}": module.rise, "reason": module.reason},
         )
         for module in hot
     )
-    found, summary = f"{len(modules)} modules, {len(hot)} hot", {"modules": len(modules), "hot_modules": len(hot)}
+    found = f"{len(modules)} modules, {len(hot)} hot"
+    summary: dict[str, float | int | str] = {"modules": len(modules), "hot_modules": len(hot)}
     if hot:
-        found += f", largest rise {hot[0]['rise']:.1f} {hot[0]['rise_unit']}"
-        summary[f"largest_rise_{hot[0]['rise_unit'].lower()}"] = hot[0]["rise"]
+        found += f", largest rise {hot[0].rise:.1f} {hot[0].rise_unit}"
+        summary[f"largest_rise_{hot[0].rise_unit.lower()}"] = hot[0].rise
     return {"found": found, "summary": summary, "findings": findings}
 
 

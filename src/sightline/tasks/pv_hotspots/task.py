@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
-from sightline.task import Expectation, Json, Manifest, Progress, Rows, Sample, TrainingData
+from sightline.task import Expectation, Manifest, Plot, Progress, Rows, Sample, TrainingData
 from sightline.tasks.pv_hotspots import metrics
 from sightline.tasks.pv_hotspots.data import load_manifest, read_labels
 from sightline.tasks.pv_hotspots.drawing import draw_labels
@@ -89,7 +89,7 @@ class PvHotspots:
         """Pooled metrics; see `metrics.Pool.score`."""
         return self._pooled(rows).score(weights)
 
-    def plots(self, rows: Rows) -> Mapping[str, Json]:
+    def plots(self, rows: Rows) -> Mapping[str, Plot]:
         """The precision-recall curve and the confusion matrix."""
         return metrics.plots(rows)
 

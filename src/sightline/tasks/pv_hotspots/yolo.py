@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, Union, cast
 
 import numpy as np
 from PIL import Image
@@ -27,8 +27,18 @@ from sightline.tasks.pv_hotspots.params import InputParams, ScheduleParams, Trai
 from sightline.vision.checkpoints import Checkpoints
 from sightline.vision.hardware import SHORT_SPIN, wires_bfloat16
 
-State = dict[str, Any]
+if TYPE_CHECKING:
+    from torch import Tensor
+    from torch.nn import Module
+
+State = dict[str, "Tensor"]
 """Parameter name -> tensor, float32 on the CPU."""
+
+Batch = dict[str, "Tensor | list[str]"]
+"""What ultralytics trains on at a time."""
+
+Nested = Union["Tensor", dict[str, "Nested"], list["Nested"], tuple["Nested", ...]]
+"""What a network of ultralytics answers while it is trained."""
 
 ARCHITECTURE = "yolov8n.yaml"
 _DEEPEST_LAYER = 9
@@ -100,7 +110,7 @@ def train_detector(
 
 def _overrides(
     schedule: ScheduleParams, class_gain: float, seed: int, work: Path, newest: Path | None
-) -> dict[str, Any]:
+) -> dict[str, object]:
     device, mixed = _device()
     return {
         "model": str(newest) if newest else ARCHITECTURE,
@@ -166,14 +176,14 @@ def _mix_precisions(network: Any) -> None:
     network.to(memory_format=torch.channels_last)
     plain = network._predict_once
 
-    def predict_once(pictures: Any, *rest: Any, **named: Any) -> Any:
+    def predict_once(pictures: Tensor, *rest: object, **named: object) -> Nested:
         with torch.autocast("cpu", torch.bfloat16):
             return _in_float32(plain(pictures.contiguous(memory_format=torch.channels_last), *rest, **named))
 
     network._predict_once = predict_once
 
 
-def _in_float32(answer: Any) -> Any:
+def _in_float32(answer: Nested) -> Nested:
     """The tensors of a nested answer in single precision."""
     match answer:
         case dict():
@@ -217,10 +227,10 @@ def _trainer_class() -> type[Any]:  # noqa: C901 - the classes derive from libra
         start_state: State | None
         loss_weights: tuple[float, ...]
 
-        def get_dataset(self) -> dict[str, Any]:
+        def get_dataset(self) -> dict[str, object]:
             return {"names": dict(enumerate(CLASSES)), "nc": len(CLASSES), "channels": 3, "train": "", "val": ""}
 
-        def get_dataloader(self, *_: Any, **__: Any) -> Any:
+        def get_dataloader(self, *_: object, **__: object) -> Loader:
             self.windows.labels = [{"cls": np.zeros(300)}]  # type: ignore[attr-defined]  # the most boxes it allows
             return Loader(cast("Any", self.windows), batch_size=self.batch_size, shuffle=False, collate_fn=collate)
 
@@ -247,7 +257,7 @@ def _trainer_class() -> type[Any]:  # noqa: C901 - the classes derive from libra
     return Trainer
 
 
-def collate(batch: Sequence[Window]) -> dict[str, Any]:
+def collate(batch: Sequence[Window]) -> Batch:
     """A batch as ultralytics wants it: boxes as centre and size, in shares of the window."""
     import torch
 
@@ -276,7 +286,7 @@ def read_start(path: Path) -> State:
     return {name: value.float() for name, value in state.items()}
 
 
-def export_graph(state: Mapping[str, Any], params: InputParams, path: Path) -> None:
+def export_graph(state: Mapping[str, Tensor], params: InputParams, path: Path) -> None:
     """Write the network as an ONNX graph (see `detector`)."""
     import torch
 
@@ -293,16 +303,17 @@ def export_graph(state: Mapping[str, Any], params: InputParams, path: Path) -> N
         )
 
 
-def read_network(weights: bytes) -> Any:
+def read_network(weights: bytes) -> Module:
     """The network of a saved model in eager PyTorch, ready to predict: batch norms folded into the convolutions."""
     from safetensors.torch import load
 
     prepare_environment()
     with _quiet():
-        return _folded(load(weights))
+        network: Module = _folded(load(weights))
+        return network
 
 
-def _folded(state: Mapping[str, Any]) -> Any:
+def _folded(state: Mapping[str, Tensor]) -> Any:
     from ultralytics.nn.tasks import DetectionModel
 
     network = DetectionModel(ARCHITECTURE, nc=len(CLASSES), ch=3, verbose=False)
@@ -311,7 +322,7 @@ def _folded(state: Mapping[str, Any]) -> Any:
     return network
 
 
-def _exportable(state: Mapping[str, Any]) -> Any:
+def _exportable(state: Mapping[str, Tensor]) -> Module:
     """A module (1, 3, h, w) -> boxes, embedding."""
     import torch
 
@@ -325,8 +336,8 @@ def _exportable(state: Mapping[str, Any]) -> Any:
             super().__init__()
             self.network = network
 
-        def forward(self, image: Any) -> tuple[Any, Any]:
-            kept: list[Any] = []
+        def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+            kept: list[Tensor] = []
             hook: Callable[..., None] = lambda _module, _inputs, output: kept.append(output)  # noqa: E731
             handle = self.network.model[_DEEPEST_LAYER].register_forward_hook(hook)
             answer = self.network(image)

@@ -18,10 +18,10 @@ class Ship(Document):
     score: Probability = Field(description="probability that this is a ship")
     center: Point
     polygon: list[Point] = Field(min_length=4, max_length=4, description="corners of its oriented rectangle")
-    length_m: float = Field(ge=0, description="metres")
-    beam_m: float = Field(ge=0, description="width in metres")
     lon: float | None = Field(default=None, description="degrees east, WGS 84; only where the image is georeferenced")
     lat: float | None = Field(default=None, description="degrees north, WGS 84; only where the image is georeferenced")
+    length_m: float = Field(ge=0, description="metres")
+    beam_m: float = Field(ge=0, description="width in metres")
 
 
 class Answer(Document):

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.task import Json, Progress
+from sightline.task import Progress
 from sightline.tasks.ships.calibration import UNKNOWN, Calibration, best_threshold, fit_calibration
 from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.examples import StoredExamples
 from sightline.tasks.ships.finder import Found
-from sightline.tasks.ships.metrics import NEITHER, Pool, scene_statistics
+from sightline.tasks.ships.metrics import NEITHER, Pool, Scene, match_scene
 from sightline.tasks.ships.model import KIND, Recipe, ShipModel
 from sightline.tasks.ships.params import TrainParams
 from sightline.tasks.ships.raster import raster_of
@@ -28,34 +27,34 @@ class Evaluated:
     """What a model found in labelled examples, with raw logits.
 
     Attributes:
-        scenes: of each scene, as `metrics.scene_statistics` counts it.
+        scenes: what was found in each scene.
         chips: (n, 2) logit of the middle, and 1 where there is a ship.
     """
 
-    scenes: Sequence[Mapping[str, Any]]
+    scenes: Sequence[Scene]
     chips: NDArray[np.float64]
 
     @property
     def peaks(self) -> NDArray[np.float64]:
         """(n, 2) logit and verdict of the scenes' detections, without those on other vessels."""
-        rows = [found[:2] for scene in self.scenes for found in scene["detections"] if found[1] != NEITHER]
+        rows = [found[:2] for scene in self.scenes for found in scene.detections if found.near != NEITHER]
         return np.array(rows, dtype=np.float64).reshape(-1, 2)
 
     @property
     def ships(self) -> int:
         """In all scenes."""
-        return sum(scene["ships"] for scene in self.scenes)
+        return sum(scene.ships for scene in self.scenes)
 
     def f1(self, calibration: Calibration, threshold: float) -> float:
         """Of the ships in the scenes; 0 where there are none."""
-        rows = [_calibrated_rows(scene, calibration, threshold) for scene in self.scenes]
+        rows = [_calibrated(scene, calibration, threshold).model_dump(mode="json") for scene in self.scenes]
         value = Pool(rows).score(np.ones(len(rows)))["f1"] if rows else 0.0
         return value if np.isfinite(value) else 0.0
 
 
-def _calibrated_rows(scene: Mapping[str, Any], calibration: Calibration, threshold: float) -> dict[str, Json]:
-    found = [[float(calibration(logit)), *rest] for logit, *rest in scene["detections"]]
-    return {**scene, "threshold": threshold, "detections": found}
+def _calibrated(scene: Scene, calibration: Calibration, threshold: float) -> Scene:
+    found = tuple(one._replace(score=float(calibration(one.score))) for one in scene.detections)
+    return scene.model_copy(update={"threshold": threshold, "detections": found})
 
 
 def look_at(model: ShipModel, examples: StoredExamples, progress: Progress) -> Evaluated:
@@ -69,7 +68,7 @@ def look_at(model: ShipModel, examples: StoredExamples, progress: Progress) -> E
         return found
 
     scenes = [
-        scene_statistics(find(number).detections, examples.boxes[index], GSD_M, 0.0)
+        match_scene(find(number).detections, examples.boxes[index], GSD_M, 0.0)
         for number, index in enumerate(examples.scenes)
     ]
     middles = [

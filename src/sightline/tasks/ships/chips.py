@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -196,17 +196,18 @@ def read_document(path: Path) -> Document:
 def _read(path: Path, _: Stamp) -> Document:
     try:
         text = read_bytes(path, Limits(bytes=MAX_BYTES), str(path)).decode("utf-8-sig")
-        members = _members(text, str(path))
+        members, data = _members(text, str(path))
     except (ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         raise DataRejected(f"the file is not valid JSON ({reason})", where=path, way_out=_COPY_AGAIN) from error
-    count = len(members.get("data", ()))
-    for field in ("data", "labels", "locations", "scene_ids"):
-        if not isinstance(members.get(field), list) or len(members[field]) != count:
-            raise DataRejected(f"there is no list of {count} {field}", where=path, way_out=_COPY_AGAIN)
+    if data is None:
+        raise DataRejected("there is no list of 0 data", where=path, way_out=_COPY_AGAIN)
+    fields = [_list(members, field, len(data), path) for field in ("labels", "locations", "scene_ids")]
     odd: dict[int, OddChip] = {}
-    names = tuple(_name_or_odd(members, row, str(path), odd) for row in range(count))
-    values = [_NO_VALUES if isinstance(one, _BadRow) else one for one in members["data"]]
+    stated = (_Stated(*values) for values in zip(*fields, strict=True))
+    rows = enumerate(zip(data, stated, strict=True))
+    names = tuple(_name_or_odd(values, said, (row, str(path)), odd) for row, (values, said) in rows)
+    values = [_NO_VALUES if isinstance(one, _BadRow) else one for one in data]
     pixels = np.array(values, dtype=np.uint8).reshape(-1, 3, CHIP_PX, CHIP_PX)
     return Document(names, np.ascontiguousarray(np.moveaxis(pixels, 1, -1)), odd)
 
@@ -220,24 +221,45 @@ class _BadRow:
 _NO_VALUES = np.zeros(_VALUES, dtype=np.uint8)
 
 
-def _name_or_odd(members: Mapping[str, Any], row: int, where: str, odd: dict[int, OddChip]) -> ChipName | None:
+class _Stated(NamedTuple):
+    """What the document says of a row besides its values."""
+
+    label: Json
+    place: Json
+    scene: Json
+
+
+def _list(members: Mapping[str, Json], field: str, count: int, path: Path) -> list[Json]:
+    values = members.get(field)
+    if not isinstance(values, list) or len(values) != count:
+        raise DataRejected(f"there is no list of {count} {field}", where=path, way_out=_COPY_AGAIN)
+    return values
+
+
+def _name_or_odd(
+    values: NDArray[np.uint8] | _BadRow, stated: _Stated, where: tuple[int, str], odd: dict[int, OddChip]
+) -> ChipName | None:
     """The name of a row; what is wrong with the row goes into `odd`."""
-    values, name, problem = members["data"][row], None, ""
+    name, problem = None, ""
     try:
-        name = _name(members, row, where)
+        name = _name(stated, *where)
     except DataRejected as error:
         problem = str(error)
-    is_bad = isinstance(values, _BadRow)
-    if is_bad or problem:
-        fields = (members[field][row] for field in ("labels", "locations", "scene_ids"))
-        odd[row] = OddChip(values.problem if is_bad else problem, values.text if is_bad else "", *fields)
+    if isinstance(values, _BadRow):
+        odd[where[0]] = OddChip(values.problem, values.text, *stated)
+    elif problem:
+        odd[where[0]] = OddChip(problem, "", *stated)
     return name
 
 
-def _members(text: str, where: str) -> dict[str, Any]:
-    """The members of the document; those of `data` become arrays one by one, as lists they would take 40 times that."""
+def _members(text: str, where: str) -> tuple[dict[str, Json], list[NDArray[np.uint8] | _BadRow] | None]:
+    """The members of the document, and those of its `data` for themselves, None where there are none.
+
+    They become arrays one by one: as lists they would take 40 times as much memory.
+    """
     decoder, space = json.JSONDecoder(), re.compile(r"\s*")
-    members: dict[str, Any] = {}
+    members: dict[str, Json] = {}
+    rows: list[NDArray[np.uint8] | _BadRow] | None = None
 
     def next_at(at: int) -> int:
         return space.match(text, at).end()  # type: ignore[union-attr]  # it matches nothing too
@@ -253,17 +275,17 @@ def _members(text: str, where: str) -> dict[str, Any]:
             members[str(key)], at = decoder.raw_decode(text, at)
         else:
             _expect(text, at, "[")
-            rows: list[NDArray[np.uint8] | _BadRow] = []
+            rows = []
             while text[at : at + 1] != "]":
                 start = next_at(at + 1)
                 values, at = decoder.raw_decode(text, start)
                 rows.append(_row(values, f"{where}: data[{len(rows)}]", text[start:at]))
                 at = next_at(at)
                 _expect(text, at, ",]")
-            members["data"], at = rows, at + 1
+            at += 1
         at = next_at(at)
         _expect(text, at, ",}")
-    return members
+    return members, rows
 
 
 def _expect(text: str, at: int, characters: str) -> None:
@@ -272,22 +294,28 @@ def _expect(text: str, at: int, characters: str) -> None:
 
 
 def _row(values: Json, where: str, text: str) -> NDArray[np.uint8] | _BadRow:
-    whole = isinstance(values, list) and len(values) == _VALUES and all(type(value) is int for value in values)
-    if not whole or min(values) < 0 or max(values) > 255:
+    listed = values if isinstance(values, list) else []
+    numbers = [value for value in listed if type(value) is int]
+    if not len(listed) == len(numbers) == _VALUES or min(numbers) < 0 or max(numbers) > 255:
         problem = f"it is not a list of {_VALUES:,} values of 0 to 255"
         return _BadRow(str(DataRejected(problem, where=where, way_out=_COPY_AGAIN)), text)
-    return np.array(values, dtype=np.uint8)
+    return np.array(numbers, dtype=np.uint8)
 
 
-def _name(members: Mapping[str, Any], row: int, where: str) -> ChipName:
-    label, place, scene = (members[field][row] for field in ("labels", "locations", "scene_ids"))
+def _name(stated: _Stated, row: int, where: str) -> ChipName:
+    label, place, scene = stated
     if type(label) is not int or label not in (0, 1):
         raise DataRejected(f"{label!r} is not a label", where=f"{where}: labels[{row}]", way_out=_COPY_AGAIN)
     if not isinstance(scene, str) or not _SCENE.fullmatch(scene):
         raise DataRejected(
             f"{scene!r} is not the name of a scene", where=f"{where}: scene_ids[{row}]", way_out=_COPY_AGAIN
         )
-    numbers = isinstance(place, list) and len(place) == 2 and all(type(value) in (int, float) for value in place)
-    if not numbers or not all(abs(value) < _FARTHEST for value in place):
-        raise DataRejected(f"{place!r} is not a place", where=f"{where}: locations[{row}]", way_out=_COPY_AGAIN)
-    return ChipName(label, scene, float(place[0]), float(place[1]))
+    return ChipName(label, scene, *_place(place, f"{where}: locations[{row}]"))
+
+
+def _place(stated: Json, where: str) -> tuple[float, float]:
+    listed = stated if isinstance(stated, list) else []
+    numbers = [float(value) for value in listed if type(value) in (int, float) and abs(value) < _FARTHEST]
+    if not len(listed) == len(numbers) == 2:
+        raise DataRejected(f"{stated!r} is not a place", where=where, way_out=_COPY_AGAIN)
+    return numbers[0], numbers[1]

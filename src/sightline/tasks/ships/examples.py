@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from sightline.maps.pictures import read_scene_pixels
 from sightline.task import Json, Manifest, Progress, Sample
 from sightline.tasks.ships.data import CHIP_PX, read_boxes, read_chip
-from sightline.tasks.ships.labels import Box
-from sightline.vision.examples import StoredArrays, read_index, read_sizes, store_once, usable_samples
+from sightline.tasks.ships.labels import Box, Kind
+from sightline.vision.examples import Index, StoredArrays, store_once, usable_samples
 
 Pixels = NDArray[np.uint8]
 
@@ -38,14 +38,21 @@ def is_chip(sample: Sample) -> bool:
     return sample.stratum != "scene"
 
 
+class _Index(Index):
+    """`boxes`: kind, x0, y0, x1, y1 of each vessel; `chip`: whether only the middle is labelled."""
+
+    boxes: list[list[tuple[Kind, float, float, float, float]]]
+    chip: list[bool]
+
+
 class StoredExamples:
     """Examples on disk, in the manifest's order."""
 
     def __init__(self, folder: Path) -> None:
-        index = read_index(folder)
-        self._sizes = read_sizes(index)
-        self.chip: tuple[bool, ...] = tuple(index["chip"])
-        self.boxes = tuple(tuple(Box(kind, *corners) for kind, *corners in boxes) for boxes in index["boxes"])
+        index = _Index.read(folder)
+        self._sizes = index.sizes
+        self.chip = tuple(index.chip)
+        self.boxes = tuple(tuple(Box(*box) for box in boxes) for boxes in index.boxes)
         self._pixels = StoredArrays(folder / "pixels.bin", np.uint8, [(*size, 3) for size in self._sizes])
 
     def __len__(self) -> int:
@@ -85,7 +92,7 @@ def store_examples(data: Manifest, folder: Path, progress: Progress) -> StoredEx
 def _write(data: Manifest, folder: Path, progress: Progress) -> dict[str, Json]:
     samples = usable_samples(data)
     sizes: list[list[int]] = []
-    boxes: list[list[list[object]]] = []
+    boxes: list[list[list[Json]]] = []
     with (folder / "pixels.bin").open("wb") as file:
         for number, sample in enumerate(samples, start=1):
             example = read_example(data, sample)

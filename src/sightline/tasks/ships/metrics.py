@@ -9,13 +9,14 @@ recall at the model's threshold, and average precision over all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from sightline.geometry import box_iou
-from sightline.task import Json, Rows
+from sightline.task import Curve, Json, Plot, Rows, Table
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.labels import Box
 from sightline.vision.evaluation import curve
@@ -32,28 +33,85 @@ RIGHT, WRONG, NEITHER = 1, 0, -1
 _IOU = 0.5
 
 
+class Matched(NamedTuple):
+    """A detection held against the labels.
+
+    Attributes:
+        score: of the detection.
+        near: what it is by distance: RIGHT, WRONG or NEITHER.
+        boxed: what it is by the overlap of its box.
+        off_m: metres from its ship; -1 where it has none.
+    """
+
+    score: float
+    near: int
+    boxed: int
+    off_m: float
+
+
+class Chip(BaseModel):
+    """Of one chip: the probability of a ship in its middle, and whether there is one (1 or 0)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["chip"] = "chip"
+    probability: float
+    ship: int
+    threshold: float
+
+    @property
+    def answered(self) -> bool:
+        """Whether the model says that there is a ship."""
+        return self.probability >= self.threshold
+
+
+class Scene(BaseModel):
+    """Of one scene: how many ships it has, and its detections, the highest score first."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Literal["scene"] = "scene"
+    ships: int
+    threshold: float
+    detections: tuple[Matched, ...]
+
+    @property
+    def taken(self) -> list[Matched]:
+        """The detections that the model reports."""
+        return [one for one in self.detections if one.score >= self.threshold]
+
+    @property
+    def counted(self) -> int:
+        """Ships that the answer counts, without those on vessels that are not asked for."""
+        return sum(one.near != NEITHER for one in self.taken)
+
+
+_STATISTICS: TypeAdapter[Chip | Scene] = TypeAdapter(Annotated[Chip | Scene, Field(discriminator="kind")])
+
+
 def chip_statistics(probability: float, ship: bool, threshold: float) -> dict[str, Json]:
-    """Of one chip: the probability of a ship in its middle, and whether there is one."""
-    return {"kind": "chip", "probability": round(probability, 6), "ship": int(ship), "threshold": threshold}
+    """A `Chip` as JSON."""
+    return Chip(probability=round(probability, 6), ship=int(ship), threshold=threshold).model_dump(mode="json")
 
 
 def scene_statistics(
     found: Sequence[Detection], boxes: Sequence[Box], gsd_m: float, threshold: float
 ) -> dict[str, Json]:
-    """Of one scene: its ships, and of each detection [score, by distance, by box, metres off the ship or -1]."""
+    """`match_scene` as JSON."""
+    return match_scene(found, boxes, gsd_m, threshold).model_dump(mode="json")
+
+
+def match_scene(found: Sequence[Detection], boxes: Sequence[Box], gsd_m: float, threshold: float) -> Scene:
+    """What the detections of one scene are."""
     ranked = sorted(found, key=lambda one: (-one.score, one.y, one.x))
     ships, others = ([box for box in boxes if (box.kind == "ship") == wanted] for wanted in (True, False))
     by_distance, off_m = _by_distance(ranked, ships, others, NEAR_M / gsd_m)
     by_box = _by_box(ranked, ships, others)
-    return {
-        "kind": "scene",
-        "ships": len(ships),
-        "threshold": threshold,
-        "detections": [
-            [round(one.score, 6), near, boxed, round(off * gsd_m, 2)]
-            for one, near, boxed, off in zip(ranked, by_distance, by_box, off_m, strict=True)
-        ],
-    }
+    matched = (
+        Matched(round(one.score, 6), near, boxed, round(off * gsd_m, 2))
+        for one, near, boxed, off in zip(ranked, by_distance, by_box, off_m, strict=True)
+    )
+    return Scene(ships=len(ships), threshold=threshold, detections=tuple(matched))
 
 
 def _by_distance(
@@ -115,16 +173,15 @@ class Pool:
     """The rows as arrays, made once: the bootstrap only changes the weights."""
 
     def __init__(self, statistics: Sequence[Mapping[str, Json]]) -> None:
-        chips = [(row, one) for row, one in enumerate(statistics) if one["kind"] == "chip"]
-        scenes = [(row, one) for row, one in enumerate(statistics) if one["kind"] == "scene"]
+        read = [_STATISTICS.validate_python(one) for one in statistics]
+        chips = [(row, one) for row, one in enumerate(read) if isinstance(one, Chip)]
+        scenes = [(row, one) for row, one in enumerate(read) if isinstance(one, Scene)]
         self._chip_rows = np.array([row for row, _ in chips], dtype=np.intp)
-        self._chips = np.array(
-            [[one["ship"], one["probability"] >= one["threshold"]] for _, one in chips], dtype=bool
-        ).reshape(-1, 2)
+        self._chips = np.array([[one.ship, one.answered] for _, one in chips], dtype=bool).reshape(-1, 2)
         self._scene_rows = np.array([row for row, _ in scenes], dtype=np.intp)
-        self._ships = np.array([one["ships"] for _, one in scenes], dtype=np.float64)
-        self._off_count = np.array([abs(_counted(one) - one["ships"]) for _, one in scenes], dtype=np.float64)
-        listed = [(row, *found, found[0] >= one["threshold"]) for row, one in scenes for found in one["detections"]]
+        self._ships = np.array([one.ships for _, one in scenes], dtype=np.float64)
+        self._off_count = np.array([abs(one.counted - one.ships) for _, one in scenes], dtype=np.float64)
+        listed = [(row, *found, found.score >= one.threshold) for row, one in scenes for found in one.detections]
         self._found = np.array(listed, dtype=np.float64).reshape(-1, 6)
 
     def score(self, weights: Floats) -> dict[str, float]:
@@ -161,11 +218,6 @@ class Pool:
         }
 
 
-def _counted(scene: Mapping[str, Json]) -> int:
-    """Ships that the answer counts, without those on vessels that are not asked for."""
-    return sum(found[0] >= scene["threshold"] and found[1] != NEITHER for found in scene["detections"])
-
-
 def _ratio(above: float, below: float) -> float:
     return above / below if below > 0 else float("nan")
 
@@ -194,36 +246,39 @@ def average_precision(scores: Floats, verdicts: Floats, weights: Floats, ships: 
 # ---------------------------------------------------------------------------------------------------------- plots
 
 
-def plots(rows: Rows) -> dict[str, Json]:
+def plots(rows: Rows) -> dict[str, Plot]:
     """The chips' confusion matrix, the detections' precision over recall, and a table of the scenes."""
-    made: dict[str, Json] = {}
-    chips = [row.statistics for row in rows if row.statistics["kind"] == "chip"]
+    made: dict[str, Plot] = {}
+    read = [(row.key, _STATISTICS.validate_python(row.statistics)) for row in rows]
+    chips = [one for _, one in read if isinstance(one, Chip)]
     if chips:
         matrix = np.zeros((2, 2), dtype=int)
         for one in chips:
-            matrix[one["ship"], int(one["probability"] >= one["threshold"])] += 1
+            matrix[one.ship, int(one.answered)] += 1
         made["confusion"] = {"matrix": matrix.tolist(), "labels": ["no-ship", "ship"]}
-    scenes = [row for row in rows if row.statistics["kind"] == "scene"]
+    scenes = {key: one for key, one in read if isinstance(one, Scene)}
     if scenes:
-        made["precision_recall"] = _curve([row.statistics for row in scenes])
-        columns = ["scene", "ships", "counted", "right", "wrong", "missed"]
-        made["scenes"] = {"columns": columns, "rows": [_scene_line(row.key, row.statistics) for row in scenes]}
+        made["precision_recall"] = _curve(list(scenes.values()))
+        made["scenes"] = _table(scenes)
     return made
 
 
 CURVES = {"precision_recall": ("recall of ships (30 m)", "precision")}
 
 
-def _curve(scenes: Sequence[Mapping[str, Json]]) -> dict[str, Json]:
-    found = np.array([one[:2] for scene in scenes for one in scene["detections"]], dtype=np.float64).reshape(-1, 2)
-    ships = float(sum(scene["ships"] for scene in scenes))
+def _curve(scenes: Sequence[Scene]) -> Curve:
+    found = np.array([one[:2] for scene in scenes for one in scene.detections], dtype=np.float64).reshape(-1, 2)
+    ships = float(sum(scene.ships for scene in scenes))
     precision, recall = precision_recall(found[:, 0], found[:, 1], np.ones(len(found)), ships)
     kept = np.isfinite(precision) & np.isfinite(recall)
     x, y = (np.round(values[kept], 4).tolist() for values in (recall, precision))
     return curve(x, y, CURVES["precision_recall"])
 
 
-def _scene_line(key: str, scene: Mapping[str, Json]) -> list[Any]:
-    taken = [found[1] for found in scene["detections"] if found[0] >= scene["threshold"]]
-    right, wrong = taken.count(RIGHT), taken.count(WRONG)
-    return [key, scene["ships"], _counted(scene), right, wrong, scene["ships"] - right]
+def _table(scenes: Mapping[str, Scene]) -> Table:
+    rows: list[list[float | str | None]] = []
+    for key, scene in scenes.items():
+        verdicts = [one.near for one in scene.taken]
+        right, wrong = verdicts.count(RIGHT), verdicts.count(WRONG)
+        rows.append([key, scene.ships, scene.counted, right, wrong, scene.ships - right])
+    return {"columns": ["scene", "ships", "counted", "right", "wrong", "missed"], "rows": rows}

@@ -18,6 +18,7 @@ from sightline.errors import ParamsError, RequestError
 from sightline.limits import Cost, Limits
 from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.task import Finding, Json, Prediction
+from sightline.tasks.ships.answer import Answer, Ship
 from sightline.tasks.ships.blobs import Rule
 from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.cost import SLACK, check_work, held_bytes_of, most_scanned_px, scanned_px
@@ -27,8 +28,9 @@ from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinde
 from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
+from sightline.vision.answers import Words, box_of
 from sightline.vision.images import noise_picture
-from sightline.vision.masks import PIXELS, geojson, in_pixels
+from sightline.vision.masks import PIXELS, choose_features, geojson, in_pixels
 from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
 
 if TYPE_CHECKING:
@@ -210,13 +212,12 @@ class ShipModel(SavedModel[Recipe]):
         """Without the ships whose middle lies outside a geometry in longitude and latitude."""
         from shapely import Point
 
-        ships = prediction.document["ships"]
-        kept = [number for number, ship in enumerate(ships) if area.intersects(Point(ship["lon"], ship["lat"]))]
+        ships = Answer.model_validate(prediction.document).ships
+        kept = [number for number, ship in enumerate(ships) if area.intersects(Point(ship.lon, ship.lat))]
         inside = [ships[number] for number in kept]
-        document = {**prediction.document, "ships": inside, "count": len(inside)}
-        said = prediction.exports["geojson"]
-        exports = {"geojson": {**said, "features": [said["features"][number] for number in kept]}}
-        return replace(prediction, document=document, exports=exports, **_said(inside))
+        document = {**prediction.document, "ships": [_written(ship) for ship in inside], "count": len(inside)}
+        exports = {"geojson": choose_features(prediction.exports["geojson"], kept)}
+        return replace(prediction, document=document, exports=exports, **in_words(inside))
 
     # --------------------------------------------------------------------------------------------- predicting
 
@@ -234,7 +235,7 @@ class ShipModel(SavedModel[Recipe]):
     def answer(self, source: Raster, found: Found) -> Prediction:
         """The prediction of one raster."""
         taken = [one for one in found.detections if one.score >= self.threshold]
-        ships = [ship_document(one, source) for one in taken]
+        ships = [_ship(one, source) for one in taken]
         height, width = source.size
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": source.sha256},
@@ -244,27 +245,28 @@ class ShipModel(SavedModel[Recipe]):
             "georeference": source.placement.said,
             "probability_middle": round(found.middle, 6),
             "count": len(ships),
-            "ships": ships,
+            "ships": [_written(ship) for ship in ships],
         }
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in source.statistics.items()}
         row |= {
             "output_count": len(ships),
             "output_score_mean": _mean([one.score for one in taken]),
-            "output_length_mean_m": _mean([float(ship["length_m"]) for ship in ships]),
+            "output_length_mean_m": _mean([ship.length_m for ship in ships]),
             "output_middle": found.middle,
         }
         exports = {exported_as(source): features_of(taken, ships, source)}
-        said = _said(ships)
+        words = in_words(ships)
         if source.gsd_from == "assumed":
-            said["found"] += f" ({source.gsd_m:g} m a pixel assumed)"
-        return Prediction(row, found.embedding, document, exports, **said)
+            words["found"] += f" ({source.gsd_m:g} m a pixel assumed)"
+        return Prediction(row, found.embedding, document, exports, **words)
 
     # ------------------------------------------------------------------------------------------------ drawing
 
     def draw(self, source: Raster, prediction: Prediction) -> NDArray[np.uint8]:
         """The picture with the ships' rectangles; a large one is made smaller."""
         step, pixels = source.reduced()
-        polygons = [np.array(ship["polygon"], dtype=np.float64) for ship in prediction.document["ships"]]
+        ships = Answer.model_validate(prediction.document).ships
+        polygons = [np.array(ship.polygon, dtype=np.float64) for ship in ships]
         return outlined(pixels, polygons, step)
 
 
@@ -281,20 +283,21 @@ def outlined(
     return drawn
 
 
-def _said(ships: Sequence[Mapping[str, Json]]) -> dict[str, Any]:
-    """`found`, `summary` and `findings` of a prediction: ships by length, the longest first."""
-    ordered = sorted(ships, key=lambda ship: -ship["length_m"])
-    kept = ("length_m", "beam_m", "lon", "lat")
-    findings = tuple(
-        Finding("ship", ship["score"], tuple(ship["box"]), figures={key: ship[key] for key in kept if key in ship})
-        for ship in ordered
-    )
+def in_words(ships: Sequence[Ship]) -> Words:
+    """Ships by length, the longest first."""
+    ordered = sorted(ships, key=lambda ship: -ship.length_m)
+    findings = tuple(Finding("ship", ship.score, box_of(ship.box), figures=_figures(ship)) for ship in ordered)
     low, high = _LENGTHS_M
-    counts = _counts_by_length([ship["length_m"] for ship in ordered])
+    counts = _counts_by_length([ship.length_m for ship in ordered])
     words = (f"below {low} m", f"of {low} to {high} m", f"of {high} m or more")
     parts = [f"{count} {length}" for count, length in zip(counts.values(), words, strict=True) if count]
     found = f"{len(ships)} {'ship' if len(ships) == 1 else 'ships'}" + (f": {', '.join(parts)}" if parts else "")
     return {"found": found, "summary": {"ships": len(ships), **counts}, "findings": findings}
+
+
+def _figures(ship: Ship) -> dict[str, float]:
+    figures = {"length_m": ship.length_m, "beam_m": ship.beam_m}
+    return figures if ship.lon is None or ship.lat is None else {**figures, "lon": ship.lon, "lat": ship.lat}
 
 
 def _counts_by_length(lengths_m: Sequence[float]) -> dict[str, int]:
@@ -308,21 +311,27 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if values else 0.0
 
 
-def ship_document(one: Detection, source: Raster) -> dict[str, Json]:
-    """One ship as JSON, in pixels, metres, and longitude and latitude where the raster is georeferenced."""
-    gsd_m = source.gsd_m
-    document: dict[str, Json] = {
-        "box": [round(float(value), _DECIMALS_PX) for value in one.box],
-        "score": round(one.score, 6),
-        "center": [round(one.x, _DECIMALS_PX), round(one.y, _DECIMALS_PX)],
-        "polygon": [[round(float(x), _DECIMALS_PX), round(float(y), _DECIMALS_PX)] for x, y in one.corners],
-    }
+def _ship(one: Detection, source: Raster) -> Ship:
+    """One ship in pixels, metres, and longitude and latitude where the raster is georeferenced."""
+    gsd_m, lon, lat = source.gsd_m, None, None
     if source.place is not None:
         # Where the raster is tall, its pixels are not the same everywhere.
         gsd_m = math.sqrt(math.prod(source.place.gsd_m(one.x, one.y)))
-        lon, lat = source.place.lonlat(one.x, one.y)
-        document |= {"lon": round(float(lon), _DECIMALS_LONLAT), "lat": round(float(lat), _DECIMALS_LONLAT)}
-    return {**document, "length_m": round(one.length_px * gsd_m, 1), "beam_m": round(one.beam_px * gsd_m, 1)}
+        lon, lat = (round(float(value), _DECIMALS_LONLAT) for value in source.place.lonlat(one.x, one.y))
+    return Ship(
+        box=[round(float(value), _DECIMALS_PX) for value in one.box],
+        score=round(one.score, 6),
+        center=[round(one.x, _DECIMALS_PX), round(one.y, _DECIMALS_PX)],
+        polygon=[[round(float(x), _DECIMALS_PX), round(float(y), _DECIMALS_PX)] for x, y in one.corners],
+        lon=lon,
+        lat=lat,
+        length_m=round(one.length_px * gsd_m, 1),
+        beam_m=round(one.beam_px * gsd_m, 1),
+    )
+
+
+def _written(ship: Ship) -> dict[str, Json]:
+    return ship.model_dump(exclude_none=True)
 
 
 def exported_as(source: Raster) -> str:
@@ -330,17 +339,17 @@ def exported_as(source: Raster) -> str:
     return PIXELS if source.place is None else "geojson"
 
 
-def features_of(found: Sequence[Detection], ships: Sequence[Mapping[str, Json]], source: Raster) -> dict[str, Json]:
+def features_of(found: Sequence[Detection], ships: Sequence[Ship], source: Raster) -> dict[str, Json]:
     """A feature for each ship: GeoJSON in longitude and latitude (RFC 7946), or marked as in pixels."""
     from shapely import Polygon
 
-    properties = [{key: ship[key] for key in ("score", "length_m", "beam_m", "center")} for ship in ships]
+    properties = [ship.model_dump(include={"score", "length_m", "beam_m", "center"}) for ship in ships]
     if source.place is None:
         polygons = [Polygon(one.corners) for one in found]
         return in_pixels(geojson(zip(polygons, properties, strict=True), _DECIMALS_PX))
     polygons = [Polygon(_ring(one, source.place)) for one in found]
     for said, ship in zip(properties, ships, strict=True):
-        said |= {"lon": ship["lon"], "lat": ship["lat"]}
+        said |= {"lon": ship.lon, "lat": ship.lat}
     return geojson(zip(polygons, properties, strict=True), _DECIMALS_LONLAT)
 
 

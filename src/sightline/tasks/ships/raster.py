@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,8 @@ from sightline.vision.images.tiff_windows import opened_tiff
 
 Pixels = NDArray[np.uint8]
 Hidden = NDArray[np.bool_]
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
 Read = Callable[[int, int, int, int], Pixels]
 """(top, left, height, width) in pixels, inside the raster -> (height, width, 3) RGB."""
 Hide = Callable[[int, int, int, int], Hidden]
@@ -189,7 +191,7 @@ def input_statistics(pixels: Pixels) -> dict[str, float]:
     }
 
 
-def _part_of(values: Any) -> Callable[[int, int, int, int], Any]:
+def _part_of(values: NDArray[ScalarT]) -> Callable[[int, int, int, int], NDArray[ScalarT]]:
     return lambda top, left, height, width: values[top : top + height, left : left + width]
 
 

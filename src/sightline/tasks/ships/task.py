@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
-from sightline.task import Expectation, Json, Manifest, Progress, Rows, Sample, TrainingData
+from sightline.task import Expectation, Json, Manifest, Plot, Progress, Rows, Sample, TrainingData
 from sightline.tasks.ships import metrics
 from sightline.tasks.ships.data import UPSTREAM, excerpt, load_manifest, read_boxes, source_of
 from sightline.tasks.ships.examples import is_chip, read_example
@@ -86,7 +86,7 @@ class Ships:
         """Pooled metrics; see `metrics.Pool.score`."""
         return self._pooled(rows).score(weights)
 
-    def plots(self, rows: Rows) -> Mapping[str, Json]:
+    def plots(self, rows: Rows) -> Mapping[str, Plot]:
         """The chips' confusion matrix, the detections' precision over recall, and the table of scenes."""
         return metrics.plots(rows)
 

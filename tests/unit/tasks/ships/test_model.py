@@ -14,7 +14,8 @@ from rasterio import Affine
 from sightline.errors import DataRejected, ModelRejected, RequestError
 from sightline.files import write_json
 from sightline.limits import Limits
-from sightline.tasks.ships.model import ShipModel, _said
+from sightline.tasks.ships.answer import Ship
+from sightline.tasks.ships.model import ShipModel, in_words
 from tests.unit import bad_images
 from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, scene, sea
 
@@ -182,5 +183,6 @@ def test_a_network_without_its_weights_is_refused(tmp_path):
     ],
 )
 def test_what_was_found_is_said_by_length(lengths, found):
-    ships = [{"length_m": length, "beam_m": 9.0, "score": 0.9, "box": [0, 0, 1, 1]} for length in lengths]
-    assert _said(ships)["found"] == found
+    outline = {"box": [0, 0, 1, 1], "center": [0.5, 0.5], "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
+    ships = [Ship(**outline, length_m=length, beam_m=9.0, score=0.9) for length in lengths]
+    assert in_words(ships)["found"] == found

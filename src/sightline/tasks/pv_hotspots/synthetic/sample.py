@@ -128,7 +128,7 @@ def _glare(rng: np.random.Generator, params: SampleParams, camera: Camera) -> Ar
 
 def _instances(site: Site, camera: Camera, pose: Pose, params: SampleParams) -> list[Json]:
     """The labels of a frame: each module that shows enough, its corners as projected (they may lie outside)."""
-    instances = []
+    instances: list[Json] = []
     width, height = params.camera.width_px, params.camera.height_px
     for table in site.tables:
         corners = camera.project(table.points_m(table.corners_m), pose)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sightline.task import Json
 from sightline.tasks.ships.synthetic.hulls import Hull
+
+if TYPE_CHECKING:
+    import mercantile
 
 TILE_PX = 256
 EQUATOR_M = 156543.03392804097
@@ -67,7 +70,12 @@ class Georeference:
 
 def truth(vessels: Sequence[Hull], place: Georeference) -> dict[str, Json]:
     """A GeoJSON FeatureCollection of the hulls; `raster` is a foreign member that says how pixels lie on the map."""
-    raster = {"width": place.width, "height": place.height, "crs": place.crs, "transform": list(place.transform)}
+    raster: dict[str, Json] = {
+        "width": place.width,
+        "height": place.height,
+        "crs": place.crs,
+        "transform": list(place.transform),
+    }
     return {"type": "FeatureCollection", "features": [_feature(hull, place) for hull in vessels], "raster": raster}
 
 
@@ -109,7 +117,7 @@ def tiles(pixels: NDArray[np.uint8], place: Georeference) -> Iterator[tuple[int,
             yield tile.z, tile.x, tile.y, picture
 
 
-def _tile(planes: NDArray[np.uint8], place: Georeference, bounds: Any) -> NDArray[np.uint8]:
+def _tile(planes: NDArray[np.uint8], place: Georeference, bounds: mercantile.Bbox) -> NDArray[np.uint8]:
     from rasterio.transform import Affine
     from rasterio.warp import Resampling, reproject
 
