@@ -187,6 +187,11 @@ def _deliver(job: Job, pictures: Sequence[Picture], refused: dict[str, str]) -> 
     )
 
 
+def _tell_notes(pictures: Sequence[Picture]) -> None:
+    for note, count in Counter(picture.note for picture in pictures if picture.note).most_common(_NOTES):
+        echo(f"note, {count} of {len(pictures)}: {note}")
+
+
 def _show(pictures: Sequence[Picture], written: Sequence[Path], out: Path | None) -> None:
     if not pictures:
         return
@@ -197,8 +202,7 @@ def _show(pictures: Sequence[Picture], written: Sequence[Path], out: Path | None
     table("answers", rows)
     if len(pictures) > _SHOWN:
         echo(f"... and {len(pictures) - _SHOWN} more.")
-    for note, count in Counter(picture.note for picture in pictures if picture.note).most_common(_NOTES):
-        echo(f"note, {count} of {len(pictures)}: {note}")
+    _tell_notes(pictures)
     reused = sum(picture.reused for picture in pictures)
     if reused:
         echo(f"{reused} of {len(pictures)} were taken from an earlier call with the same version and conditions.")

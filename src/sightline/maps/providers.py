@@ -162,6 +162,12 @@ def find_provider(name: str, folder: Path | None = None) -> Provider:
     return PROVIDERS[name]
 
 
+def _zooms_in(folder: Path) -> list[int]:
+    """The levels that a folder of tiles has folders for, the coarsest first."""
+    named = [int(one.name) for one in folder.glob("*") if one.name.isdecimal()] if folder.is_dir() else []
+    return sorted(zoom for zoom in named if zoom <= 24)
+
+
 def open_folder(folder: Path, name: str = "folder") -> Provider:
     """A provider of the tiles `z/x/y.png` (or .jpg) that lie in a folder; their side is that of the first found.
 
@@ -169,8 +175,7 @@ def open_folder(folder: Path, name: str = "folder") -> Provider:
         DataMissing: there is no such folder, or no tile in it.
         DataRejected: the tile looked at is broken.
     """
-    zooms = sorted(int(one.name) for one in folder.glob("*") if one.name.isdecimal()) if folder.is_dir() else []
-    zooms = [zoom for zoom in zooms if zoom <= 24]
+    zooms = _zooms_in(folder)
     first = next((path for zoom in zooms for path in folder.glob(f"{zoom}/*/*") if path.suffix in TILE_SUFFIXES), None)
     if first is None:
         raise DataMissing(

@@ -174,12 +174,14 @@ def _names(settings: Settings) -> Iterator[str]:
     elsewhere = {"state/ledger.sqlite"} if settings.ledger_url.get_secret_value() else set()
     yield from (name for name in _DATABASES if name not in elsewhere and (root / name).is_file())
     yield from (name for name in _PINS if (root / name).is_file())
-    for path in sorted(settings.mlruns.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if path.is_file() and name not in _DATABASES and not name.endswith(_NOT_KEPT):
-            yield name
-    exported = settings.state / "predictions"
-    yield from (path.relative_to(root).as_posix() for path in sorted(exported.rglob("*")) if path.is_file())
+    artifacts = (name for name in _files_below(settings.mlruns, root) if name not in _DATABASES)
+    yield from (name for name in artifacts if not name.endswith(_NOT_KEPT))
+    yield from _files_below(settings.state / "predictions", root)
+
+
+def _files_below(folder: Path, root: Path) -> Iterator[str]:
+    """In order, as paths below the root."""
+    return (path.relative_to(root).as_posix() for path in sorted(folder.rglob("*")) if path.is_file())
 
 
 def _leaves(name: str) -> bool:

@@ -61,16 +61,22 @@ def find_repeats(pictures: Sequence[Seen]) -> Repeats:
     shapes, owners = _ground_shapes(pictures)
     if len(shapes) < sum(counts):
         return Repeats(apart, False, f"{_MAY_REPEAT}: {_why_not_placed(pictures)}.")
-    side_m = _small_side_m(shapes, [_is_cut_off(one, size) for findings, _, size in pictures for one in findings])
-    worst_m = _position_error_m(pictures)
-    if worst_m is None or worst_m > _ERROR_SHARE * side_m:
-        known = "is not known" if worst_m is None else f"is {worst_m:.2g} m"
-        said = f"the error of the positions {known}, and the things are as small as {side_m:.2g} m"
-        return Repeats(apart, False, f"{_MAY_REPEAT}: {said}.")
+    if vague := _why_too_vague(pictures, shapes):
+        return Repeats(apart, False, f"{_MAY_REPEAT}: {vague}.")
     joined = _join(shapes, owners, [finding["kind"] for findings, _, _ in pictures for finding in findings])
     things = len(set(joined))
     said = f"{sum(counts):,} findings show {things:,} thing{'' if things == 1 else 's'}, by position and overlap."
     return Repeats(_numbered(counts, joined), True, said)
+
+
+def _why_too_vague(pictures: Sequence[Seen], shapes: Sequence[Polygon]) -> str:
+    """Why the positions do not tell one thing from the next; empty where they do."""
+    side_m = _small_side_m(shapes, [_is_cut_off(one, size) for findings, _, size in pictures for one in findings])
+    worst_m = _position_error_m(pictures)
+    if worst_m is not None and worst_m <= _ERROR_SHARE * side_m:
+        return ""
+    known = "is not known" if worst_m is None else f"is {worst_m:.2g} m"
+    return f"the error of the positions {known}, and the things are as small as {side_m:.2g} m"
 
 
 def _position_error_m(pictures: Sequence[Seen]) -> float | None:

@@ -61,19 +61,20 @@ def _overview(delivery: Delivery) -> list[str]:
         refused = _count(len(delivery.refused), "file")
         blocks.append(paragraph(f"{refused} could not be read; see the list below.", "warn"))
     blocks += [paragraph(warning, "warn") for warning in warnings_of(delivery)]
-    counts = delivery.counts()
-    if counts:
-        joined = delivery.repeats.known
-        head = ("class", "severity", "findings", *(("things",) if joined else ()))
-        rows = [
-            (kind, severity or "-", f"{count:,}", *((f"{things:,}",) if joined else ()))
-            for (kind, severity), (count, things) in counts.items()
-        ]
-        blocks += ["<h2>Counts</h2>", table(head, rows)]
-    if counts:
-        blocks.append(paragraph(delivery.repeats.why, "" if delivery.repeats.known else "warn"))
-    blocks += _shares(pictures)
-    return blocks
+    return [*blocks, *_counts(delivery), *_shares(pictures)]
+
+
+def _counts(delivery: Delivery) -> list[str]:
+    """How many findings of each kind, and how many things they show where that is known."""
+    counts, joined = delivery.counts(), delivery.repeats.known
+    if not counts:
+        return []
+    head = ("class", "severity", "findings", *(("things",) if joined else ()))
+    rows = [
+        (kind, severity or "-", f"{count:,}", *((f"{things:,}",) if joined else ()))
+        for (kind, severity), (count, things) in counts.items()
+    ]
+    return ["<h2>Counts</h2>", table(head, rows), paragraph(delivery.repeats.why, "" if joined else "warn")]
 
 
 def _span(times: Sequence[str]) -> str:

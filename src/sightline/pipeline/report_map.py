@@ -37,7 +37,7 @@ def _found(pictures: Sequence[Picture]) -> list[tuple[str, float, float]]:
 
 
 def _draw(pictures: Sequence[Picture]) -> str:
-    cameras = [(p.shot.lon, p.shot.lat) for p in pictures if p.shot.lon is not None and p.shot.lat is not None]
+    cameras = [place for picture in pictures if (place := _camera(picture)) is not None]
     outlines = [corners for picture in pictures if (corners := picture.footprint) is not None]
     found = _found(pictures)
     places = [*cameras, *((lon, lat) for _, lon, lat in found), *(tuple(c) for o in outlines for c in o)]
@@ -54,10 +54,15 @@ def _draw(pictures: Sequence[Picture]) -> str:
     )
 
 
+def _camera(picture: Picture) -> tuple[float, float] | None:
+    lon, lat = picture.shot.lon, picture.shot.lat
+    return None if lon is None or lat is None else (lon, lat)
+
+
 def _place(picture: Picture) -> tuple[float, float] | None:
     """Where a picture was taken, else where something in it lies: longitude and latitude."""
-    if picture.shot.lon is not None and picture.shot.lat is not None:
-        return picture.shot.lon, picture.shot.lat
+    if (camera := _camera(picture)) is not None:
+        return camera
     if picture.footprint is not None:
         return float(picture.footprint[0][0]), float(picture.footprint[0][1])
     placed = (position_of(picture, finding) for finding in picture.findings)
@@ -75,13 +80,18 @@ def _sites(located: Sequence[tuple[Picture, tuple[float, float]]]) -> list[list[
         cells.setdefault((x, y), []).append(index)
     sites = []
     while cells:
-        ahead, members = [next(iter(cells))], []
-        while ahead:
-            x, y = ahead.pop()
-            members += cells.pop((x, y), [])
-            ahead += [near for near in ((x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1)) if near in cells]
-        sites.append(sorted(members))
+        sites.append(sorted(_take_site(cells)))
     return [[located[index][0] for index in members] for members in sorted(sites)]
+
+
+def _take_site(cells: dict[tuple[int, int], list[int]]) -> list[int]:
+    """What lies in a cell and in those that hang together with it; they are taken out of `cells`."""
+    ahead, members = [next(iter(cells))], []
+    while ahead:
+        x, y = ahead.pop()
+        members += cells.pop((x, y), [])
+        ahead += [near for near in ((x + i, y + j) for i in (-1, 0, 1) for j in (-1, 0, 1)) if near in cells]
+    return members
 
 
 class _Paper:

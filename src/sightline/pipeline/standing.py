@@ -131,13 +131,7 @@ def rule(task: str, standing: Standing, alias: int | None, trusted: bool) -> Rul
         trusted: whether the registry is believed where the ledger has no word on the task.
     """
     if standing.last is None:
-        if alias is None or trusted:
-            return Ruling(None if alias is None else Seat(alias), "agreed")
-        text = (
-            f"the registry names version {alias} champion, but the ledger has no promotion of {task}: no"
-            " version is served"
-        )
-        return Ruling(None, "unknown", text, _confirm(task, alias))
+        return _rule_by_registry(task, alias, trusted)
     champion = standing.champion
     number = None if champion is None else champion.number
     if alias == number:
@@ -150,6 +144,16 @@ def rule(task: str, standing: Standing, alias: int | None, trusted: bool) -> Rul
         return Ruling(champion, "lagging", text, way_out)
     wanted = number if alias is None else alias
     return Ruling(champion, "disputed", text, "" if wanted is None else _confirm(task, wanted, number))
+
+
+def _rule_by_registry(task: str, alias: int | None, trusted: bool) -> Ruling:
+    """Who answers where the ledger has no word on the task."""
+    if alias is None or trusted:
+        return Ruling(None if alias is None else Seat(alias), "agreed")
+    text = (
+        f"the registry names version {alias} champion, but the ledger has no promotion of {task}: no version is served"
+    )
+    return Ruling(None, "unknown", text, _confirm(task, alias))
 
 
 def _confirm(task: str, number: int, instead: int | None = None) -> str:
