@@ -35,11 +35,15 @@ def list_models(project: Project, tracking: Registry, as_json: bool) -> None:
     if as_json:
         print_json([one.document() for one in listed])
     else:
-        table(f"{task}: registered versions", [one.line() for one in listed])
-        answering = [one.version.number for one in listed if one.answers]
-        echo(f"Version {answering[0]} answers." if answering else "None of them answers.")
+        _show(task, listed)
     if ruling.text:
         echo(f"warning: {ruling.text}. {ruling.way_out}".rstrip(), err=True)
+
+
+def _show(task: str, listed: Sequence[_Listed]) -> None:
+    table(f"{task}: registered versions", [one.line() for one in listed])
+    answering = [one.version.number for one in listed if one.answers]
+    echo(f"Version {answering[0]} answers." if answering else "None of them answers.")
 
 
 @dataclass(frozen=True)

@@ -75,15 +75,18 @@ def nothing_changed(project: Project) -> RunOutcome | None:
         return None
     if outcome.promotion_rule != promotion_rule(project):
         return None  # another rule, or a floor that was moved: the same figures may lead elsewhere
-    since = [
-        e for e in project.events.history(project.name, Decision.kind, Rollback.kind) if e.position > last.position
-    ]
-    inbox = read_inbox(project, REAL)
-    if since or inbox.ready or inbox.waiting:
-        return None
-    if versions.status(project.settings, stages_of(project.name, project.params.candidates)):
+    changes = project.events.history(project.name, Decision.kind, Rollback.kind)
+    if any(change.position > last.position for change in changes) or _has_news(project):
         return None
     return outcome
+
+
+def _has_news(project: Project) -> bool:
+    """Whether labels lie in the inbox, or a stage would run."""
+    inbox = read_inbox(project, REAL)
+    if inbox.ready or inbox.waiting:
+        return True
+    return bool(versions.status(project.settings, stages_of(project.name, project.params.candidates)))
 
 
 def _readable(entry: Event) -> RunOutcome | None:

@@ -32,11 +32,7 @@ def refer(project: Project, model: Model, manifest: Manifest, main: tuple[str, .
         main: the sets that promotion looks at.
         progress: told how far it is.
     """
-    good = [sample for sample in manifest.samples if not sample.problem]
-    chosen = [
-        *spread([sample for sample in good if sample.set in main], MOST_MAIN, project.params.seed),
-        *spread([sample for sample in good if sample.set not in main], MOST_OTHERS, project.params.seed),
-    ]
+    chosen = _choose(manifest, main, project.params.seed)
     rows: list[Row] = []
     left = _MOST_BYTES
     for number, sample in enumerate(chosen, start=1):
@@ -48,6 +44,12 @@ def refer(project: Project, model: Model, manifest: Manifest, main: tuple[str, .
         row = _row(project, model, source, sample)
         rows += [row] if row else []
     return rows
+
+
+def _choose(manifest: Manifest, main: tuple[str, ...], seed: int) -> list[Sample]:
+    good = [sample for sample in manifest.samples if not sample.problem]
+    of_main = spread([sample for sample in good if sample.set in main], MOST_MAIN, seed)
+    return of_main + spread([sample for sample in good if sample.set not in main], MOST_OTHERS, seed)
 
 
 def spread(samples: Sequence[Sample], most: int, seed: int) -> list[Sample]:

@@ -10,7 +10,7 @@ import pytest
 from sightline.errors import ModelMissing, ParamsError
 from sightline.limits import Limits
 from sightline.pipeline.serve import RegistryChampions, champions, log_into, log_stream
-from sightline.serving.batching import Plan
+from sightline.serving.batching import Batching
 from sightline.serving.champion import Champion, DirectoryChampion
 from sightline.serving.questions import Answered, Question
 from sightline.settings import Settings
@@ -70,7 +70,7 @@ def answered_in(folder: Path) -> list[Answered]:
     """Two answers of version 7: nothing, and a spot."""
     model = ToyTask().restore(saved(folder / "m"))
     inputs = [model.read(png(value), Limits()) for value in (10, 200)]
-    champion = Champion(7, model, Plan(), 0.0)
+    champion = Champion(7, model, Batching(), 0.0)
     return [
         Answered(Question(champion, item, f"{n}.png"), prediction)
         for n, (item, prediction) in enumerate(zip(inputs, model.predict(inputs), strict=True))

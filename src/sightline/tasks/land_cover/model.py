@@ -243,7 +243,7 @@ class LandCoverModel(SavedModel[Recipe]):
                 name: {
                     "share": shares[name],
                     "area_px": area,
-                    "area_m2": None if square_m is None else round(area * square_m, 2),
+                    "area_m2": _area_m2(area, square_m),
                     "polygons": len(polygons),
                 }
                 for name, area, polygons in zip(CLASSES, areas, found.polygons, strict=True)
@@ -263,6 +263,11 @@ class LandCoverModel(SavedModel[Recipe]):
         step, bands = (1, source.bands) if isinstance(source, Tile) else source.reduced()
         mask: Bits = np.asarray(prediction.rasters["mask"][::step, ::step], dtype=np.uint16)
         return np.concatenate([picture(bands), coloured(mask)], axis=1)
+
+
+def _area_m2(area_px: int, square_m: float | None) -> float | None:
+    """None where it is not known how many square metres a pixel is."""
+    return None if square_m is None else round(area_px * square_m, 2)
 
 
 def _wkt(found: Answer) -> dict[str, str]:

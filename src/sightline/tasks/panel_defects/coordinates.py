@@ -157,10 +157,15 @@ def points_besides(document: Path, chips: Sequence[ChipKey], renumbered: bool) -
     kept = {key: value for key, value in entries.items() if key not in leaving}
     if not any(value is not None for value in kept.values()):
         return b""
+    return _written(_in_its_form(kept, entries, renumbered))
+
+
+def _in_its_form(kept: Entries, entries: Entries, renumbered: bool) -> Json:
+    """What is kept of a list's entries: an object where they have names, else a list."""
     named = {key: value for key, value in kept.items() if isinstance(key, str)}
     if len(named) == len(kept):
-        return _written(named)
-    return _written([*kept.values()] if renumbered else [kept.get(number) for number in entries])
+        return named
+    return [*kept.values()] if renumbered else [kept.get(number) for number in entries]
 
 
 def _written(content: Json) -> bytes:
