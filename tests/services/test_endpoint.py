@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -44,6 +45,7 @@ def server(root: Path) -> Iterator[Running]:
     with serve(TOY, root, poll_s="0.1", max_bytes="300000") as running:
         running.wait_until_ready()
         yield running
+    assert running.process.returncode != -signal.SIGKILL, "it did not end when it was told to"
 
 
 def logged(root: Path) -> set[str]:

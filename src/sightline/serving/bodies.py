@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sightline.errors import BackendError, RequestError, SightlineError
@@ -23,6 +24,9 @@ _SMALL_BYTES = 2**10
 
 _MOST_LINE_BYTES = 2**13
 """Longest line of a head that anything of ours makes."""
+
+_GONE = Response(status_code=499)
+"""What stands in logs for a client that left before its request was whole (nginx's number)."""
 
 
 class Bodies:
@@ -58,8 +62,8 @@ class Bodies:
                 body.forget()
                 await refuse(error, scope, receive, send, whole=body.ended)
                 return
-            if not body.gone:
-                await self._app(scope, body.replay, send)
+            # Nobody gets that answer, but BentoML waits for one: 150 s, and so long the server could not be stopped.
+            await (_GONE if body.gone else self._app)(scope, body.replay, send)
         finally:
             self._held -= body.size if body.counted else 0
 
