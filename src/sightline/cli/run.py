@@ -38,9 +38,7 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
     from sightline.versions import require_repository
 
     require_repository(projects[0].settings)
-    for project in projects:
-        if not (project.settings.inbox / project.name).is_dir():
-            project.require_sets()  # told at once, before a flow starts
+    _require_data(projects)
     known = {} if force else {p.name: found for p in projects if (found := nothing_changed(p)) is not None}
     changed = [project for project in projects if project.name not in known]
     if changed:
@@ -50,6 +48,13 @@ def run_tasks(projects: Sequence[Project], force: bool, jobs: int, as_json: bool
     show(projects, {**known, **made}, known.keys())
     if code:
         raise SystemExit(code)  # the flow has told why
+
+
+def _require_data(projects: Sequence[Project]) -> None:
+    """Tell at once, before a flow starts, of a task that has neither a set nor an inbox."""
+    for project in projects:
+        if not (project.settings.inbox / project.name).is_dir():
+            project.require_sets()
 
 
 def _print_outcomes(projects: Sequence[Project], outcomes: Mapping[str, RunOutcome], known: Collection[str]) -> None:

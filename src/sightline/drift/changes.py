@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.drift.comparison import Change, Side
+from sightline.drift.comparison import Change, Observation, Side
 from sightline.drift.distance import embedding_distances
 from sightline.drift.exceedance import Exceedance, columns_outside, embeddings_outside, shuffles
 from sightline.drift.twosample import mmd_p_value
@@ -58,15 +58,22 @@ def inputs_of(sides: Sides) -> _Columns:
 def _comparable(before: Side, after: Side, prefix: str) -> _Columns:
     """Columns that all answers of both sides have, with enough values to say something."""
     both = [*before.observations, *after.observations]
-    shared = set.intersection(*(set(observation.row) for observation in both)) if both else set()
     numbers, categories = [], []
-    for name in sorted(name for name in shared if name.startswith(prefix)):
+    for name in _shared_names(both, prefix):
         values = {observation.row[name] for observation in both}
         if any(isinstance(value, str) for value in values):
             categories += [name] if len(values) <= _MAX_LEVELS else []
         elif all(np.isfinite(side.figures(name)[side.independent]).sum() >= _MIN_VALUES for side in (before, after)):
             numbers.append(name)
     return _Columns(tuple(numbers), tuple(categories))
+
+
+def _shared_names(observations: Sequence[Observation], prefix: str) -> list[str]:
+    """The columns of this kind that all of them have."""
+    if not observations:
+        return []
+    shared = set.intersection(*(set(observation.row) for observation in observations))
+    return sorted(name for name in shared if name.startswith(prefix))
 
 
 def _values(side: Side, columns: _Columns) -> dict[str, Floats | NDArray[np.str_]]:

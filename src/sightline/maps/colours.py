@@ -6,7 +6,7 @@ without data, an opacity, or a mask inside or beside the file hides, is black an
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,12 +163,11 @@ def _bands_of(dataset: DatasetReader, where: str) -> tuple[int, int, int]:
     from rasterio.enums import ColorInterp
 
     kinds = list(dataset.colorinterp)
-    tagged = [kind.name if kind.name in _NAMES else "" for kind in kinds]
     described = [(text or "").strip().lower() for text in dataset.descriptions]
-    for names in (described, tagged):  # a description is written by hand, while most writers tag the first three as RGB
-        if all(names.count(name) == 1 for name in _NAMES):
-            red, green, blue = (names.index(name) + 1 for name in _NAMES)
-            return red, green, blue
+    # A description is written by hand, while most writers tag the first three as RGB.
+    named = _places_of_colours(described) or _places_of_colours([kind.name for kind in kinds])
+    if named is not None:
+        return named
     seen = [number for number, kind in enumerate(kinds, start=1) if kind is not ColorInterp.alpha]
     odd = {ColorInterp.palette, ColorInterp.cyan, ColorInterp.hue, ColorInterp.lightness} & set(kinds)
     if len(seen) not in (3, 4) or odd:
@@ -178,6 +177,14 @@ def _bands_of(dataset: DatasetReader, where: str) -> tuple[int, int, int]:
             way_out="Save three bands of 8 bits, or tag which are red, green and blue.",
         )
     return 1, 2, 3
+
+
+def _places_of_colours(names: Sequence[str]) -> tuple[int, int, int] | None:
+    """The numbers of the bands called red, green and blue; None unless each name occurs once."""
+    if any(names.count(name) != 1 for name in _NAMES):
+        return None
+    red, green, blue = (names.index(name) + 1 for name in _NAMES)
+    return red, green, blue
 
 
 def _is_scaled(dataset: DatasetReader, bands: tuple[int, ...]) -> bool:

@@ -264,7 +264,7 @@ class TileSource:
             except _Refused as error:
                 return Outcome(Missing(tile, str(error)), failed=True)
             except (_Again, httpx.TransportError, httpx.DecodingError, DataRejected) as error:
-                why = error.what if isinstance(error, DataRejected) else str(error) or type(error).__name__
+                why = _reason(error)
             except _Stopped:
                 return Outcome(Missing(tile, "the run ended before"), failed=True)
         if self.store.age_days(tile) is not None:
@@ -313,6 +313,13 @@ class TileSource:
                 way_out="Run the command again after that time: it keeps the tiles that are there.",
             )
         self._pace.hold(seconds)
+
+
+def _reason(error: Exception) -> str:
+    """Why an attempt failed, without a way out: the next attempt is one."""
+    if isinstance(error, DataRejected):
+        return error.what
+    return str(error) or type(error).__name__
 
 
 def _seconds_asked(text: str) -> float:

@@ -74,11 +74,15 @@ def write_geopackage(path: Path, layers: Mapping[str, Features]) -> Path:
 
 def _column(values: Sequence[Json]) -> NDArray[np.int64] | NDArray[np.float64] | NDArray[np.object_]:
     """Numbers as float64 with NaN where there is none, all else as text."""
-    if all(isinstance(value, int) and not isinstance(value, bool) for value in values):
+    if all(_is_integer(value) for value in values):
         return np.array(values, dtype=np.int64)
     if all(value is None or isinstance(value, int | float) for value in values):
         return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     return np.array([None if value is None else str(value) for value in values], dtype=object)
+
+
+def _is_integer(value: Json) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _add_styles(path: Path, layers: Mapping[str, Features]) -> None:

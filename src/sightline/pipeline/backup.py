@@ -174,9 +174,12 @@ def _names(settings: Settings) -> Iterator[str]:
     elsewhere = {"state/ledger.sqlite"} if settings.ledger_url.get_secret_value() else set()
     yield from (name for name in _DATABASES if name not in elsewhere and (root / name).is_file())
     yield from (name for name in _PINS if (root / name).is_file())
-    artifacts = (name for name in _files_below(settings.mlruns, root) if name not in _DATABASES)
-    yield from (name for name in artifacts if not name.endswith(_NOT_KEPT))
+    yield from (name for name in _files_below(settings.mlruns, root) if _is_kept_artifact(name))
     yield from _files_below(settings.state / "predictions", root)
+
+
+def _is_kept_artifact(name: str) -> bool:
+    return name not in _DATABASES and not name.endswith(_NOT_KEPT)
 
 
 def _files_below(folder: Path, root: Path) -> Iterator[str]:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -149,12 +150,10 @@ def choose(project: Project, tracking: Registry, versions: Sequence[Version]) ->
     metrics = read_metrics(next(iter(folders.values())))
     main, folded = metrics.main, metrics.protocol == "folds"
     criterion = _criterion(project)
-    tested = _common_rows({name: main_rows(evaluated_rows(folder), main) for name, folder in folders.items()})
-    deciding = tested
-    if not folded:
-        deciding = _common_rows({name: main_rows(validation_rows(folder), main) for name, folder in folders.items()})
+    tested = _common_rows(folders, evaluated_rows, main)
+    deciding = tested if folded else _common_rows(folders, validation_rows, main)
     final = pick(deciding, criterion)
-    fold_of = {sample.key: sample.fold for sample in project.load().samples} if folded else {}
+    fold_of = _folds_of(project) if folded else {}
     picks = pick_nested(tested, fold_of, criterion)
     rows = pool(tested, fold_of, picks) if picks else tested[final.candidate]
     figure = _figure(project, rows)
@@ -221,8 +220,16 @@ def _in_named_order(project: Project, versions: Sequence[Version]) -> dict[str, 
     return dict(sorted(named.items(), key=lambda item: order.get(item[0], len(order))))
 
 
-def _common_rows(candidates: Mapping[str, Rows]) -> dict[str, list[Row]]:
-    """The rows of the samples that every candidate was evaluated on, in the same order."""
+def _folds_of(project: Project) -> dict[str, int]:
+    """Sample key -> its fold."""
+    return {sample.key: sample.fold for sample in project.load().samples}
+
+
+def _common_rows(
+    folders: Mapping[str, Path], read: Callable[[Path], Rows], main: tuple[str, ...]
+) -> dict[str, list[Row]]:
+    """The rows of the main sets' samples that every candidate was evaluated on, in the same order."""
+    candidates = {name: main_rows(read(folder), main) for name, folder in folders.items()}
     by_key = {name: {(row.key, row.sha256): row for row in rows} for name, rows in candidates.items()}
     keys = [key for key in next(iter(by_key.values())) if all(key in rows for rows in by_key.values())]
     return {name: [rows[key] for key in keys] for name, rows in by_key.items()}

@@ -28,7 +28,7 @@ from sightline.pipeline.inbox import SETTLED_S, finish_clearing, is_half_cleared
 from sightline.pipeline.project import Project
 from sightline.pipeline.records import Intake, enter, read
 from sightline.pipeline.sets import changing, load_given, name_of, problems_of, replace_set, some, unlabelled
-from sightline.splits import SPLITS, read_splits
+from sightline.splits import SPLITS, Assignment, read_splits
 from sightline.task import Json, Manifest, Progress
 from sightline.upstream import Upstream
 from sightline.versions import absent_sets, data_version, history, pin, pin_state
@@ -226,30 +226,33 @@ def status(project: Project) -> dict[str, Json]:
     """What is there: the sets with their counts, the data version and whether it is what is on disk, the inbox."""
     places = read_splits(project.data / "splits.csv")
     names = sorted(path.name for path in project.data.glob("[!.]*") if path.is_dir())
-    rows: list[dict[str, Json]] = []
-    for name in names:
-        try:
-            samples = project.listing(name).samples
-        except DataError:
-            samples = ()
-        groups = {(one.set, one.group) for one in samples}
-        counts = Counter(places[one.set, one.group].split for one in samples if (one.set, one.group) in places)
-        row: dict[str, Json] = {
-            "set": name,
-            "samples": len(samples),
-            "unusable": sum(bool(one.problem) for one in samples),
-        }
-        rows.append({**row, "groups": len(groups), **{split: counts[split] for split in SPLITS}})
     state = pin_state(project.settings, project.name)
     box = read_inbox(project, REAL)
     return {
         "task": project.name,
         "data_version": "" if state == "not pinned" else data_version(project.settings, project.name),
         "state": state,
-        "sets": rows,
+        "sets": [_counts_of(project, name, places) for name in names],
         "inbox": {"ready": len(box.ready), "waiting": list(box.waiting), "refused": dict(box.refused)},
         "upstream": project.task.upstream.ref if project.task.upstream else "",
     }
+
+
+def _counts_of(project: Project, name: str, places: Assignment) -> dict[str, Json]:
+    """How many samples and groups a set has, and how many samples of it each split; none where it cannot be listed."""
+    try:
+        samples = project.listing(name).samples
+    except DataError:
+        samples = ()
+    groups = [(one.set, one.group) for one in samples]
+    counts = Counter(places[group].split for group in groups if group in places)
+    row: dict[str, Json] = {
+        "set": name,
+        "samples": len(samples),
+        "unusable": sum(bool(one.problem) for one in samples),
+        "groups": len(set(groups)),
+    }
+    return {**row, **{split: counts[split] for split in SPLITS}}
 
 
 def list_versions(project: Project) -> list[dict[str, Json]]:

@@ -13,7 +13,7 @@ import os
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sightline.capabilities import Excerpting
@@ -96,13 +96,22 @@ def plan_merge(
     plan = _compared(usable, there, correct)
     files, old = Files(project.task, given), Files(project.task, there)
     clashes = {**plan.clashes, **_taken(files, old, plan, project.data / name)}
-    fresh = tuple(sample for sample in plan.fresh if sample.key not in clashes)
-    going = _unheld(files, {sample.key for sample in (*fresh, *plan.known)})
-    held = tuple(sample for sample in (*fresh, *plan.known) if sample.key not in going)
-    fresh, known = (tuple(sample for sample in part if sample.key in going) for part in (fresh, plan.known))
+    return _with_held(replace(plan, clashes=clashes), files)
+
+
+def _with_held(plan: Merge, files: Files) -> Merge:
+    """The plan without what clashes, and without what is held by a file that it shares with a sample that stays."""
+    welcome = [sample for sample in plan.fresh if sample.key not in plan.clashes]
+    going = _unheld(files, {sample.key for sample in (*welcome, *plan.known)})
+    held = tuple(sample for sample in (*welcome, *plan.known) if sample.key not in going)
+    fresh, known = _among(welcome, going), _among(plan.known, going)
     corrected = {sample.sha256 for sample in fresh}
     outdated = tuple(sample for sample in plan.outdated if sample.sha256 in corrected)
-    return Merge(fresh, known, clashes, held, outdated)
+    return replace(plan, fresh=fresh, known=known, held=held, outdated=outdated)
+
+
+def _among(samples: Sequence[Sample], keys: AbstractSet[str]) -> tuple[Sample, ...]:
+    return tuple(sample for sample in samples if sample.key in keys)
 
 
 def _listed(project: Project, name: str) -> Manifest:
@@ -231,9 +240,8 @@ def _copy(files: Files, fresh: Sequence[Sample], folder: Path) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         if _same(target, path):
             continue
-        part = None
-        if file in context or files.staying(file, going) or target.exists():
-            part = files.excerpt(file, [sample for sample in files.users[file] if sample.key in going])
+        shared = file in context or files.staying(file, going) or target.exists()
+        part = files.excerpt(file, _among(files.users[file], going)) if shared else None
         if part is None:
             shutil.copyfile(path, target)
         elif target.exists():

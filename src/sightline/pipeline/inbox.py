@@ -154,12 +154,17 @@ def read_inbox(project: Project, set_name: str, settled_s: float = SETTLED_S) ->
     except DataError as error:
         return replace(nothing, refused={".": f"{error.what}. {error.way_out}"})
     stamps = _stamps(given)
-    young = {path for path, stamp in stamps.items() if time.time() - stamp.changed_s < settled_s}
-    waiting = {s.key: s for s in given.samples if any(given.path(s, role) in young for role in s.files)}
+    waiting = _unsettled(given, stamps, settled_s)
     plan = plan_merge(project, given, set_name, waiting=waiting.keys())
     refused = _refused(given, plan, waiting.keys())
     names = tuple(name_of(sample) for sample in (*waiting.values(), *plan.held))
     return Inbox(root, _note(project), given, plan, names, refused, stamps, Files(project.task, given))
+
+
+def _unsettled(given: Manifest, stamps: Mapping[Path, Stamp], settled_s: float) -> dict[str, Sample]:
+    """Key -> sample, of those with a file that was changed just now: somebody may still be writing it."""
+    young = {path for path, stamp in stamps.items() if time.time() - stamp.changed_s < settled_s}
+    return {s.key: s for s in given.samples if any(given.path(s, role) in young for role in s.files)}
 
 
 def _stamps(given: Manifest) -> dict[Path, Stamp]:

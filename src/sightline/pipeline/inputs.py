@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
@@ -84,17 +84,26 @@ def _files_of(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> li
 
 def _matching(pattern: Path, suffixes: tuple[str, ...], avoided: Path | None) -> list[Path]:
     """What a glob matches, without the answers of an earlier call."""
-    matched = [Path(one) for one in sorted(glob(str(pattern), recursive=True))]  # noqa: PTH207 (the pattern holds its folder)
+    matched = list(map(Path, sorted(glob(str(pattern), recursive=True))))  # noqa: PTH207 (the pattern holds its folder)
     folder = next(one for one in pattern.parents if not has_magic(str(one)))
     if avoided in folder.resolve().parents:  # a folder of pictures within that of the answers, and named as such
         avoided = None
-    outside = [one for one in matched if avoided is None or avoided not in (here := one.resolve(), *here.parents)]
-    files = [file for one in outside for file in ([one] if not one.is_dir() else _below(one, suffixes, avoided))]
+    files = [file for one in matched if not _lies_in(one, avoided) for file in _expanded(one, suffixes, avoided)]
     if files:
         return files
     if matched and folder.resolve() == avoided:
         raise _among_the_pictures(folder)
     raise DataMissing("no file matches", where=pattern, way_out="Correct the pattern or the folder.")
+
+
+def _expanded(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> Iterable[Path]:
+    """A file, or what is in a folder."""
+    return _below(path, suffixes, avoided) if path.is_dir() else [path]
+
+
+def _lies_in(path: Path, folder: Path | None) -> bool:
+    """Whether a path is a folder, or leads into it."""
+    return folder is not None and folder in (here := path.resolve(), *here.parents)
 
 
 def _among_the_pictures(folder: Path) -> ParamsError:
@@ -113,8 +122,12 @@ def _below(folder: Path, suffixes: tuple[str, ...], avoided: Path | None) -> Ite
         inner = {n: (here / n).resolve() for n in sorted(folders) if not n.startswith(".")}
         folders[:] = [n for n, real in inner.items() if real != avoided and real not in seen]  # links may go in circles
         seen.update(inner[n] for n in folders)
-        yield from (here / n for n in sorted(names) if n.lower().endswith(suffixes) and not n.startswith("."))
+        yield from (here / n for n in sorted(names) if _is_picture(n, suffixes))
     yield from closed
+
+
+def _is_picture(name: str, suffixes: tuple[str, ...]) -> bool:
+    return name.lower().endswith(suffixes) and not name.startswith(".")
 
 
 def _resolved(file: Path) -> Path:

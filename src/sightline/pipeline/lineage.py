@@ -17,13 +17,6 @@ from sightline.tracking import Registry, Version
 def trace_lineage(project: Project, tracking: Registry, version: Version) -> dict[str, Json]:
     """All that is known of where a version comes from and what became of it, as nested JSON."""
     metrics = read_metrics(tracking.evaluation(version))
-    # The number may have been another version's, in a registry that is gone: what is older is not about this one.
-    answers = project.predictions.count(project.name, version.number, version.created_s)
-    history = [
-        {"when": _when(entry.time_s), "what": entry.kind, **_brief(change)}
-        for entry in project.events.history(project.name, Decision.kind, Rollback.kind)
-        if entry.time_s >= version.created_s and (change := change_of(entry)) and version.number in _concerned(change)
-    ]
     return {
         "version": str(version),
         "aliases": list(version.aliases),
@@ -50,9 +43,21 @@ def trace_lineage(project: Project, tracking: Registry, version: Version) -> dic
                 for name, part in metrics.sets.items()
             },
         },
-        "decisions": history,
-        "answers given": answers,
+        "decisions": _history(project, version),
+        "answers given": project.predictions.count(project.name, version.number, version.created_s),
     }
+
+
+def _history(project: Project, version: Version) -> list[dict[str, Json]]:
+    """The decisions and rollbacks that a version had a part in.
+
+    The number may have been another version's, in a registry that is gone: what is older is not about this one.
+    """
+    return [
+        {"when": _when(entry.time_s), "what": entry.kind, **_brief(change)}
+        for entry in project.events.history(project.name, Decision.kind, Rollback.kind)
+        if entry.time_s >= version.created_s and (change := change_of(entry)) and version.number in _concerned(change)
+    ]
 
 
 def _when(time_s: float) -> str:

@@ -89,20 +89,24 @@ def _known_decision(project: Project, choice: Choice, champion: Version | None, 
     earlier = _last_decision(project, choice.version)
     if earlier is not None and lagged:  # a kill came between the ledger and the aliases
         return earlier
-    number = None if champion is None else champion.number
     if champion is not None and champion.number == choice.version.number:
         return _decision(choice, "unchanged", champion, ["the version is the champion already"], Numbers())
-    if (
-        earlier is not None
-        and earlier.champion == number
-        and earlier.numbers.rule == promotion_rule(project)
-        and choice.record.same(earlier.choice)
-    ):
+    if earlier is not None and _still_holds(project, earlier, choice, champion):
         return earlier
     if _was_rolled_back(project, choice.version):
         reason = "the version was rolled back; only `sightline promote` makes it champion again"
         return _decision(choice, "refused", champion, [reason], Numbers())
     return None
+
+
+def _still_holds(project: Project, earlier: Decision, choice: Choice, champion: Version | None) -> bool:
+    """Whether a decision on a challenger was made against this champion, by this rule, after the same choice."""
+    number = None if champion is None else champion.number
+    return (
+        earlier.champion == number
+        and earlier.numbers.rule == promotion_rule(project)
+        and choice.record.same(earlier.choice)
+    )
 
 
 def promotion_rule(project: Project) -> dict[str, Json]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,21 +38,47 @@ def _found(pictures: Sequence[Picture]) -> list[tuple[str, float, float]]:
 
 
 def _draw(pictures: Sequence[Picture]) -> str:
-    cameras = [place for picture in pictures if (place := _camera(picture)) is not None]
-    outlines = [corners for picture in pictures if (corners := picture.footprint) is not None]
-    found = _found(pictures)
-    places = [*cameras, *((lon, lat) for _, lon, lat in found), *(tuple(c) for o in outlines for c in o)]
-    paper = _Paper(np.array(places, dtype=np.float64))
-    parts = [
-        *(f'<polygon class="ground" points="{paper.points(outline)}"/>' for outline in outlines[:_DRAWN]),
-        *(paper.dot(lon, lat, "camera", 2) for lon, lat in cameras[:_DRAWN]),
-        *(paper.dot(lon, lat, f"finding severity-{severity or 'none'}", 4) for severity, lon, lat in found[-_DRAWN:]),
-        paper.scale_bar(),
-    ]
+    marks = _Marks(
+        [corners for picture in pictures if (corners := picture.footprint) is not None],
+        [place for picture in pictures if (place := _camera(picture)) is not None],
+        _found(pictures),
+    )
+    paper = _Paper(marks.places())
+    parts = [*marks.draw(paper), paper.scale_bar()]
     return (
         f'<svg class="map" viewBox="0 0 {paper.width:.0f} {paper.height:.0f}" role="img"'
         f' aria-label="Map of {len(pictures):,} pictures">{"".join(parts)}</svg>'
     )
+
+
+@dataclass(frozen=True)
+class _Marks:
+    """What a map of a site shows.
+
+    Attributes:
+        outlines: of the ground in each picture, as longitudes and latitudes.
+        cameras: longitude and latitude of each.
+        found: severity, longitude and latitude; the worst last.
+    """
+
+    outlines: Sequence[Lonlat]
+    cameras: Sequence[tuple[float, float]]
+    found: Sequence[tuple[str, float, float]]
+
+    def places(self) -> Lonlat:
+        """All points, (n, 2)."""
+        findings = ((lon, lat) for _, lon, lat in self.found)
+        corners = (tuple(corner) for outline in self.outlines for corner in outline)
+        return np.array([*self.cameras, *findings, *corners], dtype=np.float64)
+
+    def draw(self, paper: _Paper) -> Iterator[str]:
+        """The elements, those that lie on top last."""
+        for outline in self.outlines[:_DRAWN]:
+            yield f'<polygon class="ground" points="{paper.points(outline)}"/>'
+        for lon, lat in self.cameras[:_DRAWN]:
+            yield paper.dot(lon, lat, "camera", 2)
+        for severity, lon, lat in self.found[-_DRAWN:]:
+            yield paper.dot(lon, lat, f"finding severity-{severity or 'none'}", 4)
 
 
 def _camera(picture: Picture) -> tuple[float, float] | None:

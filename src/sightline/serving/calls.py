@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from sightline.errors import BackendError
@@ -68,20 +69,16 @@ class Calls:
         """One call of the model; where it fails, each question alone, so that only the bad one fails."""
         self._metrics.batch_images.observe(len(questions))
         works = [question.work for question in questions]
-        for work in works:
-            work.busy = True
-        try:
-            with stoppable(lambda: all(work.stopped for work in works)):
-                predictions = self._call(questions)
-        except Stopped as stopped:
-            return [stopped] * len(questions)
-        except Exception as error:
-            if len(questions) == 1:
-                return [error]
-            return [outcome for question in questions for outcome in self.predict([question])]
-        finally:
-            for work in works:
-                work.busy = False
+        with _busy(works):
+            try:
+                with stoppable(lambda: all(work.stopped for work in works)):
+                    predictions = self._call(questions)
+            except Stopped as stopped:
+                return [stopped] * len(questions)
+            except Exception as error:
+                if len(questions) == 1:
+                    return [error]
+                return [outcome for question in questions for outcome in self.predict([question])]
         return [Answered(q, p) for q, p in zip(questions, predictions, strict=True)]
 
     def _call(self, questions: Sequence[Question]) -> list[Prediction]:
@@ -127,6 +124,17 @@ class Calls:
             )
         example_s = pace.usual_s(model.weigh(content, Limits(), {}))
         return Warmed(self._batching, pace, example_s, tuple(first.rasters))
+
+
+@contextmanager
+def _busy(works: Sequence[Work]) -> Iterator[None]:
+    for work in works:
+        work.busy = True
+    try:
+        yield
+    finally:
+        for work in works:
+            work.busy = False
 
 
 def _call(model: Model, example: Input, batch: int) -> None:

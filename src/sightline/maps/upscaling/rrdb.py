@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -153,11 +153,16 @@ def _oddities(expected: Mapping[str, Tensor], state: Mapping[str, Tensor]) -> di
     """What of a state dict is not as expected -> the names of the tensors."""
     known = [name for name in expected if name in state]
     return {
-        "lacks": [name for name in expected if name not in state],
-        "has unknown": [name for name in state if name not in expected],
+        "lacks": _absent(expected, state),
+        "has unknown": _absent(state, expected),
         "has in another shape": [name for name in known if _differs(expected, state, name)],
         "has NaN or infinity in": [name for name in known if not _finite(state[name])],
     }
+
+
+def _absent(names: Iterable[str], others: Container[str]) -> list[str]:
+    """Those of the names that the others lack."""
+    return [name for name in names if name not in others]
 
 
 def _verified(path: Path, sha256: str) -> bytes:
@@ -190,13 +195,19 @@ def _from_torch(data: bytes, where: str) -> State:
         ) from error
     except Exception as error:  # whatever torch raises on bytes it does not like: the file is broken
         raise _broken(error, where) from error
+    state = _unwrapped(found)
+    if not isinstance(state, dict) or not state:
+        raise ModelRejected("the file holds no state dict", where=where, way_out=_AGAIN)
+    if not all(isinstance(name, str) and torch.is_tensor(value) for name, value in state.items()):
+        raise ModelRejected("its state dict holds more than named tensors", where=where, way_out=_AGAIN)
+    return state
+
+
+def _unwrapped(found: object) -> object:
+    """What lies under the names that trainers keep a state dict by."""
     for name in _CONTAINERS:
         if isinstance(found, dict) and isinstance(found.get(name), dict):
             found = found[name]
-    if not isinstance(found, dict) or not found:
-        raise ModelRejected("the file holds no state dict", where=where, way_out=_AGAIN)
-    if not all(isinstance(name, str) and torch.is_tensor(value) for name, value in found.items()):
-        raise ModelRejected("its state dict holds more than named tensors", where=where, way_out=_AGAIN)
     return found
 
 
