@@ -9,7 +9,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -53,13 +53,18 @@ def run_in_lanes(flow: str, tasks: Sequence[str], words: Sequence[str], jobs: in
                     task = waiting.pop(0)
                     running[task] = _start(flow, task, words, min(jobs, len(tasks)), Path(folder))
                 time.sleep(_LOOK_S)
-                for task in [task for task, lane in running.items() if lane.process.poll() is not None]:
-                    ended = _end(task, running.pop(task), keep)
-                    code = code or ended
+                for task in _ended(running):
+                    its_code = _end(task, running.pop(task), keep)
+                    code = code or its_code
         finally:
             for lane in running.values():
                 release(lane.process)
     return code
+
+
+def _ended(running: Mapping[str, _Lane]) -> list[str]:
+    """Tasks whose process has ended."""
+    return [task for task, lane in running.items() if lane.process.poll() is not None]
 
 
 def _end(task: str, lane: _Lane, keep: Keep) -> int:

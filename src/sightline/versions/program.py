@@ -117,14 +117,18 @@ def call(root: Path, *arguments: str) -> str:
 
 def translate(said: str, root: Path, arguments: Sequence[str]) -> SightlineError:
     """What DVC wrote before it failed -> our error."""
-    if any(word in said for word in _BUSY):
+    if _mentions(said, _BUSY):
         return busy(root)
     lines = [line.strip() for line in said.splitlines() if line.strip()] or ["it gave no reason"]
     what = next((line for line in lines if line.startswith("ERROR: ")), lines[0]).removeprefix("ERROR: ").rstrip(".:")
     for words, kind, meaning, way_out in _MEANINGS:
-        if any(word in said for word in words):
+        if _mentions(said, words):
             return kind(meaning.format(what=what, all=" ".join(lines)[:400]), where=root, way_out=way_out)
     return BackendError(f"`dvc {' '.join(arguments)}` failed: {what}", where=root)
+
+
+def _mentions(said: str, words: Sequence[str]) -> bool:
+    return any(word in said for word in words)
 
 
 def busy(root: Path) -> BackendError:

@@ -6,7 +6,7 @@ one that occurs nowhere keeps `thresholds.UNKNOWN`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sightline.task import Json, Progress
@@ -48,9 +48,7 @@ def calibrate(recipe: Recipe, files: Mapping[str, bytes], rules: Rules, fitted: 
         fitted: see there.
     """
     found = _trial(recipe, files, fitted.validation, fitted)
-    missing = [
-        kind for kind in range(len(CLASSES)) if not found.present(kind) and fitted.examples.counts[:, kind].any()
-    ]
+    missing = _missing(found, fitted.examples)
     at_home = _trial(recipe, files, fitted.examples, fitted) if missing else found
     by_rule = (
         _trial(recipe.model_copy(update={"method": "rules", "rules": rules}), {}, fitted.validation, fitted)
@@ -64,7 +62,7 @@ def calibrate(recipe: Recipe, files: Mapping[str, bytes], rules: Rules, fitted: 
         jaccard, probability, area = (at_home if kind in missing else found).best(kind)
         described: dict[str, Json] = {
             "by": _answered_by(kind, recipe),
-            "fitted_on": "training" if kind in missing else "validation" if found.present(kind) else "nothing",
+            "fitted_on": _fitted_on(kind, found, missing),
             "jaccard": round(jaccard, 4),
         }
         if kind in rules and found.present(kind):
@@ -87,6 +85,18 @@ def _trial(recipe: Recipe, files: Mapping[str, bytes], examples: StoredExamples,
         trial.add(model.segment(examples.bands(index)).probabilities, unpack(examples[index][1]))
         fitted.progress.advance(index + 1, len(examples), f"thresholds {index + 1}/{len(examples)}")
     return trial
+
+
+def _missing(found: Trial, examples: StoredExamples) -> list[int]:
+    """Classes that do not occur in validation, but among these examples."""
+    absent = (kind for kind in range(len(CLASSES)) if not found.present(kind))
+    return [kind for kind in absent if examples.counts[:, kind].any()]
+
+
+def _fitted_on(kind: int, found: Trial, missing: Sequence[int]) -> str:
+    if kind in missing:
+        return "training"
+    return "validation" if found.present(kind) else "nothing"
 
 
 def _answered_by(kind: int, recipe: Recipe) -> str:

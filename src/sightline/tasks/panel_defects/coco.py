@@ -259,19 +259,27 @@ def _shape(annotation: Mapping[str, Json], size: tuple[int, int], where: str, kn
     return Shape(kind, polygons)
 
 
+def _is_pixels(value: Json) -> bool:
+    """Whether a value is a number that can be a place in or near a photograph; a comparison with NaN is false."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e6
+
+
+def _lies_outside(polygon: Polygon, size: tuple[int, int]) -> bool:
+    x0, y0, x1, y1 = polygon_box(polygon)
+    return bool(x0 >= size[0] or y0 >= size[1] or x1 <= 0 or y1 <= 0)
+
+
 def _polygon(values: Json, size: tuple[int, int], where: str) -> Polygon:
     """(k, 2) corners. It may cross itself (filled by the even-odd rule) and leave the frame, but not lie outside."""
     if not isinstance(values, list) or len(values) % 2 or len(values) < 6:
         raise DataRejected("a polygon is a list x0, y0, x1, y1 ... of three points or more", where=where,
                            way_out=_CORRECT)  # fmt: skip
     for number, value in enumerate(values):
-        # A comparison with NaN is false.
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < 1e6:
+        if not _is_pixels(value):
             raise DataRejected(f"{value!r} is not a finite number of pixels", where=f"{where}[{number}]",
                                way_out=_CORRECT)  # fmt: skip
     polygon = np.array(values, dtype=np.float64).reshape(-1, 2)
-    x0, y0, x1, y1 = polygon_box(polygon)
-    if x0 >= size[0] or y0 >= size[1] or x1 <= 0 or y1 <= 0:
+    if _lies_outside(polygon, size):
         raise DataRejected(f"the polygon lies outside the frame of {size[0]} x {size[1]} pixels", where=where,
                            way_out=_CORRECT)  # fmt: skip
     return polygon

@@ -109,18 +109,23 @@ def locate(chips: Sequence[ChipKey], lists: Sequence[Path]) -> tuple[list[Centre
                 unknown.setdefault(place, Centre(source=path))
             elif centres[place].source is None:
                 centres[place] = _centre(entries[key], key, path)
-    found = enumerate(centres)
-    return [centre if centre.source else unknown.get(place, centre) for place, centre in found], odd
+    return _filled(centres, unknown), odd
+
+
+def _filled(centres: Sequence[Centre], unknown: Mapping[int, Centre]) -> list[Centre]:
+    """The centres; of a chip that no list knows, the list that says so."""
+    return [centre if centre.source else unknown.get(place, centre) for place, centre in enumerate(centres)]
 
 
 def _keys(entries: Entries, chips: Sequence[ChipKey], named: Sequence[int]) -> dict[int, int | str]:
     """Place of a chip -> the key of its entry."""
     found: dict[int, int | str] = {place: chip.sha256 for place, chip in enumerate(chips) if chip.sha256 in entries}
-    numbers = {chips[place].number: place for place in named}
+    numbers = {place: chips[place].number for place in named}
     listed = {key for key in entries if isinstance(key, int)}
     stated = {key for key in listed if entries[key] is not None}
-    if len(numbers) == len(named) and stated <= numbers.keys() <= listed:
-        found |= {place: number for number, place in numbers.items()}
+    distinct = set(numbers.values())
+    if len(distinct) == len(named) and stated <= distinct <= listed:
+        found |= numbers
     return found
 
 

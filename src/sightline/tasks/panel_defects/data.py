@@ -354,6 +354,20 @@ def _coco_reader(photograph: Photograph) -> Callable[[int, int], Mask]:
     return lambda width, height: _paint(photograph, width, height)
 
 
+def _mask_problem(files: Mapping[str, str], stem: str, count: int, listed: set[str]) -> str:
+    """Why a mask cannot be used with the photographs of its name, so many; empty where it can."""
+    if not count:
+        return f"{files['labels']}: the mask has no photograph images/{stem}.jpg. Add it, or remove the mask."
+    if count > 1:
+        return f"{files['image']}: {count} photographs have this name. Keep one of them and remove the others."
+    if files["image"] in listed:
+        return (
+            f"{files['image']}: its labels are in {files['labels']} and in a document. Keep one of them and"
+            " remove the others."
+        )
+    return ""
+
+
 def _pictures(folder: Path) -> list[Path]:
     return find_files(folder, SUFFIXES)
 
@@ -368,18 +382,7 @@ def _mask_items(root: Path, masks: Mapping[str, Path], listed: set[str]) -> Iter
             yield _Item(files, f"{_first(files)}: the photograph has no masks/{stem}.png. Add it, or remove the image.")
             continue
         files["labels"] = f"masks/{mask.name}"
-        problem = ""
-        if not found:
-            problem = f"{files['labels']}: the mask has no photograph images/{stem}.jpg. Add it, or remove the mask."
-        elif len(found) > 1:
-            problem = (
-                f"{files['image']}: {len(found)} photographs have this name. Keep one of them and remove the others."
-            )
-        elif files["image"] in listed:
-            problem = (
-                f"{files['image']}: its labels are in {files['labels']} and in a document. Keep one of them and"
-                " remove the others."
-            )
+        problem = _mask_problem(files, stem, len(found), listed)
         try:
             check_file(mask)
             digest = sha256_file(mask)

@@ -152,6 +152,13 @@ def _numbered_records(path: Path, samples: Sequence[Sample]) -> Iterator[tuple[S
         last = wanted
 
 
+def _excerpt_of_list(document: Path, samples: Sequence[Sample], rest: bool) -> bytes | None:
+    keys = [_key(sample) for sample in samples]
+    if not rest:
+        return points_of(document, keys)
+    return points_besides(document, keys, renumbered=_is_among_others(samples[0]))
+
+
 def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> bytes | None:
     """See `sightline.capabilities.Excerpting`: the records of these samples, or the others, in a file of the same kind.
 
@@ -159,10 +166,7 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
     these samples, or of the others.
     """
     if is_list(document):
-        keys = [_key(sample) for sample in samples]
-        if not rest:
-            return points_of(document, keys)
-        return points_besides(document, keys, renumbered=_is_among_others(samples[0]))
+        return _excerpt_of_list(document, samples, rest)
     if not _is_records(document):
         return None
     among = _framed(document)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -151,7 +152,11 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
         return hand_labels_excerpt(document, lambda scene: (scene in scenes) != rest)
     if not _is_chip_document(document):
         return None
-    content, ids = read_document(document), {_row_id(sample) for sample in samples}
+    return _chips_excerpt(read_document(document), {_row_id(sample) for sample in samples}, rest)
+
+
+def _chips_excerpt(content: Document, ids: AbstractSet[str], rest: bool) -> bytes:
+    """The rows of these chips, or the others, as a document; what says the same as a row goes with it."""
     mine = {_said_of(content, row) for row, name in enumerate(content.ids) if name in ids}
     kept = [row for row, name in enumerate(content.ids) if (name in ids or _said_of(content, row) in mine) != rest]
     return content.excerpt(kept).encode() if kept else b""
@@ -298,7 +303,7 @@ def _chips(root: Path) -> Iterator[_Item]:
             yield item
             continue
         problem = f"{file}: another chip has this name. Keep the correct one and remove the other."
-        if item.sha256 and (first.pixels_sha256 or first.sha256) == (item.pixels_sha256 or item.sha256):
+        if _shows_the_same(first, item):
             problem = f"{file}: {first.files['image']} is the same chip. Remove one of them."
         yield replace(item, id=file.replace("/", "-"), problem=problem)
     there = {(_name_or_none(name), item.pixels_sha256) for name, item in taken.items()}
@@ -308,6 +313,11 @@ def _chips(root: Path) -> Iterator[_Item]:
             yield replace(item, id=name)
             taken[item.id] = item
             there.add((said, item.pixels_sha256))
+
+
+def _shows_the_same(first: _Item, other: _Item) -> bool:
+    """Whether two chips have the same pixels; of a file that could not be decoded, the same bytes."""
+    return bool(other.sha256) and (first.pixels_sha256 or first.sha256) == (other.pixels_sha256 or other.sha256)
 
 
 def _name_or_none(stem: str) -> ChipName | None:

@@ -14,7 +14,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, TypeGuard, get_args
 
 from sightline.errors import DataRejected
 from sightline.limits import Limits
@@ -154,13 +154,17 @@ def read_truth(path: Path) -> tuple[Box, ...]:
     return tuple(found)
 
 
+def _is_four_numbers(value: Json) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and len(value) == 4 and all(type(one) in (int, float) for one in value)
+
+
 def _box(stated: Json, where: str) -> Box:
     if not isinstance(stated, dict):
         raise DataRejected("this is not an object with kind and bbox", where=where, way_out=_CORRECT)
     kind, corners = stated.get("kind"), stated.get("bbox")
     if kind not in KINDS:
         raise DataRejected(f"the kind {kind!r} is not one of {', '.join(KINDS)}", where=where, way_out=_CORRECT)
-    if not isinstance(corners, list) or len(corners) != 4 or not all(type(value) in (int, float) for value in corners):
+    if not _is_four_numbers(corners):
         raise DataRejected(f"the bbox {corners!r} is not four numbers", where=where, way_out=_CORRECT)
     x0, y0, x1, y1 = corners
     if not all(abs(value) < _FARTHEST_PX for value in corners) or x0 >= x1 or y0 >= y1:  # NaN is not

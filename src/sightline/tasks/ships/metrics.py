@@ -9,7 +9,7 @@ recall at the model's threshold, and average precision over all of them.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +85,8 @@ class Scene(BaseModel):
         """Ships that the answer counts, without those on vessels that are not asked for."""
         return sum(one.near != NEITHER for one in self.taken)
 
+
+_Kind = TypeVar("_Kind", Chip, Scene)
 
 _STATISTICS: TypeAdapter[Chip | Scene] = TypeAdapter(Annotated[Chip | Scene, Field(discriminator="kind")])
 
@@ -174,8 +176,7 @@ class Pool:
 
     def __init__(self, statistics: Sequence[Mapping[str, Json]]) -> None:
         read = [_STATISTICS.validate_python(one) for one in statistics]
-        chips = [(row, one) for row, one in enumerate(read) if isinstance(one, Chip)]
-        scenes = [(row, one) for row, one in enumerate(read) if isinstance(one, Scene)]
+        chips, scenes = _numbered(read, Chip), _numbered(read, Scene)
         self._chip_rows = np.array([row for row, _ in chips], dtype=np.intp)
         self._chips = np.array([[one.ship, one.answered] for _, one in chips], dtype=bool).reshape(-1, 2)
         self._scene_rows = np.array([row for row, _ in scenes], dtype=np.intp)
@@ -216,6 +217,11 @@ class Pool:
             "position_error_m": _ratio(float(each[off_m] @ self._found[off_m, 4]), hits),
             "ships": ships,
         }
+
+
+def _numbered(read: Sequence[Chip | Scene], kind: type[_Kind]) -> list[tuple[int, _Kind]]:
+    """Those of one kind, each with the number of its row."""
+    return [(row, one) for row, one in enumerate(read) if isinstance(one, kind)]
 
 
 def _ratio(above: float, below: float) -> float:

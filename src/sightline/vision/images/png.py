@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 from PIL import PngImagePlugin
 
@@ -44,6 +46,19 @@ class PngLayout:
     end: int
 
 
+def _chunks(data: bytes, where: str) -> Iterator[tuple[bytes, int, int]]:
+    """Kind, beginning and end of each chunk, for ever. Raises DataRejected where the file breaks off."""
+    at = len(MAGIC)
+    while True:
+        if at + 12 > len(data):
+            raise truncated(where)
+        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
+        if end > len(data):
+            raise truncated(where)
+        yield data[at + 4 : at + 8], at, end
+        at = end
+
+
 def png_layout(data: bytes, where: str) -> PngLayout:
     """Walk the file from chunk to chunk; no pixel is decoded, no text inflated.
 
@@ -54,14 +69,8 @@ def png_layout(data: bytes, where: str) -> PngLayout:
         raise truncated(where)
     width, height, bits, colour_type = struct.unpack(">IIBB", data[16:26])
     orientation, frames = UPRIGHT, 1
-    needed, start, at = [], 0, 8
-    for _ in range(_MAX_CHUNKS):
-        if at + 12 > len(data):
-            raise truncated(where)
-        end = at + 12 + int.from_bytes(data[at : at + 4], "big")
-        kind = data[at + 4 : at + 8]
-        if end > len(data):
-            raise truncated(where)
+    needed, start = [], 0
+    for kind, at, end in islice(_chunks(data, where), _MAX_CHUNKS):
         if kind == b"IHDR" and at > 8:  # it could lie about the size that was checked
             raise DataRejected("the PNG has two headers", where=where, way_out=COPY_AGAIN)
         if kind == b"eXIf":
@@ -71,7 +80,6 @@ def png_layout(data: bytes, where: str) -> PngLayout:
         if kind in _UNREAD:
             needed.append((start, at))
             start = end
-        at = end
         if kind == b"IEND":
             needed.append((start, end))
             return PngLayout(width, height, bits, colour_type, orientation, frames, tuple(needed), end)

@@ -51,15 +51,12 @@ def mask_pages(tiff: TiffFile) -> list[TiffPage]:
 
 def _check_directories(data: bytes, where: str) -> None:
     """Walk the chain of directories: it ends, and what the tags point to lies within the file and is not too much."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = b"+" in data[2:4]
-    count, entry, link = (order + form for form in (("Q", "HHQQ", "Q") if big else ("H", "HHII", "I")))
-    head_bytes, entry_bytes, link_bytes = (struct.calcsize(form) for form in (count, entry, link))
+    count, entry, link = _forms(data)
     seen: set[int] = set()
     values = 0
-    (at,) = struct.unpack_from(link, data, 8 if big else 4)
+    (at,) = link.unpack_from(data, link.size)  # behind the magic number: 4 bytes, 8 in a BigTIFF
     while at:
-        (tags,) = struct.unpack_from(count, data, at)
+        (tags,) = count.unpack_from(data, at)
         if at in seen or len(seen) == _MAX_PAGES or tags > _MAX_TAGS:
             raise DataRejected(
                 "it has too many pages or tags, or they refer to each other in a circle",
@@ -67,16 +64,23 @@ def _check_directories(data: bytes, where: str) -> None:
                 way_out=COPY_AGAIN,
             )
         seen.add(at)
-        at += head_bytes
-        for _, kind, length, offset in struct.iter_unpack(entry, data[at : at + tags * entry_bytes]):
+        at += count.size
+        for _, kind, length, offset in entry.iter_unpack(data[at : at + tags * entry.size]):
             value_bytes = _VALUE_BYTES.get(kind, 1)
             values += length if value_bytes > 1 else 0
-            _check_place(length * value_bytes, offset, link_bytes, data, where)
+            _check_place(length * value_bytes, offset, link.size, data, where)
         if values > _MAX_TAG_VALUES:
             raise DataRejected(
                 "it is divided into too many strips or tiles", where=where, way_out="Save it with larger tiles."
             )
-        (at,) = struct.unpack_from(link, data, at + tags * entry_bytes)
+        (at,) = link.unpack_from(data, at + tags * entry.size)
+
+
+def _forms(data: bytes) -> tuple[struct.Struct, struct.Struct, struct.Struct]:
+    """How a directory's number of tags, a tag, and the place of the next directory are written in this file."""
+    order = "<" if data[:2] == b"II" else ">"
+    count, entry, link = ("Q", "HHQQ", "Q") if b"+" in data[2:4] else ("H", "HHII", "I")
+    return struct.Struct(order + count), struct.Struct(order + entry), struct.Struct(order + link)
 
 
 def _check_place(size: int, offset: int, inline_bytes: int, data: bytes, where: str) -> None:
