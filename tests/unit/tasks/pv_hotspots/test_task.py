@@ -7,12 +7,13 @@ import json
 import numpy as np
 import pytest
 from PIL import Image
+from pydantic import ValidationError
 
 from sightline.params import TaskParams
 from sightline.task import load_rows, save_rows
 from sightline.tasks import open_task, params_model
 from sightline.tasks.pv_hotspots.params import Params
-from tests.parameters import params_of
+from tests.parameters import changed, params_of
 from tests.unit.tasks.pv_hotspots.networks import MODULES, picture, tiny_model
 
 PARAMS = params_of("pv_hotspots", Params)
@@ -80,6 +81,11 @@ def test_plots_are_what_the_platform_draws(manifest):
     drawn = task.plots(task.evaluate(tiny_model(), manifest, Recorded()))
     assert {"x", "y", "xlabel", "ylabel"} <= set(drawn["precision_recall_defected"])
     assert np.array(drawn["confusion"]["matrix"]).shape == (3, 3)
+
+
+def test_an_unknown_candidate_is_refused_with_those_that_there_are():
+    with pytest.raises(ValidationError, match=r"oracle: a candidate is one of .*fused"):
+        changed(PARAMS, candidates=["fused", "oracle"])
 
 
 def test_it_keeps_to_the_contract():
