@@ -6,8 +6,12 @@ Each is a protocol beside those of `sightline.task`. Who wants one of them says 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
 
 from sightline.errors import ParamsError
 from sightline.task import InputT, Model, ModelT, Prediction, Sample
@@ -90,6 +94,46 @@ class Surveying(Model[InputT], Protocol[InputT]):
 
     def within(self, prediction: Prediction, area: BaseGeometry) -> Prediction:
         """Without what lies outside a geometry in longitude and latitude."""
+        ...
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a video.
+
+    Attributes:
+        pixels: (h, w, 3) uint8 RGB as a video has it, or (h, w) uint16 as a radiometric camera counts.
+        number: its place in the video, from 0 on; those that were dropped before it count.
+        time_s: seconds after the first frame, as the source tells them; None where it does not (a folder of pictures).
+    """
+
+    pixels: NDArray[np.uint8] | NDArray[np.uint16]
+    number: int
+    time_s: float | None = None
+
+
+class Session(Protocol):
+    """What a model remembers of one camera: bounded, however long the video is."""
+
+    def push(self, frame: Frame) -> Prediction:
+        """What can be said after this frame; its document has a `verdict`, a word of the model's own.
+
+        Raises DataRejected where this frame cannot be one of this video (another size, another kind of pixels). The
+        session then stands as it stood before.
+        """
+        ...
+
+    def close(self) -> Prediction:
+        """The answer to the whole video, as `predict` gives it. Raises DataRejected where there was no frame at all."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Model[InputT], Protocol[InputT]):
+    """A model that answers while the video still runs. `predict([clip])` is the same as pushing the clip's frames."""
+
+    def open(self, conditions: Mapping[str, float]) -> Session:
+        """A new memory for one camera, under these conditions. Raises RequestError where a value cannot be."""
         ...
 
 
