@@ -97,6 +97,19 @@ class Surveying(Model[InputT], Protocol[InputT]):
         ...
 
 
+FOLDER = "inode/directory"
+"""In the `formats` of a card: a folder of pictures is one input (freedesktop.org, Shared MIME-info Database)."""
+
+
+@runtime_checkable
+class Filming(Model[InputT], Protocol[InputT]):
+    """A model whose answer is best seen as a video."""
+
+    def film(self, source: InputT, prediction: Prediction, path: Path) -> None:
+        """Write the input with the answer drawn on it as an MP4 that a browser plays."""
+        ...
+
+
 @dataclass(frozen=True)
 class Frame:
     """One picture of a video.

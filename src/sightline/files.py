@@ -187,6 +187,16 @@ def sha256_file(path: Path) -> str:
             ) from error
 
 
+def sha256_input(path: Path) -> str:
+    """SHA-256 of one input: of a file's bytes, or of the names and contents of the files that lie in a folder.
+
+    Hidden files of a folder do not count. Raises as `open_file` does.
+    """
+    if not os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises where a name is too long)
+        return sha256_file(path)
+    return sha256_files((file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")), path)
+
+
 def require_weights(path: Path, sha256: str, where: str) -> None:
     """Whether the weights that params.yaml names are there and the ones that were meant.
 

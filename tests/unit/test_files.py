@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from sightline.errors import BackendError
-from sightline.files import finite, replacing_folder, sha256_files, write_json, write_text
+from sightline.files import finite, replacing_folder, sha256_files, sha256_input, write_json, write_text
 
 
 def test_the_same_document_gives_the_same_bytes(tmp_path: Path) -> None:
@@ -70,3 +71,14 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
         fill()
     assert [path.name for path in folder.iterdir()] == ["old"]
     assert [path.name for path in tmp_path.iterdir()] == ["models"]
+
+
+def test_a_folder_of_frames_has_one_digest_of_names_and_contents(tmp_path: Path) -> None:
+    for name, content in (("b.png", b"2"), ("a.png", b"1"), (".DS_Store", b"x")):
+        (tmp_path / name).write_bytes(content)
+    before = sha256_input(tmp_path)
+    (tmp_path / ".DS_Store").unlink()
+    assert sha256_input(tmp_path) == before
+    (tmp_path / "a.png").write_bytes(b"3")
+    assert sha256_input(tmp_path) != before
+    assert sha256_input(tmp_path / "a.png") == hashlib.sha256(b"3").hexdigest()

@@ -2,6 +2,7 @@
 
 NAME.json                 the answer, there only when the others are
 NAME.png, NAME.mask.png   the drawn answer, rasters
+NAME.mp4                  the drawn answer of a video
 NAME.geojson ...          exports
 .NAME.begun               while they are being written: which they are
 """
@@ -87,7 +88,7 @@ def refuse_to_overwrite(out: Path, inputs: Sequence[InputFile]) -> None:
     answers = set(_places(out / one.name for one in inputs))
     for place in _places(one.path for one in inputs):
         folder, _, name = place.rpartition("/")
-        if name.endswith((".png", ".json")) and any(
+        if name.endswith((".png", ".json", ".mp4")) and any(
             f"{folder}/{name[:at]}" in answers for at, letter in enumerate(name) if letter == "."
         ):
             raise ParamsError(

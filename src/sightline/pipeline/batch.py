@@ -24,11 +24,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sightline.capabilities import adjust
+from sightline.capabilities import Filming, adjust
 from sightline.conditions import put_under
 from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, DataError, RequestError, SightlineError, printable
-from sightline.files import finite, remove, replace_bytes, sha256_file, write_json
+from sightline.files import finite, remove, replace_bytes, replacing, sha256_input, write_json
 from sightline.limits import Limits
 from sightline.pipeline.answer_paths import (
     Kept,
@@ -191,7 +191,7 @@ class Desk:
     def answer(self, one: InputFile) -> Answered:
         """The outcome of one file; where it cannot be read the outcome holds the problem, and nothing is raised."""
         try:
-            sha256 = sha256_file(one.path)
+            sha256 = sha256_input(one.path)
             key = self._key(one.path, sha256)
             found = self._earlier(one, key)
             if found is not None:
@@ -290,7 +290,7 @@ class Desk:
 
     def _names(self, prediction: Prediction) -> list[str]:
         """What is written beside the answer, as the suffixes of its name."""
-        drawn = ["png"] if self._job.pictures else []
+        drawn = ["png", *(["mp4"] if isinstance(self._model, Filming) else [])] if self._job.pictures else []
         return [*prediction.exports, *(f"{name}.png" for name in prediction.rasters), *drawn]
 
     def _write(self, path: Path, document: dict[str, Json], source: Input, prediction: Prediction) -> None:
@@ -305,6 +305,9 @@ class Desk:
             images["png"] = self._model.draw(source, prediction)
         for suffix, pixels in images.items():
             replace_bytes(beside(path, suffix), encode_png(pixels))
+        if self._job.pictures and isinstance(self._model, Filming):
+            with replacing(beside(path, "mp4")) as begun_film:
+                self._model.film(source, prediction, begun_film)
         write_json(beside(path, "json"), document)
         remove(begun(path))
 

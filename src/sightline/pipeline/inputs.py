@@ -10,21 +10,32 @@ from dataclasses import dataclass
 from glob import glob, has_magic
 from pathlib import Path
 
+from sightline.capabilities import FOLDER
 from sightline.errors import DataMissing, ParamsError, printable
 
-_SUFFIXES = {
+_PICTURES = {
     "image/jpeg": (".jpg", ".jpeg", ".jpe", ".jfif"),
     "image/png": (".png",),
     "image/tiff": (".tif", ".tiff"),
 }
+_SUFFIXES = {
+    **_PICTURES,
+    "video/mp4": (".mp4", ".m4v"),
+    "video/quicktime": (".mov",),
+    "video/x-matroska": (".mkv",),
+    "video/x-msvideo": (".avi",),
+    "application/zip": (".zip",),
+}
 """Of the media types that cards name: what is looked for in a folder. A file that is named itself is always tried."""
+
+_OF_PICTURES = tuple(suffix for suffixes in _PICTURES.values() for suffix in suffixes)
 
 _LONGEST_NAME_BYTES = 180
 
 
 @dataclass(frozen=True)
 class InputFile:
-    """One file to answer.
+    """One file to answer, or one folder of pictures where these are what a model answers as one.
 
     Attributes:
         path: as it was given or found.
@@ -44,7 +55,8 @@ def find_inputs(paths: Sequence[Path], formats: Sequence[str], out: Path | None)
     """The files that these words mean, each once, in the order of the words and by name within a folder.
 
     Links to folders are followed. Hidden files, and the folder of answers where it lies within one of the inputs', are
-    left out. A folder that may not be listed is in: answering it says why it could not be.
+    left out. A folder that may not be listed is in: answering it says why it could not be. Where a folder of pictures
+    is one input (`capabilities.FOLDER`), each folder that has pictures in it is in, and they are not.
 
     Args:
         paths: files, folders (with all below them) and globs.
@@ -55,40 +67,55 @@ def find_inputs(paths: Sequence[Path], formats: Sequence[str], out: Path | None)
         DataMissing: a folder or a glob holds no such file.
         ParamsError: the folder of answers is one of the inputs'.
     """
-    suffixes = tuple(suffix for one in formats for suffix in _SUFFIXES.get(one, ()))
+    wanted = _Wanted(tuple(suffix for one in formats for suffix in _SUFFIXES.get(one, ())), FOLDER in formats)
     avoided = None if out is None else out.resolve()
     found: dict[Path, Path] = {}
     for path in paths:
-        for file in _files_of(path, suffixes, avoided):
+        for file in _files_of(path, wanted, avoided):
             found.setdefault(_resolved(file), file)
     return _named(list(found.values()))
 
 
-def _files_of(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> list[Path]:
-    # os.path says no where a path may not be looked at; the methods of Path raise.
+@dataclass(frozen=True)
+class _Wanted:
+    """What of a folder is an input: files by their suffixes and, with `folders`, folders that have pictures in them."""
+
+    suffixes: tuple[str, ...]
+    folders: bool
+
+    def __str__(self) -> str:
+        return ", ".join([*self.suffixes, *(["folder of pictures"] if self.folders else [])])
+
+    def of(self, folder: Path, names: Sequence[str]) -> Iterator[Path]:
+        """The inputs among the files of a folder, by name."""
+        seen = sorted(name for name in names if not name.startswith("."))
+        if self.folders and any(name.lower().endswith(_OF_PICTURES) for name in seen):
+            yield folder
+        yield from (folder / name for name in seen if name.lower().endswith(self.suffixes))
+
+
+def _files_of(path: Path, wanted: _Wanted, avoided: Path | None) -> list[Path]:
     if has_magic(str(path)) and not os.path.lexists(path):
-        return _matching(path, suffixes, avoided)
-    if os.path.isdir(path):  # noqa: PTH112 (see above)
+        return _matching(path, wanted, avoided)
+    if _is_folder(path):
         if path.resolve() == avoided:
             raise _among_the_pictures(path)
-        files = list(_below(path, suffixes, avoided))
+        files = list(_below(path, wanted, avoided))
         if not files:
             raise DataMissing(
-                f"the folder holds no {', '.join(suffixes)}",
-                where=path,
-                way_out="Give the folder that holds the pictures.",
+                f"the folder holds no {wanted}", where=path, way_out="Give the folder that holds the pictures."
             )
         return files
     return [path]
 
 
-def _matching(pattern: Path, suffixes: tuple[str, ...], avoided: Path | None) -> list[Path]:
+def _matching(pattern: Path, wanted: _Wanted, avoided: Path | None) -> list[Path]:
     """What a glob matches, without the answers of an earlier call."""
     matched = list(map(Path, sorted(glob(str(pattern), recursive=True))))  # noqa: PTH207 (the pattern holds its folder)
     folder = next(one for one in pattern.parents if not has_magic(str(one)))
     if avoided in folder.resolve().parents:  # a folder of pictures within that of the answers, and named as such
         avoided = None
-    files = [file for one in matched if not _lies_in(one, avoided) for file in _expanded(one, suffixes, avoided)]
+    files = [file for one in matched if not _lies_in(one, avoided) for file in _expanded(one, wanted, avoided)]
     if files:
         return files
     if matched and folder.resolve() == avoided:
@@ -96,9 +123,9 @@ def _matching(pattern: Path, suffixes: tuple[str, ...], avoided: Path | None) ->
     raise DataMissing("no file matches", where=pattern, way_out="Correct the pattern or the folder.")
 
 
-def _expanded(path: Path, suffixes: tuple[str, ...], avoided: Path | None) -> Iterable[Path]:
+def _expanded(path: Path, wanted: _Wanted, avoided: Path | None) -> Iterable[Path]:
     """A file, or what is in a folder."""
-    return _below(path, suffixes, avoided) if path.is_dir() else [path]
+    return _below(path, wanted, avoided) if path.is_dir() else [path]
 
 
 def _lies_in(path: Path, folder: Path | None) -> bool:
@@ -114,7 +141,7 @@ def _among_the_pictures(folder: Path) -> ParamsError:
     )
 
 
-def _below(folder: Path, suffixes: tuple[str, ...], avoided: Path | None) -> Iterator[Path]:
+def _below(folder: Path, wanted: _Wanted, avoided: Path | None) -> Iterator[Path]:
     seen = {folder.resolve()}
     closed: list[Path] = []
     for place, folders, names in os.walk(folder, followlinks=True, onerror=lambda e: closed.append(Path(e.filename))):
@@ -122,12 +149,8 @@ def _below(folder: Path, suffixes: tuple[str, ...], avoided: Path | None) -> Ite
         inner = {n: (here / n).resolve() for n in sorted(folders) if not n.startswith(".")}
         folders[:] = [n for n, real in inner.items() if real != avoided and real not in seen]  # links may go in circles
         seen.update(inner[n] for n in folders)
-        yield from (here / n for n in sorted(names) if _is_picture(n, suffixes))
+        yield from wanted.of(here, names)
     yield from closed
-
-
-def _is_picture(name: str, suffixes: tuple[str, ...]) -> bool:
-    return name.lower().endswith(suffixes) and not name.startswith(".")
 
 
 def _resolved(file: Path) -> Path:
@@ -147,9 +170,13 @@ def _named(files: Sequence[Path]) -> list[InputFile]:
     relative = [file.relative_to(common) for file in absolute]
     unclear = _unclear(Counter(_stem(one) for one in relative))
     return [
-        InputFile(file, _short(one if _stem(one) in unclear else one.with_suffix("")).as_posix())
+        InputFile(file, _short(one if _stem(one) in unclear or _is_folder(file) else one.with_suffix("")).as_posix())
         for file, one in zip(files, relative, strict=True)
     ]
+
+
+def _is_folder(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 (says no where a path may not be looked at; Path.is_dir raises)
 
 
 def _unclear(stems: Mapping[str, int]) -> set[str]:

@@ -16,6 +16,7 @@ from sightline.serving.answers import answer_of
 from sightline.serving.champion import Champion
 from sightline.serving.predicting import FORMATS, image_body, predicting
 from sightline.serving.rules import Rules
+from sightline.serving.uploads import media_types
 from sightline.settings import Settings
 from sightline.task import Json
 
@@ -48,7 +49,9 @@ class Description:
         if champion is None:
             return self._described(FORMATS, (), (), looks_at_areas)
         card = champion.model.card
-        return self._described(card.formats, tuple(card.conditions.items()), champion.warmed.rasters, looks_at_areas)
+        return self._described(
+            media_types(card), tuple(card.conditions.items()), champion.warmed.rasters, looks_at_areas
+        )
 
     @cached_property
     def _described(self) -> Callable[..., dict[str, Json]]:

@@ -19,7 +19,7 @@ from sightline.serving.questions import Answered
 from sightline.serving.routing import BINARY, Responses, Router, media, problems, query_parameters
 from sightline.serving.rules import Rule
 from sightline.serving.state import endpoint_of
-from sightline.serving.uploads import read_upload
+from sightline.serving.uploads import media_types, read_upload
 from sightline.task import Json
 
 Flag = Annotated[bool, BeforeValidator(lambda text: str(text).lower() in ("1", "true", "yes"))]
@@ -148,7 +148,7 @@ async def _answer(request: Request) -> AsyncIterator[Answered]:
     card = endpoint.engine.champion().model.card
     given = ((name, text) for name, text in request.query_params.multi_items() if name not in Options.model_fields)
     conditions = parse_conditions(given, card)
-    upload = await read_upload(request, card.formats, endpoint.settings.max_bytes)
+    upload = await read_upload(request, media_types(card), endpoint.settings.max_bytes)
     async with endpoint.engine.answering(upload.content, upload.name, conditions, lambda: _gone(request)) as answered:
         yield answered
 

@@ -12,7 +12,9 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import Request
 
+from sightline.capabilities import FOLDER
 from sightline.errors import RequestError
+from sightline.task import Card
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks
@@ -29,6 +31,11 @@ class Upload:
 
     content: bytes
     name: str = ""
+
+
+def media_types(card: Card) -> tuple[str, ...]:
+    """What a model reads that can be sent: all but a folder."""
+    return tuple(one for one in card.formats if one != FOLDER)
 
 
 async def read_upload(request: Request, formats: tuple[str, ...], max_bytes: int) -> Upload:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from sightline.capabilities import FOLDER
 from sightline.errors import DataMissing, ParamsError
+from sightline.pipeline.answer_paths import refuse_to_overwrite
 from sightline.pipeline.inputs import find_inputs
 
 FORMATS = ("image/jpeg", "image/tiff")
@@ -135,3 +137,31 @@ def test_no_name_leads_out_of_the_folder_of_answers(tmp_path: Path, monkeypatch:
     monkeypatch.chdir(tmp_path / "run")
     paths = [Path("../x/a.jpg"), Path("b.jpg"), Path("link/../deep/c.jpg")]
     assert [one.name for one in find_inputs(paths, FORMATS, Path("../o"))] == ["x/a", "run/b", "x/deep/c"]
+
+
+# ------------------------------------------------------------------------------------------------ videos
+
+VIDEOS = ("video/mp4", "application/zip", FOLDER)
+
+
+def videos(root: Path, *paths: str, out: Path | None = None) -> list[str]:
+    return [one.name for one in find_inputs([root / path for path in paths], VIDEOS, out)]
+
+
+def test_a_folder_of_frames_is_one_input_where_a_model_answers_videos(tmp_path: Path) -> None:
+    touch(tmp_path, "day/pack.1/0001.png", "day/pack.1/0002.png", "day/pack2/0001.TIF", "day/notes/a.txt", "day/c.mp4")
+    assert videos(tmp_path, "day") == ["c", "pack.1", "pack2"]
+    assert videos(tmp_path, "day/pack.1") == ["pack.1"]
+    assert names(tmp_path, "day") == ["0001"]  # a model of pictures answers the pictures
+
+
+def test_a_folder_without_frames_or_videos_is_told_what_is_missing(tmp_path: Path) -> None:
+    touch(tmp_path, "day/notes.txt")
+    with pytest.raises(DataMissing, match="folder of pictures"):
+        videos(tmp_path, "day")
+
+
+def test_the_marked_video_may_not_overwrite_the_video_itself(tmp_path: Path) -> None:
+    touch(tmp_path, "day/a.mp4")
+    with pytest.raises(ParamsError, match="overwrite"):
+        refuse_to_overwrite(tmp_path / "day", find_inputs([tmp_path / "day/a.mp4"], VIDEOS, tmp_path / "day"))
