@@ -38,3 +38,57 @@ def backdrop(height: int, width: int) -> NDArray[np.uint8]:
     shade = np.linspace(0.0, 1.0, height)[:, None, None]
     sky = np.array([205, 213, 228]) * (1 - shade) + np.array([250, 250, 252]) * shade
     return np.broadcast_to(np.rint(sky), (height, width, 3)).astype(np.uint8)
+
+
+Quad = NDArray[np.float64]
+
+
+def quads(yaw_deg: float, height: int = 208, width: int = 536, gap: float = 0.08) -> list[Quad]:
+    """Corners (4, 2) of the fronts of three cells, from left to right, by a pinhole that looks at their middle."""
+    angle = np.deg2rad(yaw_deg)
+    result = []
+    for k in range(3):
+        left = -1.5 - gap + k * (1 + gap)
+        corners = np.array([[left, -0.65], [left + 1, -0.65], [left + 1, 0.65], [left, 0.65]])
+        x, z = corners[:, 0] * np.cos(angle), 6 + corners[:, 0] * np.sin(angle)
+        result.append(np.stack([width / 2 + width * 0.9 * x / z, height / 2 + width * 0.9 * corners[:, 1] / z], axis=1))
+    return result
+
+
+def filled(corners: Quad, size: tuple[int, int]) -> NDArray[np.bool_]:
+    """(h, w) the pixels of a polygon."""
+    import cv2
+
+    canvas = np.zeros(size, dtype=np.uint8)
+    cv2.fillPoly(canvas, [np.rint(corners).astype(np.int32)], 1)
+    return canvas > 0
+
+
+def pack_picture(
+    yaw_deg: float = 0.0, rises_k: tuple[float, float, float] = (0.0, 0.0, 0.0), gap: float = 0.08
+) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:
+    """A picture with bar and pack, each cell with a warm spot of so many kelvin, and the mask of each cell."""
+    import cv2
+
+    height, width, fine = 208, 536, 3
+    large = (height * fine, width * fine)
+    picture = cv2.resize(backdrop(height, width), large[::-1], interpolation=cv2.INTER_NEAREST)
+    y, x = np.mgrid[: large[0], : large[1]]
+    masks = []
+    for corners, rise in zip(quads(yaw_deg, height, width, gap), rises_k, strict=True):
+        mask = filled(corners * fine, large)
+        middle = corners.mean(axis=0) * fine
+        off = ((y[mask] - middle[1]) ** 2 + (x[mask] - middle[0]) ** 2) / fine**2
+        edge = cv2.erode(mask.astype(np.uint8), np.ones((5, 5), np.uint8))[mask] == 0
+        shade = np.where(edge, 0.4, 0.6)  # a renderer draws the edges of surfaces darker
+        picture[mask] = _coloured(300 + rise * np.exp(-off / (2 * 9.0**2)), shade)
+        masks.append(cv2.resize(mask.astype(np.float32), (width, height), interpolation=cv2.INTER_AREA) > 0.5)
+    small = cv2.resize(picture, (width, height), interpolation=cv2.INTER_AREA)
+    draw_bar(small, 8, 40, 120, 8)
+    return small, masks
+
+
+def _coloured(kelvin: NDArray[np.float64], shade: NDArray[np.float64]) -> NDArray[np.uint8]:
+    """As `painted`, by a table of steps of 0.05 K: there are many pixels."""
+    table = painted(np.arange(300, 340.01, 0.05), 1.0)
+    return np.rint(table[np.rint((kelvin - 300) / 0.05).astype(int)] * shade[:, None]).astype(np.uint8)

@@ -1,0 +1,302 @@
+"""Where the pack is in a frame, and which of its pixels belong to which cell.
+
+Equal cells in a row: seen obliquely, their borders lie at the projective thirds (quarters ...) between the pack's left
+and right outline, which its heights at both ends tell. From there each border is looked for row by row: the gap where
+one can look through, else the edge of the nearer cell, which hides part of the farther one. A straight line through
+what the rows say is the border, also through busbars.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.tasks.battery_faults.thermal import Thermal
+
+Mask = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+CELLS = 3
+"""Of a pack, where nobody tells another number."""
+
+_LEAST_PX = 24  # of a side of the pack
+_PART = 0.04  # of the largest piece: smaller ones are no cells
+_BAND = (0.2, 0.92)  # of the pack's height, where its outline is that of the cells: tabs are above
+_ENDS = (0.03, 0.14)  # of its width, where heights are compared
+_WINDOW = 0.3  # of a cell's width, around where its border should be
+_NEARER = 1.02  # by so much the nearer end is higher
+_STEP = 10.0 / 255  # of shading, from a cell to the edge of the next
+_EDGE_PX = 2  # of an edge's own width
+_AGREEING = 0.35  # of the rows, that must tell a border
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line x = at + slope * y."""
+
+    at: float
+    slope: float
+
+    def x(self, y: NDArray[Any]) -> Floats:
+        """(n,) of rows (n,)."""
+        return np.asarray(self.at + self.slope * y, dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class Border:
+    """Between two neighbours: what lies left of `left` is the one, what lies from `right` on the other."""
+
+    left: Line
+    right: Line
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A frame's pixels, cell by cell.
+
+    Attributes:
+        labels: (h, w) of the whole frame; 0 beside the cells, else 1 .. from the left of the picture.
+        box: x0, y0, x1, y1 of the pack in pixels, the last two exclusive.
+        borders: between neighbours, from the left.
+        told: how many of these were seen, not only reckoned.
+    """
+
+    labels: NDArray[np.uint8]
+    box: tuple[int, int, int, int]
+    borders: tuple[Border, ...]
+    told: int
+
+    def mask(self, cell: int) -> Mask:
+        """(h, w) of one cell."""
+        return np.asarray(self.labels == cell)
+
+
+# --------------------------------------------------------------------------------------------------------- the pack
+
+
+def find_pack(thermal: Thermal) -> tuple[int, int, int, int] | None:
+    """x0, y0, x1, y1 of the pack in pixels, the last two exclusive; None where there is none in sight."""
+    mask = pack_mask(thermal)
+    return None if mask is None else _box(mask)
+
+
+def pack_mask(thermal: Thermal) -> Mask | None:
+    """(h, w) where the pack is; None where it is not in sight, or no temperature can be told."""
+    valid = thermal.valid
+    if not valid.any():
+        return None
+    mask = _largest(valid if thermal.shading.any() else _standing_out(thermal.kelvin, valid))
+    if mask is None:
+        return None
+    x0, y0, x1, y1 = _box(mask)
+    return mask if min(x1 - x0, y1 - y0) >= _LEAST_PX else None
+
+
+def _standing_out(kelvin: NDArray[np.float32], valid: Mask) -> Mask:
+    """What differs from the surroundings, as the rim of the frame shows them."""
+    import cv2
+
+    height, width = kelvin.shape
+    rim = np.concatenate(
+        [kelvin[: height // 12].ravel(), kelvin[:, : width // 16].ravel(), kelvin[:, -width // 16 :].ravel()]
+    )
+    rim = rim[np.isfinite(rim)]
+    if not len(rim):
+        return valid
+    level = float(np.median(rim))
+    spread = 1.4826 * float(np.median(np.abs(rim - level)))
+    smooth = cv2.medianBlur(np.where(valid, kelvin, np.float32(level)), 5)  # keeps edges where they are
+    out = (np.abs(smooth - level) > max(3 * spread, 0.3)).astype(np.uint8)
+    return np.asarray(cv2.morphologyEx(out, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0)
+
+
+def _largest(mask: Mask) -> Mask | None:
+    """The largest piece, and those beside it that are no specks: a gap may divide the cells."""
+    import cv2
+
+    count, labels, parts, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
+    if count < 2:
+        return None
+    areas = parts[:, cv2.CC_STAT_AREA].copy()
+    areas[0] = 0
+    main = int(areas.argmax())
+    kept = [main]
+    x, y, width, height = (int(value) for value in parts[main, :4])
+    for k in range(1, count):
+        top, bottom = int(parts[k, 1]), int(parts[k, 1] + parts[k, 3])
+        overlap = min(bottom, y + height) - max(top, y)
+        away = max(int(parts[k, 0]) - (x + width), x - int(parts[k, 0] + parts[k, 2]))
+        if k != main and areas[k] >= _PART * areas[main] and overlap >= 0.5 * height and away <= 2 * width:
+            kept.append(k)
+    return np.isin(labels, kept)
+
+
+def _box(mask: Mask) -> tuple[int, int, int, int]:
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    return int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1
+
+
+# -------------------------------------------------------------------------------------------------------- the cells
+
+
+def find_cells(thermal: Thermal, count: int = CELLS) -> Cells | None:
+    """The cells of the pack in a frame; None where the pack is not in sight."""
+    pack = pack_mask(thermal)
+    if pack is None:
+        return None
+    box = x0, y0, x1, y1 = _box(pack)
+    view = _View.of(thermal, pack, box)
+    found = [view.border(k, count) for k in range(1, count)]
+    borders = tuple(border for border, _ in found)
+    labels = np.zeros(pack.shape, dtype=np.uint8)
+    labels[y0:y1, x0:x1] = _labelled(view, borders)
+    labels = _with_rim(labels) if thermal.shading.any() else labels
+    return Cells(labels, (x0, y0, x1, y1), borders, sum(told for _, told in found))
+
+
+def _labelled(view: _View, borders: tuple[Border, ...]) -> NDArray[np.uint8]:
+    rows, columns = np.arange(view.pack.shape[0])[:, None] + view.y0, np.arange(view.pack.shape[1])[None, :] + view.x0
+    labels = np.ones(view.pack.shape, dtype=np.uint8)
+    for number, border in enumerate(borders, start=1):
+        between = (columns > border.left.x(rows)) & (columns < border.right.x(rows))
+        labels[columns >= border.right.x(rows)] = number + 1
+        labels[between] = 0
+    return np.where(view.pack, labels, 0).astype(np.uint8)
+
+
+def _with_rim(labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """With the pixels around that a cell covers in part: their colours are mixed, and no temperature can be told."""
+    import cv2
+
+    wider = cv2.dilate(labels, np.ones((3, 3), np.uint8))
+    return np.where(labels > 0, labels, wider).astype(np.uint8)
+
+
+@dataclass(frozen=True)
+class _View:
+    """The pack's own part of a frame.
+
+    Attributes:
+        pack: (h, w) where it is.
+        shade: (h, w) what its edges are seen in, 0 .. 1.
+        x0, y0: of its upper left corner in the frame.
+        rows: of the frame, in which its outline is that of the cells.
+        left, right: its outline.
+        nearer: 1 where the right end is nearer to the camera, -1 where the left one is, 0 where neither is.
+        heights: of its left and right end.
+    """
+
+    pack: Mask
+    shade: NDArray[np.float32]
+    x0: int
+    y0: int
+    rows: NDArray[np.intp]
+    left: Line
+    right: Line
+    nearer: int
+    heights: tuple[float, float]
+
+    @classmethod
+    def of(cls, thermal: Thermal, mask: Mask, box: tuple[int, int, int, int]) -> _View:
+        x0, y0, x1, y1 = box
+        pack = mask[y0:y1, x0:x1]
+        rows = np.arange(int(_BAND[0] * (y1 - y0)), max(int(_BAND[1] * (y1 - y0)), int(_BAND[0] * (y1 - y0)) + 2))
+        rows = rows[pack[rows].any(axis=1)]
+        first = pack[rows].argmax(axis=1) + x0
+        last = x1 - 1 - pack[rows, ::-1].argmax(axis=1)
+        left, right = _fitted(rows + y0, first), _fitted(rows + y0, last)
+        heights = _heights(pack)
+        higher = heights[1] / heights[0]
+        nearer = 1 if higher > _NEARER else -1 if higher < 1 / _NEARER else 0
+        return cls(pack, _shade(thermal, box), x0, y0, rows + y0, left, right, nearer, heights)
+
+    def border(self, number: int, count: int) -> tuple[Border, bool]:
+        """The border right of a cell, and whether it was seen."""
+        expected = self._expected(number, count)
+        reach = _WINDOW * (self.right.x(self.rows) - self.left.x(self.rows)).mean() / count
+        gaps = [self._gap(y, x, reach) for y, x in zip(self.rows, expected.x(self.rows), strict=True)]
+        open_ = [(y, *gap) for y, gap in zip(self.rows, gaps, strict=True) if gap is not None]
+        if len(open_) >= _AGREEING * len(self.rows):
+            y, left, right = np.array(open_).T
+            return Border(_fitted(y, left), _fitted(y, right)), True
+        edges = [self._edge(y, x, reach) for y, x in zip(self.rows, expected.x(self.rows), strict=True)]
+        seen = [(y, edge) for y, edge in zip(self.rows, edges, strict=True) if edge is not None]
+        if len(seen) >= _AGREEING * len(self.rows):
+            y, x = np.array(seen).T
+            line = _fitted(y, x)
+            return Border(line, line), True
+        return Border(expected, expected), False
+
+    def _expected(self, number: int, count: int) -> Line:
+        """Where the border is by perspective alone."""
+        t, (a, b) = number / count, self.heights
+        share = t * a / ((1 - t) * b + t * a)
+        return Line(
+            self.left.at + share * (self.right.at - self.left.at),
+            self.left.slope + share * (self.right.slope - self.left.slope),
+        )
+
+    def _span(self, x: float, reach: float) -> tuple[int, int]:
+        """Columns of the pack's part around a place."""
+        low = max(round(x - reach) - self.x0, 0)
+        return low, min(round(x + reach) + 1 - self.x0, self.pack.shape[1])
+
+    def _gap(self, y: int, x: float, reach: float) -> tuple[float, float] | None:
+        """Last pixel of the left cell and first one of the right cell, where one looks through between them."""
+        low, high = self._span(x, reach)
+        row = self.pack[y - self.y0, low:high]
+        if len(row) < 4 or row.all() or not (row[0] and row[-1]):
+            return None
+        edges = np.flatnonzero(np.diff(row.astype(np.int8)))
+        runs = edges.reshape(-1, 2)
+        start, end = runs[(runs[:, 1] - runs[:, 0]).argmax()]
+        return float(low + start + self.x0), float(low + end + 1 + self.x0)
+
+    def _edge(self, y: int, x: float, reach: float) -> float | None:
+        """Where the nearer cell ends, coming from it."""
+        low, high = self._span(x, reach)
+        row = self.shade[y - self.y0, low:high]
+        if len(row) < 8:
+            return None
+        row = row[::-1] if self.nearer > 0 else row
+        level = float(np.median(row[: max(len(row) // 4, 3)]))
+        off = np.flatnonzero(np.abs(row - level) > _STEP)
+        if not len(off) or off[0] < 2:
+            return None
+        at = int(off[0]) + _EDGE_PX
+        return float(high - at + self.x0) if self.nearer > 0 else float(low + at + self.x0)
+
+
+def _shade(thermal: Thermal, box: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """What edges are seen in: how bright surfaces are drawn, else their temperatures."""
+    x0, y0, x1, y1 = box
+    if thermal.shading.any():
+        return thermal.shading[y0:y1, x0:x1]
+    kelvin = thermal.kelvin[y0:y1, x0:x1]
+    return np.asarray(np.nan_to_num(kelvin - np.nanmedian(kelvin)), dtype=np.float32)
+
+
+def _heights(pack: Mask) -> tuple[float, float]:
+    """Of the left and the right end."""
+    columns = pack.sum(axis=0)
+    width = len(columns)
+    low, high = int(_ENDS[0] * width), max(int(_ENDS[1] * width), int(_ENDS[0] * width) + 1)
+    return max(float(np.median(columns[low:high])), 1.0), max(float(np.median(columns[::-1][low:high])), 1.0)
+
+
+def _fitted(y: NDArray[Any], x: NDArray[Any]) -> Line:
+    """A line through most of the points: what lies off it counts no more, twice."""
+    y, x = np.asarray(y, dtype=np.float64), np.asarray(x, dtype=np.float64)
+    kept = np.abs(x - np.median(x)) <= max(4 * float(np.median(np.abs(x - np.median(x)))), 3.0)
+    line = Line(float(np.median(x)), 0.0)
+    for _ in range(3):
+        if kept.sum() < 2 or np.ptp(y[kept]) == 0:
+            break
+        slope, at = np.polyfit(y[kept], x[kept], 1)
+        line = Line(float(at), float(slope))
+        off = np.abs(x - line.x(y))
+        kept = off <= max(2.5 * float(np.median(off)), 1.0)
+    return line
