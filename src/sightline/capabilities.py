@@ -151,6 +151,15 @@ class Streaming(Model[InputT], Protocol[InputT]):
 
 
 @runtime_checkable
+class Marking(Protocol):
+    """A model that draws what it says after a frame on that frame, as one watches it live."""
+
+    def mark(self, frame: Frame, prediction: Prediction) -> NDArray[np.uint8]:
+        """(h, w, 3) RGB: a frame with the answer of `Session.push` to it. Called from other threads than `push` is."""
+        ...
+
+
+@runtime_checkable
 class Excerpting(Protocol):
     """A task whose labels of many samples may stand in one document, of which a part can be written.
 
