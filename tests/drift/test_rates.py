@@ -20,9 +20,9 @@ from scipy.stats import binomtest, ks_2samp
 from sightline.drift.comparison import Observation
 from sightline.drift.report import compare
 from sightline.limits import Limits
+from sightline.radiometry import embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.palette import colourise
 from sightline.tasks.pv_hotspots.params import Params
-from sightline.tasks.pv_hotspots.radiometry import embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.synthetic.sample import write_sample
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram
 from tests.parameters import changed, params_of, platform_params

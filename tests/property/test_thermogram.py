@@ -16,8 +16,8 @@ from PIL import Image
 
 from sightline.errors import DataRejected
 from sightline.limits import Limits
+from sightline.radiometry import Planck, embed_radiometry
 from sightline.tasks.pv_hotspots.palette import colourise, invert_palette
-from sightline.tasks.pv_hotspots.radiometry import Planck, embed_radiometry
 from sightline.tasks.pv_hotspots.thermogram import read_thermogram, write_thermogram
 
 LIMITS = Limits(pixels=2**20)

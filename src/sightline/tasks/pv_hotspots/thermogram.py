@@ -19,8 +19,8 @@ from PIL import Image
 from sightline.errors import DataRejected
 from sightline.files import replace_bytes
 from sightline.limits import Limits
+from sightline.radiometry import Counts, Planck, embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.palette import find_palette, follows_palette, invert_palette
-from sightline.tasks.pv_hotspots.radiometry import Counts, Planck, embed_radiometry, read_radiometry
 from sightline.tasks.pv_hotspots.severity import Conditions
 from sightline.vision.images import UPRIGHT, decode_picture, jpeg_segments, read_bytes, upright
 from sightline.vision.images.refusals import check_sides

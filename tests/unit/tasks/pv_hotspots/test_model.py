@@ -49,7 +49,7 @@ def test_rise_in_kelvin_and_severity_need_radiometry_and_conditions(radiometric)
 @pytest.fixture
 def radiometric(tmp_path):
     """Bytes of a radiometric JPEG on which one module is 15 K hotter in a cell."""
-    from sightline.tasks.pv_hotspots.radiometry import Planck
+    from sightline.radiometry import Planck
     from sightline.tasks.pv_hotspots.thermogram import write_thermogram
 
     pixels = picture(hot=[2])

@@ -16,9 +16,9 @@ from scipy.ndimage import binary_erosion, gaussian_filter
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.limits import Limits
+from sightline.radiometry import Planck, embed_radiometry
 from sightline.task import Input
 from sightline.tasks.pv_hotspots.palette import colourise
-from sightline.tasks.pv_hotspots.radiometry import Planck, embed_radiometry
 from sightline.tasks.pv_hotspots.thermogram import Thermogram, read_thermogram, write_thermogram
 from sightline.vision.images import jpeg_segments
 from sightline.vision.images.orientation import as_stored

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
+from sightline.radiometry import Counts, Planck
 from sightline.tasks.pv_hotspots.palette import colourise
-from sightline.tasks.pv_hotspots.radiometry import Counts, Planck
 from sightline.tasks.pv_hotspots.synthetic.simulation import Array
 
 
