@@ -1,0 +1,209 @@
+"""What the networks learn from: the pack cut out of each frame of a video, with the faulty cells in it.
+
+What a network is shown of a frame is the pack's box with a margin, stretched to one size: so each cell keeps its place
+while the camera goes round. Stored are cuts with a wider margin, from which a training draws its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.errors import DataRejected
+from sightline.task import Json, Progress
+from sightline.tasks.battery_faults.thermal import Thermal
+from sightline.vision.examples import StoredArrays, read_index, store_once
+
+Floats = NDArray[np.float32]
+Box = tuple[float, float, float, float]
+"""x0, y0, x1, y1 in pixels of a frame."""
+
+SIZE = (104, 268)
+"""(h, w) of what the networks are shown."""
+
+SPAN_K = 10.0
+"""Kelvin over the pack's median that one unit of the temperature channel stands for."""
+
+LIMITS = (-1.0, 3.0)
+"""Between which this channel is clipped."""
+
+MARGIN = 0.06
+"""Around the pack's box on each side, as a share of its width and height, of what a network is shown."""
+
+STORED_MARGIN = 0.24
+STORED_SIZE = (136, 352)
+"""The same of what is stored: about as many pixels to the pack."""
+
+MOST_FAULTS = 8
+"""Of a stored video: a bit each."""
+
+
+@dataclass(frozen=True)
+class Look:
+    """One frame of a video to learn from.
+
+    Attributes:
+        thermal: the frame.
+        pack: the box of the pack in it; None where it is out of view: the frame is left out.
+        masks: one (h, w) for each faulty cell of the video; None where it is not to be seen.
+    """
+
+    thermal: Thermal
+    pack: Box | None
+    masks: Sequence[NDArray[np.bool_] | None]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One stored video.
+
+    Attributes:
+        kelvin: (t, h, w) float16, over the pack's median in units of `SPAN_K`, clipped; NaN where invalid.
+        shading: (t, h, w) uint8.
+        faults: (t, h, w) uint8, a bit for each faulty cell.
+        count: how many faulty cells the video has.
+    """
+
+    kelvin: NDArray[np.float16]
+    shading: NDArray[np.uint8]
+    faults: NDArray[np.uint8]
+    count: int
+
+
+def widen(pack: Box, margin: float) -> tuple[int, int, int, int]:
+    """A box with a margin on each side, in whole pixels, at least one on a side; it may leave the frame."""
+    x0, y0, x1, y1 = pack
+    across, down = margin * (x1 - x0), margin * (y1 - y0)
+    left, top = int(np.floor(x0 - across)), int(np.floor(y0 - down))
+    return left, top, max(int(np.ceil(x1 + across)), left + 1), max(int(np.ceil(y1 + down)), top + 1)
+
+
+def cut(picture: NDArray[np.float32], box: tuple[int, int, int, int], size: tuple[int, int]) -> Floats:
+    """The part of a picture (h, w) in a box, stretched to `size`; zero outside of the picture."""
+    import cv2
+
+    x0, y0, x1, y1 = box
+    height, width = picture.shape
+    inside = picture[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    if not inside.size:
+        return np.zeros(size, np.float32)
+    beyond = (max(-y0, 0), max(y1 - max(height, y0), 0)), (max(-x0, 0), max(x1 - max(width, x0), 0))
+    whole = np.ascontiguousarray(np.pad(inside, beyond), dtype=np.float32)
+    way = cv2.INTER_AREA if whole.shape[0] >= size[0] or whole.shape[1] >= size[1] else cv2.INTER_LINEAR
+    stretched: Floats = cv2.resize(whole, size[::-1], interpolation=way)
+    return stretched
+
+
+def look_at(
+    thermal: Thermal, pack: Box, margin: float = MARGIN, size: tuple[int, int] = SIZE
+) -> tuple[Floats, tuple[int, int, int, int]]:
+    """What a network is shown of a frame, and the part of the frame that this is.
+
+    Returns:
+        (3, h, w): kelvin over the median of the pack's box in units of `SPAN_K`, clipped to `LIMITS`, 0 where invalid;
+        shading; 1 where valid, else 0. And the box (x0, y0, x1, y1), which may leave the frame.
+    """
+    box = widen(pack, margin)
+    valid = thermal.valid
+    x0, y0, x1, y1 = widen(pack, 0.0)
+    within = np.s_[max(y0, 0) : max(y1, 0), max(x0, 0) : max(x1, 0)]
+    pixels = thermal.kelvin[within][valid[within]]
+    middle = float(np.median(pixels)) if pixels.size else 0.0
+    share = cut(valid.astype(np.float32), box, size)
+    over = np.where(valid, thermal.kelvin - np.float32(middle), np.float32(0))
+    kelvin = cut(over, box, size) / np.maximum(share, 1e-6) / SPAN_K
+    known = share >= 0.5
+    channels = [np.where(known, kelvin.clip(*LIMITS), 0.0), cut(thermal.shading, box, size), known]
+    return np.stack(channels).astype(np.float32), box
+
+
+def put_back(mask: Floats, box: tuple[int, int, int, int], size: tuple[int, int]) -> Floats:
+    """What was told of a cut, in the frame (h, w) again; zero outside of the cut."""
+    import cv2
+
+    x0, y0, x1, y1 = box
+    whole = np.zeros(size, np.float32)
+    stretched = cv2.resize(mask, (x1 - x0, y1 - y0), interpolation=cv2.INTER_LINEAR)
+    rows, columns = slice(max(y0, 0), max(min(y1, size[0]), 0)), slice(max(x0, 0), max(min(x1, size[1]), 0))
+    whole[rows, columns] = stretched[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
+    return whole
+
+
+# --------------------------------------------------------------------------------------------------------- stored
+
+
+class StoredClips:
+    """Videos that `store_clips` wrote."""
+
+    def __init__(self, folder: Path) -> None:
+        index = read_index(folder)
+        self.names: list[str] = list(index["names"])
+        self.counts: list[int] = list(index["counts"])
+        shapes = [(int(length), *STORED_SIZE) for length in index["lengths"]]
+        self._kelvin = StoredArrays(folder / "kelvin.bin", np.float16, shapes)
+        self._shading = StoredArrays(folder / "shading.bin", np.uint8, shapes)
+        self._faults = StoredArrays(folder / "faults.bin", np.uint8, shapes)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: int) -> Clip:
+        return Clip(self._kelvin[index], self._shading[index], self._faults[index], self.counts[index])
+
+
+def store_clips(videos: Sequence[tuple[str, Iterable[Look]]], folder: Path, progress: Progress) -> StoredClips:
+    """Cut the pack out of all frames once, into `folder`; what an earlier call finished is taken as it is.
+
+    Args:
+        videos: name and frames of each, read one at a time.
+        folder: of the files.
+        progress: told of each video.
+
+    Raises:
+        DataRejected: a video has more than `MOST_FAULTS` faulty cells.
+    """
+    store_once(folder, lambda made: _write(videos, made, progress))
+    return StoredClips(folder)
+
+
+def _write(videos: Sequence[tuple[str, Iterable[Look]]], folder: Path, progress: Progress) -> dict[str, Json]:
+    names, lengths, counts = [], [], []
+    with ExitStack() as stack:
+        files = [stack.enter_context((folder / f"{name}.bin").open("wb")) for name in ("kelvin", "shading", "faults")]
+        for number, (name, looks) in enumerate(videos, start=1):
+            length, count = 0, 0
+            for look in looks:
+                if look.pack is None:
+                    continue
+                if len(look.masks) > MOST_FAULTS:
+                    raise DataRejected(
+                        f"{len(look.masks)} faulty cells are more than {MOST_FAULTS}",
+                        where=name,
+                        way_out="Leave this video out.",
+                    )
+                for file, values in zip(files, _stored(look, look.pack), strict=True):
+                    file.write(values.tobytes())
+                length, count = length + 1, max(count, len(look.masks))
+            if length:
+                names.append(name)
+                lengths.append(length)
+                counts.append(count)
+            progress.advance(number, len(videos), f"video {number}/{len(videos)}")
+    return {"names": names, "lengths": lengths, "counts": counts}
+
+
+def _stored(look: Look, pack: Box) -> tuple[NDArray[np.generic], ...]:
+    channels, box = look_at(look.thermal, pack, STORED_MARGIN, STORED_SIZE)
+    kelvin = np.where(channels[2] > 0, channels[0], np.nan).astype(np.float16)
+    shading = np.rint(channels[1].clip(0, 1) * 255).astype(np.uint8)
+    faults = np.zeros(STORED_SIZE, np.uint8)
+    for number, mask in enumerate(look.masks):
+        if mask is not None:
+            inside = cut(mask.astype(np.float32), box, STORED_SIZE) >= 0.5
+            faults |= inside.astype(np.uint8) << np.uint8(number)
+    return kelvin, shading, faults

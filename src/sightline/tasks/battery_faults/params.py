@@ -1,0 +1,83 @@
+"""Parameters of the task: its section of params.yaml, typed."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from sightline.params import Frozen
+from sightline.vision.training import ScheduleParams
+
+
+class NetworkParams(Frozen):
+    """Stage 1: the network that follows a faulty cell (see `query`)."""
+
+    backbone: Literal["resnet18", "resnet50"]
+    backbone_width: int = Field(ge=8, description="channels of the residual network's first blocks; 64 as published")
+    width: int = Field(ge=16, multiple_of=16, description="channels of the pyramid and of the queries")
+    heads: int = Field(ge=1, description="of each attention")
+    points: int = Field(ge=1, description="places that a head looks at in each level")
+    feedforward: int = Field(ge=16, description="hidden channels of the layers between attentions")
+    encoder_layers: int = Field(ge=1)
+    decoder_layers: int = Field(ge=1)
+    queries: int = Field(ge=1, description="faults that can be told at a time, many times over")
+    window: int = Field(ge=1, le=5, description="frames over which a query is averaged, the newest among them")
+
+    @model_validator(mode="after")
+    def _heads_share_the_width(self) -> NetworkParams:
+        if self.width % self.heads:
+            raise ValueError("width must be a multiple of heads")
+        return self
+
+
+class RefineParams(Frozen):
+    """Stage 2: the network that refines a mask's border (see `quadtree`)."""
+
+    width: int = Field(ge=16, multiple_of=16, description="channels of a node")
+    heads: int = Field(ge=1)
+    layers: int = Field(ge=1, description="of the transformer over the nodes")
+    feedforward: int = Field(ge=16)
+    most_roots: int = Field(ge=1, description="squares of 4 px that are split at most, each into 4 nodes")
+    most_splits: int = Field(ge=1, description="squares of 2 px that are split at most, each into 4 nodes")
+
+
+class LossParams(Frozen):
+    """What each part of the loss counts for; class, box and giou also in the matching."""
+
+    fault: float = Field(ge=0, description="focal loss of the class")
+    box: float = Field(ge=0, description="L1 of centre and size")
+    giou: float = Field(ge=0)
+    mask: float = Field(ge=0, description="focal loss of the mask's pixels")
+    dice: float = Field(ge=0)
+    incoherence: float = Field(ge=0, description="stage 2: where the mask is refined")
+    nodes: float = Field(ge=0, description="stage 2: labels of the nodes")
+
+
+class AugmentParams(Frozen):
+    """What is done to a clip before the networks see it in training. Temperatures are left alone."""
+
+    flip: bool = Field(description="half of the clips are mirrored, left to right")
+    scale: tuple[float, float] = Field(description="bounds of the size of what is cut out, against the pack's box")
+    shift: float = Field(ge=0, le=0.3, description="most that a cut is moved, as a share of the box")
+    occluded: float = Field(ge=0, le=1, description="share of the clips of which a rectangle is hidden")
+    farthest: int = Field(ge=1, description="frames of the video between two of a clip, at most")
+
+
+class LearningParams(ScheduleParams):
+    """One schedule of the optimiser; inputs are clips."""
+
+    frames: int = Field(ge=1, description="of a clip")
+    backbone_learning_rate: float = Field(gt=0, description="the highest, of the residual network")
+    clip_norm: float = Field(gt=0, description="largest norm of a step's gradient")
+    refine_from: float = Field(ge=0, lt=1, description="share of the steps after which stage 2 is trained too")
+
+
+class LearnedParams(Frozen):
+    """The two learned stages and how they are trained."""
+
+    network: NetworkParams
+    refine: RefineParams
+    loss: LossParams
+    augment: AugmentParams
+    learning: LearningParams
