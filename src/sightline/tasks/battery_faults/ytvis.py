@@ -14,6 +14,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
@@ -202,6 +203,36 @@ def read_videos(document: Path) -> list[Entry]:
                 problem = str(error)
         entries.append(Entry(document, folder, video, problem))
     return entries
+
+
+def listed_frames(folder: Path) -> list[Path] | None:
+    """The frames of a video in the order of time, by the document of the set that its folder lies in.
+
+    None where the folder lies in no such set, or no document that can be read lists it.
+    """
+    if folder.parent.name != "JPEGImages":
+        return None
+    for document in find_files(folder.parents[2] / "annotations", (".json",)):
+        if _DOCUMENT.fullmatch(document.name) and folder_of(document) == folder.parent:
+            stat = document.stat()
+            frames = _order(document, stat.st_mtime_ns, stat.st_size).get(folder.name)
+            if frames:
+                return [folder.parent / frame for frame in frames]
+    return None
+
+
+@lru_cache(maxsize=8)
+def _order(document: Path, changed_ns: int, size: int) -> dict[str, tuple[str, ...]]:  # noqa: ARG001 (keys of the cache)
+    """Folder -> its frames, by a document in the state that was seen."""
+    found: dict[str, tuple[str, ...]] = {}
+    try:
+        for given in load_document(document)["videos"]:
+            frames = tuple(plain_name(str(name)) for name in given["file_names"])
+            if frames and all(frames):
+                found.setdefault(PurePosixPath(frames[0]).parent.as_posix(), frames)
+    except (DataError, KeyError, TypeError):
+        return {}
+    return found
 
 
 def load_document(document: Path) -> dict[str, list[Json]]:
