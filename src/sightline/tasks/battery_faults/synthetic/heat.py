@@ -79,14 +79,14 @@ class Heat:
         self.balance = Balance()
 
     @property
+    def parts_a_strip(self) -> int:
+        """Into how many volumes a busbar is divided."""
+        return self._metal.parts_a_strip
+
+    @property
     def stored_j(self) -> float:
         """Heat in all volumes over 0 K."""
         return float(self.kelvin.sum() * self._volume_j_per_k + self.metal @ self._metal.capacity)
-
-    @property
-    def loads_j(self) -> float:
-        """Heat that came in less what went out, since the start."""
-        return self.balance.generated - self.balance.lost
 
     def advance(self, seconds: float) -> None:
         """Go on by so much, in steps of at most `grid.step_s`."""
