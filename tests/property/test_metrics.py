@@ -6,7 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sightline.tasks.pv_hotspots.metrics import RECALL_POINTS, Pool, match
+from sightline.geometry import box_iou
+from sightline.tasks.pv_hotspots.metrics import Pool
+from sightline.vision.average_precision import RECALL_POINTS, match
 
 
 def iou(a, b):
@@ -65,7 +67,10 @@ def scenes(draw):
 def pooled(frames):
     statistics = []
     for found, scores, truth in frames:
-        hits = match(np.array(found, dtype=float).reshape(-1, 4), np.array(scores), np.array(truth, dtype=float))
+        hits = match(
+            box_iou(np.array(found, dtype=float).reshape(-1, 4), np.array(truth, dtype=float).reshape(-1, 4)),
+            np.array(scores),
+        )
         part = {"truth": len(truth), "score": list(scores), "hits": [int(row @ (1 << np.arange(10))) for row in hits]}
         modules = {"label": [], "score": []}
         statistics.append({"module": part, "defected": part, "non_defected": part, "modules": modules})

@@ -16,12 +16,11 @@ from pydantic import BaseModel, ConfigDict
 from sightline.geometry import box_iou
 from sightline.task import Json, Plot, Rows
 from sightline.tasks.pv_hotspots.data import CLASSES, Labels
+from sightline.vision.average_precision import IOU_THRESHOLDS, Ranked, Ranking, ranked_statistics
 from sightline.vision.evaluation import curve
 
 Floats = NDArray[np.float64]
 
-IOU_THRESHOLDS = np.linspace(0.5, 0.95, 10)
-RECALL_POINTS = np.linspace(0, 1, 101)
 FALSE_ALARMS_PER_IMAGE = 0.1
 
 KINDS = ("module", *CLASSES)
@@ -51,37 +50,6 @@ class Detections:
                 return self.defect
             case _:
                 return self.objectness * (1 - self.defect)
-
-
-def match(boxes: Floats, scores: Floats, truth: Floats) -> NDArray[np.bool_]:
-    """(n, 10) whether each box finds a true box of its own at each of IOU_THRESHOLDS.
-
-    Boxes choose in the order of their scores, each the free true box it overlaps most.
-    """
-    hits = np.zeros((len(boxes), len(IOU_THRESHOLDS)), dtype=np.bool_)
-    if not len(truth):
-        return hits
-    overlap = box_iou(boxes, truth)
-    for level, threshold in enumerate(IOU_THRESHOLDS):
-        free = np.ones(len(truth), dtype=np.bool_)
-        for index in np.argsort(-scores, kind="stable"):
-            candidates = np.where(free, overlap[index], -1.0)
-            best = int(candidates.argmax())
-            if candidates[best] >= threshold:
-                free[best], hits[index, level] = False, True
-    return hits
-
-
-class Ranked(BaseModel):
-    """The boxes of a frame as a kind of module: how many true ones there are, and of each found one its score and
-    its hits, a bit for each of IOU_THRESHOLDS.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    truth: int
-    score: tuple[float, ...]
-    hits: tuple[int, ...]
 
 
 class TrueModules(BaseModel):
@@ -118,12 +86,9 @@ class FrameStatistics(BaseModel):
 def frame_statistics(found: Detections, labels: Labels, threshold: float) -> dict[str, Json]:
     """`FrameStatistics` as JSON, with the answer at `threshold`."""
     statistics: dict[str, Json] = {}
-    bits = 1 << np.arange(len(IOU_THRESHOLDS))
     for kind in KINDS:
         chosen = labels.boxes if kind == "module" else labels.boxes[labels.classes == CLASSES.index(kind)]
-        scores = found.scores(kind)
-        hits = match(found.boxes, scores, chosen) @ bits
-        statistics[kind] = {"truth": len(chosen), "score": _rounded(scores), "hits": [int(value) for value in hits]}
+        statistics[kind] = ranked_statistics(box_iou(found.boxes, chosen), found.scores(kind), len(chosen))
     partner = _partners(found, labels)
     seen = np.append(found.defect, 0.0)[partner]  # the index -1 reads the 0 of a module that was missed
     statistics["modules"] = {"label": labels.classes.tolist(), "score": _rounded(seen)}
@@ -160,22 +125,12 @@ def _confusion(found: Detections, labels: Labels, partner: NDArray[np.int64], th
 # ------------------------------------------------------------------------------------------------- pooled metrics
 
 
-@dataclass(frozen=True)
-class _Ranking:
-    """All boxes of all frames for one kind, best first."""
-
-    frame: NDArray[np.int64]  # (n,) which row each box is of
-    score: Floats  # (n,)
-    hits: NDArray[np.bool_]  # (10, n)
-    truth: Floats  # (rows,) number of true boxes
-
-
 class Pool:
     """The statistics of all frames made into arrays once, so that a thousand resamples take seconds."""
 
     def __init__(self, statistics: Sequence[Mapping[str, Json]]) -> None:
         frames = [FrameStatistics.model_validate(frame) for frame in statistics]
-        self.rankings = {kind: _rank([frame.ranked(kind) for frame in frames]) for kind in KINDS}
+        self.rankings = {kind: Ranking.of([frame.ranked(kind) for frame in frames]) for kind in KINDS}
         modules = [frame.modules for frame in frames]
         self._frame = np.repeat(np.arange(len(modules)), [len(part.label) for part in modules])
         self._label = np.array([label for part in modules for label in part.label], dtype=np.float64)
@@ -184,7 +139,7 @@ class Pool:
 
     def score(self, weights: Floats) -> dict[str, float]:
         """Pooled metrics; NaN where a class has no true box."""
-        precision = {kind: _average_precision(self.rankings[kind], weights) for kind in KINDS}
+        precision = {kind: self.rankings[kind].average_precision(weights) for kind in KINDS}
         return {
             "ap50_defected": precision["defected"][0],
             "ap50_95_defected": float(np.mean(precision["defected"])),
@@ -208,43 +163,12 @@ class Pool:
         return float((positive * below).sum() / pairs) if pairs else float("nan")
 
 
-def _rank(parts: Sequence[Ranked]) -> _Ranking:
-    frame = np.repeat(np.arange(len(parts)), [len(part.score) for part in parts])
-    score = np.array([value for part in parts for value in part.score], dtype=np.float64)
-    masks = np.array([value for part in parts for value in part.hits], dtype=np.int64)
-    order = np.argsort(-score, kind="stable")
-    hits = (masks[order][None] >> np.arange(len(IOU_THRESHOLDS))[:, None]) & 1 == 1
-    truth = np.array([part.truth for part in parts], dtype=np.float64)
-    return _Ranking(frame[order], score[order], hits, truth)
-
-
-def _average_precision(ranking: _Ranking, weights: Floats) -> list[float]:
-    """At each of IOU_THRESHOLDS."""
-    truth = float(ranking.truth @ weights)
-    if truth == 0:
-        return [float("nan")] * len(IOU_THRESHOLDS)
-    recall, precision = _curves(ranking, weights, truth)
-    values = []
-    for level in range(len(IOU_THRESHOLDS)):
-        envelope = np.append(np.maximum.accumulate(precision[level, ::-1])[::-1], 0.0)
-        values.append(float(envelope[np.searchsorted(recall[level], RECALL_POINTS)].mean()))
-    return values
-
-
-def _curves(ranking: _Ranking, weights: Floats, truth: float) -> tuple[Floats, Floats]:
-    """Recall and precision (10, n) after each box."""
-    drawn = weights[ranking.frame]
-    found = np.cumsum(ranking.hits * drawn, axis=1)
-    answers = np.cumsum(drawn)
-    return found / truth, np.divide(found, answers, out=np.zeros_like(found), where=answers > 0)
-
-
-def _recall_at_false_alarms(ranking: _Ranking, weights: Floats) -> float:
+def _recall_at_false_alarms(ranking: Ranking, weights: Floats) -> float:
     """Largest recall at an IoU of one half with at most FALSE_ALARMS_PER_IMAGE, pooled."""
     truth = float(ranking.truth @ weights)
     if truth == 0:
         return float("nan")
-    drawn = weights[ranking.frame]
+    drawn = weights[ranking.row]
     hits = ranking.hits[0]
     allowed = np.cumsum(drawn * ~hits) <= FALSE_ALARMS_PER_IMAGE * weights.sum()
     # Boxes with the same score stand or fall together: a threshold cannot tell them apart.
@@ -260,7 +184,7 @@ def plots(rows: Rows) -> dict[str, Plot]:
     """The precision-recall curve on `defected` at an IoU of one half, and the confusion matrix."""
     name, ranking = "precision_recall_defected", Pool([row.statistics for row in rows]).rankings["defected"]
     ones = np.ones(len(rows))
-    recall, precision = _curves(ranking, ones, max(float(ranking.truth.sum()), 1.0))
+    recall, precision = ranking.curves(ones, max(float(ranking.truth.sum()), 1.0))
     confusion = np.sum([np.array(row.statistics["confusion"]) for row in rows], axis=0)
     return {
         name: curve(_rounded(recall[0]), _rounded(precision[0]), CURVES[name]),
