@@ -12,7 +12,8 @@ class RemoteFile:
 
     Attributes:
         url: https only.
-        checksum: `sha256:<hex>` or `md5:<hex>`, as the publisher gives it.
+        checksum: `sha256:<hex>` or `md5:<hex>`, as the publisher gives it; empty where there is none, so that the
+            archive's own checks alone tell whether it is whole.
         bytes: its size, as far as the publisher gives it; 0 where unknown.
         kept_as: its name, where the address does not end in it.
     """

@@ -97,7 +97,9 @@ def _check_address(url: str, asked: str) -> None:
 
 
 def _digest(path: Path, checksum: str) -> str:
-    """`<algorithm>:<hex>` of a file, by the algorithm of `checksum`."""
+    """`<algorithm>:<hex>` of a file, by the algorithm of `checksum`; empty where the publisher gives none."""
+    if not checksum:
+        return ""
     name = checksum.partition(":")[0]
     if name not in ("sha256", "md5"):
         raise ParamsError(
