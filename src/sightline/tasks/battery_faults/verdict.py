@@ -143,6 +143,11 @@ class Judge:
         return standing
 
     @property
+    def scores(self) -> Mapping[int, float]:
+        """Cell -> the highest mean over its newest frames so far."""
+        return dict(self._highest)
+
+    @property
     def standing(self) -> Standing:
         """What can be said by now."""
         faulty = {cell: score for cell, score in self._highest.items() if score >= self._thresholds.faulty}

@@ -1,0 +1,111 @@
+"""What is kept of a video for the answer to the whole of it: bounded, however long it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.tasks.battery_faults.runs import RunLengths
+from sightline.tasks.battery_faults.verdict import FrameView
+
+MOST = 1024
+"""Moments that are kept. Where there are more frames, every second one is kept, then every fourth ..."""
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What was told of one frame.
+
+    Attributes:
+        frame: its number among those that were pushed.
+        time_s: seconds after the first frame; None where the source does not tell.
+        kelvin: cell -> its warmest place, of the cells in sight.
+        rises_k: cell -> the same over the median of the cells in sight.
+        masks: cell -> where it is in the frame, of those that look faulty there.
+        coarse: the same before they were refined, where there is such a stage.
+    """
+
+    frame: int
+    time_s: float | None
+    kelvin: Mapping[int, float]
+    rises_k: Mapping[int, float]
+    masks: Mapping[int, RunLengths] = field(default_factory=dict)
+    coarse: Mapping[int, RunLengths] = field(default_factory=dict)
+
+
+def moment_of(frame: int, time_s: float | None, view: FrameView, from_probability: float) -> Moment:
+    """A frame as it is kept; masks of the cells that look faulty in it: from this probability on."""
+    kelvin = {cell: one.kelvin for cell, one in view.cells.items() if np.isfinite(one.kelvin)}
+    faulty = {cell: one for cell, one in view.cells.items() if one.probability >= from_probability}
+    return Moment(
+        frame,
+        time_s,
+        kelvin,
+        rises_of(kelvin),
+        {cell: RunLengths.encode(one.mask) for cell, one in faulty.items() if one.mask is not None},
+        {cell: RunLengths.encode(one.coarse) for cell, one in faulty.items() if one.coarse is not None},
+    )
+
+
+def rises_of(kelvin: Mapping[int, float]) -> dict[int, float]:
+    """Cell -> kelvin over the coolest half of its siblings: their median would hide two faults among three cells."""
+    level = float(np.quantile(list(kelvin.values()), 0.25, method="lower")) if kelvin else 0.0
+    return {cell: value - level for cell, value in kelvin.items()}
+
+
+class History:
+    """The moments of a video, and the one at which its fault is seen best."""
+
+    def __init__(self) -> None:
+        self.frames, self.cells, self.every = 0, 0, 1
+        self.best: Moment | None = None
+        self._moments: list[Moment] = []
+        self._embeddings: NDArray[np.float64] | None = None
+        self._embedded = 0
+
+    def add(self, moment: Moment, view: FrameView) -> None:
+        """Keep a moment, or one of several."""
+        self.frames = moment.frame + 1
+        self.cells = max([self.cells, view.count if not view.reason else 0, *view.cells])
+        if view.embedding:
+            values = np.array(view.embedding)
+            self._embeddings = values if self._embeddings is None else self._embeddings + values
+            self._embedded += 1
+        if self.best is None or _clearness(moment) > _clearness(self.best):
+            self.best = moment
+        if moment.frame % self.every == 0:
+            self._moments.append(moment)
+        if len(self._moments) > MOST:
+            self.every *= 2
+            self._moments = [one for one in self._moments if one.frame % self.every == 0]
+
+    @property
+    def moments(self) -> tuple[Moment, ...]:
+        """Those that were kept, in order."""
+        return tuple(self._moments)
+
+    @property
+    def embedding(self) -> NDArray[np.float32]:
+        """(d,) mean of the frames'; empty where there was none."""
+        mean = np.empty(0) if self._embeddings is None else self._embeddings / self._embedded
+        return mean.astype(np.float32)
+
+    def curves(self) -> NDArray[np.float64]:
+        """(moments, cells) kelvin of the warmest places; NaN where a cell was not in sight."""
+        values = np.full((len(self._moments), self.cells), np.nan)
+        for row, moment in enumerate(self._moments):
+            for cell, kelvin in moment.kelvin.items():
+                values[row, cell - 1] = kelvin
+        return values
+
+    def masks(self, cell: int, coarse: bool = False) -> tuple[RunLengths | None, ...]:
+        """Of one cell, one a moment; None where it does not look faulty or is not in sight."""
+        return tuple((one.coarse if coarse else one.masks).get(cell) for one in self._moments)
+
+
+def _clearness(moment: Moment) -> tuple[float, int]:
+    """Moments with a mask first, the highest rise among them; else those in which most cells are in sight."""
+    return max((moment.rises_k.get(cell, 0.0) for cell in moment.masks), default=-1.0), len(moment.kelvin)

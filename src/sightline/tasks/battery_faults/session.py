@@ -1,0 +1,264 @@
+"""One camera's memory: frames in, and what is said of the pack out; see `sightline.capabilities.Session`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.capabilities import Frame
+from sightline.errors import DataRejected
+from sightline.task import Finding, Json, Prediction
+from sightline.tasks.battery_faults.history import History, Moment, moment_of
+from sightline.tasks.battery_faults.metrics import FoundTrack, Told
+from sightline.tasks.battery_faults.runs import RunLengths
+from sightline.tasks.battery_faults.thermometer import Scale, Thermometer
+from sightline.tasks.battery_faults.verdict import REASONS, FrameView, Judge, Method, Standing, Thresholds
+
+FAULTY_CELL = "faulty_cell"
+TRACKS = "ytvis.json"
+"""The export that holds the masks of all listed frames, as YouTube-VIS writes results."""
+
+_SEVERE_K = ((10.0, "high"), (3.0, "medium"))
+_KELVIN, _SCORE = 2, 6  # decimals
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A thermal frame that was pushed, with what was told of it: for drawing.
+
+    Attributes:
+        standing: what is said after it.
+        moment: what was told of it.
+    """
+
+    standing: Standing
+    moment: Moment
+
+
+class PackSession:
+    """What is known of one pack.
+
+    Args:
+        method: of the candidate, with nothing remembered yet.
+        thresholds: of the model.
+        scale: what the frames' numbers mean.
+    """
+
+    def __init__(self, method: Method, thresholds: Thresholds, scale: Scale) -> None:
+        self._method, self._scale = method, scale
+        self._thermometer = Thermometer(scale)
+        self._judge, self._history = Judge(thresholds), History()
+        self._from_probability = (thresholds.healthy + thresholds.faulty) / 2
+        self._size = (0, 0)
+        self._scaled = "none"
+
+    def push(self, frame: Frame) -> Prediction:
+        """What can be said after this frame.
+
+        Raises:
+            DataRejected: it has another size or kind than those before; the session stands as it stood.
+        """
+        standing, moment, view = self._look(frame)
+        document = self._frame_document(standing, moment, view)
+        said = said_of(standing, _rise_of(moment, standing))
+        row: dict[str, float | int | str] = {
+            "output_verdict": standing.verdict,
+            "output_reason": standing.reason,
+            "output_score": round(standing.score, _SCORE),
+            "output_cell": standing.cell or 0,
+            "output_rise_k": max(moment.rises_k.values(), default=0.0),
+            "output_cells_seen": len(view.cells),
+        }
+        embedding = np.array(view.embedding, dtype=np.float32)
+        return Prediction(row, embedding, document, found=said, findings=_findings(document["cells"], standing))
+
+    def seen(self, frame: Frame) -> Seen:
+        """As `push`, for drawing."""
+        standing, moment, _ = self._look(frame)
+        return Seen(standing, moment)
+
+    def _look(self, frame: Frame) -> tuple[Standing, Moment, FrameView]:
+        thermal = self._thermometer.measure(frame)
+        height, width = thermal.size
+        self._size = height, width
+        if thermal.valid.any():
+            self._scaled = "counts" if frame.pixels.dtype == np.uint16 else "colour_bar"
+        view = self._method.push(thermal)
+        moment = moment_of(self._history.frames, thermal.time_s, view, self._from_probability)
+        self._history.add(moment, view)
+        return self._judge.push(view), moment, view
+
+    def told(self) -> Told:
+        """The whole as it is evaluated: every cell that looked faulty in some frame, those below the threshold too."""
+        standing, history = self._judge.standing, self._history
+        scores = self._judge.scores
+        tracks = tuple(
+            FoundTrack(cell, scores[cell], masks, _if_any(history.masks(cell, coarse=True)))
+            for cell in sorted(scores)
+            if _if_any(masks := history.masks(cell)) is not None
+        )
+        return Told(standing.verdict, standing.score, standing.cell, standing.since, tracks)
+
+    def close(self) -> Prediction:
+        """The answer to all frames.
+
+        Raises:
+            DataRejected: there was none.
+        """
+        history, standing = self._history, self._judge.standing
+        if not history.frames or history.best is None:
+            raise DataRejected("the video has no frames", way_out="Push at least one frame before closing.")
+        faults = [self._fault(cell, score) for cell, score in sorted(standing.faulty.items(), key=lambda one: -one[1])]
+        rise_k = faults[0]["rise_k"] if faults else None
+        said = said_of(standing, rise_k)
+        height, width = self._size
+        document: dict[str, Json] = {
+            "video": {"width": width, "height": height, "frames": history.frames, "every": history.every},
+            "verdict": standing.verdict,
+            "reason": standing.reason,
+            "said": said,
+            "cell": standing.cell,
+            "score": round(standing.score, _SCORE),
+            "since_frame": standing.since,
+            "shown_frame": history.best.frame,
+            "faults": faults,
+            "temperatures": self._temperatures(),
+            "scale": self._scaled,
+        }
+        highest = max((max(one.rises_k.values(), default=0.0) for one in history.moments), default=0.0)
+        row: dict[str, float | int | str] = {
+            "output_verdict": standing.verdict,
+            "output_reason": standing.reason,
+            "output_score": round(standing.score, _SCORE),
+            "output_cell": standing.cell or 0,
+            "output_rise_k": round(highest, _KELVIN),
+            "output_frames": history.frames,
+        }
+        summary: dict[str, float | int | str] = {"verdict": standing.verdict, "score": round(standing.score, 3)}
+        if faults:
+            summary |= {"cell": faults[0]["cell"], "rise_k": rise_k or 0.0}
+        return Prediction(
+            row,
+            history.embedding,
+            document,
+            exports={TRACKS: self._tracks()},
+            found=said,
+            summary=summary,
+            findings=_findings(faults, standing),
+        )
+
+    # -------------------------------------------------------------------------------------------- documents
+
+    def _frame_document(self, standing: Standing, moment: Moment, view: FrameView) -> dict[str, Json]:
+        cells: list[Json] = []
+        for cell, one in sorted(view.cells.items()):
+            state: dict[str, Json] = {
+                "cell": cell,
+                "probability": round(one.probability, _SCORE),
+                "kelvin": _rounded(moment.kelvin.get(cell)),
+                "rise_k": _rounded(moment.rises_k.get(cell)),
+            }
+            if cell in moment.masks:
+                runs = moment.masks[cell]
+                state |= {"box": _box(runs), "mask": {"size": list(runs.size), "counts": runs.compressed}}
+            cells.append(state)
+        return {
+            "verdict": standing.verdict,
+            "reason": standing.reason,
+            "cell": standing.cell,
+            "score": round(standing.score, _SCORE),
+            "frame": moment.frame,
+            "time_s": moment.time_s,
+            "since_frame": standing.since,
+            "cells": cells,
+        }
+
+    def _fault(self, cell: int, score: float) -> dict[str, Json]:
+        moments = [one for one in self._history.moments if cell in one.masks]
+        best = self._history.best
+        runs = best.masks.get(cell) if best is not None else None
+        rises = [one.rises_k[cell] for one in self._history.moments if cell in one.rises_k]
+        return {
+            "cell": cell,
+            "score": round(score, _SCORE),
+            "rise_k": _rounded(max(rises, default=None)),
+            "onset_frame": moments[0].frame if moments else None,
+            "onset_s": moments[0].time_s if moments else None,
+            "box": None if runs is None else _box(runs),
+        }
+
+    def _temperatures(self) -> dict[str, Json]:
+        moments = self._history.moments
+        cells = range(1, self._history.cells + 1)
+        return {
+            "frames": [one.frame for one in moments],
+            "times_s": [one.time_s for one in moments],
+            "kelvin": [[_rounded(one.kelvin.get(cell)) for cell in cells] for one in moments],
+        }
+
+    def _tracks(self) -> list[dict[str, Json]]:
+        """Results as YouTube-VIS wants them; the video's number is the caller's."""
+        return [
+            {
+                "video_id": 1,
+                "category_id": 1,
+                "score": round(track.score, _SCORE),
+                "cell": track.cell,
+                "frames": [one.frame for one in self._history.moments],
+                "segmentations": [
+                    None if runs is None else {"size": list(runs.size), "counts": runs.compressed}
+                    for runs in track.masks
+                ],
+            }
+            for track in self.told().tracks
+        ]
+
+
+def said_of(standing: Standing, rise_k: float | None) -> str:
+    """The answer in words."""
+    if standing.verdict == "cannot_say":
+        return f"cannot say: {REASONS[standing.reason]}"
+    if standing.verdict == "healthy":
+        return "healthy"
+    cells = sorted(standing.faulty, key=lambda cell: -standing.faulty[cell])
+    named = f"cell {cells[0]} is" if len(cells) == 1 else f"cells {', '.join(map(str, cells))} are"
+    rise = "" if rise_k is None else f", {rise_k:+.1f} K"
+    return f"{named} faulty{rise}, since frame {standing.since}"
+
+
+def _rise_of(moment: Moment, standing: Standing) -> float | None:
+    return None if standing.cell is None else moment.rises_k.get(standing.cell)
+
+
+def _if_any(masks: tuple[RunLengths | None, ...]) -> tuple[RunLengths | None, ...] | None:
+    return masks if any(one is not None for one in masks) else None
+
+
+def _findings(cells: Sequence[Mapping[str, Json]], standing: Standing) -> tuple[Finding, ...]:
+    """The faulty cells among what a document lists, the hottest first."""
+    found = [one for one in cells if one["cell"] in standing.faulty and one.get("box") is not None]
+    ordered = sorted(found, key=lambda one: -(one["rise_k"] or 0.0))
+    return tuple(
+        Finding(
+            FAULTY_CELL,
+            round(standing.faulty[one["cell"]], _SCORE),
+            tuple(one["box"]),
+            _severity(one["rise_k"] or 0.0),
+            {"cell": one["cell"], "rise_k": one["rise_k"] or 0.0},
+        )
+        for one in ordered
+    )
+
+
+def _severity(rise_k: float) -> str:
+    return next((word for least_k, word in _SEVERE_K if rise_k >= least_k), "low")
+
+
+def _box(runs: RunLengths) -> list[float]:
+    return [float(value) for value in runs.box]
+
+
+def _rounded(kelvin: float | None) -> float | None:
+    return None if kelvin is None or not np.isfinite(kelvin) else round(float(kelvin), _KELVIN)
