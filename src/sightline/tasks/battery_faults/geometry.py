@@ -62,12 +62,14 @@ class Cells:
         box: x0, y0, x1, y1 of the pack in pixels, the last two exclusive.
         borders: between neighbours, from the left.
         told: how many of these were seen, not only reckoned.
+        nearer: 1 where the right end is nearer to the camera, -1 where the left one is, 0 where neither is clearly.
     """
 
     labels: NDArray[np.uint8]
     box: tuple[int, int, int, int]
     borders: tuple[Border, ...]
     told: int
+    nearer: int = 0
 
     def mask(self, cell: int) -> Mask:
         """(h, w) of one cell."""
@@ -154,7 +156,7 @@ def find_cells(thermal: Thermal, count: int = CELLS) -> Cells | None:
     labels = np.zeros(pack.shape, dtype=np.uint8)
     labels[y0:y1, x0:x1] = _labelled(view, borders)
     labels = _with_rim(labels) if thermal.shading.any() else labels
-    return Cells(labels, (x0, y0, x1, y1), borders, sum(told for _, told in found))
+    return Cells(labels, (x0, y0, x1, y1), borders, sum(told for _, told in found), view.nearer)
 
 
 def _labelled(view: _View, borders: tuple[Border, ...]) -> NDArray[np.uint8]:

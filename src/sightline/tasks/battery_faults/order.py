@@ -1,0 +1,36 @@
+"""Which cell is which while the camera goes round the pack: from behind, the first one is on the right.
+
+Cells are numbered from the left of the pack as it is first seen. Their order in the picture turns round where the
+camera passes an end of the pack: it is narrow then, and the end that is nearer changes sides. Where the camera passes
+the front, the nearer end changes too, but the pack is wide; and where it turns back at an end, the nearer end stays.
+"""
+
+from __future__ import annotations
+
+from sightline.tasks.battery_faults.geometry import Cells
+
+NARROW = 0.9
+"""Width of a pack over its height, per cell over one: below this the camera looks along the row."""
+
+
+class Order:
+    """Follows the order of a pack's cells through the frames of one camera."""
+
+    def __init__(self) -> None:
+        self._nearer = 0  # side of the nearer end, when it was last clear
+        self._narrowest = float("inf")  # since then
+        self._turned = False
+
+    def number(self, label: int, count: int) -> int:
+        """The cell that a label of the newest frame, from the left of the picture, stands for."""
+        return count + 1 - label if self._turned else label
+
+    def push(self, cells: Cells, count: int) -> None:
+        """Look at the next frame."""
+        x0, y0, x1, y1 = cells.box
+        self._narrowest = min(self._narrowest, (x1 - x0) / max(y1 - y0, 1) / count * 3)
+        if not cells.nearer:
+            return
+        if self._nearer and cells.nearer != self._nearer and self._narrowest < NARROW:
+            self._turned = not self._turned
+        self._nearer, self._narrowest = cells.nearer, (x1 - x0) / max(y1 - y0, 1) / count * 3
