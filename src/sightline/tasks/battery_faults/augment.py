@@ -146,7 +146,7 @@ def shown(drawn: Drawn, device: torch.device) -> tuple[Tensor, Targets]:
     sampled = torch.unflatten(sampled, 0, (count, length))
     known = sampled[:, :, 1] >= 0.5
     over = torch.where(known, sampled[:, :, 0] / sampled[:, :, 1].clamp(min=1e-6), 0.0)
-    frames = torch.stack([over, sampled[:, :, 2], known.float()], dim=2)
+    frames = torch.stack([over, sampled[:, :, 2] * known, known.float()], dim=2)
     covered = _covered(hidden)[:, None, None]
     frames = torch.where(covered, cover[:, None, :, None, None], frames)
     masks = (sampled[:, :, 3:] >= 0.5) & ~covered

@@ -6,18 +6,23 @@ while the camera goes round. Stored are cuts with a wider margin, from which a t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.capabilities import Frame
 from sightline.errors import DataRejected
 from sightline.task import Json, Progress
+from sightline.tasks.battery_faults.geometry import find_pack
 from sightline.tasks.battery_faults.thermal import Thermal
+from sightline.tasks.battery_faults.thermometer import Scale, Thermometer
+from sightline.tasks.battery_faults.ytvis import Video
 from sightline.vision.examples import StoredArrays, read_index, store_once
+from sightline.vision.hardware import cores
 
 Floats = NDArray[np.float32]
 Box = tuple[float, float, float, float]
@@ -105,8 +110,8 @@ def look_at(
     """What a network is shown of a frame, and the part of the frame that this is.
 
     Returns:
-        (3, h, w): kelvin over the median of the pack's box in units of `SPAN_K`, clipped to `LIMITS`, 0 where invalid;
-        shading; 1 where valid, else 0. And the box (x0, y0, x1, y1), which may leave the frame.
+        (3, h, w): kelvin over the median of the pack's box in units of `SPAN_K`, clipped to `LIMITS`; shading; 1. All
+        three are 0 where no temperature can be told. And the box (x0, y0, x1, y1), which may leave the frame.
     """
     box = widen(pack, margin)
     valid = thermal.valid
@@ -118,7 +123,8 @@ def look_at(
     over = np.where(valid, thermal.kelvin - np.float32(middle), np.float32(0))
     kelvin = cut(over, box, size) / np.maximum(share, 1e-6) / SPAN_K
     known = share >= 0.5
-    channels = [np.where(known, kelvin.clip(*LIMITS), 0.0), cut(thermal.shading, box, size), known]
+    # What is not the pack is not shown at all: floors differ, and tell nothing of cells.
+    channels = [np.where(known, kelvin.clip(*LIMITS), 0.0), np.where(known, cut(thermal.shading, box, size), 0.0), known]
     return np.stack(channels).astype(np.float32), box
 
 
@@ -132,6 +138,21 @@ def put_back(mask: Floats, box: tuple[int, int, int, int], size: tuple[int, int]
     rows, columns = slice(max(y0, 0), max(min(y1, size[0]), 0)), slice(max(x0, 0), max(min(x1, size[1]), 0))
     whole[rows, columns] = stretched[rows.start - y0 : rows.stop - y0, columns.start - x0 : columns.stop - x0]
     return whole
+
+
+def looks_of(video: Video, frames: Iterable[Frame], scale: Scale) -> Iterator[Look]:
+    """The frames of a video with its truth, one at a time.
+
+    Args:
+        video: its masks.
+        frames: as many as it lists.
+        scale: what their numbers mean.
+    """
+    thermometer = Thermometer(scale)
+    for number, frame in enumerate(frames):
+        thermal = thermometer.measure(frame)
+        masks = [track.masks[number] for track in video.tracks]
+        yield Look(thermal, find_pack(thermal), [None if mask is None else mask.decode() for mask in masks])
 
 
 # --------------------------------------------------------------------------------------------------------- stored
@@ -172,32 +193,53 @@ def store_clips(videos: Sequence[tuple[str, Iterable[Look]]], folder: Path, prog
 
 
 def _write(videos: Sequence[tuple[str, Iterable[Look]]], folder: Path, progress: Progress) -> dict[str, Json]:
+    paths = [folder / f"{name}.bin" for name in ("kelvin", "shading", "faults")]
+    for path in paths:
+        path.touch()
     names, lengths, counts = [], [], []
-    with ExitStack() as stack:
-        files = [stack.enter_context((folder / f"{name}.bin").open("wb")) for name in ("kelvin", "shading", "faults")]
-        for number, (name, looks) in enumerate(videos, start=1):
-            length, count = 0, 0
-            for look in looks:
-                if look.pack is None:
-                    continue
-                if len(look.masks) > MOST_FAULTS:
-                    raise DataRejected(
-                        f"{len(look.masks)} faulty cells are more than {MOST_FAULTS}",
-                        where=name,
-                        way_out="Leave this video out.",
-                    )
-                for file, values in zip(files, _stored(look, look.pack), strict=True):
-                    file.write(values.tobytes())
-                length, count = length + 1, max(count, len(look.masks))
-            if length:
-                names.append(name)
-                lengths.append(length)
-                counts.append(count)
-            progress.advance(number, len(videos), f"video {number}/{len(videos)}")
+    for number, (name, frames, count) in enumerate(_cut_out(videos), start=1):
+        for path, *values in zip(paths, *frames, strict=True):
+            with path.open("ab") as file:
+                file.writelines(value.tobytes() for value in values)
+        if frames:
+            names.append(name)
+            lengths.append(len(frames))
+            counts.append(count)
+        progress.advance(number, len(videos), f"video {number}/{len(videos)}")
     return {"names": names, "lengths": lengths, "counts": counts}
 
 
-def _stored(look: Look, pack: Box) -> tuple[NDArray[np.generic], ...]:
+Stored = tuple[NDArray[np.float16], NDArray[np.uint8], NDArray[np.uint8]]
+"""Kelvin, shading and faults of one frame."""
+
+
+def _cut_out(videos: Sequence[tuple[str, Iterable[Look]]]) -> Iterator[tuple[str, list[Stored], int]]:
+    """Name, frames and number of faulty cells of each video in turn; a few are worked on at a time."""
+    ahead = cores() + 1
+    with ThreadPoolExecutor(cores(), thread_name_prefix="videos") as workers:
+        coming = [workers.submit(_cut_video, *video) for video in videos[:ahead]]
+        for number in range(len(videos)):
+            yield coming.pop(0).result()
+            if number + ahead < len(videos):
+                coming.append(workers.submit(_cut_video, *videos[number + ahead]))
+
+
+def _cut_video(name: str, looks: Iterable[Look]) -> tuple[str, list[Stored], int]:
+    frames, count = [], 0
+    for look in looks:
+        if len(look.masks) > MOST_FAULTS:
+            raise DataRejected(
+                f"{len(look.masks)} faulty cells are more than {MOST_FAULTS}",
+                where=name,
+                way_out="Leave this video out.",
+            )
+        if look.pack is not None:
+            frames.append(_stored(look, look.pack))
+            count = max(count, len(look.masks))
+    return name, frames, count
+
+
+def _stored(look: Look, pack: Box) -> Stored:
     channels, box = look_at(look.thermal, pack, STORED_MARGIN, STORED_SIZE)
     kelvin = np.where(channels[2] > 0, channels[0], np.nan).astype(np.float16)
     shading = np.rint(channels[1].clip(0, 1) * 255).astype(np.uint8)
