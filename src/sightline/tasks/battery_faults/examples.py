@@ -124,7 +124,11 @@ def look_at(
     kelvin = cut(over, box, size) / np.maximum(share, 1e-6) / SPAN_K
     known = share >= 0.5
     # What is not the pack is not shown at all: floors differ, and tell nothing of cells.
-    channels = [np.where(known, kelvin.clip(*LIMITS), 0.0), np.where(known, cut(thermal.shading, box, size), 0.0), known]
+    channels = [
+        np.where(known, kelvin.clip(*LIMITS), 0.0),
+        np.where(known, cut(thermal.shading, box, size), 0.0),
+        known,
+    ]
     return np.stack(channels).astype(np.float32), box
 
 

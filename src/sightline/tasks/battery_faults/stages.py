@@ -95,6 +95,8 @@ class Follower:
         self._memory: Memory | None = None
         self.scores: Floats = np.empty(0, np.float32)
         """(q,) the score of each query in the newest frame."""
+        self.embedding: Floats = np.empty(0, np.float32)
+        """(width,) the likeliest of them."""
 
     def forget(self) -> None:
         """Begin anew, as with another video."""
@@ -108,6 +110,7 @@ class Follower:
             answer, self._memory = self._query(torch.from_numpy(frame)[None, None], self._memory)
             last = answer.last
             self.scores = last.logits[0, 0].sigmoid().numpy()
+            self.embedding = last.queries[0, 0, int(self.scores.argmax())].numpy()
             boxes = last.boxes[0, 0].numpy()
             chosen = distinct(self.scores, boxes, self._floor, self._most)
             if not chosen:
