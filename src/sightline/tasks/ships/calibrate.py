@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.task import Progress
-from sightline.tasks.ships.calibration import UNKNOWN, Calibration, best_threshold, fit_calibration
+from sightline.tasks.ships.calibration import UNKNOWN, best_threshold
 from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.examples import StoredExamples
 from sightline.tasks.ships.finder import Found
@@ -17,6 +17,7 @@ from sightline.tasks.ships.metrics import NEITHER, Pool, Scene, match_scene
 from sightline.tasks.ships.model import KIND, Recipe, ShipModel
 from sightline.tasks.ships.params import TrainParams
 from sightline.tasks.ships.raster import raster_of
+from sightline.vision.calibration import Calibration, fit_calibration
 
 _MOST_CHIPS = 200
 """Most chips that are looked at."""

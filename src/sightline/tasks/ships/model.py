@@ -20,7 +20,6 @@ from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.task import Finding, Json, Prediction
 from sightline.tasks.ships.answer import Answer, Ship
 from sightline.tasks.ships.blobs import Rule
-from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.cost import SLACK, check_work, held_bytes_of, most_scanned_px, scanned_px
 from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
@@ -29,6 +28,7 @@ from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
 from sightline.vision.answers import Words, box_of
+from sightline.vision.calibration import Calibration
 from sightline.vision.images import noise_picture
 from sightline.vision.masks import PIXELS, choose_features, geojson, in_pixels
 from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe

@@ -7,10 +7,10 @@ import io
 import numpy as np
 from PIL import Image
 
-from sightline.tasks.ships.calibration import Calibration
 from sightline.tasks.ships.labels import Box
 from sightline.tasks.ships.model import GRAPH, KIND, WEIGHTS, Recipe, ShipModel
 from sightline.tasks.ships.params import Params
+from sightline.vision.calibration import Calibration
 from tests.parameters import changed, params_of
 
 TRAIN = params_of("ships", Params).train

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.tasks.ships.calibration import UNKNOWN, Calibration, best_threshold, fit_calibration
+from sightline.tasks.ships.calibration import UNKNOWN, best_threshold
 from sightline.tasks.ships.metrics import NEITHER, RIGHT, WRONG
+from sightline.vision.calibration import Calibration, fit_calibration
 
 
 def test_the_logistic_is_found_again():
