@@ -7,7 +7,45 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from sightline.params import Frozen
+from sightline.tasks.battery_faults.synthetic.field import FieldParams
+from sightline.tasks.battery_faults.synthetic.heat import GridParams
+from sightline.tasks.battery_faults.synthetic.pack import PackParams
+from sightline.tasks.battery_faults.synthetic.path import PathName, PathParams
+from sightline.tasks.battery_faults.synthetic.scene import MaterialParams, ShortParams, UnevenParams
 from sightline.vision.training import ScheduleParams
+
+
+class FluentParams(Frozen):
+    """The look `fluent`, and how the camera goes in it."""
+
+    width_px: int = Field(ge=32, le=4096)
+    height_px: int = Field(ge=32, le=4096)
+    focal_px: float = Field(gt=0)
+    oversampling: int = Field(ge=1, le=4, description="rays a pixel along each side")
+    path: PathParams
+
+
+class SyntheticParams(Frozen):
+    """Everything the synthetic set depends on."""
+
+    seed: int = Field(ge=0)
+    videos: int = Field(ge=1, le=9999)
+    frames: int = Field(ge=2, le=1000, description="of a video")
+    frame_s: float = Field(gt=0, description="between frames; a stamp of the published videos is taken as a second")
+    healthy_share: float = Field(ge=0, le=1, description="of the videos")
+    two_faults_share: float = Field(ge=0, le=1, description="of the videos; the others have one faulty cell")
+    field_share: float = Field(ge=0, le=1, description="of the videos, as a real camera shows them")
+    packs: int = Field(ge=1, description="geometries; the first is the nominal one")
+    paths: tuple[PathName, ...] = Field(min_length=1, description="in turn; each is a group of its own")
+    png_level: int = Field(ge=0, le=9, description="how hard frames are packed")
+    pack: PackParams
+    material: MaterialParams
+    grid: GridParams
+    short: ShortParams
+    uneven: UnevenParams = Field(description="of the look `field` alone")
+    fluent: FluentParams
+    field: FieldParams
+    field_path: PathParams
 
 
 class NetworkParams(Frozen):

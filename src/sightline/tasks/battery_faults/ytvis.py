@@ -67,7 +67,9 @@ class Facts:
         cells: of the pack; 0 where nobody knows.
         ambient_k: temperature around.
         visible: a row a frame, a number a cell: share of its pixels that nothing hides.
-        rise_k: a row a frame, a number a cell: its warmest place over the ambient temperature at the first frame.
+        rise_k: a row a frame, a number a cell: the most that a place of its surface has warmed since the first frame.
+        kelvin_per_count: of 16-bit frames; None where they are pictures.
+        bar_k: kelvin at the low and the high end of the colour bar; None where frames are counts, or nobody knows.
     """
 
     path: str = ""
@@ -78,6 +80,8 @@ class Facts:
     ambient_k: float | None = None
     visible: tuple[tuple[float, ...], ...] = ()
     rise_k: tuple[tuple[float, ...], ...] = ()
+    kelvin_per_count: float | None = None
+    bar_k: tuple[float, float] | None = None
 
     @property
     def healthy(self) -> bool:

@@ -24,9 +24,9 @@ def owners(face: NDArray[np.int16], boxes: tuple[Box, ...]) -> NDArray[np.int_]:
 
 def test_a_face_seen_straight_on_is_as_large_as_it_should_be() -> None:
     pack = Pack(cells=1, cell_m=(0.1, 0.2, 0.01))
-    view = look(CAMERA.finer(4), orbit(0, 0, 0.505, (0.0, 0.1, 0.0)), pack.boxes[:1])
+    view = look(CAMERA.finer(4), orbit(0, 0, 0.505, (0.0003, 0.1003, 0.0)), pack.boxes[:1])
     assert view.share == pytest.approx([1])
-    assert (view.face >= 0).sum() == pytest.approx((360 * 0.1 / 0.5) * (360 * 0.2 / 0.5), rel=0.02)
+    assert (view.face >= 0).sum() == pytest.approx((360 * 0.1 / 0.5) * (360 * 0.2 / 0.5), rel=0.03)
     assert set(np.unique(view.face)) == {-1, 5}
 
 

@@ -40,14 +40,14 @@ def test_a_slab_cools_as_its_series_says() -> None:
     pack = Pack(cells=1, cell_m=(100.0, 100.0, thickness), tab_m=(0.01, 0.01, 0.001))
     around = Surroundings(convection_w_per_m2k=film, emissivity=0.0)
     heat = Heat(
-        Case(pack, material, around, offsets_k=(20.0,)), GridParams(volume_m=50.0, layer_m=0.00025, step_s=0.02)
+        Case(pack, material, around, offsets_k=(20.0,)), GridParams(volume_m=50.0, layer_m=0.0005, step_s=0.005)
     )
     half, k = thickness / 2, material.through_w_per_mk
     for _ in range(3):
         heat.advance(10.0 if heat.seconds < 20 else 40.0)
         middle, surface = _slab(heat.seconds, half, film * half / k, k / material.capacity_j_per_m3k)
-        assert heat.kelvin[0, 14:16].mean() - 300 == pytest.approx(20 * middle, rel=4e-3)
-        assert heat.surfaces()[5].mean() - 300 == pytest.approx(20 * surface, rel=4e-3)
+        assert heat.kelvin[0].max() - 300 == pytest.approx(20 * middle, rel=3e-3)
+        assert heat.surfaces()[5].mean() - 300 == pytest.approx(20 * surface, rel=3e-3)
 
 
 def _slab(seconds: float, half_m: float, biot: float, diffusivity: float) -> tuple[float, float]:
@@ -105,7 +105,7 @@ def test_what_rests_stays_as_it_is() -> None:
     before = sunny.surfaces()[5]
     assert before.max() > 305
     sunny.advance(36.0)
-    assert np.abs(sunny.surfaces()[5] - before).max() < 0.3
+    assert np.abs(sunny.surfaces()[5] - before).max() < 0.15
 
 
 def test_the_published_rise_of_the_peak() -> None:

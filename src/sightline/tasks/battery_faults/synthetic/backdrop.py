@@ -77,7 +77,7 @@ def _scale(
     width: int, height: int, title: str, range_k: tuple[float, float]
 ) -> tuple[int, Picture, NDArray[np.float32]]:
     """How many columns the scale takes up, their colours, and how much of a pixel (h, w, 1) they cover."""
-    unit = min(width / SIZE_PX[0], height / SIZE_PX[1])
+    unit = _unit(width, height)
     reach = min(width, round(_REACH * unit) + 1)
     drawn = [np.full((height, reach, 3), level, np.uint8) for level in (0, 255)]
     for picture in drawn:
@@ -87,6 +87,11 @@ def _scale(
     cover = 1 - (on_white.astype(np.float32) - on_black).min(axis=2, keepdims=True) / 255
     colours = on_black / np.maximum(cover, 1 / 255)
     return reach, np.rint(colours.clip(0, 255)).astype(np.uint8), cover
+
+
+def _unit(width: int, height: int) -> float:
+    """How large what is drawn over a picture is, against the published size: smaller ones remain legible."""
+    return float(min(np.sqrt(min(width / SIZE_PX[0], height / SIZE_PX[1])), height / (SIZE_PX[1] - 87)))
 
 
 def _draw_bar(picture: Picture, unit: float) -> None:
@@ -178,8 +183,8 @@ def draw_triad(picture: Picture, pose: Pose) -> None:
     """The axes of the pack as the camera sees them, in place."""
     import cv2
 
-    unit = min(picture.shape[1] / SIZE_PX[0], picture.shape[0] / SIZE_PX[1])
-    middle = np.array(_TRIAD) * unit
+    unit = _unit(picture.shape[1], picture.shape[0])
+    middle = np.array([picture.shape[1], picture.shape[0]]) - np.subtract(SIZE_PX, _TRIAD) * unit
     arms = pose.rotation[:2].T * 17 * unit  # (3 axes, 2)
     order = np.argsort(-pose.rotation[2])  # the one that points away first
     size = max(1, round(6 * unit))

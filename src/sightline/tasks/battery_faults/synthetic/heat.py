@@ -21,6 +21,7 @@ from sightline.tasks.battery_faults.synthetic.faces import faces_of, places, rad
 from sightline.tasks.battery_faults.synthetic.metal import metal_of
 from sightline.tasks.battery_faults.synthetic.pack import overlap
 
+_SMOOTHED_S = 20.0
 _FINENESS = 8  # points a side of a volume, to find its share of a disc
 
 
@@ -98,14 +99,18 @@ class Heat:
             self.conduct(step if number < steps - 1 else step / 2)
 
     def settle(self, seconds: float) -> None:
-        """Begin where the pack is after so long without its shorts, found on a coarse grid: sun, current and draught
-        have come to rest before a video begins. The clock and the balance stay at 0.
+        """Begin where the pack is after so long without its shorts: sun, current and draught have come to rest.
+
+        All but the last seconds pass on a coarse grid. The clock and the balance stay at 0.
         """
-        quiet = Heat(replace(self.case, shorts=()), _COARSE)
-        quiet.advance(seconds)
+        case = replace(self.case, shorts=())
+        quiet, fine = Heat(case, _COARSE), Heat(case, self.grid)
+        quiet.advance(max(seconds - _SMOOTHED_S, _COARSE.step_s))
         for axis in (1, 2, 3):
             quiet.kelvin = np.moveaxis(_spread(np.moveaxis(quiet.kelvin, axis, -1), self.shape[axis]), -1, axis)
-        self.kelvin, self.metal = np.ascontiguousarray(quiet.kelvin), quiet.metal
+        fine.kelvin, fine.metal = np.ascontiguousarray(quiet.kelvin), quiet.metal
+        fine.advance(_SMOOTHED_S)
+        self.kelvin, self.metal = fine.kelvin, fine.metal
 
     def surfaces(self) -> tuple[NDArray[np.float32], ...]:
         """Temperatures on the faces of the cells: left, right, bottom, top, back, front; each (cells, rows, columns).
