@@ -17,7 +17,8 @@ from pydantic import BaseModel
 
 from sightline.capabilities import Frame
 from sightline.errors import DataRejected, RequestError
-from sightline.task import Card, Cost, Limits, Prediction
+from sightline.limits import Cost, Limits
+from sightline.task import Card, Prediction
 from sightline.video.opening import open_frames
 from sightline.video.pictures import picture_pixels
 from sightline.vision.images import noise_picture, probe

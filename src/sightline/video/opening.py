@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from sightline.capabilities import Frame
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.video.addresses import kind_of
 from sightline.video.pictures import Pictures
 from sightline.video.reading import Video, Waits, open_camera, open_video

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from sightline.capabilities import Frame
 from sightline.errors import DataMissing, DataRejected
+from sightline.limits import Limits
 from sightline.listing import find_files
-from sightline.task import Limits
 from sightline.vision.images import decode, probe_within, read_bytes
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jpe")

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from sightline.capabilities import Frame
 from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
 from sightline.files import open_file
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.video.addresses import Kind, check_resolves, shown
 
 if TYPE_CHECKING:

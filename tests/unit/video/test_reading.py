@@ -17,7 +17,7 @@ import tifffile
 from PIL import Image
 
 from sightline.errors import BackendError, DataMissing, DataRejected, ParamsError, SightlineError
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.video.addresses import shown
 from sightline.video.opening import open_frames
 from sightline.video.reading import Waits, open_video

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from sightline.errors import BackendError, DataRejected
-from sightline.task import Limits
+from sightline.limits import Limits
 from sightline.video.reading import open_video
 from sightline.video.writing import Movie
 from tests.videos import LEVELS, grey, levels

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from sightline.capabilities import FOLDER, Frame
 from sightline.errors import DataRejected
 from sightline.files import open_file, sha256_input
+from sightline.limits import Limits
 from sightline.listing import is_folder
-from sightline.task import Limits
 from sightline.tasks.battery_faults.frames import (
     CENTIKELVIN,
     Extent,

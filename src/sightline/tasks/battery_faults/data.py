@@ -20,8 +20,9 @@ from pathlib import Path, PurePosixPath
 
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_input
+from sightline.limits import USUAL, Limits
 from sightline.listing import closed_folders, plain_name
-from sightline.task import USUAL, Json, Limits, Manifest, RemoteFile, Sample, Upstream
+from sightline.task import Json, Manifest, Sample
 from sightline.tasks.battery_faults.ytvis import (
     Entry,
     Facts,
@@ -30,6 +31,7 @@ from sightline.tasks.battery_faults.ytvis import (
     load_document,
     read_videos,
 )
+from sightline.upstream import RemoteFile, Upstream
 from sightline.vision.images import probe, read_bytes
 
 _REPOSITORY = "https://github.com/TianLuYU/Live-stream-Infrared-Perception-For-Lithium-ion-batteries-Detection"

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from sightline.capabilities import Frame
 from sightline.errors import DataMissing, DataRejected
 from sightline.files import open_file
+from sightline.limits import Limits
 from sightline.listing import is_hidden
 from sightline.radiometry import read_radiometry
-from sightline.task import Limits
 from sightline.video.pictures import SUFFIXES, natural
 from sightline.vision.images import decode_picture, probe_within, read_bytes
 

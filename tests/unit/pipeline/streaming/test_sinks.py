@@ -11,13 +11,14 @@ import numpy as np
 import pytest
 
 from sightline.errors import BackendError, ParamsError
+from sightline.limits import Limits
 from sightline.pipeline.streaming.outlets import Outlet
 from sightline.pipeline.streaming.said import Said
 from sightline.pipeline.streaming.sinks import Film, JsonLines, Ledger, Webhook, check_webhook
 from sightline.stores.database import Database
 from sightline.stores.predictions import Predictions
 from sightline.stores.streams import Keep
-from sightline.task import Limits, Prediction
+from sightline.task import Prediction
 from sightline.video.reading import open_video
 from tests.toy_stream import ToyWatcher
 from tests.unit.pipeline.streaming.cameras import Camera, Listed, Stream, frame

@@ -17,8 +17,8 @@ from PIL import Image
 
 from sightline.errors import DataError, DataMissing, DataRejected, RequestError
 from sightline.files import sha256_input
+from sightline.limits import Limits
 from sightline.radiometry import Planck, embed_radiometry
-from sightline.task import Limits
 from sightline.tasks.battery_faults.clip import Clip, clip_extent, read_clip
 from sightline.tasks.battery_faults.thermometer import Thermometer
 from tests.videos import write_video

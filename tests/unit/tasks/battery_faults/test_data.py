@@ -13,7 +13,8 @@ from PIL import Image
 
 from sightline.downloads import download, unpack
 from sightline.errors import DataMissing
-from sightline.task import Limits, RemoteFile, Sample
+from sightline.limits import Limits
+from sightline.task import Sample
 from sightline.tasks.battery_faults.clip import read_clip
 from sightline.tasks.battery_faults.data import (
     LABELS,
@@ -26,6 +27,7 @@ from sightline.tasks.battery_faults.data import (
 )
 from sightline.tasks.battery_faults.runs import RunLengths
 from sightline.tasks.battery_faults.ytvis import Facts, Fault, Track, Video, frames_folder, write_videos
+from sightline.upstream import RemoteFile
 from tests.unit.test_downloads import Answer, Progress, Server
 
 SIZE = (40, 60)
