@@ -1,14 +1,18 @@
-"""Videos that tests write: by PyAV itself, so that what reads them is not tried against its own counterpart."""
+"""A camera, and videos that tests write by PyAV itself: what reads them is not tried against its own counterpart."""
 
 from __future__ import annotations
 
+import io
+import threading
 from collections.abc import Iterable, Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 
 def write_video(
@@ -39,3 +43,58 @@ def levels(frames: Iterable[Any]) -> list[int]:
 
 LEVELS: Sequence[int] = range(20, 140, 10)
 """Of twelve frames that can be told apart."""
+
+
+class Camera:
+    """A server on this machine that sends MJPEG, a file, a page, or nothing."""
+
+    def __init__(self, video: Path, frames: int) -> None:
+        stop = self.stop = threading.Event()
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                answers = {"/mjpeg": self.mjpeg, "/stalls": self.stalls, "/page": self.page, "/file": self.file}
+                known = answers.get(self.path.partition("?")[0])
+                if known is None:
+                    self.send_error(401 if self.path.startswith("/closed") else 404)
+                    return
+                known()
+
+            def mjpeg(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+                self.end_headers()
+                for number in range(frames):
+                    file = io.BytesIO()
+                    Image.fromarray(grey(20 + 10 * number)).save(file, "JPEG")
+                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {file.tell()}\r\n\r\n"
+                    self.wfile.write(head.encode() + file.getvalue() + b"\r\n")
+
+            def stalls(self) -> None:
+                self.mjpeg()
+                self.wfile.flush()
+                stop.wait(30)
+
+            def page(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", "3500")
+                self.end_headers()
+                self.wfile.write(b"<html>Welcome to your camera</html>" * 100)
+
+            def file(self) -> None:
+                self.send_response(200)
+                self.send_header("Content-Length", str(video.stat().st_size))
+                self.end_headers()
+                self.wfile.write(video.read_bytes())
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server.daemon_threads = True
+        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def close(self) -> None:
+        self.stop.set()
+        self.server.shutdown()
+        self.server.server_close()

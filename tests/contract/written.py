@@ -36,6 +36,7 @@ _CLI = "tests/contract/test_cli.py::"
 _STAGES = "tests/dvc/test_stages.py::"
 _BENTO = "tests/services/test_bento.py::"
 _TUTORIAL = "tests/docs/test_tutorial_followed.py::test_the_page_can_be_followed"
+_STREAM = "tests/unit/cli/test_stream.py::"
 _LOOP = "tests/e2e/test_loop.py::test_the_loop"
 
 RUN_ELSEWHERE = {
@@ -45,6 +46,10 @@ RUN_ELSEWHERE = {
     ".venv/bin/sightline serve pv_hotspots": _CLI + "test_what_the_pages_tell_can_be_typed",
     ".venv/bin/sightline up": _LOOP,
     ".venv/bin/sightline run pv_hotspots": _CLI + "test_a_second_run_finds_nothing_changed",
+    ".venv/bin/sightline stream battery_faults clip.mp4": _STREAM
+    + "test_a_video_is_watched_and_its_answers_marked_logged_and_shown",
+    ".venv/bin/sightline stream battery_faults rtsp://192.168.1.20/ir": _STREAM
+    + "test_a_camera_is_watched_beyond_its_losses",
     ".venv/bin/sightline reproduce pv_hotspots@3": _CLI + "test_a_version_can_be_made_again",
     ".venv/bin/sightline data fetch pv_hotspots": _CLI + "test_fetching_without_a_network_is_told_in_one_line",
     ".venv/bin/dvc status": _STAGES + "test_a_second_time_nothing_is_done",

@@ -170,6 +170,62 @@ def predict(
     predict_files(task, paths, Options(out, model, log, condition or [], threshold, pictures, jobs, as_json))
 
 
+@app.command(
+    epilog="Examples: `sightline stream battery_faults rtsp://192.168.1.20/ir --out watched --log`, "
+    "`sightline stream battery_faults clip.mp4 frames/ --every 1`"
+)
+def stream(
+    task: TaskRef,
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE..",
+            help="Video files, folders of frames, devices (/dev/video0), addresses (rtsp://, http://, https://).",
+        ),
+    ],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder for answers and marked videos, with a folder per camera.")
+    ] = None,
+    webhook: Annotated[
+        str, typer.Option("--webhook", metavar="URL", help="Address (https) to which each change of verdict is sent.")
+    ] = "",
+    log: Annotated[
+        bool, typer.Option("--log", help="Write changes of verdict and a sample to the prediction log.")
+    ] = False,
+    every: Annotated[
+        float,
+        typer.Option("--every", min=0, metavar="SECONDS", help="Besides changes, keep one answer per SECONDS; 0: all."),
+    ] = 10.0,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, metavar="FRAMES", help="End after FRAMES answers per camera; 0: no limit.")
+    ] = 0,
+    stall: Annotated[
+        float, typer.Option("--stall", min=0.1, metavar="SECONDS", help="A camera without a frame for SECONDS is lost.")
+    ] = 10.0,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="Folder of a saved model, used instead of a version.")
+    ] = None,
+    condition: Annotated[
+        list[str] | None,
+        typer.Option("--condition", metavar="NAME=VALUE", help="A known condition of all cameras."),
+    ] = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option("--threshold", help="Lowest score of a finding, for models that have such a threshold."),
+    ] = None,
+    video: Annotated[bool, typer.Option(help="Write the marked video to the folder of --out.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON lines, for use by programs.")] = False,
+) -> None:
+    """Watch videos and cameras frame by frame until they end or Ctrl-C. Lost cameras are opened again."""
+    from sightline.cli.stream import Options, stream_cameras
+
+    options = Options(
+        *(out, model, log, webhook, every, limit, stall, condition or (), threshold, video),
+        as_json=as_json,
+    )
+    stream_cameras(task, sources, options)
+
+
 @app.command(epilog="Example: `sightline stages`")
 def stages() -> None:
     """Write dvc.yaml from the tasks, their candidates and the imports of their code."""

@@ -50,7 +50,7 @@ def predict_files(ref: str, paths: Sequence[Path], options: Options) -> None:
     from sightline.pipeline.delivery import picture_of
     from sightline.pipeline.inputs import find_inputs
 
-    _check_out(options.out)
+    check_out(options.out)
     job, card = _job(ref, options)
     inputs = find_inputs(paths, card.formats, options.out)
     pictures: list[Picture] = []
@@ -77,7 +77,7 @@ def predict_files(ref: str, paths: Sequence[Path], options: Options) -> None:
         raise DataRejected(f"{len(refused)} of {len(inputs)} files were refused", where="predict", way_out=first)
 
 
-def _check_out(out: Path | None) -> None:
+def check_out(out: Path | None) -> None:
     """Tell at once, not after the first answer, that there can be no such folder.
 
     Raises:
@@ -129,7 +129,7 @@ def _job(ref: str, options: Options) -> tuple[Job, Card]:
         identity=identity,
         code=code_digest(project.name),
         limits=project.settings.limits,
-        conditions=parse_conditions(_named(options.conditions), card),
+        conditions=parse_conditions(named_conditions(options.conditions), card),
         threshold=options.threshold,
         background=background,
         out=options.out,
@@ -139,7 +139,8 @@ def _job(ref: str, options: Options) -> tuple[Job, Card]:
     return job, card
 
 
-def _named(given: Sequence[str]) -> Iterator[tuple[str, str]]:
+def named_conditions(given: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """NAME=VALUE as name and text. Raises ParamsError where it is not that."""
     for one in given:
         name, equals, text = one.partition("=")
         if not equals:

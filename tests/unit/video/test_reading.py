@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import socket
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +18,7 @@ from sightline.limits import Limits
 from sightline.video.addresses import shown
 from sightline.video.opening import open_frames
 from sightline.video.reading import Waits, open_video
-from tests.videos import LEVELS, grey, levels, write_video
+from tests.videos import LEVELS, Camera, grey, levels, write_video
 
 LIMITS = Limits()
 WAITS = Waits(open_s=5.0, frame_s=0.3)
@@ -190,61 +187,6 @@ def test_an_empty_folder_and_a_picture_beyond_the_limits_are_refused(tmp_path: P
 
 
 # --------------------------------------------------------------------------------------------------- cameras
-
-
-class Camera:
-    """A server on this machine that sends MJPEG, a file, a page, or nothing."""
-
-    def __init__(self, video: Path, frames: int) -> None:
-        stop = self.stop = threading.Event()
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                answers = {"/mjpeg": self.mjpeg, "/stalls": self.stalls, "/page": self.page, "/file": self.file}
-                known = answers.get(self.path.partition("?")[0])
-                if known is None:
-                    self.send_error(401 if self.path.startswith("/closed") else 404)
-                    return
-                known()
-
-            def mjpeg(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
-                self.end_headers()
-                for number in range(frames):
-                    file = io.BytesIO()
-                    Image.fromarray(grey(20 + 10 * number)).save(file, "JPEG")
-                    head = f"--frame\r\nContent-Type: image/jpeg\r\nContent-Length: {file.tell()}\r\n\r\n"
-                    self.wfile.write(head.encode() + file.getvalue() + b"\r\n")
-
-            def stalls(self) -> None:
-                self.mjpeg()
-                self.wfile.flush()
-                stop.wait(30)
-
-            def page(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", "3500")
-                self.end_headers()
-                self.wfile.write(b"<html>Welcome to your camera</html>" * 100)
-
-            def file(self) -> None:
-                self.send_response(200)
-                self.send_header("Content-Length", str(video.stat().st_size))
-                self.end_headers()
-                self.wfile.write(video.read_bytes())
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.address = f"http://127.0.0.1:{self.server.server_address[1]}"
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-
-    def close(self) -> None:
-        self.stop.set()
-        self.server.shutdown()
-        self.server.server_close()
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ class Said:
     changed: bool
     kept: bool
     dropped: int
-    counts: Mapping[str, Json]
+    counts: Mapping[str, int]
     time_s: float
     identity: Mapping[str, Json] = field(default_factory=dict)
 
@@ -69,8 +69,7 @@ class Said:
         }
         if frame is None:
             said["counts"] = dict(self.counts)
-        document: dict[str, Json] = finite(said)
-        return document
+        return {name: finite(value) for name, value in said.items()}
 
 
 def verdict_of(prediction: Prediction) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sightline.capabilities import Frame
+from sightline.pipeline.streaming.outlets import Delivered
 from sightline.pipeline.streaming.watching import Watching
 from sightline.task import Json
 
@@ -30,12 +31,50 @@ class Bounds:
     close_s: float = 10.0
 
 
+@dataclass(frozen=True)
+class Summary:
+    """What came of one camera.
+
+    Attributes:
+        camera: its name.
+        verdict: the last one; empty where no frame was answered.
+        counts: of its frames: read, answered, dropped, refused, damaged; losses of the camera, changes of the verdict.
+        seconds: that the stream ran.
+        problem: the last thing that went wrong with it; empty where nothing did.
+        sinks: what became of the answers, by sink.
+    """
+
+    camera: str
+    verdict: str
+    counts: Mapping[str, int]
+    seconds: float
+    problem: str
+    sinks: Mapping[str, Delivered]
+
+    @property
+    def frames_per_s(self) -> float:
+        """Answered."""
+        return round(self.counts["answered"] / self.seconds, 2) if self.seconds else 0.0
+
+    def document(self) -> dict[str, Json]:
+        """As programs get it."""
+        return {
+            "camera": self.camera,
+            "verdict": self.verdict,
+            **self.counts,
+            "seconds": round(self.seconds, 3),
+            "frames_per_s": self.frames_per_s,
+            "problem": self.problem,
+            "sinks": {name: delivered.document() for name, delivered in self.sinks.items()},
+        }
+
+
 def run_stream(
     watchings: Sequence[Watching],
     ready: threading.Condition,
     stop: threading.Event,
     bounds: Bounds,
-) -> list[dict[str, Json]]:
+) -> list[Summary]:
     """Answer frames until all videos are at their end or `stop` is set; what came of each camera.
 
     Args:
@@ -94,17 +133,15 @@ def _let_go(watchings: Sequence[Watching], bounds: Bounds) -> None:
             watching.finish()
 
 
-def _closed(watching: Watching, seconds: float, close_s: float) -> dict[str, Json]:
+def _closed(watching: Watching, seconds: float, close_s: float) -> Summary:
     """A camera at its end, once its sinks have what is theirs."""
     end_s = time.monotonic() + close_s
-    sinks = {outlet.name: outlet.close(max(end_s - time.monotonic(), 0.1)).document() for outlet in watching.outlets}
-    counts = watching.summary()
-    return {
-        "camera": watching.feed.name,
-        "verdict": watching.verdict,
-        **counts,
-        "seconds": round(seconds, 3),
-        "frames_per_s": round(counts["answered"] / seconds, 2) if seconds else 0.0,
-        "problem": watching.problem or watching.feed.tally.problem,
-        "sinks": sinks,
-    }
+    sinks = {outlet.name: outlet.close(max(end_s - time.monotonic(), 0.1)) for outlet in watching.outlets}
+    return Summary(
+        camera=watching.feed.name,
+        verdict=watching.verdict,
+        counts=watching.counted(),
+        seconds=seconds,
+        problem=watching.problem or watching.feed.tally.problem,
+        sinks=sinks,
+    )

@@ -153,7 +153,7 @@ class Watching:
             changed=changed,
             kept=kept,
             dropped=dropped,
-            counts=self.summary(),
+            counts=self.counted(),
             time_s=time.time(),
             identity=self._identity,
         )
@@ -176,13 +176,13 @@ class Watching:
             changed=False,
             kept=True,
             dropped=self.feed.tally.dropped,
-            counts=self.summary(),
+            counts=self.counted(),
             time_s=time.time(),
             identity=self._identity,
         )
         self._hand_over(said)
 
-    def summary(self) -> dict[str, Json]:
+    def counted(self) -> dict[str, int]:
         """What was counted so far."""
         tally = self.feed.tally
         return {

@@ -128,4 +128,5 @@ class Stream:
 
     def run(self, listener: Callable[[Said], None] = lambda _: None, **bounds: Any) -> list[dict[str, Any]]:
         self._listener = listener
-        return run_stream(self.watchings, self.ready, self.stop, Bounds(**bounds))
+        summaries = run_stream(self.watchings, self.ready, self.stop, Bounds(**bounds))
+        return [one.document() for one in summaries]
