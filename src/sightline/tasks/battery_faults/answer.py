@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from sightline.tasks.battery_faults.verdict import Reason, Verdict
 from sightline.vision.answers import Box, Document, Probability
 
+Scaled = Literal["colour_bar", "counts", "none"]
 Cell = Annotated[int, Field(ge=1, description="number of the cell, from the left of the pack in its own frame")]
 Kelvin = Annotated[float, Field(description="kelvin")]
 Reasons = Annotated[Reason, Field(description="why nothing can be said; empty where something can")]
@@ -87,7 +88,7 @@ class Answer(Document):
     shown_frame: int = Field(description="in which the fault is seen best")
     faults: list[Fault]
     temperatures: Temperatures
-    scale: Literal["colour_bar", "counts", "none"] = Field(description="what temperatures were told by")
+    scale: Scaled = Field(description="what temperatures were told by")
 
     model_config = ConfigDict(
         json_schema_extra={

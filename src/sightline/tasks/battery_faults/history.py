@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,17 +37,17 @@ class Moment:
     coarse: Mapping[int, RunLengths] = field(default_factory=dict)
 
 
-def moment_of(frame: int, time_s: float | None, view: FrameView, from_probability: float) -> Moment:
-    """A frame as it is kept; masks of the cells that look faulty in it: from this probability on."""
+def moment_of(frame: int, time_s: float | None, view: FrameView, faulty: AbstractSet[int]) -> Moment:
+    """A frame as it is kept, with the masks of the cells that look faulty in it."""
     kelvin = {cell: one.kelvin for cell, one in view.cells.items() if np.isfinite(one.kelvin)}
-    faulty = {cell: one for cell, one in view.cells.items() if one.probability >= from_probability}
+    kept = {cell: one for cell, one in view.cells.items() if cell in faulty}
     return Moment(
         frame,
         time_s,
         kelvin,
         rises_of(kelvin),
-        {cell: RunLengths.encode(one.mask) for cell, one in faulty.items() if one.mask is not None},
-        {cell: RunLengths.encode(one.coarse) for cell, one in faulty.items() if one.coarse is not None},
+        {cell: RunLengths.encode(one.mask) for cell, one in kept.items() if one.mask is not None},
+        {cell: RunLengths.encode(one.coarse) for cell, one in kept.items() if one.coarse is not None},
     )
 
 

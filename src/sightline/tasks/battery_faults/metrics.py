@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
 
-from sightline.task import Json, Row, Rows
+from sightline.task import Json, Rows
 from sightline.tasks.battery_faults.runs import Mask, RunLengths
 from sightline.tasks.battery_faults.ytvis import Track, Video
-from sightline.vision.average_precision import Ranking, ranked_statistics
+from sightline.vision.average_precision import Ranked, Ranking, ranked_statistics
+from sightline.vision.evaluation import curve
 
 Floats = NDArray[np.float64]
 
@@ -77,8 +79,40 @@ class Told:
     tracks: tuple[FoundTrack, ...]
 
 
+class VideoStatistics(BaseModel):
+    """What evaluating one video leaves.
+
+    Attributes:
+        tracks, published: its tracks against the truth, without and with the empty annotations.
+        border, border_coarse: the same by the borders of masks, after and before they were refined.
+        iou: of each true track with the one that covers it best.
+        faulty: whether a cell is.
+        verdict: of the model.
+        score: of the model.
+        right_cell: whether it names a cell that is faulty.
+        delay: frames from the onset to the verdict; None where the fault was not found.
+        rise_k: highest rise of a faulty cell; None where nobody knows, or none is faulty.
+        seen: for each bin of VISIBILITY the frames in which so much of a faulty cell was seen, and the sum of their IoU.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    tracks: Ranked
+    published: Ranked
+    border: Ranked
+    border_coarse: Ranked
+    iou: tuple[float, ...]
+    faulty: bool
+    verdict: str
+    score: float
+    right_cell: bool
+    delay: int | None
+    rise_k: float | None
+    seen: tuple[tuple[float, float], ...]
+
+
 def video_statistics(told: Told, video: Video) -> dict[str, Json]:
-    """What evaluating one video leaves."""
+    """`VideoStatistics` as JSON."""
     found = sorted(told.tracks, key=lambda track: -track.score)[:MOST_TRACKS]
     scores = np.array([track.score for track in found], dtype=np.float64)
     whole, border = overlaps([track.masks for track in found], video.tracks, video.size)
@@ -91,10 +125,10 @@ def video_statistics(told: Told, video: Video) -> dict[str, Json]:
         "border": ranked_statistics(border, scores, truths),
         "border_coarse": ranked_statistics(rough, scores, truths),
         "iou": [round(float(one), 6) for one in whole.max(axis=0)] if whole.size else [0.0] * truths,
-        "faulty": int(bool(faulty)),
+        "faulty": bool(faulty),
         "verdict": told.verdict,
         "score": round(told.score, 7),
-        "right_cell": int(told.verdict == "faulty" and told.cell in faulty),
+        "right_cell": told.verdict == "faulty" and told.cell in faulty,
         "delay": _delay(told, video),
         "rise_k": _rise_k(video),
         "seen": _seen(found, video),
@@ -187,18 +221,21 @@ def _mask_iou(truth: RunLengths, answer: RunLengths | None) -> float:
 class Pool:
     """The rows as arrays, made once: the bootstrap only changes the weights."""
 
-    def __init__(self, statistics: Sequence[Mapping[str, Json]]) -> None:
+    def __init__(self, given: Sequence[Mapping[str, Json]]) -> None:
+        statistics = [VideoStatistics.model_validate(one) for one in given]
         self.rankings = {
-            name: Ranking.of([one[name] for one in statistics])
-            for name in ("tracks", "published", "border", "border_coarse")
+            "tracks": Ranking.of([one.tracks for one in statistics]),
+            "published": Ranking.of([one.published for one in statistics]),
+            "border": Ranking.of([one.border for one in statistics]),
+            "border_coarse": Ranking.of([one.border_coarse for one in statistics]),
         }
-        self._faulty = np.array([one["faulty"] for one in statistics], dtype=bool)
-        self._verdict = np.array([one["verdict"] for one in statistics], dtype=str)
-        self._right = np.array([one["right_cell"] for one in statistics], dtype=bool)
-        self.scores = np.array([one["score"] for one in statistics], dtype=np.float64)
-        self._delay = _numbers(one["delay"] for one in statistics)
-        self._rise_k = _numbers(one["rise_k"] for one in statistics)
-        self._iou = _numbers(float(np.mean(one["iou"])) if one["iou"] else None for one in statistics)
+        self._faulty = np.array([one.faulty for one in statistics], dtype=bool)
+        self._verdict = np.array([one.verdict for one in statistics], dtype=str)
+        self._right = np.array([one.right_cell for one in statistics], dtype=bool)
+        self.scores = np.array([one.score for one in statistics], dtype=np.float64)
+        self._delay = _numbers(one.delay for one in statistics)
+        self._rise_k = _numbers(one.rise_k for one in statistics)
+        self._iou = _numbers(float(np.mean(one.iou)) if one.iou else None for one in statistics)
 
     def score(self, weights: Floats) -> dict[str, float]:
         """Pooled metrics; NaN where there is nothing to evaluate."""
@@ -299,6 +336,7 @@ CURVES = {
 def plots(rows: Rows) -> dict[str, Json]:
     """Precision over recall, detection over the rise, the reliability of the score, verdicts, visibility, videos."""
     pool, ones = Pool([row.statistics for row in rows]), np.ones(len(rows))
+    videos = [VideoStatistics.model_validate(row.statistics) for row in rows]
     ranking = pool.rankings["tracks"]
     recall, precision = ranking.curves(ones, max(float(ranking.truth.sum()), 1.0))
     told, true, _ = pool.reliability(ones)
@@ -307,41 +345,35 @@ def plots(rows: Rows) -> dict[str, Json]:
         "precision_recall": _curve("precision_recall", recall[0], precision[0]),
         "detection": _curve("detection", *pool.detection_by_rise(ones)),
         "reliability": _curve("reliability", told, true),
-        "verdicts": {"columns": ["truth", *VERDICTS], "rows": _verdicts(rows)},
-        "visibility": {"columns": ["share seen", "frames", "mean IoU"], "rows": _visibility(rows)},
-        "videos": {"columns": columns, "rows": [_line(row) for row in rows]},
+        "verdicts": {"columns": ["truth", *VERDICTS], "rows": _verdicts(videos)},
+        "visibility": {"columns": ["share seen", "frames", "mean IoU"], "rows": _visibility(videos)},
+        "videos": {"columns": columns, "rows": [_line(row.key, one) for row, one in zip(rows, videos, strict=True)]},
     }
 
 
 def _curve(name: str, x: Floats, y: Floats) -> dict[str, Json]:
-    across, up = CURVES[name]
-    return {"x": np.round(x, 4).tolist(), "y": np.round(y, 4).tolist(), "xlabel": across, "ylabel": up}
+    return curve(np.round(x, 4).tolist(), np.round(y, 4).tolist(), CURVES[name])
 
 
-def _verdicts(rows: Rows) -> list[list[Json]]:
+def _verdicts(videos: Sequence[VideoStatistics]) -> list[list[Json]]:
     return [
         [
             name,
-            *(
-                sum(row.statistics["faulty"] == faulty and row.statistics["verdict"] == verdict for row in rows)
-                for verdict in VERDICTS
-            ),
+            *(sum(one.faulty == faulty and one.verdict == verdict for one in videos) for verdict in VERDICTS),
         ]
-        for faulty, name in ((0, "healthy"), (1, "faulty"))
+        for faulty, name in ((False, "healthy"), (True, "faulty"))
     ]
 
 
-def _visibility(rows: Rows) -> list[list[Json]]:
-    sums = np.sum([np.array(row.statistics["seen"]) for row in rows], axis=0)
+def _visibility(videos: Sequence[VideoStatistics]) -> list[list[Json]]:
+    sums = np.sum([np.array(one.seen) for one in videos], axis=0)
     return [
         [f"{low:.0%} to {high:.0%}", int(frames), round(float(total / frames), 4) if frames else None]
         for low, high, (frames, total) in zip(VISIBILITY[:-1], VISIBILITY[1:], sums, strict=True)
     ]
 
 
-def _line(row: Row) -> list[Json]:
-    one = row.statistics
-    iou = round(float(np.mean(one["iou"])), 4) if one["iou"] else None
-    truth = "faulty" if one["faulty"] else "healthy"
-    right = bool(one["right_cell"]) if one["faulty"] else None
-    return [row.key, truth, one["verdict"], right, one["score"], one["delay"], one["rise_k"], iou]
+def _line(key: str, one: VideoStatistics) -> list[Json]:
+    iou = round(float(np.mean(one.iou)), 4) if one.iou else None
+    truth, right = ("faulty", one.right_cell) if one.faulty else ("healthy", None)
+    return [key, truth, one.verdict, right, one.score, one.delay, one.rise_k, iou]

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.capabilities import Frame
 from sightline.errors import DataRejected
 from sightline.task import Finding, Json, Prediction
+from sightline.tasks.battery_faults.answer import (
+    Answer,
+    CellState,
+    Fault,
+    FrameAnswer,
+    Mask,
+    Scaled,
+    Temperatures,
+    VideoFacts,
+)
 from sightline.tasks.battery_faults.history import History, Moment, moment_of
 from sightline.tasks.battery_faults.metrics import FoundTrack, Told
 from sightline.tasks.battery_faults.runs import RunLengths
 from sightline.tasks.battery_faults.thermometer import Scale, Thermometer
-from sightline.tasks.battery_faults.verdict import REASONS, FrameView, Judge, Method, Standing, Thresholds
+from sightline.tasks.battery_faults.verdict import REASONS, CellView, FrameView, Judge, Method, Standing, Thresholds
+from sightline.vision.answers import box_of
+from sightline.vision.calibration import Calibration
 
 FAULTY_CELL = "faulty_cell"
 TRACKS = "ytvis.json"
@@ -31,10 +44,14 @@ class Seen:
     Attributes:
         standing: what is said after it.
         moment: what was told of it.
+        view: the same as the method told it.
+        picture: (h, w, 3) RGB to draw on.
     """
 
     standing: Standing
     moment: Moment
+    view: FrameView
+    picture: NDArray[np.uint8]
 
 
 class PackSession:
@@ -44,15 +61,15 @@ class PackSession:
         method: of the candidate, with nothing remembered yet.
         thresholds: of the model.
         scale: what the frames' numbers mean.
+        calibration: from the method's scores to probabilities.
     """
 
-    def __init__(self, method: Method, thresholds: Thresholds, scale: Scale) -> None:
-        self._method, self._scale = method, scale
+    def __init__(self, method: Method, thresholds: Thresholds, scale: Scale, calibration: Calibration) -> None:
+        self._method = method
         self._thermometer = Thermometer(scale)
-        self._judge, self._history = Judge(thresholds), History()
-        self._from_probability = (thresholds.healthy + thresholds.faulty) / 2
+        self._judge, self._history = Judge(thresholds, calibration), History()
         self._size = (0, 0)
-        self._scaled = "none"
+        self._scaled: Scaled = "none"
 
     def push(self, frame: Frame) -> Prediction:
         """What can be said after this frame.
@@ -60,35 +77,34 @@ class PackSession:
         Raises:
             DataRejected: it has another size or kind than those before; the session stands as it stood.
         """
-        standing, moment, view = self._look(frame)
-        document = self._frame_document(standing, moment, view)
-        said = said_of(standing, _rise_of(moment, standing))
+        seen = self.look(frame)
+        standing, moment, view = seen.standing, seen.moment, seen.view
+        answer = _frame_answer(standing, moment, view)
         row: dict[str, float | int | str] = {
-            "output_verdict": standing.verdict,
-            "output_reason": standing.reason,
-            "output_score": round(standing.score, _SCORE),
-            "output_cell": standing.cell or 0,
-            "output_rise_k": max(moment.rises_k.values(), default=0.0),
+            **_row_of(standing),
+            "output_rise_k": round(max(moment.rises_k.values(), default=0.0), _KELVIN),
             "output_cells_seen": len(view.cells),
         }
-        embedding = np.array(view.embedding, dtype=np.float32)
-        return Prediction(row, embedding, document, found=said, findings=_findings(document["cells"], standing))
+        return Prediction(
+            row,
+            np.array(view.embedding, dtype=np.float32),
+            answer.model_dump(mode="json"),
+            found=said_of(standing, _rise_of(moment, standing)),
+            findings=_findings(answer.cells, standing),
+        )
 
-    def seen(self, frame: Frame) -> Seen:
-        """As `push`, for drawing."""
-        standing, moment, _ = self._look(frame)
-        return Seen(standing, moment)
-
-    def _look(self, frame: Frame) -> tuple[Standing, Moment, FrameView]:
+    def look(self, frame: Frame) -> Seen:
+        """As `push`, without the documents."""
         thermal = self._thermometer.measure(frame)
         height, width = thermal.size
         self._size = height, width
         if thermal.valid.any():
             self._scaled = "counts" if frame.pixels.dtype == np.uint16 else "colour_bar"
         view = self._method.push(thermal)
-        moment = moment_of(self._history.frames, thermal.time_s, view, self._from_probability)
+        faulty = frozenset(cell for cell, one in view.cells.items() if self._judge.looks_faulty(one.probability))
+        moment = moment_of(self._history.frames, thermal.time_s, view, faulty)
         self._history.add(moment, view)
-        return self._judge.push(view), moment, view
+        return Seen(self._judge.push(view), moment, view, thermal.picture)
 
     def told(self) -> Told:
         """The whole as it is evaluated: every cell that looked faulty in some frame, those below the threshold too."""
@@ -110,39 +126,32 @@ class PackSession:
         history, standing = self._history, self._judge.standing
         if not history.frames or history.best is None:
             raise DataRejected("the video has no frames", way_out="Push at least one frame before closing.")
-        faults = [self._fault(cell, score) for cell, score in sorted(standing.faulty.items(), key=lambda one: -one[1])]
-        rise_k = faults[0]["rise_k"] if faults else None
-        said = said_of(standing, rise_k)
+        ordered = sorted(standing.faulty.items(), key=lambda one: -one[1])
+        faults = [self._fault(cell, score) for cell, score in ordered]
+        said = said_of(standing, faults[0].rise_k if faults else None)
         height, width = self._size
-        document: dict[str, Json] = {
-            "video": {"width": width, "height": height, "frames": history.frames, "every": history.every},
-            "verdict": standing.verdict,
-            "reason": standing.reason,
-            "said": said,
-            "cell": standing.cell,
-            "score": round(standing.score, _SCORE),
-            "since_frame": standing.since,
-            "shown_frame": history.best.frame,
-            "faults": faults,
-            "temperatures": self._temperatures(),
-            "scale": self._scaled,
-        }
+        answer = Answer(
+            video=VideoFacts(width=width, height=height, frames=history.frames, every=history.every),
+            verdict=standing.verdict,
+            reason=standing.reason,
+            said=said,
+            cell=standing.cell,
+            score=round(standing.score, _SCORE),
+            since_frame=standing.since,
+            shown_frame=history.best.frame,
+            faults=faults,
+            temperatures=self._temperatures(),
+            scale=self._scaled,
+        )
         highest = max((max(one.rises_k.values(), default=0.0) for one in history.moments), default=0.0)
-        row: dict[str, float | int | str] = {
-            "output_verdict": standing.verdict,
-            "output_reason": standing.reason,
-            "output_score": round(standing.score, _SCORE),
-            "output_cell": standing.cell or 0,
-            "output_rise_k": round(highest, _KELVIN),
-            "output_frames": history.frames,
-        }
+        row = {**_row_of(standing), "output_rise_k": round(highest, _KELVIN), "output_frames": history.frames}
         summary: dict[str, float | int | str] = {"verdict": standing.verdict, "score": round(standing.score, 3)}
         if faults:
-            summary |= {"cell": faults[0]["cell"], "rise_k": rise_k or 0.0}
+            summary |= {"cell": faults[0].cell, "rise_k": faults[0].rise_k or 0.0}
         return Prediction(
             row,
             history.embedding,
-            document,
+            answer.model_dump(mode="json"),
             exports={TRACKS: self._tracks()},
             found=said,
             summary=summary,
@@ -151,52 +160,27 @@ class PackSession:
 
     # -------------------------------------------------------------------------------------------- documents
 
-    def _frame_document(self, standing: Standing, moment: Moment, view: FrameView) -> dict[str, Json]:
-        cells: list[Json] = []
-        for cell, one in sorted(view.cells.items()):
-            state: dict[str, Json] = {
-                "cell": cell,
-                "probability": round(one.probability, _SCORE),
-                "kelvin": _rounded(moment.kelvin.get(cell)),
-                "rise_k": _rounded(moment.rises_k.get(cell)),
-            }
-            if cell in moment.masks:
-                runs = moment.masks[cell]
-                state |= {"box": _box(runs), "mask": {"size": list(runs.size), "counts": runs.compressed}}
-            cells.append(state)
-        return {
-            "verdict": standing.verdict,
-            "reason": standing.reason,
-            "cell": standing.cell,
-            "score": round(standing.score, _SCORE),
-            "frame": moment.frame,
-            "time_s": moment.time_s,
-            "since_frame": standing.since,
-            "cells": cells,
-        }
+    def _fault(self, cell: int, score: float) -> Fault:
+        history = self._history
+        first = next((one for one in history.moments if cell in one.masks), None)
+        runs = history.best.masks.get(cell) if history.best is not None else None
+        rises = [one.rises_k[cell] for one in history.moments if cell in one.rises_k]
+        return Fault(
+            cell=cell,
+            score=round(score, _SCORE),
+            rise_k=_rounded(max(rises, default=None)),
+            onset_frame=None if first is None else first.frame,
+            onset_s=None if first is None else first.time_s,
+            box=None if runs is None else _box(runs),
+        )
 
-    def _fault(self, cell: int, score: float) -> dict[str, Json]:
-        moments = [one for one in self._history.moments if cell in one.masks]
-        best = self._history.best
-        runs = best.masks.get(cell) if best is not None else None
-        rises = [one.rises_k[cell] for one in self._history.moments if cell in one.rises_k]
-        return {
-            "cell": cell,
-            "score": round(score, _SCORE),
-            "rise_k": _rounded(max(rises, default=None)),
-            "onset_frame": moments[0].frame if moments else None,
-            "onset_s": moments[0].time_s if moments else None,
-            "box": None if runs is None else _box(runs),
-        }
-
-    def _temperatures(self) -> dict[str, Json]:
-        moments = self._history.moments
-        cells = range(1, self._history.cells + 1)
-        return {
-            "frames": [one.frame for one in moments],
-            "times_s": [one.time_s for one in moments],
-            "kelvin": [[_rounded(one.kelvin.get(cell)) for cell in cells] for one in moments],
-        }
+    def _temperatures(self) -> Temperatures:
+        moments, cells = self._history.moments, range(1, self._history.cells + 1)
+        return Temperatures(
+            frames=[one.frame for one in moments],
+            times_s=[one.time_s for one in moments],
+            kelvin=[[_rounded(one.kelvin.get(cell)) for cell in cells] for one in moments],
+        )
 
     def _tracks(self) -> list[dict[str, Json]]:
         """Results as YouTube-VIS wants them; the video's number is the caller's."""
@@ -236,20 +220,54 @@ def _if_any(masks: tuple[RunLengths | None, ...]) -> tuple[RunLengths | None, ..
     return masks if any(one is not None for one in masks) else None
 
 
-def _findings(cells: Sequence[Mapping[str, Json]], standing: Standing) -> tuple[Finding, ...]:
-    """The faulty cells among what a document lists, the hottest first."""
-    found = [one for one in cells if one["cell"] in standing.faulty and one.get("box") is not None]
-    ordered = sorted(found, key=lambda one: -(one["rise_k"] or 0.0))
+def _findings(cells: Sequence[Fault | CellState], standing: Standing) -> tuple[Finding, ...]:
+    """The faulty cells among what an answer lists, the hottest first."""
+    found = [(one.rise_k or 0.0, one.cell, one.box) for one in cells if one.cell in standing.faulty]
     return tuple(
         Finding(
             FAULTY_CELL,
-            round(standing.faulty[one["cell"]], _SCORE),
-            tuple(one["box"]),
-            _severity(one["rise_k"] or 0.0),
-            {"cell": one["cell"], "rise_k": one["rise_k"] or 0.0},
+            round(standing.faulty[cell], _SCORE),
+            box_of(box),
+            _severity(rise_k),
+            {"cell": cell, "rise_k": rise_k},
         )
-        for one in ordered
+        for rise_k, cell, box in sorted(found, key=lambda one: -one[0])
+        if box is not None
     )
+
+
+def _frame_answer(standing: Standing, moment: Moment, view: FrameView) -> FrameAnswer:
+    return FrameAnswer(
+        verdict=standing.verdict,
+        reason=standing.reason,
+        cell=standing.cell,
+        score=round(standing.score, _SCORE),
+        frame=moment.frame,
+        time_s=moment.time_s,
+        since_frame=standing.since,
+        cells=[_cell_state(cell, one, moment) for cell, one in sorted(view.cells.items())],
+    )
+
+
+def _cell_state(cell: int, view: CellView, moment: Moment) -> CellState:
+    runs = moment.masks.get(cell)
+    return CellState(
+        cell=cell,
+        probability=round(view.probability, _SCORE),
+        kelvin=_rounded(moment.kelvin.get(cell)),
+        rise_k=_rounded(moment.rises_k.get(cell)),
+        box=None if runs is None else _box(runs),
+        mask=None if runs is None else Mask(size=list(runs.size), counts=runs.compressed),
+    )
+
+
+def _row_of(standing: Standing) -> dict[str, float | int | str]:
+    return {
+        "output_verdict": standing.verdict,
+        "output_reason": standing.reason,
+        "output_score": round(standing.score, _SCORE),
+        "output_cell": standing.cell or 0,
+    }
 
 
 def _severity(rise_k: float) -> str:

@@ -17,6 +17,7 @@ import numpy as np
 
 from sightline.tasks.battery_faults.runs import Mask
 from sightline.tasks.battery_faults.thermal import Thermal
+from sightline.vision.calibration import Calibration
 
 Verdict = Literal["healthy", "faulty", "cannot_say"]
 Reason = Literal["", "no_frames", "no_scale", "pack_out_of_view", "cell_not_seen", "between_thresholds"]
@@ -34,6 +35,8 @@ REASONS: dict[Reason, str] = {
 NEWEST = 5
 """Frames over which a cell's score is averaged."""
 
+_LEAST = 1e-6
+
 LEAST_SEEN = 3
 """Frames in which a cell must have been seen before it is called healthy; fewer where the video is shorter."""
 
@@ -43,7 +46,7 @@ class CellView:
     """One cell in one frame.
 
     Attributes:
-        probability: of a fault, by this frame and what the method remembers.
+        probability: of a fault, by this frame and what the method remembers; not calibrated yet.
         kelvin: of its warmest place (a high percentile, so that one pixel does not count).
         mask: (h, w) where it is in the frame; None where that is not asked for.
         coarse: the same before it was refined; None where there is no such stage.
@@ -109,15 +112,22 @@ class Standing:
     since: int | None
 
 
+def logit_of(probability: float) -> float:
+    """Its log odds, finite for 0 and 1 too."""
+    kept = min(max(probability, _LEAST), 1 - _LEAST)
+    return float(np.log(kept / (1 - kept)))
+
+
 class Judge:
     """Keeps the scores of one camera's cells, in bounded memory.
 
     Args:
-        thresholds: of the model.
+        thresholds: of the model, on calibrated scores.
+        calibration: from the mean of a method's probabilities, as a logit, to the probability of a fault.
     """
 
-    def __init__(self, thresholds: Thresholds) -> None:
-        self._thresholds = thresholds
+    def __init__(self, thresholds: Thresholds, calibration: Calibration) -> None:
+        self._thresholds, self._calibration = thresholds, calibration
         self._newest: dict[int, deque[float]] = {}
         self._highest: dict[int, float] = {}
         self._seen: dict[int, int] = {}
@@ -135,12 +145,19 @@ class Judge:
             newest = self._newest.setdefault(cell, deque(maxlen=NEWEST))
             newest.append(one.probability)
             self._seen[cell] = self._seen.get(cell, 0) + 1
-            self._highest[cell] = max(self._highest.get(cell, 0.0), float(np.mean(newest)))
+            self._highest[cell] = max(self._highest.get(cell, 0.0), self._calibrated(float(np.mean(newest))))
         standing = self.standing
         if standing.verdict == "faulty" and self._since is None:
             self._since = self._frames - 1
             return self.standing
         return standing
+
+    def _calibrated(self, probability: float) -> float:
+        return float(self._calibration(logit_of(probability)))
+
+    def looks_faulty(self, probability: float) -> bool:
+        """Whether a cell of this probability in one frame is drawn and listed as faulty there."""
+        return self._calibrated(probability) >= (self._thresholds.healthy + self._thresholds.faulty) / 2
 
     @property
     def scores(self) -> Mapping[int, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sightline.tasks.battery_faults.verdict import CellView, FrameView, Judge, Thresholds
+from sightline.vision.calibration import Calibration
 
 THRESHOLDS = Thresholds(healthy=0.3, faulty=0.7)
 
@@ -15,7 +16,7 @@ def view(*probabilities, reason=""):
 
 
 def judged(*views):
-    judge = Judge(THRESHOLDS)
+    judge = Judge(THRESHOLDS, Calibration())
     for one in views:
         judge.push(one)
     return judge.standing
