@@ -73,12 +73,16 @@ def store_once(folder: Path, write: Callable[[Path], Mapping[str, Json]]) -> Non
         write_json(folder / "index.json", dict(write(folder)))
 
 
-class Index(BaseModel):
-    """What a set of stored examples says of each: (h, w), and what its task adds."""
-
-    sizes: list[tuple[int, int]]
+class Kept(BaseModel):
+    """What `store_once` keeps of stored examples."""
 
     @classmethod
     def read(cls, folder: Path) -> Self:
-        """The index that `store_once` has kept."""
+        """As it is kept in a folder."""
         return cls.model_validate_json((folder / "index.json").read_text(encoding="utf-8"))
+
+
+class Index(Kept):
+    """What a set of stored pictures says of each: (h, w), and what its task adds."""
+
+    sizes: list[tuple[int, int]]

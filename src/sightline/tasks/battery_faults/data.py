@@ -21,13 +21,14 @@ from pathlib import Path, PurePosixPath
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_input
 from sightline.limits import USUAL, Limits
-from sightline.listing import closed_folders, plain_name
+from sightline.listing import closed_folders
 from sightline.task import Json, Manifest, Sample
 from sightline.tasks.battery_faults.ytvis import (
     Entry,
     Facts,
     Video,
     find_documents,
+    listed_names,
     load_document,
     read_videos,
 )
@@ -221,7 +222,7 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
     kept = [given for given in content["videos"] if (_folder(given) in wanted) != rest]
     if not kept:
         return b""
-    ids = {given.get("id") for given in kept}
+    ids = {given.get("id") for given in kept if isinstance(given, dict)}
     annotations = [one for one in content["annotations"] if isinstance(one, dict) and one.get("video_id") in ids]
     left = {**content, "videos": kept, "annotations": annotations}
     return (json.dumps(left, sort_keys=True, separators=(",", ":")) + "\n").encode()
@@ -229,6 +230,5 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
 
 def _folder(given: Json) -> str:
     """The folder of an entry's frames; empty where it names none."""
-    names = given.get("file_names") if isinstance(given, dict) else None
-    first = plain_name(str(names[0])) if isinstance(names, list) and names else ""
-    return PurePosixPath(first).parent.name if first else ""
+    names = listed_names(given)
+    return PurePosixPath(names[0]).parent.name if names and names[0] else ""

@@ -21,7 +21,7 @@ from sightline.tasks.battery_faults.geometry import find_pack
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.thermometer import Scale, Thermometer
 from sightline.tasks.battery_faults.ytvis import Video
-from sightline.vision.examples import StoredArrays, read_index, store_once
+from sightline.vision.examples import Kept, StoredArrays, store_once
 from sightline.vision.hardware import cores
 
 Floats = NDArray[np.float32]
@@ -162,14 +162,21 @@ def looks_of(video: Video, frames: Iterable[Frame], scale: Scale) -> Iterator[Lo
 # --------------------------------------------------------------------------------------------------------- stored
 
 
+class _Index(Kept):
+    """Of each stored video its name, its frames and its faulty cells."""
+
+    names: list[str]
+    lengths: list[int]
+    counts: list[int]
+
+
 class StoredClips:
     """Videos that `store_clips` wrote."""
 
     def __init__(self, folder: Path) -> None:
-        index = read_index(folder)
-        self.names: list[str] = list(index["names"])
-        self.counts: list[int] = list(index["counts"])
-        shapes = [(int(length), *STORED_SIZE) for length in index["lengths"]]
+        index = _Index.read(folder)
+        self.names, self.counts = index.names, index.counts
+        shapes = [(length, *STORED_SIZE) for length in index.lengths]
         self._kelvin = StoredArrays(folder / "kelvin.bin", np.float16, shapes)
         self._shading = StoredArrays(folder / "shading.bin", np.uint8, shapes)
         self._faults = StoredArrays(folder / "faults.bin", np.uint8, shapes)

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-from sightline.task import Json, Rows
+from sightline.task import Curve, Json, Plot, Rows
 from sightline.tasks.battery_faults.runs import Mask, RunLengths
 from sightline.tasks.battery_faults.ytvis import Track, Video
 from sightline.vision.average_precision import Ranked, Ranking, ranked_statistics
@@ -92,7 +92,7 @@ class VideoStatistics(BaseModel):
         right_cell: whether it names a cell that is faulty.
         delay: frames from the onset to the verdict; None where the fault was not found.
         rise_k: highest rise of a faulty cell; None where nobody knows, or none is faulty.
-        seen: for each bin of VISIBILITY the frames in which so much of a faulty cell was seen, and the sum of their IoU.
+        seen: for each bin of VISIBILITY frames in which so much of a faulty cell was seen, sum of their IoU.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -326,6 +326,9 @@ def _quantile_above(scores: Floats, weights: Floats, share: float) -> float:
 
 # ---------------------------------------------------------------------------------------------------------- plots
 
+Cells = Sequence[float | str | None]
+"""Of a table, in one row."""
+
 CURVES = {
     "precision_recall": ("recall of faulty cells (IoU 0.5)", "precision"),
     "detection": ("rise of the faulty cell [K]", "share found at 1 % false alarms"),
@@ -333,7 +336,7 @@ CURVES = {
 }
 
 
-def plots(rows: Rows) -> dict[str, Json]:
+def plots(rows: Rows) -> dict[str, Plot]:
     """Precision over recall, detection over the rise, the reliability of the score, verdicts, visibility, videos."""
     pool, ones = Pool([row.statistics for row in rows]), np.ones(len(rows))
     videos = [VideoStatistics.model_validate(row.statistics) for row in rows]
@@ -351,11 +354,11 @@ def plots(rows: Rows) -> dict[str, Json]:
     }
 
 
-def _curve(name: str, x: Floats, y: Floats) -> dict[str, Json]:
+def _curve(name: str, x: Floats, y: Floats) -> Curve:
     return curve(np.round(x, 4).tolist(), np.round(y, 4).tolist(), CURVES[name])
 
 
-def _verdicts(videos: Sequence[VideoStatistics]) -> list[list[Json]]:
+def _verdicts(videos: Sequence[VideoStatistics]) -> list[Cells]:
     return [
         [
             name,
@@ -365,7 +368,7 @@ def _verdicts(videos: Sequence[VideoStatistics]) -> list[list[Json]]:
     ]
 
 
-def _visibility(videos: Sequence[VideoStatistics]) -> list[list[Json]]:
+def _visibility(videos: Sequence[VideoStatistics]) -> list[Cells]:
     sums = np.sum([np.array(one.seen) for one in videos], axis=0)
     return [
         [f"{low:.0%} to {high:.0%}", int(frames), round(float(total / frames), 4) if frames else None]
@@ -373,7 +376,7 @@ def _visibility(videos: Sequence[VideoStatistics]) -> list[list[Json]]:
     ]
 
 
-def _line(key: str, one: VideoStatistics) -> list[Json]:
+def _line(key: str, one: VideoStatistics) -> Cells:
     iou = round(float(np.mean(one.iou)), 4) if one.iou else None
     truth, right = ("faulty", one.right_cell) if one.faulty else ("healthy", None)
     return [key, truth, one.verdict, right, one.score, one.delay, one.rise_k, iou]

@@ -231,10 +231,10 @@ def _order(document: Path, changed_ns: int, size: int) -> dict[str, tuple[str, .
     found: dict[str, tuple[str, ...]] = {}
     try:
         for given in load_document(document)["videos"]:
-            frames = tuple(plain_name(str(name)) for name in given["file_names"])
+            frames = listed_names(given)
             if frames and all(frames):
                 found.setdefault(PurePosixPath(frames[0]).parent.as_posix(), frames)
-    except (DataError, KeyError, TypeError):
+    except DataError:
         return {}
     return found
 
@@ -252,6 +252,12 @@ def load_document(document: Path) -> dict[str, list[Json]]:
             )
     found: dict[str, list[Json]] = content
     return found
+
+
+def listed_names(given: Json) -> tuple[str, ...]:
+    """The frames that a video's entry lists, "" for what is no path; none where it is no such entry."""
+    names = given.get("file_names") if isinstance(given, dict) else None
+    return tuple(plain_name(str(name)) for name in names) if isinstance(names, list) else ()
 
 
 def _refusal(what: str, where: str) -> str:
@@ -375,7 +381,7 @@ def write_videos(base: Path, split: str, videos: Sequence[Video]) -> Path:
     """Write a split's document and return its path; the frames lie in `frames_folder` already."""
     path = base / "annotations" / f"instances_{split}_sub.json"
     annotations = [entry for video in videos for entry in _annotation_entries(video)]
-    document = {
+    document: dict[str, Json] = {
         "categories": [{"supercategory": "object", "id": CELL, "name": "cell"}],
         "videos": [_video_entry(video) for video in videos],
         "annotations": [{"id": number, **entry} for number, entry in enumerate(annotations, start=1)],
