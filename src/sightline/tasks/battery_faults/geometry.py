@@ -90,11 +90,17 @@ def pack_mask(thermal: Thermal) -> Mask | None:
     valid = thermal.valid
     if not valid.any():
         return None
-    mask = _largest(valid if thermal.shading.any() else _standing_out(thermal.kelvin, valid))
+    mask = _largest(_standing_out(thermal.kelvin, valid) if _surrounded(valid) else valid)
     if mask is None:
         return None
     x0, y0, x1, y1 = _box(mask)
     return mask if min(x1 - x0, y1 - y0) >= _LEAST_PX else None
+
+
+def _surrounded(valid: Mask) -> bool:
+    """Whether temperatures are told of what is around the pack too, as radiometric cameras do."""
+    rim = np.concatenate([valid[0], valid[-1], valid[:, 0], valid[:, -1]])
+    return bool(rim.mean() > 0.5)
 
 
 def _standing_out(kelvin: NDArray[np.float32], valid: Mask) -> Mask:

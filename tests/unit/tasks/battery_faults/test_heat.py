@@ -66,13 +66,13 @@ def _slab(seconds: float, half_m: float, biot: float, diffusivity: float) -> tup
 def test_no_heat_is_lost(step_s: float) -> None:
     around = Surroundings(298.0, (4.0, -3.0), 12.0, 0.9, sun_w_per_m2=300.0, shade_m=0.05, busbar_w=2.0)
     shorts = (Short(1, 0.05, 0.1, 20.0, onset_s=3.3), Short(3, 0.1, 0.05, 5.0))
-    case = Case(Pack(), Material(), around, shorts, offsets_k=(0.5, -0.5, 1.0))
+    case = Case(Pack(), Material(), around, shorts, offsets_k=(0.5, -0.5, 1.0), loads_w=(1.0, 2.0, 3.0))
     heat = Heat(case, GRID.model_copy(update={"step_s": step_s}))
     before = heat.stored_j
     heat.advance(36.0)
     assert heat.balance.lost > 100
     assert heat.balance.generated == pytest.approx(
-        20 * 32.7 + 5 * 36 + 2 * 2 * 36 + _sunny_m2(case) * 300 * 36, rel=1e-9
+        20 * 32.7 + (5 + 1 + 2 + 3) * 36 + 2 * 2 * 36 + _sunny_m2(case) * 300 * 36, rel=1e-9
     )
     assert heat.stored_j - before == pytest.approx(heat.balance.generated - heat.balance.lost, rel=1e-6)
 

@@ -15,6 +15,7 @@ from sightline.tasks.battery_faults.synthetic.sample import (
     Exposure,
     draw_scene,
     exposures,
+    looks,
     plans,
     thermals,
     write_sample,
@@ -115,6 +116,25 @@ def test_shares_are_met_and_groups_are_mixed() -> None:
     assert min(powers) >= 0.5
     assert max(powers) <= 30
     assert np.median(np.log(powers)) == pytest.approx(np.log(np.sqrt(0.5 * 30)), abs=0.6)
+
+
+@pytest.mark.parametrize("look", ["fluent", "field"])
+def test_videos_to_learn_from_need_no_file(look: str) -> None:
+    """Half as wide, so four times as fast; the pack is found, and the faulty cell lies in it from its onset on."""
+    field = {"width_px": 384, "height_px": 288, "focal_px": 420.0, "automatic_share": 0.0, "occluders": 0}
+    fluent = {"width_px": 1074, "height_px": 417, "focal_px": 900.0}
+    share = float(look == "field")
+    params = small(videos=1, healthy_share=0.0, two_faults_share=0.0, field_share=share, fluent=fluent, field=field)
+    scene = draw_scene(params, 0)
+    width = {"fluent": 537, "field": 192}[look]
+    for frame, seen in enumerate(looks(params, 0, width)):
+        assert seen.thermal.size[1] == width
+        (mask,) = seen.masks
+        assert (mask is not None) == (frame >= scene.onsets[0])
+        assert seen.pack is not None
+        if mask is not None:
+            x0, y0, x1, y1 = seen.pack
+            assert mask[int(y0) : int(y1), int(x0) : int(x1)].sum() > 0.9 * mask.sum()
 
 
 def test_healthy_packs_as_published_are_at_300_kelvin() -> None:

@@ -30,7 +30,7 @@ _SHADOW, _SHADOW_SOFT_M = 0.5, 0.006
 
 @dataclass(frozen=True)
 class Floor:
-    """The plane that mirrors the pack: across y below it, or across z behind it where the camera looks up.
+    """The plane that mirrors the pack: across y below it, or across z beyond it where the camera looks up.
 
     Attributes:
         axis: across which it lies.
@@ -42,9 +42,11 @@ class Floor:
 
 
 def floor_of(pack: Pack, pose: Pose) -> Floor:
-    """Where Fluent lays the floor: under the pack, unless the camera is lower than that."""
+    """Where Fluent lays the floor: under the pack; where the camera is lower than that, beyond the pack."""
     below = Floor(1, -_FLOOR_BELOW_M)
-    return below if pose.position[1] > below.level_m else Floor(2, -pack.cell_m[2] / 2 - _FLOOR_BELOW_M)
+    if pose.position[1] > below.level_m:
+        return below
+    return Floor(2, -float(np.sign(pose.position[2])) * (pack.cell_m[2] / 2 + _FLOOR_BELOW_M))
 
 
 def scale_colours(shares: NDArray[np.floating]) -> NDArray[np.float32]:

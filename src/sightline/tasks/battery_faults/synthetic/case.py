@@ -90,6 +90,7 @@ class Case:
 
     Attributes:
         offsets_k: of each cell at the start, over the ambient temperature; none: 0.
+        loads_w: heat that the current makes in each cell, evenly; none: 0.
     """
 
     pack: Pack
@@ -97,3 +98,4 @@ class Case:
     surroundings: Surroundings = field(default_factory=Surroundings)
     shorts: tuple[Short, ...] = ()
     offsets_k: tuple[float, ...] = ()
+    loads_w: tuple[float, ...] = ()

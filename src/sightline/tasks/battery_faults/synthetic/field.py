@@ -41,6 +41,7 @@ class FieldParams(Frozen):
     lamp_share: float = Param(ge=0, le=1, description="of the videos, with something hot that the pack reflects")
     lamp_k: tuple[float, float] = Param(description="how much hotter than the surroundings it is")
     background_k: float = Param(ge=0, description="of wall and floor around the ambient, standard deviation")
+    texture_k: float = Param(ge=0, description="of the waves on the floor, standard deviation of each")
     occluders: int = Param(ge=0, description="most things that stand in the way")
     occluder_m: tuple[float, float] = Param(description="their width")
     occluder_k: tuple[float, float] = Param(description="over the ambient")
@@ -103,7 +104,7 @@ def draw_field_scene(rng: np.random.Generator, params: FieldParams, skin: Skin) 
         wall_k=(float(rng.normal(0, params.background_k)), float(rng.normal(0, params.background_k))),
         floor_k=float(rng.normal(0, params.background_k)),
         texture=np.stack(
-            [rng.normal(0, 25, 6), rng.normal(0, 25, 6), rng.uniform(0, 6.3, 6), rng.normal(0, 0.15, 6)], 1
+            [rng.normal(0, 25, 6), rng.normal(0, 25, 6), rng.uniform(0, 6.3, 6), rng.normal(0, params.texture_k, 6)], 1
         ),
         pattern=np.asarray(pattern + vignette, dtype=np.float32),
         psf_px=float(rng.uniform(*params.psf_px)),

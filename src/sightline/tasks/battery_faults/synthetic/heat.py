@@ -73,6 +73,7 @@ class Heat:
         self._metal_ambient = case.surroundings.ambient(*self._metal.place.T)
         self.metal = self._metal_ambient.copy()
         self._faces = faces_of(case, self.shape, self.step_m, covered.sum(axis=0))
+        self._loads_w = np.array(case.loads_w or [0.0] * pack.cells)
         self._sources = [(short, self._share(short)) for short in case.shorts]
         self._conduction: dict[float, tuple[Array, Array, Array]] = {}
         self._network: dict[float, Array] = {}
@@ -158,6 +159,8 @@ class Heat:
         absorbed = float(self._faces.sun.sum())
         self.balance.lost += (float(flux.sum()) + absorbed) * step
         self.balance.generated += absorbed * step
+        volumes += (self._loads_w / volumes[0].size)[:, None, None, None]
+        self.balance.generated += float(self._loads_w.sum()) * step
         for short, share in self._sources:
             on = min(max(self.seconds + step - short.onset_s, 0.0), step) / step
             if on:

@@ -27,6 +27,8 @@ from sightline.errors import BackendError
 from sightline.files import replace_bytes
 from sightline.task import Progress
 from sightline.tasks.battery_faults.colour import RANGE_K
+from sightline.tasks.battery_faults.examples import Look
+from sightline.tasks.battery_faults.geometry import find_pack
 from sightline.tasks.battery_faults.params import SyntheticParams
 from sightline.tasks.battery_faults.runs import RunLengths
 from sightline.tasks.battery_faults.synthetic.camera import Camera, Pose, View
@@ -44,11 +46,12 @@ from sightline.tasks.battery_faults.synthetic.heat import Heat
 from sightline.tasks.battery_faults.synthetic.pack import Pack, draw_pack
 from sightline.tasks.battery_faults.synthetic.path import PathName, poses
 from sightline.tasks.battery_faults.synthetic.scene import (
-    Look,
+    LookName,
     Scene,
     draw_material,
     draw_shorts,
     draw_surroundings,
+    draw_use,
 )
 from sightline.tasks.battery_faults.synthetic.skin import Kelvin, Skin
 from sightline.tasks.battery_faults.thermal import Thermal
@@ -88,7 +91,7 @@ class Exposure:
 class Plan:
     """What is shared out over a set, so that its shares are met."""
 
-    look: Look
+    look: LookName
     path: PathName
     pack: int
     faults: int
@@ -190,13 +193,25 @@ def thermals(params: SyntheticParams, number: int, width_px: int | None = None) 
         yield thermometer.measure(Frame(exposure.pixels, frame, exposure.time_s)), exposure
 
 
+def looks(params: SyntheticParams, number: int, width_px: int | None = None) -> Iterator[Look]:
+    """A video as networks learn from it, with the pack where it is found in the frame as it is in real ones."""
+    scene = draw_scene(params, number, width_px)
+    for frame, (thermal, exposure) in enumerate(thermals(params, number, width_px)):
+        masks: list[NDArray[np.bool_] | None] = []
+        for short, onset in zip(scene.case.shorts, scene.onsets, strict=True):
+            mask = exposure.instances == short.cell
+            masks.append(mask if frame >= onset and mask.any() else None)
+        yield Look(thermal, find_pack(thermal), masks)
+
+
 def draw_scene(params: SyntheticParams, number: int, width_px: int | None = None) -> Scene:
     """The scene of a video, from its own random stream and the set's plan."""
     plan, rng = plans(params)[number], _generator(params, number, 0)
     pack = pack_of(params, plan.pack)
     material = draw_material(rng, params.material)
     uneven = params.uneven if plan.look == "field" else None
-    surroundings, offsets = draw_surroundings(rng, params.material, uneven, pack)
+    around = draw_surroundings(rng, params.material, uneven, pack)
+    offsets, loads = draw_use(rng, uneven, pack, around) if uneven else ((), ())
     shorts = list(draw_shorts(rng, params.short, pack, plan.faults, params.frames, params.frame_s))
     camera = camera_of(params, plan.look, width_px)
     path = params.fluent.path if plan.look == "fluent" else params.field_path
@@ -204,14 +219,14 @@ def draw_scene(params: SyntheticParams, number: int, width_px: int | None = None
         number=number,
         look=plan.look,
         path=plan.path,
-        case=Case(pack, material, surroundings, tuple(short for short, _ in shorts), offsets),
+        case=Case(pack, material, around, tuple(short for short, _ in shorts), offsets, loads),
         onsets=tuple(onset for _, onset in shorts),
         camera=camera,
         poses=tuple(poses(rng, plan.path, camera, pack, path, params.frames)),
     )
 
 
-def camera_of(params: SyntheticParams, look: Look, width_px: int | None = None) -> Camera:
+def camera_of(params: SyntheticParams, look: LookName, width_px: int | None = None) -> Camera:
     """The camera of a look, its picture scaled to a width."""
     given = params.fluent if look == "fluent" else params.field
     width = width_px or given.width_px
@@ -235,10 +250,10 @@ def plans(params: SyntheticParams) -> tuple[Plan, ...]:
     faults = [0] * healthy + [2] * min(two, count - healthy)
     faults += [1] * (count - len(faults))
     field = round(params.field_share * count)
-    looks: list[Look] = ["field" if row < field else "fluent" for row in range(count)]
+    names: list[LookName] = ["field" if row < field else "fluent" for row in range(count)]
     rows = [_generator(params, 10**6 + 1, row).permutation(count) for row in range(4)]
     return tuple(
-        Plan(looks[a], params.paths[b % len(params.paths)], int(c) % params.packs, faults[d])
+        Plan(names[a], params.paths[b % len(params.paths)], int(c) % params.packs, faults[d])
         for a, b, c, d in zip(*rows, strict=True)
     )
 

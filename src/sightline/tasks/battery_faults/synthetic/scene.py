@@ -12,10 +12,11 @@ from pydantic import Field
 from sightline.params import Frozen
 from sightline.tasks.battery_faults.synthetic.camera import Camera, Pose
 from sightline.tasks.battery_faults.synthetic.case import Case, Material, Short, Surroundings
+from sightline.tasks.battery_faults.synthetic.faces import STEFAN_BOLTZMANN
 from sightline.tasks.battery_faults.synthetic.pack import Pack
 from sightline.tasks.battery_faults.synthetic.path import PathName
 
-Look = Literal["fluent", "field"]
+LookName = Literal["fluent", "field"]
 _PUBLISHED_K = 300.0
 
 
@@ -51,6 +52,8 @@ class UnevenParams(Frozen):
     offset_k: float = Field(ge=0, description="of whole cells, standard deviation")
     sun_share: float = Field(ge=0, le=1, description="of the videos in the sun")
     sun_w_per_m2: tuple[float, float] = Field(description="absorbed")
+    load_w: tuple[float, float] = Field(description="heat of the current in a cell: packs in use are warm")
+    load_spread: float = Field(ge=0, lt=0.5, description="of it from cell to cell, standard deviation as a share")
     current_share: float = Field(ge=0, le=1, description="of the videos with warm busbars")
     busbar_w: tuple[float, float] = Field(description="heat of each strip")
     settled_s: float = Field(ge=0, description="how long it has been like that as the video begins")
@@ -71,7 +74,7 @@ class Scene:
     """
 
     number: int
-    look: Look
+    look: LookName
     path: PathName
     case: Case
     onsets: tuple[int, ...]
@@ -125,16 +128,16 @@ def draw_material(rng: np.random.Generator, params: MaterialParams) -> Material:
 
 def draw_surroundings(
     rng: np.random.Generator, material: MaterialParams, uneven: UnevenParams | None, pack: Pack
-) -> tuple[Surroundings, tuple[float, ...]]:
-    """Surroundings and the cells' offsets: those of the published pictures without `uneven`."""
+) -> Surroundings:
+    """What is around a pack: as in the published pictures without `uneven`."""
     convection, emissivity = (
         float(rng.uniform(*pair)) for pair in (material.convection_w_per_m2k, material.emissivity)
     )
     if uneven is None:
-        return Surroundings(_PUBLISHED_K, (0.0, 0.0), convection, emissivity), ()
+        return Surroundings(_PUBLISHED_K, (0.0, 0.0), convection, emissivity)
     sunny, loaded = rng.random(2) < (uneven.sun_share, uneven.current_share)
     gradient = uneven.gradient_k_per_m * rng.standard_normal(2)
-    around = Surroundings(
+    return Surroundings(
         ambient_k=float(rng.uniform(*uneven.ambient_k)),
         gradient_k_per_m=(float(gradient[0]), float(gradient[1])),
         convection_w_per_m2k=convection,
@@ -143,4 +146,15 @@ def draw_surroundings(
         shade_m=float(rng.uniform(-0.5, 0.7)) * pack.width_m,
         busbar_w=float(rng.uniform(*uneven.busbar_w)) * bool(loaded),
     )
-    return around, tuple((uneven.offset_k * rng.standard_normal(pack.cells)).tolist())
+
+
+def draw_use(
+    rng: np.random.Generator, uneven: UnevenParams, pack: Pack, around: Surroundings
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Offsets and loads of cells in use: near to the temperature at which each of them would rest."""
+    loads = rng.uniform(*uneven.load_w) * (1 + uneven.load_spread * rng.standard_normal(pack.cells)).clip(0.2, 2)
+    width, height, thickness = pack.cell_m
+    area = 2 * (width * height + width * thickness + height * thickness)
+    losing = area * (around.convection_w_per_m2k + 4 * around.emissivity * STEFAN_BOLTZMANN * around.ambient_k**3)
+    offsets = loads / losing + uneven.offset_k * rng.standard_normal(pack.cells)
+    return tuple(offsets.tolist()), tuple(loads.tolist())
