@@ -101,12 +101,12 @@ def main() -> None:
     }
     for name, (cost, step) in cost_s.items():
         print(f"{name}: {volumes / cost:.3g} volumes x steps/s, step {step:.3f} s, {step / cost:.0f} times real time")
-    finest, errors = peaks(FINEST), dict[str, list[float]]()
+    finest = peaks(FINEST)
+    errors: dict[str, list[float]] = {}
     for step in (0.125, 0.25, 0.5, 1.0):
-        errors[str(step)] = np.subtract(peaks(GRID.model_copy(update={"step_s": step})), finest).round(3).tolist()
-        print(
-            f"step {step} s: rises at 2, 5, 15 and 30 s off by {errors[str(step)]} K of {np.round(finest, 2).tolist()}"
-        )
+        off = np.subtract(peaks(GRID.model_copy(update={"step_s": step})), finest).round(3).tolist()
+        errors[str(step)] = off
+        print(f"step {step} s: rises at 2, 5, 15 and 30 s off by {off} K of {np.round(finest, 2).tolist()}")
     figures = {name: {"cell_steps_per_s": volumes / cost, "step_s": step} for name, (cost, step) in cost_s.items()}
     write_json(
         load_settings().build / "bench" / "battery_heat.json", {"volumes": volumes, "figures": figures, "off_k": errors}
