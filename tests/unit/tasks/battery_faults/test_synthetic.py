@@ -10,12 +10,12 @@ import pytest
 from numpy.typing import NDArray
 
 from sightline.tasks.battery_faults.params import SyntheticParams
+from sightline.tasks.battery_faults.synthetic.looks import looks
 from sightline.tasks.battery_faults.synthetic.sample import (
     BASE,
     Exposure,
     draw_scene,
     exposures,
-    looks,
     plans,
     thermals,
     write_sample,

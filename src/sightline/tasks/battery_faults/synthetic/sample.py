@@ -27,8 +27,6 @@ from sightline.errors import BackendError
 from sightline.files import replace_bytes
 from sightline.task import Progress
 from sightline.tasks.battery_faults.colour import RANGE_K
-from sightline.tasks.battery_faults.examples import Look
-from sightline.tasks.battery_faults.geometry import find_pack
 from sightline.tasks.battery_faults.params import SyntheticParams
 from sightline.tasks.battery_faults.runs import RunLengths
 from sightline.tasks.battery_faults.synthetic.camera import Camera, Pose, View
@@ -191,17 +189,6 @@ def thermals(params: SyntheticParams, number: int, width_px: int | None = None) 
     for frame, exposure in enumerate(exposures(scene, params)):
         thermometer = thermometer or Thermometer(exposure.scale)
         yield thermometer.measure(Frame(exposure.pixels, frame, exposure.time_s)), exposure
-
-
-def looks(params: SyntheticParams, number: int, width_px: int | None = None) -> Iterator[Look]:
-    """A video as networks learn from it, with the pack where it is found in the frame as it is in real ones."""
-    scene = draw_scene(params, number, width_px)
-    for frame, (thermal, exposure) in enumerate(thermals(params, number, width_px)):
-        masks: list[NDArray[np.bool_] | None] = []
-        for short, onset in zip(scene.case.shorts, scene.onsets, strict=True):
-            mask = exposure.instances == short.cell
-            masks.append(mask if frame >= onset and mask.any() else None)
-        yield Look(thermal, find_pack(thermal), masks)
 
 
 def draw_scene(params: SyntheticParams, number: int, width_px: int | None = None) -> Scene:
