@@ -199,43 +199,60 @@ def store_clips(videos: Sequence[tuple[str, Iterable[Look]]], folder: Path, prog
     Raises:
         DataRejected: a video has more than `MOST_FAULTS` faulty cells.
     """
-    store_once(folder, lambda made: _write(videos, made, progress))
+    store_once(folder, lambda made: write_clips(_cut_out(videos), len(videos), made, progress))
     return StoredClips(folder)
 
 
-def _write(videos: Sequence[tuple[str, Iterable[Look]]], folder: Path, progress: Progress) -> dict[str, Json]:
+@dataclass(frozen=True)
+class CutVideo:
+    """A video whose pack was cut out.
+
+    Attributes:
+        name: of the video.
+        frames: kelvin, shading and faults of each, as in `Clip`; none where the pack was never in sight.
+        count: how many faulty cells it has.
+    """
+
+    name: str
+    frames: list[tuple[NDArray[np.float16], NDArray[np.uint8], NDArray[np.uint8]]]
+    count: int
+
+
+def write_clips(videos: Iterable[CutVideo], total: int, folder: Path, progress: Progress) -> dict[str, Json]:
+    """Write videos into a new folder, and return the index that `store_once` keeps beside them."""
     paths = [folder / f"{name}.bin" for name in ("kelvin", "shading", "faults")]
     for path in paths:
         path.touch()
     names, lengths, counts = [], [], []
-    for number, (name, frames, count) in enumerate(_cut_out(videos), start=1):
-        for path, *values in zip(paths, *frames, strict=True):
+    for number, video in enumerate(videos, start=1):
+        for path, *values in zip(paths, *video.frames, strict=True):
             with path.open("ab") as file:
                 file.writelines(value.tobytes() for value in values)
-        if frames:
-            names.append(name)
-            lengths.append(len(frames))
-            counts.append(count)
-        progress.advance(number, len(videos), f"video {number}/{len(videos)}")
+        if video.frames:
+            names.append(video.name)
+            lengths.append(len(video.frames))
+            counts.append(video.count)
+        progress.advance(number, total, f"video {number}/{total}")
     return {"names": names, "lengths": lengths, "counts": counts}
 
 
-Stored = tuple[NDArray[np.float16], NDArray[np.uint8], NDArray[np.uint8]]
-"""Kelvin, shading and faults of one frame."""
-
-
-def _cut_out(videos: Sequence[tuple[str, Iterable[Look]]]) -> Iterator[tuple[str, list[Stored], int]]:
-    """Name, frames and number of faulty cells of each video in turn; a few are worked on at a time."""
+def _cut_out(videos: Sequence[tuple[str, Iterable[Look]]]) -> Iterator[CutVideo]:
+    """Each video in turn; a few are worked on at a time."""
     ahead = cores() + 1
     with ThreadPoolExecutor(cores(), thread_name_prefix="videos") as workers:
-        coming = [workers.submit(_cut_video, *video) for video in videos[:ahead]]
+        coming = [workers.submit(cut_video, *video) for video in videos[:ahead]]
         for number in range(len(videos)):
             yield coming.pop(0).result()
             if number + ahead < len(videos):
-                coming.append(workers.submit(_cut_video, *videos[number + ahead]))
+                coming.append(workers.submit(cut_video, *videos[number + ahead]))
 
 
-def _cut_video(name: str, looks: Iterable[Look]) -> tuple[str, list[Stored], int]:
+def cut_video(name: str, looks: Iterable[Look]) -> CutVideo:
+    """A video with the pack cut out of each frame in which it is in sight.
+
+    Raises:
+        DataRejected: it has more than `MOST_FAULTS` faulty cells.
+    """
     frames, count = [], 0
     for look in looks:
         if len(look.masks) > MOST_FAULTS:
@@ -247,10 +264,10 @@ def _cut_video(name: str, looks: Iterable[Look]) -> tuple[str, list[Stored], int
         if look.pack is not None:
             frames.append(_stored(look, look.pack))
             count = max(count, len(look.masks))
-    return name, frames, count
+    return CutVideo(name, frames, count)
 
 
-def _stored(look: Look, pack: Box) -> Stored:
+def _stored(look: Look, pack: Box) -> tuple[NDArray[np.float16], NDArray[np.uint8], NDArray[np.uint8]]:
     channels, box = look_at(look.thermal, pack, STORED_MARGIN, STORED_SIZE)
     kelvin = np.where(channels[2] > 0, channels[0], np.nan).astype(np.float16)
     shading = np.rint(channels[1].clip(0, 1) * 255).astype(np.uint8)
