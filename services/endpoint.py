@@ -17,7 +17,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from sightline.errors import SightlineError
-from sightline.pipeline.serve import areas_in, champions, log_into
+from sightline.pipeline.serve import areas_in, camera_log, champions, log_into
 from sightline.runtime.proxies import without_proxy
 from sightline.serving.about import get_openapi
 from sightline.serving.app import Sources, build_app
@@ -76,11 +76,13 @@ def mount(
     _end_with_supervisor()
     bound_connections()
     database = Database(settings.database_url)
+    predictions = Predictions(database)
     sources = Sources(
         source or champions(task, settings),
-        log_into(Predictions(database), task),
+        log_into(predictions, task),
         database.check,
         areas_in(database, settings),
+        camera_log(predictions, task, settings.camera_every_s),
     )
     app = build_app(task, answer or answer_model(task), sources, settings, [bentomls_pages()])
     # BentoML's own /readyz follows ours.

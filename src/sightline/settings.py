@@ -70,6 +70,17 @@ class Settings(BaseSettings):
     max_jobs: int = Field(
         default=16, gt=0, description="number of waiting areas from which on the endpoint answers 503"
     )
+    max_cameras: int = Field(
+        default=16, gt=0, description="number of cameras the endpoint remembers at a time; others get 503"
+    )
+    camera_idle_s: float = Field(
+        default=300.0, gt=0, description="seconds without a frame after which the endpoint forgets a camera"
+    )
+    camera_every_s: float = Field(
+        default=10.0,
+        ge=0,
+        description="seconds between two kept answers of a camera; changes of verdict are all kept",
+    )
     tiles: str = Field(
         default="", description="folder with tiles z/x/y.png that the endpoint offers as the provider `folder`"
     )

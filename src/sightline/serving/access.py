@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections.abc import Iterable
 from ipaddress import ip_address
 
 from starlette.datastructures import Headers
@@ -61,15 +62,14 @@ class Access:
             self._refuse_other_names(headers)
             self._refuse_other_origins(scope, headers)
         elif not self._rules.of(scope["path"]).open:
-            self._authorize(_client(scope), headers)
+            self._authorize(_client(scope), _given(scope, headers))
 
-    def _authorize(self, client: str, headers: Headers) -> None:
+    def _authorize(self, client: str, given: bytes) -> None:
         """The token is right, and not one of many guesses.
 
         Raises:
             RequestError: 401 or 429.
         """
-        given = headers.get("authorization", "").encode("latin-1", "replace")
         right = hmac.compare_digest(given, b"Bearer " + self._token)
         if given and not self._guesses.allows(client, right):
             raise RequestError(
@@ -82,7 +82,7 @@ class Access:
             raise RequestError(
                 "this endpoint wants a token",
                 where="Authorization",
-                way_out="Send the header `Authorization: Bearer TOKEN`.",
+                way_out="Send the header `Authorization: Bearer TOKEN`; see /v1/docs for websockets.",
                 status=401,
             )
 
@@ -126,6 +126,26 @@ class Access:
         """Whether a visitor follows a link to a page."""
         followed = (scope.get("method"), headers.get("sec-fetch-dest")) == ("GET", "document")
         return followed and self._rules.of(scope["path"]).page
+
+
+OWN_PROTOCOL = "sightline"
+"""The subprotocol of our websockets: what a page names besides its token, and is told."""
+
+_BEARER = "bearer."
+
+
+def _given(scope: Scope, headers: Headers) -> bytes:
+    """What the client gives as `Authorization`.
+
+    A browser sets no headers of a websocket. Its page names the subprotocols `sightline` and `bearer.TOKEN` instead:
+    the token then stands in a header, and in no address, which servers and proxies log.
+    """
+    given = headers.get("authorization", "")
+    if not given and scope["type"] == "websocket":
+        named: Iterable[str] = (one.strip() for one in headers.get("sec-websocket-protocol", "").split(","))
+        token = next((one.removeprefix(_BEARER) for one in named if one.startswith(_BEARER)), "")
+        given = f"Bearer {token}" if token else ""
+    return given.encode("latin-1", "replace")
 
 
 def _client(scope: Scope) -> str:

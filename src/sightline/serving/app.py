@@ -14,9 +14,10 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute
 
 import sightline.serving.areas
-from sightline.serving import about
+from sightline.serving import about, streams
 from sightline.serving.answers import answer_of
 from sightline.serving.area_jobs import AreaJobs
+from sightline.serving.cameras import Cameras, FrameLog, Seen
 from sightline.serving.champion import Champions
 from sightline.serving.description import Description
 from sightline.serving.engine import Engine
@@ -37,6 +38,13 @@ _NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": Fa
 """FastAPI would hand each request to the tracer that BentoML has set up, which counts it already."""
 
 
+class _Unlogged:
+    """Keeps nothing, where nobody has a log."""
+
+    def write(self, seen: Seen) -> str | None:  # noqa: ARG002
+        return None
+
+
 @dataclass(frozen=True)
 class Sources:
     """What an endpoint takes from elsewhere.
@@ -46,12 +54,14 @@ class Sources:
         log_answers: writes the rows of a batch before their answers leave.
         check_log: raises BackendError where `log_answers` would.
         areas: where areas of the map are queued, and what looks at them, for models that can; None: no such routes.
+        open_camera_log: what writes the answers to a new camera's frames.
     """
 
     champions: Champions
     log_answers: Log
     check_log: Callable[[], None] = lambda: None
     areas: Areas | None = None
+    open_camera_log: Callable[[], FrameLog] = _Unlogged
 
 
 def build_app(
@@ -71,10 +81,13 @@ def build_app(
     on_map = (sightline.serving.areas.orders, sightline.serving.areas.looks) if sources.areas else ()
     always = (about.figures, about.probes, about.pages, about.files, *routers)
     answering = predicting(answer_of(task, answer))
-    rules = Rules(*(router.rules() for router in (answering, *on_map, *always)))
+    of_streams = (streams.frames, streams.watching)
+    rules = Rules(*(router.rules() for router in (answering, *of_streams, *on_map, *always)))
     endpoint, surveyor = _parts(task, sources, settings)
-    description = Description(task, answer, settings, rules, _routes(always), _routes(on_map))
-    endpoint.describe = lambda: description.document(endpoint.engine.keeper.champion, endpoint.looks_at_areas)
+    description = Description(task, answer, settings, rules, _routes(always), _routes(on_map), _routes(of_streams))
+    endpoint.describe = lambda: description.document(
+        endpoint.engine.keeper.champion, endpoint.looks_at_areas, endpoint.watches_streams
+    )
     app = FastAPI(
         lifespan=_lifespan(endpoint, surveyor),
         telemetry=_NO_TELEMETRY,
@@ -85,7 +98,7 @@ def build_app(
         redoc_url=None,
     )
     app.routes.extend(
-        _routes((answering, *on_map, *always))
+        _routes((answering, *of_streams, *on_map, *always))
     )  # as they stand: `include_router` would match each request twice
     # BentoML hands on what a route of ours is for, and would answer anything else by itself.
     app.add_route(f"{UNKNOWN}{{path:path}}", answer_unrouted, methods=list(METHODS), include_in_schema=False)
@@ -104,7 +117,8 @@ def _parts(task: str, sources: Sources, settings: Settings) -> tuple[Endpoint, S
     if sources.areas is not None:
         surveyor = Surveyor(task, lambda: engine.keeper.champion, sources.areas, sources.log_answers, settings)
         jobs = AreaJobs(engine, sources.areas, surveyor, settings)
-    return Endpoint(engine, settings, metrics, sources.check_log, MapTiles(settings), jobs, dict), surveyor
+    cameras = Cameras(engine, settings, metrics, sources.open_camera_log)
+    return Endpoint(engine, settings, metrics, sources.check_log, MapTiles(settings), jobs, cameras, dict), surveyor
 
 
 def _lifespan(endpoint: Endpoint, surveyor: Surveyor | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
@@ -113,9 +127,12 @@ def _lifespan(endpoint: Endpoint, surveyor: Surveyor | None) -> Callable[[FastAP
         endpoint.engine.start()
         if surveyor is not None:
             surveyor.start()
+        tidying = asyncio.create_task(endpoint.cameras.tidy())
         try:
             yield
         finally:
+            tidying.cancel()
+            await asyncio.to_thread(endpoint.cameras.close_all)
             if surveyor is not None:
                 await asyncio.to_thread(surveyor.stop)
             await asyncio.to_thread(endpoint.tiles.close)

@@ -35,6 +35,7 @@ class Description:
         rules: which routes are open.
         always: the routes that are there for every model, but those that answer an image.
         on_map: those that are there for models that look at areas.
+        of_streams: those that are there for models that answer while a video runs.
     """
 
     task: str
@@ -43,14 +44,21 @@ class Description:
     rules: Rules
     always: Sequence[BaseRoute]
     on_map: Sequence[BaseRoute]
+    of_streams: Sequence[BaseRoute]
 
-    def document(self, champion: Champion | None, looks_at_areas: bool) -> dict[str, Json]:
+    def document(
+        self, champion: Champion | None, looks_at_areas: bool, watches_streams: bool = False
+    ) -> dict[str, Json]:
         """OpenAPI 3.1, for the champion; None while there is none."""
         if champion is None:
-            return self._described(FORMATS, (), (), looks_at_areas)
+            return self._described(FORMATS, (), (), looks_at_areas, watches_streams)
         card = champion.model.card
         return self._described(
-            media_types(card), tuple(card.conditions.items()), champion.warmed.rasters, looks_at_areas
+            media_types(card),
+            tuple(card.conditions.items()),
+            champion.warmed.rasters,
+            looks_at_areas,
+            watches_streams,
         )
 
     @cached_property
@@ -63,13 +71,19 @@ class Description:
         conditions: tuple[tuple[str, str], ...],
         rasters: tuple[str, ...],
         looks_at_areas: bool,
+        watches_streams: bool,
     ) -> dict[str, Json]:
         answering = predicting(answer_of(self.task, self.answer, rasters)).routes
         document: dict[str, Any] = get_openapi(
             title=f"Sightline: {self.task}",
             version=sightline.__version__,
             description=f"At most {self.settings.max_bytes} bytes and {self.settings.max_pixels} pixels an image.",
-            routes=[*answering, *(self.on_map if looks_at_areas else ()), *self.always],
+            routes=[
+                *answering,
+                *(self.of_streams if watches_streams else ()),
+                *(self.on_map if looks_at_areas else ()),
+                *self.always,
+            ],
         )
         schemas = document["components"]["schemas"]
         for _, operation in _operations(document):

@@ -61,6 +61,15 @@ class Metrics:
         ).labels(task)
         self.waiting = self._waiting.labels(task)
         self.batch_images = self._batch.labels(task)
+        self._frames = Counter(
+            "sightline_frames",
+            "Frames of cameras: answered, refused, or skipped for a newer one",
+            ["task", "outcome"],
+            registry=registry,
+        )
+        self.cameras = Gauge("sightline_cameras", "Cameras that are remembered", ["task"], registry=registry).labels(
+            task
+        )
         self._number.labels(task).set(-1)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
@@ -71,6 +80,10 @@ class Metrics:
     def stage(self, name: str, start_s: float) -> None:
         """Count the time since `start_s` (`time.perf_counter`) as spent in a stage."""
         self._stage_s.labels(self._task, name).observe(time.perf_counter() - start_s)
+
+    def frames(self, outcome: str, count: int = 1) -> None:
+        """Count frames of cameras."""
+        self._frames.labels(self._task, outcome).inc(count)
 
     def champion(self, number: int) -> None:
         """A version took over."""

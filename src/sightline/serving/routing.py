@@ -46,6 +46,7 @@ PROBLEMS = {
     401: "The token is missing or wrong.",
     403: "There is no token, and another machine or another site's page asks.",
     404: "There is nothing of that name; says what there is.",
+    409: "Something else is there already; says what.",
     408: "The body did not arrive in time.",
     413: "The upload is larger than the limit, or would take too long or too much memory; says what can be answered.",
     415: "The media type is not taken.",

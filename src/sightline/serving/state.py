@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from starlette.requests import HTTPConnection
 
-from sightline.capabilities import Surveying
+from sightline.capabilities import Streaming, Surveying
 from sightline.errors import RequestError
 from sightline.serving.engine import Engine
 from sightline.serving.metrics import Metrics
@@ -17,6 +17,7 @@ from sightline.task import Json
 
 if TYPE_CHECKING:
     from sightline.serving.area_jobs import AreaJobs
+    from sightline.serving.cameras import Cameras
     from sightline.serving.map_tiles import MapTiles
 
 
@@ -31,6 +32,7 @@ class Endpoint:
         check_log: raises BackendError where answers cannot be written.
         tiles: of the page's map.
         areas: looks at areas of the map; None where nobody queues any.
+        cameras: what is remembered of those whose frames are answered.
         describe: its OpenAPI document.
     """
 
@@ -40,6 +42,7 @@ class Endpoint:
     check_log: Callable[[], None]
     tiles: MapTiles
     areas: AreaJobs | None
+    cameras: Cameras
     describe: Callable[[], dict[str, Json]]
 
     @property
@@ -47,6 +50,12 @@ class Endpoint:
         """Whether the model that answers does; False while there is none."""
         champion = self.engine.keeper.champion
         return self.areas is not None and champion is not None and isinstance(champion.model, Surveying)
+
+    @property
+    def watches_streams(self) -> bool:
+        """Whether the model that answers does; False while there is none."""
+        champion = self.engine.keeper.champion
+        return champion is not None and isinstance(champion.model, Streaming)
 
     def area_jobs(self) -> AreaJobs:
         """What looks at areas. Raises RequestError (404) where the champion does not."""

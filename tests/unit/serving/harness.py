@@ -7,7 +7,8 @@ import contextlib
 import io
 import json
 import threading
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from sightline.errors import BackendError, DataRejected, ModelMissing, Sightline
 from sightline.limits import Limits
 from sightline.pipeline.serve import log_into
 from sightline.serving.app import Sources, build_app
+from sightline.serving.cameras import FrameLog
 from sightline.serving.guard import guard
 from sightline.serving.routing import Router
 from sightline.serving.surveyor import Areas
@@ -169,24 +171,34 @@ class Refused(Exception):
 async def converse(
     app: Any,
     path: str,
-    *words: str,
+    *words: str | bytes | Callable[[], Awaitable[None]],
     headers: dict[str, str] | None = None,
     client: str = "127.0.0.1",
     explains: bool = True,
+    subprotocols: Sequence[str] = (),
 ) -> list[str]:
     """Open a websocket, send words, and return what comes back for them. Raises Refused.
 
-    `explains`: whether the server can answer a refused handshake, as uvicorn can.
+    What is called instead of being a word is waited for before the next one is sent. `explains`: whether the server can
+    answer a refused handshake, as uvicorn can. With `subprotocols` the one that was chosen comes back first.
     """
-    to_app: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
-    for message in ({"type": "websocket.connect"}, *({"type": "websocket.receive", "text": word} for word in words)):
-        to_app.put_nowait(message)
-    to_app.put_nowait({"type": "websocket.disconnect", "code": 1000})
+
+    async def messages() -> AsyncIterator[dict[str, Any]]:
+        yield {"type": "websocket.connect"}
+        for word in words:
+            if callable(word):
+                await word()
+            else:
+                yield {"type": "websocket.receive", "text" if isinstance(word, str) else "bytes": word}
+        yield {"type": "websocket.disconnect", "code": 1000}
+
+    to_app = messages()
     sent: list[dict[str, Any]] = []
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)
 
+    named = {"Sec-WebSocket-Protocol": ", ".join(subprotocols)} if subprotocols else {}
     scope = {
         "type": "websocket",
         "asgi": {"version": "3.0"},
@@ -196,20 +208,21 @@ async def converse(
         "raw_path": path.encode(),
         "query_string": b"",
         "root_path": "",
-        "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (HOST | (headers or {})).items()],
+        "headers": [(k.lower().encode(), v.encode("latin-1")) for k, v in (HOST | named | (headers or {})).items()],
         "server": ("127.0.0.1", 3000),
         "client": (client, 50000),
-        "subprotocols": [],
+        "subprotocols": list(subprotocols),
         "extensions": {"websocket.http.response": {}} if explains else {},
     }
-    await app(scope, to_app.get, send)
+    await app(scope, lambda: anext(to_app), send)
     first = sent[0]["type"]
     if first == "websocket.close":
         raise Refused(sent[0]["code"])
     if first == "websocket.http.response.start":
         raise Refused(0, Answer(sent))
     assert first == "websocket.accept"
-    return [message["text"] for message in sent if message["type"] == "websocket.send"]
+    chosen = [str(sent[0].get("subprotocol"))] if subprotocols else []
+    return chosen + [message["text"] for message in sent if message["type"] == "websocket.send"]
 
 
 class Endpoint:
@@ -222,12 +235,15 @@ class Endpoint:
         log: Any = None,
         areas: Areas | None = None,
         routers: Sequence[Router] = (),
+        open_camera_log: Callable[[], FrameLog] | None = None,
         **options: Any,
     ) -> None:
         self.settings = Settings(root=root, poll_s=0.01, **options)
         self.database = Database(self.settings.database_url)
         self.predictions = Predictions(self.database)
         sources = Sources(champions, log or log_into(self.predictions, "toy"), self.database.check, areas)
+        if open_camera_log is not None:
+            sources = replace(sources, open_camera_log=open_camera_log)
         self.app = build_app("toy", ToyAnswer, sources, self.settings, routers)
         self.guarded = self.guard()
 
