@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from sightline.capabilities import Streaming
 from sightline.errors import DataError, DataRejected, ModelRejected
 from sightline.limits import Limits
 from sightline.splits import apply_splits, assign
 from sightline.stopping import Stopped, stoppable
 from sightline.task import Input, Manifest, Model, Prediction, Row, Sample, Task, TrainingData, load_rows, save_rows
+from sightline.video.opening import open_frames
 from sightline.vision.images import noise_picture
+from tests.contract.streaming import assert_streams
 from tests.contract.subjects import TRAINED, Silent, answer_of, tiny_params, tiny_task
 
 
@@ -216,6 +219,14 @@ def test_an_answer_can_be_logged_sent_and_drawn(trained: list[Trained]) -> None:
         assert np.isfinite(answer.embedding).all()
         picture = one.model.draw(source, answer)
         assert (picture.dtype, picture.ndim, picture.shape[2]) == (np.uint8, 3, 3)
+
+
+def test_a_model_that_streams_says_the_same_of_frames_as_of_their_clip(trained: list[Trained]) -> None:
+    for one in trained:
+        if isinstance(one.model, Streaming):
+            sample = one.data.samples[0]
+            clip = one.model.read(one.task.source(one.data, sample), Limits())
+            assert_streams(one.model, clip, list(open_frames(str(one.data.path(sample)), Limits())))
 
 
 def test_an_answer_is_what_its_type_says(trained: list[Trained]) -> None:
