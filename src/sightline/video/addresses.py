@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import ssl
 import stat
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,7 @@ Kind = Literal["file", "folder", "device", "rtsp", "http"]
 
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
 _KINDS: dict[str, Kind] = {"rtsp": "rtsp", "rtsps": "rtsp", "http": "http", "https": "http"}
+_TLS_PORTS = {"https": 443, "rtsps": 322}
 _HIDDEN = "..."
 
 
@@ -75,6 +77,27 @@ def check_resolves(address: str) -> None:
             where=shown(address),
             way_out="Check the name for a spelling mistake, or write the camera's number (192.168.1.20).",
         ) from error
+
+
+def certificate_problem(address: str, timeout_s: float) -> str:
+    """Why the certificate of an https or rtsps address is not trusted; empty where it is, or where there is none.
+
+    FFmpeg checks it, but says `input/output error`.
+    """
+    parts = urlsplit(address)
+    port = _TLS_PORTS.get(parts.scheme.lower())
+    if port is None:
+        return ""
+    try:
+        with (
+            socket.create_connection((parts.hostname or "", parts.port or port), timeout_s) as plain,
+            ssl.create_default_context().wrap_socket(plain, server_hostname=parts.hostname),
+        ):
+            return ""
+    except ssl.SSLCertVerificationError as error:
+        return error.verify_message
+    except (OSError, ValueError):
+        return ""
 
 
 def shown(word: str) -> str:

@@ -23,7 +23,7 @@ from sightline.capabilities import Frame
 from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
 from sightline.files import open_file
 from sightline.limits import Limits
-from sightline.video.addresses import Kind, check_resolves, shown
+from sightline.video.addresses import Kind, certificate_problem, check_resolves, shown
 
 if TYPE_CHECKING:
     import av
@@ -274,6 +274,8 @@ class _Opening:
         except av.FFmpegError as error:  # its text has the address with the password: no cause is kept
             if time.monotonic() - start_s >= self.waits.open_s:
                 raise _silent(self.where, self.waits) from None
+            if untrusted := certificate_problem(address, self.waits.open_s):
+                raise _untrusted(untrusted, self.where) from None
             raise _unreachable(error, self.where) from None
         return self._made(_Opened(container), live=kind == "rtsp" or _goes_on(container))
 
@@ -388,6 +390,14 @@ def _unreachable(error: av.FFmpegError, where: str) -> SightlineError:
                 where=where,
                 way_out="Check that it is on, that this machine reaches it, and that its address is that of a stream.",
             )
+
+
+def _untrusted(why: str, where: str) -> BackendError:
+    return BackendError(
+        f"the certificate of the camera is not trusted ({why})",
+        where=where,
+        way_out="Let SSL_CERT_FILE name a file with the certificate of whoever signed it.",
+    )
 
 
 def _silent(where: str, waits: Waits) -> BackendError:

@@ -18,6 +18,7 @@ from sightline.limits import Limits
 from sightline.video.addresses import shown
 from sightline.video.opening import open_frames
 from sightline.video.reading import Waits, open_video
+from tests.rtsp_camera import RtspCamera
 from tests.videos import LEVELS, Camera, grey, levels, write_video
 
 LIMITS = Limits()
@@ -215,6 +216,15 @@ def test_a_file_behind_an_address_is_not_live(camera: Camera, tmp_path: Path) ->
     assert levels(frames) == list(LEVELS)
     frames.close()
     served.close()
+
+
+def test_a_camera_that_speaks_rtsp_is_live(tmp_path: Path) -> None:
+    camera = RtspCamera([grey(level) for level in LEVELS], tmp_path)
+    frames = open_frames(camera.address, LIMITS, WAITS)
+    assert (frames.live, frames.count) == (True, None)
+    assert levels(_survived(frames)) == list(LEVELS)
+    frames.close()
+    camera.close()
 
 
 def test_a_camera_that_stalls_is_lost_after_a_while(camera: Camera) -> None:
