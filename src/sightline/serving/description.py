@@ -113,9 +113,11 @@ def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 def _take_images(operation: dict[str, Any], formats: tuple[str, ...], conditions: tuple[tuple[str, str], ...]) -> None:
     """What the model reads, and what it can be told of an image."""
-    if _FORM not in operation.get("requestBody", {}).get("content", {}):
+    content = operation.get("requestBody", {}).get("content", {})
+    if not set(FORMATS) & set(content):
         return
-    operation["requestBody"] = image_body(formats)
+    if _FORM in content:  # frames of a camera are pictures, whatever else the model reads
+        operation["requestBody"] = image_body(formats)
     operation["parameters"] += [
         {
             "name": name,

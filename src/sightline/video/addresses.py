@@ -105,7 +105,5 @@ def shown(word: str) -> str:
     if not _SCHEME.match(word):
         return word
     head, _, rest = word.partition("://")
-    place, slash, path = rest.partition("/")
-    place = place.rpartition("@")[2].partition("?")[0].partition("#")[0]
-    bare = re.split(r"[?#]", path, maxsplit=1)
-    return f"{head}://{place}{slash}{bare[0]}{'?' + _HIDDEN if '?' in word else ''}"
+    bare = re.split(r"[?#]", rest.rpartition("@")[2], maxsplit=1)[0]  # a password may hold any sign, even a slash
+    return f"{head}://{bare}{'?' + _HIDDEN if '?' in word else ''}"

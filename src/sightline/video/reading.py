@@ -219,7 +219,7 @@ def open_camera(address: str, kind: Kind, limits: Limits, waits: Waits | None = 
     """Open a device or an address, within `waits.open_s`.
 
     Args:
-        address: `/dev/video0`, `rtsp://...`, `http://...`.
+        address: `/dev/video0`, or one of RTSP or HTTP.
         kind: of it, see `addresses.kind_of`.
         limits: most pixels a frame.
         waits: how long is waited.

@@ -69,7 +69,7 @@ def test_it_is_openapi_and_names_every_route(endpoint: MapEndpoint) -> None:
     routes = {
         (method, route.path)
         for route in endpoint.app.routes
-        if isinstance(route, APIRoute) and route.path not in HIDDEN
+        if isinstance(route, APIRoute) and route.path not in HIDDEN and not route.path.startswith("/v1/streams")
         for method in route.methods
     }
     assert {(method, path) for method, path, _ in operations(document)} == routes

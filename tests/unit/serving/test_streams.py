@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fastapi.openapi.models import OpenAPI
 
 from sightline.capabilities import Frame
 from sightline.errors import BackendError
 from sightline.pipeline.serve import camera_log
 from sightline.serving.cameras import Seen
+from sightline.serving.predicting import FORMATS
 from sightline.serving.stream_answers import FrameAnswer, StreamOverview, WholeAnswer
 from sightline.task import Prediction
 from tests.toy_stream import ToySession, ToyWatcher, watcher_card
@@ -273,10 +275,14 @@ def test_the_routes_are_described_for_models_that_answer_streams(endpoint: Endpo
     described, figures = endpoint.run(
         {"method": "GET", "path": "/v1/openapi.json"}, {"method": "GET", "path": "/v1/metrics"}
     )
+    OpenAPI.model_validate(described.json)
     paths = described.json["paths"]
     assert {"/v1/streams", "/v1/streams/{camera}", "/v1/streams/{camera}/frames"} <= set(paths)
-    schema = paths["/v1/streams/{camera}/frames"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    push = paths["/v1/streams/{camera}/frames"]["post"]
+    schema = push["responses"]["200"]["content"]["application/json"]["schema"]
     assert schema == {"$ref": "#/components/schemas/FrameAnswer"}
+    assert {one["name"] for one in push["parameters"]} == {"camera", "time_s", "gain"}
+    assert set(push["requestBody"]["content"]) == set(FORMATS)
     assert b"sightline_cameras" in figures.body
 
 

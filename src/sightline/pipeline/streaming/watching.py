@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+import sightline.stores.predictions
 from sightline.capabilities import Frame, Session
 from sightline.errors import DataRejected
 from sightline.pipeline.streaming.feeds import Feed
 from sightline.pipeline.streaming.outlets import Outlet
 from sightline.pipeline.streaming.said import Said, at_s_of, verdict_of
-from sightline.stores.predictions import Frame as Place
 from sightline.stores.streams import Keep
 from sightline.task import Json, Prediction
 
@@ -135,7 +135,7 @@ class Watching:
     def _said(self, state: _State, frame: Frame, prediction: Prediction) -> Said:
         sha256 = hashlib.sha256(np.ascontiguousarray(frame.pixels).data).hexdigest()
         state.digest.update(bytes.fromhex(sha256))
-        slot = self._keep.slot(Place(self.feed.name, frame.number, at_s_of(frame)))
+        slot = self._keep.slot(sightline.stores.predictions.Frame(self.feed.name, frame.number, at_s_of(frame)))
         changed = verdict_of(prediction) != state.verdict
         self.counts.changes += changed and state.verdict is not None
         kept = changed or slot != state.slot
