@@ -118,4 +118,10 @@ class LearnedParams(Frozen):
     refine: RefineParams
     loss: LossParams
     augment: AugmentParams
-    learning: LearningParams
+    learning: LearningParams = Field(description="where no earlier fit is continued")
+    continued: LearningParams = Field(description="where one is")
+
+    @property
+    def continued_from(self) -> LearnedParams:
+        """The same, for a training that begins with the weights of an earlier one."""
+        return self.model_copy(update={"learning": self.continued})

@@ -41,20 +41,23 @@ def load_stages(network: NetworkParams, refine: RefineParams, weights: bytes) ->
     Raises:
         ModelRejected: the weights are not those of such a network.
     """
-    import torch
+    stages = build_stages(network, refine)
+    put_weights(stages, weights)
+    return stages.eval().requires_grad_(False)
+
+
+def put_weights(stages: Module, weights: bytes) -> None:
+    """Put the weights of a safetensors file into the stages. Raises ModelRejected where they are of other networks."""
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    with torch.device("meta"):
-        stages = build_stages(network, refine)
     try:
-        stages.load_state_dict(load(weights), assign=True)
+        stages.load_state_dict(load(weights))
     except (SafetensorError, RuntimeError, KeyError) as error:
         raise ModelRejected(
             "the weights do not fit the network that the card describes",
             way_out="Train the model again, or download it again from the registry.",
         ) from error
-    return stages.eval().requires_grad_(False)
 
 
 @dataclass(frozen=True)

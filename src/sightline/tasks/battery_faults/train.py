@@ -21,7 +21,7 @@ from sightline.tasks.battery_faults.matching import Matched, Targets
 from sightline.tasks.battery_faults.params import LearnedParams, LearningParams
 from sightline.tasks.battery_faults.quadtree import stage_two_losses
 from sightline.tasks.battery_faults.query import Answer
-from sightline.tasks.battery_faults.stages import build_stages
+from sightline.tasks.battery_faults.stages import build_stages, put_weights
 from sightline.tasks.battery_faults.validate import validate
 from sightline.vision.checkpoints import Checkpoints
 from sightline.vision.hardware import SHORT_SPIN
@@ -58,7 +58,13 @@ class Learner:
 
 
 def train_stages(
-    videos: StoredClips, held_out: StoredClips, params: LearnedParams, seed: int, work: Path, progress: Progress
+    videos: StoredClips,
+    held_out: StoredClips,
+    params: LearnedParams,
+    seed: int,
+    work: Path,
+    progress: Progress,
+    start: bytes | None = None,
 ) -> bytes:
     """Train both stages to the end of the schedule, from the newest checkpoint in `work` where there is one.
 
@@ -69,17 +75,21 @@ def train_stages(
         seed: of weights and clips.
         work: folder of the checkpoints.
         progress: told of each step, of losses and figures on `held_out`.
+        start: weights of an earlier training to begin with, as safetensors; None: drawn at random.
 
     Returns:
         The moving average of the weights, as safetensors. On the CPU, killed and called again, the same bits as
         without the kill.
+
+    Raises:
+        ModelRejected: the weights to begin with are of other networks.
     """
     os.environ.setdefault(*SHORT_SPIN)
     from safetensors.torch import save
 
     work.mkdir(parents=True, exist_ok=True)
     schedule = params.learning
-    learner = _begin(params, seed)
+    learner = _begin(params, seed, start)
     checkpoints = Checkpoints(work)
     done = _resume(checkpoints, learner)
     clips = Clips(videos, params.augment, schedule.batch, schedule.frames, seed)
@@ -97,12 +107,15 @@ def train_stages(
     return save({name: value.detach().cpu().contiguous().clone() for name, value in learner.average.items()})
 
 
-def _begin(params: LearnedParams, seed: int) -> Learner:
+def _begin(params: LearnedParams, seed: int, start: bytes | None) -> Learner:
     import torch
 
     torch.manual_seed(seed)
     device = choose_device()
-    stages = build_stages(params.network, params.refine).to(device).train()
+    stages = build_stages(params.network, params.refine)
+    if start is not None:
+        put_weights(stages, start)
+    stages.to(device).train()
     schedule = params.learning
     slow = [value for name, value in stages.named_parameters() if "backbone" in name]
     fast = [value for name, value in stages.named_parameters() if "backbone" not in name]

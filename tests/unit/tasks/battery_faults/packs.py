@@ -11,6 +11,22 @@ from tests.contract.subjects import Silent
 
 SIZE = (104, 268)
 
+_LEARNING = {
+    "steps": 4,
+    "batch": 2,
+    "frames": 2,
+    "learning_rate": 0.001,
+    "backbone_learning_rate": 0.001,
+    "weight_decay": 0.0001,
+    "clip_norm": 1.0,
+    "warmup_steps": 1,
+    "min_lr_ratio": 0.1,
+    "ema_decay": 0.9,
+    "report_every": 2,
+    "precision": "float32",
+    "refine_from": 0.0,
+}
+
 TINY = LearnedParams.model_validate(
     {
         "network": {
@@ -35,21 +51,8 @@ TINY = LearnedParams.model_validate(
         },
         "loss": {"fault": 2, "box": 5, "giou": 2, "mask": 2, "dice": 5, "incoherence": 1, "nodes": 2},
         "augment": {"flip": True, "scale": [0.95, 1.1], "shift": 0.03, "occluded": 0.0, "farthest": 2},
-        "learning": {
-            "steps": 4,
-            "batch": 2,
-            "frames": 2,
-            "learning_rate": 0.001,
-            "backbone_learning_rate": 0.001,
-            "weight_decay": 0.0001,
-            "clip_norm": 1.0,
-            "warmup_steps": 1,
-            "min_lr_ratio": 0.1,
-            "ema_decay": 0.9,
-            "report_every": 2,
-            "precision": "float32",
-            "refine_from": 0.0,
-        },
+        "learning": _LEARNING,
+        "continued": _LEARNING,
     }
 )
 

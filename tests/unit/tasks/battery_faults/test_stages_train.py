@@ -160,6 +160,18 @@ def test_killed_and_called_again_it_gives_the_same_bits(tmp_path):
     assert train_stages(videos, videos, TINY, 3, tmp_path / "killed", Silent()) == whole
 
 
+def test_an_earlier_training_is_gone_on_from(tmp_path):
+    from safetensors.torch import load
+
+    videos = stored(tmp_path / "set", faults=(0, None), length=3)
+    start = weights_of(seed=5)
+    still = changed(TINY, continued={"steps": 1, "learning_rate": 1e-9, "backbone_learning_rate": 1e-9})
+    went_on = load(train_stages(videos, videos, still.continued_from, 0, tmp_path / "work", Silent(), start))
+    for name, value in load(start).items():
+        if "running" not in name and "batches" not in name:
+            assert (went_on[name] - value).abs().max() < 1e-6, name
+
+
 def test_stage_two_teaches_stage_one_nothing(tmp_path):
     """Masks with and without it are of the same stage 1."""
     import torch
