@@ -26,7 +26,8 @@ from sightline.task import Progress
 from sightline.tasks.battery_faults.examples import CutVideo, Look, StoredClips, cut_video, write_clips
 from sightline.tasks.battery_faults.geometry import find_pack
 from sightline.tasks.battery_faults.params import LearnedParams, SyntheticParams
-from sightline.tasks.battery_faults.synthetic.sample import draw_scene, thermals
+from sightline.tasks.battery_faults.synthetic.exposures import thermals
+from sightline.tasks.battery_faults.synthetic.plan import draw_scene
 from sightline.tasks.battery_faults.train import train_stages
 from sightline.vision.examples import store_once
 

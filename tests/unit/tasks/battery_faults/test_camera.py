@@ -34,10 +34,7 @@ def test_a_face_seen_straight_on_is_as_large_as_it_should_be() -> None:
 def test_every_pixel_sees_what_its_ray_meets_first(azimuth: float, elevation: float) -> None:
     pose, boxes = orbit(azimuth, elevation, 0.6, PACK.middle_m, roll_deg=4), PACK.boxes
     view = look(CAMERA, pose, boxes)
-    traced = np.full((CAMERA.height_px, CAMERA.width_px), -1)
-    for y in range(CAMERA.height_px):
-        for x in range(CAMERA.width_px):
-            traced[y, x] = _trace(CAMERA, pose, boxes, x, y)
+    traced = _traced(CAMERA, pose, boxes)
     seen = np.full(traced.shape, -1)
     x0, y0, x1, y1 = view.window
     seen[y0:y1, x0:x1] = np.where(view.face >= 0, view.face // 6, -1)
@@ -45,15 +42,17 @@ def test_every_pixel_sees_what_its_ray_meets_first(azimuth: float, elevation: fl
     assert (traced >= 0).sum() > 50
 
 
-def _trace(camera: Camera, pose: Pose, boxes: tuple[Box, ...], x: int, y: int) -> int:
-    """Which box the ray of a pixel meets first, by the slabs between its faces."""
-    direction = np.array([(x + 0.5 - camera.x_px) / camera.focal_px, (y + 0.5 - camera.y_px) / camera.focal_px, 1.0])
-    ray = pose.rotation.T @ direction + 1e-12
-    best, nearest = -1, np.inf
+def _traced(camera: Camera, pose: Pose, boxes: tuple[Box, ...]) -> NDArray[np.int_]:
+    """Which box the ray of each pixel meets first, (h, w), by the slabs between its faces; -1: none."""
+    y, x = np.mgrid[: camera.height_px, : camera.width_px] + 0.5
+    directions = np.stack([(x - camera.x_px) / camera.focal_px, (y - camera.y_px) / camera.focal_px, np.ones_like(x)])
+    rays = np.moveaxis(np.tensordot(pose.rotation.T, directions, axes=1), 0, -1) + 1e-12
+    best, nearest = np.full(x.shape, -1), np.full(x.shape, np.inf)
     for number, box in enumerate(boxes):
-        enter, leave = np.sort([(np.array(side) - pose.position) / ray for side in (box.low, box.high)], axis=0)
-        if enter.max() < min(leave.min(), nearest) and enter.max() > 0:
-            best, nearest = number, enter.max()
+        sides = np.sort([(np.array(side) - pose.position) / rays for side in (box.low, box.high)], axis=0)
+        enter, leave = sides[0].max(axis=-1), sides[1].min(axis=-1)
+        meets = (enter < leave) & (enter > 0) & (enter < nearest)
+        best[meets], nearest[meets] = number, enter[meets]
     return best
 
 

@@ -10,16 +10,10 @@ import pytest
 from numpy.typing import NDArray
 
 from sightline.tasks.battery_faults.params import SyntheticParams
+from sightline.tasks.battery_faults.synthetic.exposures import Exposure, exposures, thermals
 from sightline.tasks.battery_faults.synthetic.looks import looks
-from sightline.tasks.battery_faults.synthetic.sample import (
-    BASE,
-    Exposure,
-    draw_scene,
-    exposures,
-    plans,
-    thermals,
-    write_sample,
-)
+from sightline.tasks.battery_faults.synthetic.plan import draw_scene, plans
+from sightline.tasks.battery_faults.synthetic.sample import BASE, write_sample
 from sightline.tasks.battery_faults.ytvis import Video, read_videos
 from tests.unit.tasks.battery_faults.synthetic_params import synthetic_params
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from sightline.tasks.battery_faults.examples import Look
 from sightline.tasks.battery_faults.geometry import find_pack
 from sightline.tasks.battery_faults.params import SyntheticParams
-from sightline.tasks.battery_faults.synthetic.sample import draw_scene, thermals
+from sightline.tasks.battery_faults.synthetic.exposures import thermals
+from sightline.tasks.battery_faults.synthetic.plan import draw_scene
 
 
 def looks(params: SyntheticParams, number: int, width_px: int | None = None) -> Iterator[Look]:
