@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +23,11 @@ if TYPE_CHECKING:
     from sightline.maps.providers import Provider
     from sightline.maps.tiles import AreaPlan
     from sightline.maps.upscaling.upscale import Upscaler
-    from sightline.serving.cameras import FrameLog, Seen
+    from sightline.serving.cameras import FrameLog
     from sightline.serving.questions import Answered, Log
     from sightline.stores.database import Database
     from sightline.stores.events import Events
     from sightline.stores.predictions import Answer, Frame, Predictions
-    from sightline.stores.streams import Keep, StreamLog
 
 
 class RegistryChampions:
@@ -96,41 +95,12 @@ def log_into(predictions: Predictions, task: str) -> Log:
     return lambda answered: predictions.log([_row(task, one) for one in answered])
 
 
-def log_stream(stream: StreamLog, task: str) -> Callable[[Sequence[tuple[Answered, Frame]]], list[str | None]]:
-    """What writes of answers to frames those that the stream's rule keeps; the ids, None for those not kept."""
-    return lambda answered: stream.log([_row(task, one, frame) for one, frame in answered])
-
-
 def camera_log(predictions: Predictions, task: str, every_s: float) -> Callable[[], FrameLog]:
     """What opens the log of a camera: of its frames changes of verdict and a sample, and the answer to the whole."""
+    from sightline.pipeline.streaming.frame_log import CameraLog
     from sightline.stores.streams import Keep
 
-    return lambda: _CameraLog(predictions, task, Keep(every_s))
-
-
-class _CameraLog:
-    """See `camera_log`."""
-
-    def __init__(self, predictions: Predictions, task: str, keep: Keep) -> None:
-        from sightline.stores.streams import StreamLog
-
-        self._predictions = predictions
-        self._task = task
-        self._log = StreamLog(predictions, keep)
-
-    def write(self, seen: Seen) -> str | None:
-        """Write one, or count it."""
-        from sightline.stores.predictions import Answer, Frame
-
-        place = None
-        if seen.frame is not None:
-            place = Frame(seen.camera, seen.frame, seen.at_s, must_keep=seen.changed)
-        row, embedding = seen.prediction.row, seen.prediction.embedding
-        answer = Answer(self._task, seen.version, seen.sha256, seen.camera, row, embedding, frame=place)
-        if place is not None:
-            return self._log.log([answer])[0]
-        self._log.close()
-        return self._predictions.log([answer])[0]
+    return lambda: CameraLog(predictions, task, Keep(every_s))
 
 
 def _row(task: str, answered: Answered, frame: Frame | None = None) -> Answer:

@@ -9,15 +9,15 @@ import pytest
 
 from sightline.errors import ModelMissing, ParamsError
 from sightline.limits import Limits
-from sightline.pipeline.serve import RegistryChampions, champions, log_into, log_stream
+from sightline.pipeline.serve import RegistryChampions, camera_log, champions, log_into
 from sightline.serving.batching import Batching
+from sightline.serving.cameras import Seen
 from sightline.serving.champion import Champion, DirectoryChampion
 from sightline.serving.questions import Answered, Question
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events
 from sightline.stores.predictions import Frame, Predictions
-from sightline.stores.streams import Keep, StreamLog
 from tests.fake_tracking import FakeTracking
 from tests.toy import ToyTask
 from tests.unit.serving.harness import CountingModel, png
@@ -87,12 +87,15 @@ def test_rows_go_into_the_ledger_with_their_version_and_source(tmp_path: Path) -
     assert [row.sha256 for row in rows] == [one.question.input.sha256 for one in answered]
 
 
-def test_of_a_stream_what_the_rule_keeps_goes_into_the_ledger(tmp_path: Path) -> None:
+def test_of_a_camera_what_the_rule_keeps_goes_into_the_ledger(tmp_path: Path) -> None:
     predictions = Predictions(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
     nothing, spot = answered_in(tmp_path)
-    log = log_stream(StreamLog(predictions, Keep(every_s=math.inf)), "toy")
-    frames = [Frame("roof", n, n / 25, must_keep=n == 40) for n in range(50)]
-    ids = log([(spot if frame.must_keep else nothing, frame) for frame in frames])
+    log = camera_log(predictions, "toy", math.inf)()
+    seen = [
+        Seen("roof", 7, f"{n:064x}", (spot if n == 40 else nothing).prediction, n, n / 25, changed=n == 40)
+        for n in range(50)
+    ]
+    ids = [log.write(one) for one in seen]
     rows = list(predictions.given("toy", 7))
     assert [(row.frame, row.row["output_spot"]) for row in rows] == [
         (Frame("roof", 0, 0.0, answers=1), 0),

@@ -14,6 +14,7 @@ from sightline.capabilities import Marking, Streaming
 from sightline.errors import ParamsError
 from sightline.limits import Limits
 from sightline.pipeline.streaming.feeds import Feed, Patience
+from sightline.pipeline.streaming.frame_log import CameraLog
 from sightline.pipeline.streaming.outlets import Outlet, Sink
 from sightline.pipeline.streaming.said import Said
 from sightline.pipeline.streaming.sinks import Film, JsonLines, Ledger, Webhook
@@ -154,6 +155,6 @@ def _outlets(order: Order, name: str, live: bool) -> list[Outlet]:
     if order.webhook:
         sinks.append(Webhook(order.webhook))
     if order.predictions is not None and order.version is not None:
-        sinks.append(Ledger(order.predictions, order.keep, order.task, order.version))
+        sinks.append(Ledger(CameraLog(order.predictions, order.task, order.keep), order.version))
     outlets = [Outlet(sink, _ANSWERS_WAITING, patience_s) for sink in sinks]
     return outlets + [Outlet(film, _PICTURES_WAITING, patience_s) for film in films]

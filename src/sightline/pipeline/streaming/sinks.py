@@ -14,15 +14,14 @@ from urllib.parse import urlsplit
 from sightline.capabilities import Marking
 from sightline.errors import BackendError, DataRejected, ParamsError
 from sightline.files import finite, write_json
+from sightline.pipeline.streaming.frame_log import CameraLog
 from sightline.pipeline.streaming.said import Said
+from sightline.serving.cameras import Seen
 from sightline.video.addresses import shown
 from sightline.video.writing import Movie
 
 if TYPE_CHECKING:
     import httpx
-
-    from sightline.stores.predictions import Answer, Predictions
-    from sightline.stores.streams import Keep, StreamLog
 
 
 # ----------------------------------------------------------------------------------------------------- files
@@ -167,24 +166,18 @@ class Webhook:
 
 
 class Ledger:
-    """Writes of the frames' answers what the rule keeps, and the answer to the whole as one that stands for itself.
+    """Writes what `CameraLog` keeps.
 
     Args:
-        predictions: the prediction log.
-        keep: the rule.
-        task: its name.
+        log: of this camera.
         version: the model's number.
     """
 
     name = "the ledger"
 
-    def __init__(self, predictions: Predictions, keep: Keep, task: str, version: int) -> None:
-        from sightline.stores.streams import StreamLog
-
-        self._predictions = predictions
-        self._task = task
+    def __init__(self, log: CameraLog, version: int) -> None:
+        self._log = log
         self._version = version
-        self._log: StreamLog = StreamLog(predictions, keep)
 
     def takes(self, said: Said) -> bool:  # noqa: ARG002
         """All of them: those that are not kept are counted."""
@@ -192,28 +185,9 @@ class Ledger:
 
     def write(self, said: Said) -> None:
         """Write one, or count it. Raises BackendError."""
-        if said.whole:
-            self._log.close()
-            self._predictions.log([self._answer(said)])
-        else:
-            self._log.log([self._answer(said)])
-
-    def _answer(self, said: Said) -> Answer:
-        from sightline.stores.predictions import Answer, Frame
-
-        place = None
-        if said.frame is not None:
-            place = Frame(said.camera, said.frame.number, said.at_s, must_keep=said.changed)
-        prediction = said.prediction
-        return Answer(
-            self._task,
-            self._version,
-            said.sha256,
-            said.camera,
-            prediction.row,
-            prediction.embedding,
-            time_s=said.time_s,
-            frame=place,
+        number = None if said.frame is None else said.frame.number
+        self._log.write(
+            Seen(said.camera, self._version, said.sha256, said.prediction, number, said.at_s, changed=said.changed)
         )
 
     def close(self) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from sightline.errors import BackendError, ParamsError
 from sightline.limits import Limits
+from sightline.pipeline.streaming.frame_log import CameraLog
 from sightline.pipeline.streaming.outlets import Outlet
 from sightline.pipeline.streaming.said import Said
 from sightline.pipeline.streaming.sinks import Film, JsonLines, Ledger, Webhook, check_webhook
@@ -198,7 +199,7 @@ def test_a_webhook_elsewhere_wants_https(url: str) -> None:
 def test_the_ledger_keeps_changes_a_sample_and_the_whole_and_counts_all(tmp_path: Path) -> None:
     predictions = Predictions(Database(f"sqlite:///{tmp_path / 'ledger.sqlite'}"))
     keep = Keep(every_s=2.0)
-    sink = Ledger(predictions, keep, "toy_stream", 3)
+    sink = Ledger(CameraLog(predictions, "toy_stream", keep), 3)
     given = [frame(50 if n < 13 else 150, n, time_s=n / 5) for n in range(25)]
     stream = Stream(Camera(*given, live=False, name="harbour"), sinks=[sink], keep=keep)
     (summary,) = stream.run()
