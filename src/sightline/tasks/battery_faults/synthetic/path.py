@@ -21,6 +21,11 @@ class PathParams(Frozen):
 
     elevation_deg: tuple[float, float] = Field(description="lowest and highest; `up` and `down` end at them")
     azimuth_deg: float = Field(gt=0, le=180, description="farthest from the front on `left` and `right`")
+    begin_deg: float = Field(
+        ge=0,
+        lt=90,
+        description="farthest from the front where an orbit begins; from behind, cells count from the right",
+    )
     swept: tuple[float, float] = Field(description="share of these that a video covers")
     fill: tuple[float, float] = Field(description="width of the pack in the picture, seen from the front, as a share")
     still: tuple[int, int] = Field(description="frames before the camera moves")
@@ -53,7 +58,8 @@ def _angles(
     """Azimuth and elevation at each share of the way, degrees."""
     low, high = params.elevation_deg
     swept = rng.uniform(*params.swept) * shares
-    level, begin, turn = rng.uniform(max(low, -20), min(high, 60)), rng.uniform(0, 360), rng.choice([-360.0, 360.0])
+    level, begin = rng.uniform(max(low, -20), min(high, 60)), rng.uniform(-params.begin_deg, params.begin_deg)
+    turn = rng.choice([-360.0, 360.0])
     ends = {
         "up": (0.0, low),
         "down": (0.0, high),
