@@ -8,7 +8,7 @@ what the rows say is the border, also through busbars.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,8 @@ _WINDOW = 0.3  # of a cell's width, around where its border should be
 _NEARER = 1.02  # by so much the nearer end is higher
 _STEP = 10.0 / 255  # of shading, from a cell to the edge of the next
 _EDGE_PX = 2  # of an edge's own width
+_END = 1.25  # of a cell's width: the most that its side is taken to be
+_MOST_ROWS = 60  # that are looked at: a line needs no more
 _AGREEING = 0.35  # of the rows, that must tell a border
 
 
@@ -156,7 +158,7 @@ def find_cells(thermal: Thermal, count: int = CELLS) -> Cells | None:
     if pack is None:
         return None
     box = x0, y0, x1, y1 = _box(pack)
-    view = _View.of(thermal, pack, box)
+    view = _View.of(thermal, pack, box, count)
     found = [view.border(k, count) for k in range(1, count)]
     borders = tuple(border for border, _ in found)
     labels = np.zeros(pack.shape, dtype=np.uint8)
@@ -208,18 +210,49 @@ class _View:
     heights: tuple[float, float]
 
     @classmethod
-    def of(cls, thermal: Thermal, mask: Mask, box: tuple[int, int, int, int]) -> _View:
+    def of(cls, thermal: Thermal, mask: Mask, box: tuple[int, int, int, int], count: int) -> _View:
         x0, y0, x1, y1 = box
         pack = mask[y0:y1, x0:x1]
         rows = np.arange(int(_BAND[0] * (y1 - y0)), max(int(_BAND[1] * (y1 - y0)), int(_BAND[0] * (y1 - y0)) + 2))
-        rows = rows[pack[rows].any(axis=1)]
+        rows = rows[pack[rows].any(axis=1)][:: max(len(rows) // _MOST_ROWS, 1)]
         first = pack[rows].argmax(axis=1) + x0
         last = x1 - 1 - pack[rows, ::-1].argmax(axis=1)
         left, right = _fitted(rows + y0, first), _fitted(rows + y0, last)
         heights = _heights(pack)
         higher = heights[1] / heights[0]
         nearer = 1 if higher > _NEARER else -1 if higher < 1 / _NEARER else 0
-        return cls(pack, _shade(thermal, box), x0, y0, rows + y0, left, right, nearer, heights)
+        view = cls(pack, _shade(thermal, box), x0, y0, rows + y0, left, right, nearer, heights)
+        return view._without_end(count)
+
+    def _without_end(self, count: int) -> _View:
+        """Without the narrow side of the nearer end cell: seen very obliquely it is as wide as the fronts."""
+        if not self.nearer:
+            return self
+        outer = self.right if self.nearer > 0 else self.left
+        width = float((self.right.x(self.rows) - self.left.x(self.rows)).mean())
+        edges = [self._end(y, x, 0.5 * width) for y, x in zip(self.rows, outer.x(self.rows), strict=True)]
+        seen = [(y, edge) for y, edge in zip(self.rows, edges, strict=True) if edge is not None]
+        if len(seen) < _AGREEING * len(self.rows):
+            return self
+        line = _fitted(*np.array(seen).T)
+        deep = float(np.abs(outer.x(self.rows) - line.x(self.rows)).mean())
+        if deep > _END * (width - deep) / count:
+            return self  # that is the cell's other edge
+        return replace(self, right=line) if self.nearer > 0 else replace(self, left=line)
+
+    def _end(self, y: int, x: float, reach: float) -> float | None:
+        """Where the surface at the nearer outline ends, coming from outside."""
+        at = round(x) - self.x0
+        row = self.shade[y - self.y0]
+        row = row[max(at - round(reach), 0) : at][::-1] if self.nearer > 0 else row[at + 1 : at + 1 + round(reach)]
+        row = row[_EDGE_PX + 1 :]  # of the outline itself
+        if len(row) < 6:
+            return None
+        off = np.flatnonzero(np.abs(row - float(np.median(row[:4]))) > _STEP)
+        if not len(off):
+            return None
+        deep = int(off[0]) + _EDGE_PX + 2
+        return float(x - deep if self.nearer > 0 else x + deep)
 
     def border(self, number: int, count: int) -> tuple[Border, bool]:
         """The border right of a cell, and whether it was seen."""

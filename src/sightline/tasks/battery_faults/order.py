@@ -3,14 +3,21 @@
 Cells are numbered from the left of the pack as it is first seen. Their order in the picture turns round where the
 camera passes an end of the pack: it is narrow then, and the end that is nearer changes sides. Where the camera passes
 the front, the nearer end changes too, but the pack is wide; and where it turns back at an end, the nearer end stays.
+A renderer lights the front of a pack: where the first view is dark, it is one from behind.
 """
 
 from __future__ import annotations
 
+import numpy as np
+
 from sightline.tasks.battery_faults.geometry import Cells
+from sightline.tasks.battery_faults.thermal import Thermal
 
 NARROW = 0.9
 """Width of a pack over its height, per cell over one: below this the camera looks along the row."""
+
+_DARK = 0.4
+"""Shading of what has ambient light only: 0.33 in the published pictures, and 0.6 and more of lit fronts."""
 
 
 class Order:
@@ -20,13 +27,17 @@ class Order:
         self._nearer = 0  # side of the nearer end, when it was last clear
         self._narrowest = float("inf")  # since then
         self._turned = False
+        self._begun = False
 
     def number(self, label: int, count: int) -> int:
         """The cell that a label of the newest frame, from the left of the picture, stands for."""
         return count + 1 - label if self._turned else label
 
-    def push(self, cells: Cells, count: int) -> None:
-        """Look at the next frame."""
+    def push(self, cells: Cells, count: int, thermal: Thermal | None = None) -> None:
+        """Look at the next frame; `thermal` tells how it is lit."""
+        if not self._begun and thermal is not None and thermal.shading.any():
+            self._turned = bool(np.median(thermal.shading[cells.labels > 0]) < _DARK)
+        self._begun = True
         x0, y0, x1, y1 = cells.box
         self._narrowest = min(self._narrowest, (x1 - x0) / max(y1 - y0, 1) / count * 3)
         if not cells.nearer:

@@ -17,12 +17,14 @@ class Thermal:
         shading: (h, w) 0 .. 1, how bright the surface is drawn; 0 where the frame is radiometric.
         picture: (h, w, 3) RGB to draw on.
         time_s: seconds after the first frame; None where the source does not tell.
+        scaled: whether what is in sight has temperatures: there is a colour bar, or counts have a scale.
     """
 
     kelvin: NDArray[np.float32]
     shading: NDArray[np.float32]
     picture: NDArray[np.uint8]
     time_s: float | None = None
+    scaled: bool = True
 
     @property
     def valid(self) -> NDArray[np.bool_]:

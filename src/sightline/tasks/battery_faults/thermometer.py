@@ -99,14 +99,15 @@ class Thermometer:
         step = np.nan if scale.kelvin_per_count is None else scale.kelvin_per_count
         kelvin = (counts * np.float32(step) + np.float32(scale.kelvin_at_zero)).astype(np.float32)
         kelvin[~((kelvin >= LOWEST_K) & (kelvin <= HIGHEST_K))] = np.nan
-        return Thermal(kelvin, np.zeros_like(counts), _grey(counts), time_s)
+        return Thermal(kelvin, np.zeros_like(counts), _grey(counts), time_s, scale.kelvin_per_count is not None)
 
     def _of_picture(self, picture: NDArray[np.uint8], time_s: float | None) -> Thermal:
         self._find(picture)
         most = np.maximum(np.maximum(picture[..., 0], picture[..., 1]), picture[..., 2])
         shading = most.astype(np.float32) / np.float32(255)
         if self._bar is None:
-            return Thermal(np.full(picture.shape[:2], np.nan, dtype=np.float32), shading, picture, time_s)
+            nothing = np.full(picture.shape[:2], np.nan, dtype=np.float32)
+            return Thermal(nothing, shading, picture, time_s, scaled=False)
         kelvin = self._bar.kelvin(picture)
         x0, y0, x1, y1 = self._bar.box
         kelvin[max(y0 - _MARGIN_PX, 0) : y1 + _MARGIN_PX, max(x0 - _MARGIN_PX, 0) : x1 + _MARGIN_PX] = np.nan

@@ -57,3 +57,14 @@ def mistakes(azimuths):
 )
 def test_numbers_stay(azimuths):
     assert mistakes(azimuths) == []
+
+
+def test_a_dark_first_view_is_one_from_behind():
+    thermal, _ = seen(180)
+    cells = find_cells(thermal, CELLS)
+    assert cells is not None
+    dark = Thermal(thermal.kelvin, thermal.shading * np.float32(0.6), thermal.picture)
+    for shown, first in ((thermal, 1), (dark, CELLS)):
+        order = Order()
+        order.push(cells, CELLS, shown)
+        assert order.number(1, CELLS) == first
