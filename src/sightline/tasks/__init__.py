@@ -44,6 +44,7 @@ TASKS: dict[str, Declaration] = {
     "ships": Declaration("ships", "Params", "Ships", minutes=4),
     "solar_farms": Declaration("panel_defects", "FarmParams", "PanelDefects", "FarmAnswer", minutes=3),
     "land_cover": Declaration("land_cover", "Params", "LandCover", minutes=2),
+    "battery_faults": Declaration("battery_faults", "Params", "BatteryFaults", minutes=3),
 }
 """The only list of tasks. Their endpoints' ports follow its order: a new one goes to the end."""
 

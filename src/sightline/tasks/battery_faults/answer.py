@@ -13,7 +13,7 @@ Scaled = Literal["colour_bar", "counts", "none"]
 Cell = Annotated[int, Field(ge=1, description="number of the cell, from the left of the pack in its own frame")]
 Kelvin = Annotated[float, Field(description="kelvin")]
 Reasons = Annotated[Reason, Field(description="why nothing can be said; empty where something can")]
-_SCORE = "of a fault: the highest by now, over the newest frames of a cell"
+_SCORE = "of a fault: the highest by now, of the lower one of two frames in a row"
 
 
 class Mask(Document):

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from sightline.params import Frozen
+from sightline.params import Frozen, TaskParams, check_candidates
+from sightline.tasks.battery_faults.rule import RuleParams
 from sightline.tasks.battery_faults.synthetic.field import FieldParams
 from sightline.tasks.battery_faults.synthetic.heat import GridParams
 from sightline.tasks.battery_faults.synthetic.pack import PackParams
@@ -125,3 +126,39 @@ class LearnedParams(Frozen):
     def continued_from(self) -> LearnedParams:
         """The same, for a training that begins with the weights of an earlier one."""
         return self.model_copy(update={"learning": self.continued})
+
+
+RULE = "rule"
+"""The plain baseline: each cell against its siblings."""
+
+LEARNED = ("refined", "query")
+"""Both stages, and stage 1 alone; they share one training."""
+
+
+class TrainParams(Frozen):
+    """One training recipe."""
+
+    learned: LearnedParams
+    rule: RuleParams
+    calibrated_on: int = Field(ge=4, description="videos that probabilities and thresholds are fitted on, at most")
+
+
+class GateParams(Frozen):
+    """Limits that the gate asks of the data."""
+
+    side_px: tuple[float, float] = Field(description="of a frame")
+    frames: tuple[float, float] = Field(description="of a video")
+    faulty_share_mean: tuple[float, float] = Field(description="of the videos, bounds of the share with a fault")
+
+
+class Params(TaskParams):
+    """The task's section of params.yaml."""
+
+    sample: SyntheticParams
+    gate: GateParams
+    train: TrainParams
+
+    @model_validator(mode="after")
+    def _candidates_are_known(self) -> Params:
+        check_candidates(self.candidates, LEARNED, RULE)
+        return self

@@ -11,14 +11,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.battery_faults.geometry import CELLS, Cells, find_cells
+from sightline.tasks.battery_faults.geometry import Cells, find_cells
 from sightline.tasks.battery_faults.order import Order
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.verdict import CellView, FrameView
@@ -27,16 +27,16 @@ from sightline.tasks.battery_faults.verdict import CellView, FrameView
 class RuleParams(Frozen):
     """What the rule goes by; rises are in kelvin."""
 
-    cells: int = Field(default=CELLS, ge=1, le=12, description="of a pack")
-    percentile: float = Field(default=98.0, gt=50, lt=100, description="of a cell's pixels: its warmest place")
-    least_px: int = Field(default=60, ge=1, description="of a cell, to be looked at")
-    least_share: float = Field(default=0.2, gt=0, lt=1, description="of the largest cell's pixels, the same")
-    growth_k: float = Field(default=0.5, gt=0, description="reference of a rise that grows")
-    standing_k: float = Field(default=2.0, gt=0, description="reference of a rise that was always there")
-    decision_k: float = Field(default=1.0, gt=0, description="sum of the evidence at which a fault is as likely as not")
-    softness_k: float = Field(default=0.25, gt=0, description="of the evidence, from there to a likelihood of 0.73")
-    most_k: float = Field(default=6.0, gt=0, description="of the sum: evidence that is old enough is forgotten")
-    smoothed: int = Field(default=3, ge=1, le=25, description="frames whose median rise is a level to grow from")
+    cells: int = Field(ge=1, le=12, description="of a pack")
+    percentile: float = Field(gt=50, lt=100, description="of a cell's pixels: its warmest place")
+    least_px: int = Field(ge=1, description="of a cell, to be looked at")
+    least_share: float = Field(gt=0, lt=1, description="of the largest cell's pixels, the same")
+    growth_k: float = Field(gt=0, description="reference of a rise that grows")
+    standing_k: float = Field(gt=0, description="reference of a rise that was always there")
+    decision_k: float = Field(gt=0, description="sum of the evidence at which a fault is as likely as not")
+    softness_k: float = Field(gt=0, description="of the evidence, from there to a likelihood of 0.73")
+    most_k: float = Field(gt=0, description="of the sum: evidence that is old enough is forgotten")
+    smoothed: int = Field(ge=1, le=25, description="frames whose median rise is a level to grow from")
 
 
 @dataclass
@@ -65,7 +65,7 @@ class RuleMethod:
         params: of the rule.
     """
 
-    params: RuleParams = field(default_factory=RuleParams)
+    params: RuleParams
 
     def __post_init__(self) -> None:
         self._memories: dict[int, _Memory] = {}

@@ -1,9 +1,9 @@
 """From what a method tells of each frame to what is said of the pack: one way for all candidates.
 
-A method (the rule, or the networks) tells a probability for each cell that it sees. A cell's score is the mean over its
-newest frames, so that one noisy frame is no alarm; a short does not heal, so the highest score counts. From `faulty` on
-the pack is faulty, below `healthy` it is healthy, and in between nobody can say. Nobody can say either where no
-temperature was told, the pack was not in sight, or a cell was never seen.
+A method (the rule, or the networks) tells a probability for each cell that it sees. A cell's score is the lower one of
+its two newest frames, so that one noisy frame is no alarm; a short does not heal, so the highest score counts. From
+`faulty` on the pack is faulty, below `healthy` it is healthy, in between nobody can say. Nobody can say either where
+no temperature was told, the pack was not in sight, or a cell was never seen.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ REASONS: dict[Reason, str] = {
 }
 """In words, for people."""
 
-NEWEST = 5
-"""Frames over which a cell's score is averaged."""
+NEWEST = 2
+"""Frames in a row in which a cell must look faulty."""
 
 _LEAST = 1e-6
 
@@ -123,7 +123,7 @@ class Judge:
 
     Args:
         thresholds: of the model, on calibrated scores.
-        calibration: from the mean of a method's probabilities, as a logit, to the probability of a fault.
+        calibration: from a method's probability, as a logit, to the probability of a fault.
     """
 
     def __init__(self, thresholds: Thresholds, calibration: Calibration) -> None:
@@ -145,7 +145,7 @@ class Judge:
             newest = self._newest.setdefault(cell, deque(maxlen=NEWEST))
             newest.append(one.probability)
             self._seen[cell] = self._seen.get(cell, 0) + 1
-            self._highest[cell] = max(self._highest.get(cell, 0.0), self._calibrated(float(np.mean(newest))))
+            self._highest[cell] = max(self._highest.get(cell, 0.0), self._calibrated(min(newest)))
         standing = self.standing
         if standing.verdict == "faulty" and self._since is None:
             self._since = self._frames - 1
@@ -161,7 +161,7 @@ class Judge:
 
     @property
     def scores(self) -> Mapping[int, float]:
-        """Cell -> the highest mean over its newest frames so far."""
+        """Cell -> its highest score so far."""
         return dict(self._highest)
 
     @property

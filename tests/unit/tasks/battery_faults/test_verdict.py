@@ -30,7 +30,7 @@ def test_a_quiet_pack_is_healthy():
 def test_a_fault_is_said_with_its_cell_and_the_frame_from_which_on():
     standing = judged(*[view(0.1, 0.1, 0.1)] * 3, *[view(0.1, 0.95, 0.1)] * 8)
     assert (standing.verdict, standing.cell, set(standing.faulty)) == ("faulty", 2, {2})
-    assert standing.since == 6  # (0.1 + 4 * 0.95) / 5 is the first mean of five from 0.7 on
+    assert standing.since == 4  # the second frame in which it looks faulty
 
 
 def test_one_noisy_frame_is_no_alarm():

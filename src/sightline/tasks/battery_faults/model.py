@@ -1,0 +1,233 @@
+"""A trained model of this task: reading, answering whole videos and running ones, drawing, saving and restoring."""
+
+from __future__ import annotations
+
+import io
+import math
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sightline.capabilities import check_probability
+from sightline.limits import Cost, Limits
+from sightline.task import Prediction
+from sightline.tasks.battery_faults.answer import Answer
+from sightline.tasks.battery_faults.clip import FORMATS, Clip, clip_extent, read_clip
+from sightline.tasks.battery_faults.drawing import FAULTY, HEALTHY, UNKNOWN, chart, mark, pack_view
+from sightline.tasks.battery_faults.metrics import Told
+from sightline.tasks.battery_faults.params import NetworkParams, RefineParams
+from sightline.tasks.battery_faults.rule import RuleMethod, RuleParams
+from sightline.tasks.battery_faults.session import PackSession, Seen, said_of
+from sightline.tasks.battery_faults.thermometer import CONDITIONS, read_scale
+from sightline.tasks.battery_faults.verdict import Method, Standing, Thresholds
+from sightline.vision.calibration import Calibration
+from sightline.vision.images import noise_picture
+from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+NAME = "battery_faults"
+CLASSES = ("cell",)
+WEIGHTS = "stages.safetensors"
+
+ADJUSTABLE = {"threshold": "least score of a pack that is called faulty, 0 to 1"}
+
+_EXAMPLE = (3, 96, 160)  # frames, height and width
+_COLOURS = {"faulty": FAULTY, "healthy": HEALTHY, "cannot_say": UNKNOWN}
+_CHART_PX = 320  # height of what is drawn below a frame
+_FRAMES_AT_ONCE = 6  # decoded frames, floats of them and masks, that are in memory at a time
+_UNTOLD = 1000  # frames of a video whose head does not say how many it has, as it is weighed
+_FILM_FPS = 5.0  # of a film whose frames have no times
+
+
+class Recipe(SavedRecipe):
+    """All that turns frames into scores.
+
+    Attributes:
+        method: the plain rule, stage 1 alone (`query`), or both stages (`refined`).
+        rule: of the plain candidate; also where the pack and its cells are.
+        network, refine: the shapes of both stages; None for the rule.
+        calibration: from a pack's raw score to a probability.
+    """
+
+    method: Literal["rule", "query", "refined"]
+    rule: RuleParams
+    network: NetworkParams | None = None
+    refine: RefineParams | None = None
+    calibration: Calibration = Calibration()
+
+    @property
+    def files(self) -> set[str]:
+        """Of a model of this recipe."""
+        return set() if self.method == "rule" else {WEIGHTS}
+
+
+KIND = ModelKind(NAME, Recipe, CLASSES, FORMATS, CONDITIONS, thresholds=("healthy", "faulty"))
+
+
+@dataclass
+class BatteryModel(SavedModel[Recipe]):
+    """See `sightline.task.Model` and `sightline.capabilities.Streaming`."""
+
+    @staticmethod
+    def kind_of(_: str, /) -> ModelKind[Recipe]:
+        """See `SavedModel`."""
+        return KIND
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """On the score of a pack."""
+        return Thresholds(self.card.thresholds["healthy"], self.card.thresholds["faulty"])
+
+    @property
+    def adjustable(self) -> Mapping[str, str]:
+        """See `sightline.capabilities.Adjustable`."""
+        return ADJUSTABLE
+
+    def adjusted(self, values: Mapping[str, float]) -> BatteryModel:
+        """The same model with another threshold. Raises ParamsError where it is no probability."""
+        if "threshold" not in values:
+            return self
+        faulty = check_probability(values["threshold"])
+        thresholds = {"faulty": faulty, "healthy": min(self.card.thresholds["healthy"], faulty)}
+        return replace(self, card=self.card.model_copy(update={"thresholds": {**self.card.thresholds, **thresholds}}))
+
+    @cached_property
+    def stages(self) -> Module:
+        """The networks, which all sessions share."""
+        from sightline.tasks.battery_faults.stages import load_stages
+
+        recipe = self.recipe
+        assert recipe.network is not None
+        assert recipe.refine is not None
+        return load_stages(recipe.network, recipe.refine, self.files[WEIGHTS])
+
+    def _method(self) -> Method:
+        recipe = self.recipe
+        if recipe.method == "rule":
+            return RuleMethod(recipe.rule)
+        from sightline.tasks.battery_faults.networks import Networks
+
+        return Networks(self.stages, recipe.method == "refined", recipe.rule.cells)
+
+    # ------------------------------------------------------------------------------------------------ reading
+
+    def read(self, source: Path | bytes, limits: Limits) -> Clip:
+        """Open a video; its frames are decoded when they are answered. Raises as `clip.read_clip`."""
+        return read_clip(source, limits)
+
+    def weigh(self, source: Path | bytes, limits: Limits, conditions: Mapping[str, float]) -> Cost:
+        """What answering a video takes, by its head alone. Raises as `read` and `under`."""
+        read_scale(conditions)
+        extent = clip_extent(source, limits)
+        frame_px = math.prod(extent.size)
+        all_px = frame_px * (_UNTOLD if extent.frames is None else extent.frames)
+        return Cost(extent.size, all_px, all_px, _FRAMES_AT_ONCE * frame_px * (3 + 4 + 4))
+
+    def example(self) -> bytes:
+        """A ZIP of a few frames of noise: they have no scale, so nothing is said of them."""
+        frames, height, width = _EXAMPLE
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as archive:
+            for number in range(frames):
+                entry = zipfile.ZipInfo(f"{number:04d}.png")  # the same bytes whenever it is made
+                archive.writestr(entry, noise_picture(3, height, width, 255))
+        return packed.getvalue()
+
+    def under(self, source: Clip, conditions: Mapping[str, float]) -> Clip:
+        """The video with what its numbers mean; see `sightline.capabilities.Conditioned`."""
+        return source.under(conditions)
+
+    # --------------------------------------------------------------------------------------------- answering
+
+    def open(self, conditions: Mapping[str, float]) -> PackSession:
+        """A new memory for one camera; see `sightline.capabilities.Streaming`."""
+        return PackSession(self._method(), self.thresholds, read_scale(conditions), self.recipe.calibration)
+
+    def predict(self, batch: Sequence[Clip]) -> list[Prediction]:
+        """Answer videos, each frame by frame, as a stream of them would be."""
+        return [self._session(source).close() for source in batch]
+
+    def tell(self, source: Clip) -> tuple[Told, Prediction]:
+        """A video as it is evaluated, and its answer."""
+        session = self._session(source)
+        return session.told(), session.close()
+
+    def _session(self, source: Clip) -> PackSession:
+        session = self.open(source.conditions)
+        for frame in source.frames():
+            session.look(frame)
+        return session
+
+    # ------------------------------------------------------------------------------------------------ drawing
+
+    def draw(self, source: Clip, prediction: Prediction) -> NDArray[np.uint8]:
+        """The frame in which the fault is seen best, the temperatures over time, and the pack."""
+        top = _marked(self.look(source, shown_frame(prediction)))
+        return np.concatenate([top, _below(prediction, top.shape[1])])
+
+    def look(self, source: Clip, number: int) -> Seen:
+        """What is told of a frame of a video, after those before it."""
+        session = self.open(source.conditions)
+        for place, frame in enumerate(source.frames()):
+            seen = session.look(frame)
+            if place == number:
+                break
+        return seen
+
+    def film(self, source: Clip, prediction: Prediction, path: Path) -> None:  # noqa: ARG002 (the whole is known later)
+        """The whole video with outlines and what could be said by then; see `sightline.capabilities.Filming`."""
+        from sightline.video.writing import Movie
+
+        session = self.open(source.conditions)
+        with Movie(path) as movie:
+            for number, frame in enumerate(source.frames()):
+                seen = session.look(frame)
+                movie.add(_marked(seen), seen.moment.time_s if seen.moment.time_s is not None else number / _FILM_FPS)
+
+
+def shown_frame(prediction: Prediction) -> int:
+    """The frame of a video in which its fault is seen best."""
+    return Answer.model_validate(prediction.document).shown_frame
+
+
+def _marked(seen: Seen) -> NDArray[np.uint8]:
+    standing, moment = seen.standing, seen.moment
+    masks = {cell: runs.decode() for cell, runs in moment.masks.items() if cell in standing.faulty}
+    return mark(seen.picture, masks, f"frame {moment.frame}: {_said(seen, standing)}", _COLOURS[standing.verdict])
+
+
+def _said(seen: Seen, standing: Standing) -> str:
+    rise_k = None if standing.cell is None else seen.moment.rises_k.get(standing.cell)
+    return f"{said_of(standing, rise_k)} (score {standing.score:.2f})"
+
+
+def _below(prediction: Prediction, width: int) -> NDArray[np.uint8]:
+    """The temperatures over time beside the pack."""
+    answer = Answer.model_validate(prediction.document)
+    told = answer.temperatures
+    curves = np.array([[np.nan if k is None else k for k in row] for row in told.kelvin], dtype=np.float64)
+    seconds = [time_s for time_s in told.times_s if time_s is not None]
+    timed = len(seconds) == len(told.frames)
+    times = np.array(seconds if timed else told.frames, dtype=np.float64)
+    faults = {fault.cell: fault for fault in answer.faults}
+    onsets = [fault.onset_s if timed else fault.onset_frame for fault in answer.faults]
+    onset = min((one for one in onsets if one is not None), default=None)
+    wide = max(width * 3 // 5, 1)
+    drawn = chart(curves.reshape(len(times), -1), times, "s" if timed else "frame", onset, (_CHART_PX, wide))
+    rises = [faults[cell].rise_k or rise if cell in faults else rise for cell, rise in _rises(curves)]
+    return np.concatenate([drawn, pack_view(rises, frozenset(faults), (_CHART_PX, width - wide))], axis=1)
+
+
+def _rises(curves: NDArray[np.float64]) -> Iterator[tuple[int, float]]:
+    """Cell -> its highest temperature over that of the coolest; NaN where it was never seen."""
+    seen = [float(np.nanmax(column)) if np.isfinite(column).any() else float("nan") for column in curves.T]
+    coolest = min((kelvin for kelvin in seen if np.isfinite(kelvin)), default=0.0)
+    yield from ((cell, kelvin - coolest) for cell, kelvin in enumerate(seen, start=1))
