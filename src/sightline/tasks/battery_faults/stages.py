@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from sightline.tasks.battery_faults.losses import enlarge
 from sightline.tasks.battery_faults.params import NetworkParams, RefineParams
 from sightline.tasks.battery_faults.quadtree import build_refiner
 from sightline.tasks.battery_faults.query import Answer, Memory, build_query_network
+from sightline.vision.hardware import SHORT_SPIN
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -41,6 +43,7 @@ def load_stages(network: NetworkParams, refine: RefineParams, weights: bytes) ->
     Raises:
         ModelRejected: the weights are not those of such a network.
     """
+    os.environ.setdefault(*SHORT_SPIN)  # beside other programs, threads that spin take ten times as long
     stages = build_stages(network, refine)
     put_weights(stages, weights)
     return stages.eval().requires_grad_(False)
