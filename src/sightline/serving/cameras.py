@@ -150,7 +150,7 @@ class Cameras:
     # ----------------------------------------------------------------------------------------------- frames
 
     @contextmanager
-    def holding(self, name: str, conditions: Mapping[str, float]) -> Iterator[None]:
+    def holding(self, name: str, conditions: Mapping[str, float] | None) -> Iterator[None]:
         """Keep a camera for one connection.
 
         Raises:
@@ -164,10 +164,7 @@ class Cameras:
         try:
             yield
         finally:
-            current = self._cameras.get(name)
-            for one in (camera, current):
-                if one is not None:
-                    one.held = False
+            camera.held = False
 
     async def push(self, name: str, sent: Sent, connected: bool = False) -> dict[str, Json]:
         """The answer to the next frame of a camera.
@@ -232,8 +229,8 @@ class Cameras:
             camera.refused += 1
             self._metrics.frames("refused")
             raise
-        except Exception:
-            self._cameras.pop(camera.name, None)  # nobody knows what its session is in now
+        except Exception:  # nobody knows what the session is in now
+            self._begin(camera, camera.champion)
             raise
         self._metrics.stage("push", start_s)
         self._metrics.frames("answered")
@@ -266,16 +263,18 @@ class Cameras:
 
     # ---------------------------------------------------------------------------------------- begin and end
 
-    async def end(self, name: str) -> dict[str, Json]:
+    async def end(self, name: str, connected: bool = False) -> dict[str, Json]:
         """Forget a camera; the answer to all that it sent.
 
         Raises:
-            RequestError: 404: there is none.
+            RequestError: 404: there is none; 409: a connection sends its frames, and is not the one that asks.
             DataRejected: there was no frame that could be answered.
         """
         camera = self._cameras.get(name)
         if camera is None:
             raise RequestError("there is no such camera", where=name[:100], way_out="See /v1/streams.", status=404)
+        if camera.held and not connected:
+            raise _taken(name)
         async with camera.lock:
             self._forget(camera)
             return await self._in_thread(self._end, camera)
@@ -358,15 +357,24 @@ class Cameras:
 
     async def _current(self, camera: _Camera) -> tuple[_Camera, str | None]:
         """The camera with a session of the version that answers now; why it began anew, if it did."""
-        champion, model = self._champion()
+        champion, _ = self._champion()
         if champion.number == camera.champion.number:
             return camera, None
         with suppress(SightlineError):
             await self._in_thread(self._end, camera)
         why = f"version {champion.number} answers now; what version {camera.champion.number} remembered was let go"
-        camera.champion, camera.session, camera.log = champion, model.open(camera.conditions), self._open_log()
-        camera.answered, camera.verdict, camera.digest = 0, None, hashlib.sha256()
+        self._begin(camera, champion)
         return camera, why
+
+    def _begin(self, camera: _Camera, champion: Champion) -> None:
+        """Begin a session anew; the camera and who holds it stay."""
+        assert isinstance(champion.model, Streaming)
+        camera.champion, camera.session, camera.log = (
+            champion,
+            champion.model.open(camera.conditions),
+            self._open_log(),
+        )
+        camera.answered, camera.verdict, camera.digest = 0, None, hashlib.sha256()
 
     async def _in_thread(self, step: Callable[..., dict[str, Json]], camera: _Camera, *given: Sent) -> dict[str, Json]:
         return await asyncio.get_running_loop().run_in_executor(self._threads, step, camera, *given)

@@ -84,7 +84,10 @@ async def list_streams(request: Request) -> Response:
     summary="End a camera, and answer all that it sent",
     responses={
         200: {"model": WholeAnswer, "description": "The answer to the whole."},
-        **problems(404, better={422: "There was no frame that could be answered."}),
+        **problems(
+            404,
+            better={409: "A connection sends its frames.", 422: "There was no frame that could be answered."},
+        ),
     },
 )
 async def end_stream(request: Request, camera: CameraName) -> Response:
@@ -119,7 +122,7 @@ async def watch_camera(websocket: WebSocket) -> None:
     """Frames in, answers out; the newest frame wins."""
     cameras, name = endpoint_of(websocket).cameras, websocket.path_params["camera"]
     try:
-        with cameras.holding(name, _conditions(websocket)):
+        with cameras.holding(name, _conditions(websocket) or None):
             named = websocket.scope.get("subprotocols", ())
             await websocket.accept(OWN_PROTOCOL if OWN_PROTOCOL in named else None)
             await _Conversation(websocket, cameras, name).run()
@@ -147,7 +150,7 @@ class _Conversation:
             while (sent := await self._next()) is not None:
                 await self._say(await self._answer(self._cameras.push(self._name, sent, connected=True)))
             if self._ending == "close":
-                await self._say(await self._answer(self._cameras.end(self._name)))
+                await self._say(await self._answer(self._cameras.end(self._name, connected=True)))
             if self._ending != "gone":
                 await self._websocket.close(1000, self._ending)
         except (WebSocketDisconnect, RuntimeError):  # the client went while it was answered

@@ -247,7 +247,7 @@ def test_a_defect_of_the_model_costs_the_session(tmp_path: Path, logs: Logs) -> 
     failed, listed = endpoint_of(tmp_path, Model(watcher_card("toy")), logs).run(*frames(50), LIST)
     assert_problem(failed, 500)
     assert "secret" not in failed.body.decode()
-    assert listed.json["cameras"] == []
+    assert [(one["camera"], one["frames"]) for one in listed.json["cameras"]] == [("cam", 0)]
 
 
 def test_frames_that_come_faster_than_answers_are_refused(endpoint: Endpoint, model: Watcher) -> None:
@@ -346,7 +346,7 @@ def test_one_connection_a_camera(endpoint: Endpoint, model: Watcher) -> None:
         while not model.begun.is_set():
             await asyncio.sleep(0.01)
         try:
-            refused = await ask(endpoint.guarded, **frames(50)[0])
+            refused = [await ask(endpoint.guarded, **one) for one in (frames(50)[0], END)]
             with pytest.raises(Refused) as second:
                 await converse(endpoint.guarded, "/v1/streams/cam", png(50))
         finally:
@@ -354,18 +354,22 @@ def test_one_connection_a_camera(endpoint: Endpoint, model: Watcher) -> None:
         return refused, second.value, await first
 
     refused, second, first = endpoint.within(work)
-    assert_problem(refused, 409, "another connection")
+    for answer in refused:
+        assert_problem(answer, 409, "another connection")
     assert_problem(second.answer, 409, "another connection")
     assert len(first) == 2
 
 
 def test_a_camera_stays_when_its_connection_goes(endpoint: Endpoint) -> None:
     async def work() -> Any:
-        await converse(endpoint.guarded, "/v1/streams/cam", png(150))
-        return await ask(endpoint.guarded, **LIST)
+        await ask(endpoint.guarded, **frames(60, query="?gain=2")[0])
+        await converse(endpoint.guarded, "/v1/streams/cam")
+        listed = await ask(endpoint.guarded, **LIST)
+        return listed, await converse(endpoint.guarded, "/v1/streams/cam", png(60), "close")
 
-    (camera,) = endpoint.within(work).json["cameras"]
-    assert camera["connected"] is False
+    listed, (answer, _) = endpoint.within(work)
+    assert [(one["connected"], one["frames"]) for one in listed.json["cameras"]] == [(False, 1)]
+    assert json.loads(answer)["verdict"] == "spot"  # the second frame of a camera whose conditions were told before
 
 
 def test_a_page_gives_the_token_as_a_subprotocol(endpoint: Endpoint) -> None:
