@@ -28,7 +28,7 @@ from sightline.tasks.battery_faults.frames import (
     frames_of,
 )
 from sightline.tasks.battery_faults.thermometer import Scale, read_scale
-from sightline.tasks.battery_faults.ytvis import listed_frames
+from sightline.tasks.battery_faults.ytvis import listed_video
 from sightline.vision.images import read_bytes
 
 FORMATS = (
@@ -76,9 +76,9 @@ class Clip:
 
     def under(self, conditions: Mapping[str, float]) -> Clip:
         """With these conditions, as far as the file does not say otherwise. Raises RequestError where one cannot be."""
-        read_scale(conditions)
+        read_scale({**self.conditions, **conditions})
         own = _CENTIKELVIN if self._in_kelvin else {}
-        return replace(self, conditions={**conditions, **own})
+        return replace(self, conditions={**self.conditions, **conditions, **own})
 
     def frames(self) -> Generator[Frame]:
         """The frames in the order of time, one at a time.
@@ -129,7 +129,7 @@ def read_clip(source: Path | bytes, limits: Limits, where: str = "") -> Clip:
         statistics=_statistics(first.frame.pixels, length),
         size=(height, width),
         length=length,
-        conditions=_CENTIKELVIN if first.in_kelvin else {},
+        conditions=_CENTIKELVIN if first.in_kelvin else _listed_conditions(source),
         _source=frames,
         _in_kelvin=first.in_kelvin,
     )
@@ -144,7 +144,9 @@ def clip_extent(source: Path | bytes, limits: Limits, where: str = "") -> Extent
 def _source_of(source: Path | bytes, limits: Limits, where: str) -> Source:
     if isinstance(source, Path):
         if is_folder(source):
-            return frames_of(source, listed_frames(source), limits)
+            listed = listed_video(source)
+            paths = None if listed is None else [source.parent / frame for frame in listed.frames]
+            return frames_of(source, paths, limits)
         with open_file(source, where) as file:
             magic = file.read(8)
     else:
@@ -154,6 +156,12 @@ def _source_of(source: Path | bytes, limits: Limits, where: str) -> Source:
     if magic.startswith(_PICTURES):
         return OnePicture(where, read_bytes(source, limits, where), limits)
     return VideoFile(where, source, limits)
+
+
+def _listed_conditions(source: Path | bytes) -> Mapping[str, float]:
+    """What the document of a set says of a folder in it."""
+    listed = listed_video(source) if isinstance(source, Path) else None
+    return {} if listed is None else listed.conditions
 
 
 def _check_alike(shot: Shot, first: Shot) -> None:

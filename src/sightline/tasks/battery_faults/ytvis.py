@@ -209,8 +209,21 @@ def read_videos(document: Path) -> list[Entry]:
     return entries
 
 
-def listed_frames(folder: Path) -> list[Path] | None:
-    """The frames of a video in the order of time, by the document of the set that its folder lies in.
+@dataclass(frozen=True)
+class Listed:
+    """What a document says of how a video's frames are read.
+
+    Attributes:
+        frames: names relative to `JPEGImages`, in the order of time.
+        conditions: what their numbers mean, as far as it says; names as in `thermometer.CONDITIONS`.
+    """
+
+    frames: tuple[str, ...]
+    conditions: Mapping[str, float]
+
+
+def listed_video(folder: Path) -> Listed | None:
+    """How a video's frames are read, by the document of the set that its folder lies in.
 
     None where the folder lies in no such set, or no document that can be read lists it.
     """
@@ -219,24 +232,34 @@ def listed_frames(folder: Path) -> list[Path] | None:
     for document in find_files(folder.parents[2] / "annotations", (".json",)):
         if _DOCUMENT.fullmatch(document.name) and folder_of(document) == folder.parent:
             stat = document.stat()
-            frames = _order(document, stat.st_mtime_ns, stat.st_size).get(folder.name)
-            if frames:
-                return [folder.parent / frame for frame in frames]
+            listed = _listed(document, stat.st_mtime_ns, stat.st_size).get(folder.name)
+            if listed is not None:
+                return listed
     return None
 
 
 @lru_cache(maxsize=8)
-def _order(document: Path, changed_ns: int, size: int) -> dict[str, tuple[str, ...]]:  # noqa: ARG001 (keys of the cache)
-    """Folder -> its frames, by a document in the state that was seen."""
-    found: dict[str, tuple[str, ...]] = {}
+def _listed(document: Path, changed_ns: int, size: int) -> dict[str, Listed]:  # noqa: ARG001 (keys of the cache)
+    """Folder -> its video, by a document in the state that was seen."""
+    found: dict[str, Listed] = {}
     try:
-        for given in load_document(document)["videos"]:
-            frames = listed_names(given)
-            if frames and all(frames):
-                found.setdefault(PurePosixPath(frames[0]).parent.as_posix(), frames)
+        videos = load_document(document)["videos"]
     except DataError:
         return {}
+    for given in videos:
+        frames = listed_names(given)
+        if frames and all(frames):
+            found.setdefault(PurePosixPath(frames[0]).parent.as_posix(), Listed(frames, _conditions(given)))
     return found
+
+
+def _conditions(given: Json) -> dict[str, float]:
+    try:
+        facts = _VideoEntry.model_validate(given).sightline or Facts()
+    except ValidationError:
+        return {}
+    told = {} if facts.kelvin_per_count is None else {"kelvin_per_count": facts.kelvin_per_count}
+    return told if facts.bar_k is None else {**told, "bar_low_k": facts.bar_k[0], "bar_high_k": facts.bar_k[1]}
 
 
 def load_document(document: Path) -> dict[str, list[Json]]:

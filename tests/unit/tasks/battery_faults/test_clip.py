@@ -70,6 +70,18 @@ def test_a_folder_of_a_set_is_read_in_the_order_of_its_document(tmp_path: Path) 
     assert _levels(read_clip(folder, LIMITS)) == [2, 1]
 
 
+def test_the_document_of_a_set_says_what_counts_mean(tmp_path: Path) -> None:
+    folder = tmp_path / "test/JPEGImages/v"
+    folder.mkdir(parents=True)
+    Image.fromarray(np.full((40, 60), 30500, dtype=np.uint16)).save(folder / "a.png")
+    video = {"id": 1, "width": 60, "height": 40, "file_names": ["v/a.png"], "sightline": {"kelvin_per_count": 0.01}}
+    (tmp_path / "annotations").mkdir()
+    (tmp_path / "annotations/instances_test_sub.json").write_text(json.dumps({"videos": [video], "annotations": []}))
+    clip = read_clip(folder, LIMITS)
+    assert _kelvin(clip)[0, 0] == pytest.approx(305.0)
+    assert _kelvin(clip.under({"kelvin_at_zero": 1.0}))[0, 0] == pytest.approx(306.0)
+
+
 def test_a_zip_is_read_without_unpacking_it(tmp_path: Path) -> None:
     content = _zip({"v/f2.png": _png(20), "v/f10.png": _png(30), "__MACOSX/v/._f2.png": b"", "v/notes.txt": b"x"})
     clip = read_clip(content, LIMITS)
