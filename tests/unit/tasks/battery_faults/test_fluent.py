@@ -60,3 +60,13 @@ def test_a_picture_has_the_published_brightness(skin: Skin) -> None:
     from_below, _, _ = Fluent(CAMERA, PACK, skin).draw(orbit(0, -70, 0.92, PACK.middle_m), skin.temperatures(), "t")
     bottom = from_below[235:240, 450:480].reshape(-1, 3)
     assert np.median(bottom, axis=0) == pytest.approx((0, 0, 83), abs=3)
+
+
+@pytest.mark.parametrize("aim", [(3.0, 0.1, 0.0), (-3.0, 0.1, 0.0), (0.0, 3.0, 0.0), (0.0, -3.0, 0.0)])
+def test_a_pack_out_of_the_picture_leaves_the_background(skin: Skin, aim: tuple[float, float, float]) -> None:
+    """Also its mirror image; there is a floor, a scale and no cell."""
+    picture, instances, view = Fluent(CAMERA, PACK, skin).draw(orbit(0, 0, 0.9, aim), skin.temperatures(), "t")
+    assert find_bar(picture) is not None
+    assert not instances.any()
+    assert view.share.tolist() == [0, 0, 0]
+    assert (picture[..., 2].astype(int) - picture[..., 0] < 60)[:, 130:960].all()

@@ -104,7 +104,7 @@ class View:
 
 
 def look(camera: Camera, pose: Pose, boxes: Sequence[Box]) -> View:
-    """Look at boxes from a pose."""
+    """Look at boxes from a pose; `share` counts what lies up to one picture beyond the picture."""
     cells = max((box.cell for box in boxes), default=0)
     left, top, right, bottom = _reach(camera, pose, boxes)
     shape = (bottom - top, right - left)
@@ -121,8 +121,10 @@ def look(camera: Camera, pose: Pose, boxes: Sequence[Box]) -> View:
             nearness[met.part][nearer] = met.near[nearer]
             face[met.part][nearer] = 6 * number + 2 * axis + side
             row[met.part][nearer], column[met.part][nearer] = met.row_m[nearer], met.column_m[nearer]
-    window = (max(left, 0), max(top, 0), min(right, camera.width_px), min(bottom, camera.height_px))
-    inner = (slice(window[1] - top, max(window[3] - top, 0)), slice(window[0] - left, max(window[2] - left, 0)))
+    x0, x1 = np.clip([left, right], 0, camera.width_px).tolist()  # an empty window where nothing is in the picture
+    y0, y1 = np.clip([top, bottom], 0, camera.height_px).tolist()
+    window = (x0, y0, x1, y1)
+    inner = (slice(y0 - top, y1 - top), slice(x0 - left, x1 - left))
     owner = np.array([*(box.cell for box in boxes), 0])[face[inner] // 6]
     visible = np.bincount(owner.ravel(), minlength=cells + 1)[1:]
     share = visible / np.maximum(whole.sum(axis=(1, 2)), 1)
