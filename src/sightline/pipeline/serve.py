@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sightline.maps.providers import Provider
     from sightline.maps.tiles import AreaPlan
     from sightline.maps.upscaling.upscale import Upscaler
-    from sightline.serving.cameras import FrameLog
+    from sightline.serving.camera import FrameLog
     from sightline.serving.questions import Answered, Log
     from sightline.stores.database import Database
     from sightline.stores.events import Events

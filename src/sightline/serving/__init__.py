@@ -8,7 +8,7 @@
     predicting.py   the routes that answer an image; uploads.py takes it out of a request
     about.py        the routes that tell of the model, and the pages
     areas.py        the routes of areas on the map, where the model looks at such; area_jobs.py, orders.py behind them
-    streams.py      the routes of cameras whose frames come one by one; cameras.py, stream_answers.py behind them
+    streams.py      the routes of cameras whose frames come one by one; cameras.py, camera.py, stream_answers.py behind
     answers.py      what is answered, as types; area_answers.py
     description.py  OpenAPI, from the routes and of the model that answers; docs_page.py shows it to people
     engine.py       bytes -> decoded input -> batch -> prediction -> ledger -> answer

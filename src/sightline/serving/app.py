@@ -17,7 +17,8 @@ import sightline.serving.areas
 from sightline.serving import about, streams
 from sightline.serving.answers import answer_of
 from sightline.serving.area_jobs import AreaJobs
-from sightline.serving.cameras import Cameras, FrameLog, Seen
+from sightline.serving.camera import FrameLog, Seen
+from sightline.serving.cameras import Cameras
 from sightline.serving.champion import Champions
 from sightline.serving.description import Description
 from sightline.serving.engine import Engine

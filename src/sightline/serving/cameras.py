@@ -14,12 +14,11 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Protocol
 
-from sightline.capabilities import Frame, Session, Streaming
+from sightline.capabilities import Frame, Streaming
 from sightline.errors import BackendError, DataRejected, RequestError, SightlineError
 from sightline.serving.calls import CORES
+from sightline.serving.camera import Camera, FrameLog, Seen, Sent
 from sightline.serving.champion import Champion
 from sightline.serving.engine import Engine
 from sightline.serving.metrics import Metrics
@@ -32,87 +31,6 @@ log = logging.getLogger(__name__)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _MOST_WAITING = 4
 """Frames of one camera that wait for the one before."""
-
-
-@dataclass(frozen=True)
-class Seen:
-    """An answer to a frame, or to all of them, as the log wants it.
-
-    Attributes:
-        frame: its number; None: the whole.
-        at_s: by the stream's own clock.
-        changed: the verdict is another than before.
-    """
-
-    camera: str
-    version: int
-    sha256: str
-    prediction: Prediction
-    frame: int | None
-    at_s: float = 0.0
-    changed: bool = False
-
-
-class FrameLog(Protocol):
-    """Writes of the answers of one camera what its rule keeps; called by one thread at a time."""
-
-    def write(self, seen: Seen) -> str | None:
-        """Its id in the ledger; None where it was not kept. Raises BackendError."""
-        ...
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A frame as a client sends it.
-
-    Attributes:
-        content: an encoded picture.
-        conditions: what the client tells of the camera besides; None: what it told before.
-        time_s: seconds after the first frame; None: when it arrived.
-        skipped: frames that had to make room for this one.
-    """
-
-    content: bytes
-    conditions: Mapping[str, float] | None = None
-    time_s: float | None = None
-    skipped: int = 0
-
-
-@dataclass(eq=False)
-class _Camera:
-    """One camera. The lock is held while its session is at work."""
-
-    name: str
-    champion: Champion
-    session: Session
-    conditions: Mapping[str, float]
-    log: FrameLog
-    since_s: float = field(default_factory=time.time)
-    began_s: float = field(default_factory=time.monotonic)
-    last_s: float = field(default_factory=time.monotonic)
-    next: int = 0
-    answered: int = 0
-    refused: int = 0
-    skipped: int = 0
-    verdict: str | None = None
-    digest: hashlib._Hash = field(default_factory=hashlib.sha256)
-    waiting: int = 0
-    held: bool = False
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
-
-    def document(self) -> dict[str, Json]:
-        """As clients see it."""
-        return {
-            "camera": self.name,
-            "version": self.champion.number,
-            "frames": self.answered,
-            "refused": self.refused,
-            "skipped": self.skipped,
-            "verdict": self.verdict,
-            "since_s": self.since_s,
-            "idle_s": round(time.monotonic() - self.last_s, 3),
-            "connected": self.held,
-        }
 
 
 class Cameras:
@@ -130,7 +48,7 @@ class Cameras:
         self._settings = settings
         self._metrics = metrics
         self._open_log = open_log
-        self._cameras: dict[str, _Camera] = {}
+        self._cameras: dict[str, Camera] = {}
         self._threads = ThreadPoolExecutor(CORES, thread_name_prefix="frame")
 
     def close_all(self) -> None:
@@ -206,7 +124,7 @@ class Cameras:
                 f"no answer within {self._settings.answer_s:g} s", where=name, way_out="Try again later."
             ) from error
 
-    async def _push_in_turn(self, camera: _Camera, sent: Sent) -> dict[str, Json]:
+    async def _push_in_turn(self, camera: Camera, sent: Sent) -> dict[str, Json]:
         try:
             async with camera.lock:
                 camera, restarted = await self._current(camera)
@@ -215,7 +133,7 @@ class Cameras:
         finally:
             camera.waiting -= 1
 
-    def _push(self, camera: _Camera, sent: Sent) -> dict[str, Json]:
+    def _push(self, camera: Camera, sent: Sent) -> dict[str, Json]:
         start_s = time.perf_counter()
         camera.last_s = time.monotonic()
         camera.skipped += sent.skipped
@@ -236,7 +154,7 @@ class Cameras:
         self._metrics.frames("answered")
         return self._answered(camera, sent, prediction, at_s)
 
-    def _answered(self, camera: _Camera, sent: Sent, prediction: Prediction, at_s: float) -> dict[str, Json]:
+    def _answered(self, camera: Camera, sent: Sent, prediction: Prediction, at_s: float) -> dict[str, Json]:
         verdict, before = str(prediction.document.get("verdict", "")), camera.verdict
         camera.answered, camera.verdict = camera.answered + 1, verdict
         sha256 = hashlib.sha256(sent.content).hexdigest()
@@ -253,7 +171,7 @@ class Cameras:
             **_logged(camera.log, seen),
         }
 
-    def _lineage(self, camera: _Camera, sha256: str) -> dict[str, Json]:
+    def _lineage(self, camera: Camera, sha256: str) -> dict[str, Json]:
         return {
             "task": self._engine.task,
             "version": camera.champion.number,
@@ -279,7 +197,7 @@ class Cameras:
             self._forget(camera)
             return await self._in_thread(self._end, camera)
 
-    def _end(self, camera: _Camera) -> dict[str, Json]:
+    def _end(self, camera: Camera) -> dict[str, Json]:
         prediction = camera.session.close()
         sha256 = camera.digest.hexdigest()
         seen = Seen(camera.name, camera.champion.number, sha256, prediction, None)
@@ -307,7 +225,7 @@ class Cameras:
                 with suppress(SightlineError):
                     await self._in_thread(self._end, camera)
 
-    def _forget(self, camera: _Camera) -> None:
+    def _forget(self, camera: Camera) -> None:
         if self._cameras.get(camera.name) is camera:
             del self._cameras[camera.name]
         self._metrics.cameras.set(len(self._cameras))
@@ -323,7 +241,7 @@ class Cameras:
             )
         return champion, champion.model
 
-    def _camera(self, name: str, conditions: Mapping[str, float] | None) -> _Camera:
+    def _camera(self, name: str, conditions: Mapping[str, float] | None) -> Camera:
         """The camera of a name, begun if need be."""
         champion, model = self._champion()
         if not _NAME.fullmatch(name):
@@ -337,7 +255,7 @@ class Cameras:
         if camera is None:
             self._make_room()
             told = conditions or {}
-            camera = self._cameras[name] = _Camera(name, champion, model.open(told), told, self._open_log())
+            camera = self._cameras[name] = Camera(name, champion, model.open(told), told, self._open_log())
             self._metrics.cameras.set(len(self._cameras))
         elif conditions is not None and dict(conditions) != dict(camera.conditions):
             raise RequestError(
@@ -355,7 +273,7 @@ class Cameras:
                 way_out="End one (DELETE /v1/streams/CAMERA), or raise SIGHTLINE_MAX_CAMERAS.",
             )
 
-    async def _current(self, camera: _Camera) -> tuple[_Camera, str | None]:
+    async def _current(self, camera: Camera) -> tuple[Camera, str | None]:
         """The camera with a session of the version that answers now; why it began anew, if it did."""
         champion, _ = self._champion()
         if champion.number == camera.champion.number:
@@ -366,7 +284,7 @@ class Cameras:
         self._begin(camera, champion)
         return camera, why
 
-    def _begin(self, camera: _Camera, champion: Champion) -> None:
+    def _begin(self, camera: Camera, champion: Champion) -> None:
         """Begin a session anew; the camera and who holds it stay."""
         assert isinstance(champion.model, Streaming)
         camera.champion, camera.session, camera.log = (
@@ -376,7 +294,7 @@ class Cameras:
         )
         camera.answered, camera.verdict, camera.digest = 0, None, hashlib.sha256()
 
-    async def _in_thread(self, step: Callable[..., dict[str, Json]], camera: _Camera, *given: Sent) -> dict[str, Json]:
+    async def _in_thread(self, step: Callable[..., dict[str, Json]], camera: Camera, *given: Sent) -> dict[str, Json]:
         return await asyncio.get_running_loop().run_in_executor(self._threads, step, camera, *given)
 
 

@@ -17,7 +17,8 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from sightline.conditions import parse_conditions
 from sightline.errors import RequestError, SightlineError
 from sightline.serving.access import OWN_PROTOCOL
-from sightline.serving.cameras import Cameras, Sent
+from sightline.serving.camera import Sent
+from sightline.serving.cameras import Cameras
 from sightline.serving.predicting import FORMATS
 from sightline.serving.problems import problem
 from sightline.serving.refusing import refuse

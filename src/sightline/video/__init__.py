@@ -5,6 +5,7 @@
     pictures.py   frames of a folder of pictures
     opening.py    the one door to both: a word -> frames
     writing.py    an MP4 file, by PyAV
+    refusals.py   what is said of what is not read
 
 Nothing else in the package knows PyAV. Import late: it takes 0.2 s.
 """

@@ -20,10 +20,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.capabilities import Frame
-from sightline.errors import BackendError, DataMissing, DataRejected, SightlineError
+from sightline.errors import DataRejected, SightlineError
 from sightline.files import open_file
 from sightline.limits import Limits
 from sightline.video.addresses import Kind, certificate_problem, check_resolves, shown
+from sightline.video.refusals import (
+    COPY_AGAIN,
+    NO_VIDEO,
+    damaged,
+    lost,
+    no_video,
+    silent,
+    stalled,
+    unreachable,
+    untrusted,
+)
 
 if TYPE_CHECKING:
     import av
@@ -35,8 +46,6 @@ if TYPE_CHECKING:
 _FILE_FORMATS = "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,asf,ogg,flv,gif,mjpeg,h264,hevc,yuv4mpegpipe"
 _NETWORK_FORMATS = f"{_FILE_FORMATS},mpjpeg,hls,rtsp,rtp,sdp"
 _PROTOCOLS: dict[Kind, str] = {"rtsp": "rtsp,rtp,udp,tcp,tls", "http": "http,https,tcp,tls,crypto,hls"}
-_NO_VIDEO = "there is no video in it"
-_COPY_AGAIN = "Copy the file again from the original, or convert it to MP4."
 _NAP_S = 0.005
 
 
@@ -139,12 +148,12 @@ class Video:
             self._ended = True
         except av.FFmpegError as error:
             self._given += 1  # it has its place in the video
-            raise _damaged(error, self.where) from error
+            raise damaged(error, self.where) from error
 
     def _broken_off(self, error: av.FFmpegError) -> SightlineError:
         if not self.live:
-            return _damaged(error, self.where)
-        return _stalled(self.where, self._waits) if self._is_stalled() else _lost(error, self.where)
+            return damaged(error, self.where)
+        return stalled(self.where, self._waits.frame_s) if self._is_stalled() else lost(error, self.where)
 
     def _is_stalled(self) -> bool:
         """FFmpeg's parts say many things where a read was ended because it took too long."""
@@ -153,14 +162,14 @@ class Video:
     def _nap(self) -> None:
         if self._is_stalled():
             self._ended = True
-            raise _stalled(self.where, self._waits)
+            raise stalled(self.where, self._waits.frame_s)
         time.sleep(_NAP_S)
 
     def _made(self, frame: VideoFrame) -> Frame:
         number, self._given = self._given, self._given + 1
         self._last_s = time.monotonic()
         if frame.is_corrupt:
-            raise DataRejected(f"frame {number} is damaged", where=self.where, way_out=_COPY_AGAIN)
+            raise DataRejected(f"frame {number} is damaged", where=self.where, way_out=COPY_AGAIN)
         _check_size(frame.width, frame.height, self._limits, self.where)
         return Frame(_pixels(frame), number, self._time_s(frame))
 
@@ -248,12 +257,12 @@ class _Opening:
         import av
 
         if not file.read(1):
-            raise DataRejected("the file is empty", where=self.where, way_out=_COPY_AGAIN)
+            raise DataRejected("the file is empty", where=self.where, way_out=COPY_AGAIN)
         file.seek(0)
         try:
             container = av.open(file, "r", options={"format_whitelist": _FILE_FORMATS, "protocol_whitelist": "file"})
         except av.FFmpegError as error:
-            raise _no_video(error, self.where) from None
+            raise no_video(error, self.where) from None
         return self._made(_Opened(container, file), live=False)
 
     def open_device(self, path: str) -> Video:
@@ -262,7 +271,7 @@ class _Opening:
         try:
             container = av.open(path, "r", format="video4linux2", options={"fflags": "nonblock"})
         except av.FFmpegError as error:
-            raise _unreachable(error, self.where) from None
+            raise unreachable(error, self.where) from None
         return self._made(_Opened(container), live=True)
 
     def open_address(self, address: str, kind: Kind) -> Video:
@@ -273,10 +282,10 @@ class _Opening:
             container = av.open(address, "r", options=_network_options(kind), timeout=timeout)
         except av.FFmpegError as error:  # its text has the address with the password: no cause is kept
             if time.monotonic() - start_s >= self.waits.open_s:
-                raise _silent(self.where, self.waits) from None
-            if untrusted := certificate_problem(address, self.waits.open_s):
-                raise _untrusted(untrusted, self.where) from None
-            raise _unreachable(error, self.where) from None
+                raise silent(self.where, self.waits.open_s) from None
+            if why := certificate_problem(address, self.waits.open_s):
+                raise untrusted(why, self.where) from None
+            raise unreachable(error, self.where) from None
         return self._made(_Opened(container), live=kind == "rtsp" or _goes_on(container))
 
     def _made(self, opened: _Opened, live: bool) -> Video:
@@ -318,7 +327,7 @@ def _video_stream(container: InputContainer, where: str) -> VideoStream:
     """The first one with a decoder. Raises DataRejected where there is none."""
     stream = next((one for one in container.streams.video if one.codec_context is not None), None)
     if stream is None:
-        raise DataRejected(_NO_VIDEO, where=where, way_out="Give a video: MP4, MKV, AVI, MJPEG or RTSP.")
+        raise DataRejected(NO_VIDEO, where=where, way_out="Give a video: MP4, MKV, AVI, MJPEG or RTSP.")
     return stream
 
 
@@ -337,82 +346,10 @@ def _rounded_up(width: int, height: int, limits: Limits) -> int:
 
 def _check_size(width: int, height: int, limits: Limits, where: str) -> None:
     if width <= 0 or height <= 0:
-        raise DataRejected(_NO_VIDEO, where=where, way_out=_COPY_AGAIN)
+        raise DataRejected(NO_VIDEO, where=where, way_out=COPY_AGAIN)
     if width * height > limits.pixels:
         raise DataRejected(
             f"frames of {width:,} x {height:,} pixels are more than {limits.pixels:,}",
             where=where,
             way_out="Give a smaller video, or raise SIGHTLINE_MAX_PIXELS.",
         )
-
-
-# ------------------------------------------------------------------------------------------------- what failed
-
-
-def _reason(error: av.FFmpegError) -> str:
-    return (error.strerror or type(error).__name__).lower()
-
-
-def _no_video(error: av.FFmpegError, where: str) -> DataRejected:
-    return DataRejected(
-        f"the content is not that of a video ({_reason(error)})",
-        where=where,
-        way_out="Give a video: MP4, MKV, AVI or MJPEG. If it is one, copy it again from the original.",
-    )
-
-
-def _damaged(error: av.FFmpegError, where: str) -> DataRejected:
-    return DataRejected(f"the video is damaged ({_reason(error)})", where=where, way_out=_COPY_AGAIN)
-
-
-def _unreachable(error: av.FFmpegError, where: str) -> SightlineError:
-    """Why a camera was not opened."""
-    import av
-
-    match error:
-        case av.HTTPUnauthorizedError() | av.HTTPForbiddenError():
-            return DataRejected(
-                "the camera asks for a user and a password, or does not take these",
-                where=where,
-                way_out="Write them into the address: rtsp://USER:PASSWORD@HOST/PATH.",
-            )
-        case av.HTTPNotFoundError() | av.FileNotFoundError():
-            return DataMissing("the camera has no such stream", where=where, way_out="Check the path of its address.")
-        case av.InvalidDataError() | av.ArgumentError() | av.LookupError():
-            return DataRejected(
-                f"what comes from there is no video ({_reason(error)})",
-                where=where,
-                way_out="Check the address: a camera's page is not its stream.",
-            )
-        case _:
-            return BackendError(
-                f"the camera cannot be reached or read ({_reason(error)})",
-                where=where,
-                way_out="Check that it is on, that this machine reaches it, and that its address is that of a stream.",
-            )
-
-
-def _untrusted(why: str, where: str) -> BackendError:
-    return BackendError(
-        f"the certificate of the camera is not trusted ({why})",
-        where=where,
-        way_out="Let SSL_CERT_FILE name a file with the certificate of whoever signed it.",
-    )
-
-
-def _silent(where: str, waits: Waits) -> BackendError:
-    return BackendError(
-        f"the camera does not answer within {waits.open_s:g} s",
-        where=where,
-        way_out="Check that it is on, and that this machine reaches it.",
-    )
-
-
-def _lost(error: av.FFmpegError, where: str) -> BackendError:
-    return BackendError(f"the camera is lost ({_reason(error)})", where=where, way_out="Check its network and power.")
-
-
-def _stalled(where: str, waits: Waits) -> BackendError:
-    return BackendError(
-        f"no frame came for {waits.frame_s:g} s", where=where, way_out="Check the camera and its network."
-    )

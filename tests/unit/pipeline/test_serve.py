@@ -11,7 +11,7 @@ from sightline.errors import ModelMissing, ParamsError
 from sightline.limits import Limits
 from sightline.pipeline.serve import RegistryChampions, camera_log, champions, log_into
 from sightline.serving.batching import Batching
-from sightline.serving.cameras import Seen
+from sightline.serving.camera import Seen
 from sightline.serving.champion import Champion, DirectoryChampion
 from sightline.serving.questions import Answered, Question
 from sightline.settings import Settings

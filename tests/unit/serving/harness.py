@@ -20,7 +20,7 @@ from sightline.errors import BackendError, DataRejected, ModelMissing, Sightline
 from sightline.limits import Limits
 from sightline.pipeline.serve import log_into
 from sightline.serving.app import Sources, build_app
-from sightline.serving.cameras import FrameLog
+from sightline.serving.camera import FrameLog
 from sightline.serving.guard import guard
 from sightline.serving.routing import Router
 from sightline.serving.surveyor import Areas

@@ -15,7 +15,7 @@ from fastapi.openapi.models import OpenAPI
 from sightline.capabilities import Frame
 from sightline.errors import BackendError
 from sightline.pipeline.serve import camera_log
-from sightline.serving.cameras import Seen
+from sightline.serving.camera import Seen
 from sightline.serving.predicting import FORMATS
 from sightline.serving.stream_answers import FrameAnswer, StreamOverview, WholeAnswer
 from sightline.task import Prediction

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.serving.cameras import Seen
+from sightline.serving.camera import Seen
 from sightline.stores.predictions import Answer, Frame, Predictions
 from sightline.stores.streams import Keep, StreamLog
 

@@ -16,7 +16,7 @@ from sightline.errors import BackendError, DataRejected, ParamsError
 from sightline.files import finite, write_json
 from sightline.pipeline.streaming.frame_log import CameraLog
 from sightline.pipeline.streaming.said import Said
-from sightline.serving.cameras import Seen
+from sightline.serving.camera import Seen
 from sightline.video.addresses import shown
 from sightline.video.writing import Movie
 
