@@ -14,7 +14,7 @@ from sightline.tasks.battery_faults.params import SyntheticParams
 from sightline.tasks.battery_faults.synthetic.camera import Pose, View
 from sightline.tasks.battery_faults.synthetic.field import (
     KELVIN_PER_COUNT,
-    Field,
+    Infrared,
     counts_of,
     draw_field_scene,
     draw_objects,
@@ -117,7 +117,7 @@ class _FieldArtist:
         self._automatic = bool(rng.random() < given.automatic_share)
         self._range_k: tuple[float, float] | None = None
         surroundings = draw_field_scene(rng, given, skin)
-        self._look = Field(scene.camera, skin, given, surroundings, scene.case.surroundings.ambient_k)
+        self._look = Infrared(scene.camera, skin, given, surroundings, scene.case.surroundings.ambient_k)
 
     def draw(self, frame: int, pose: Pose, temperatures: Kelvin) -> _Drawn:
         """A frame, which cell each pixel shows, the view, and what the counts or colours mean."""

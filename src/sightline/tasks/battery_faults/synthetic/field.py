@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field as Param
+from pydantic import Field
 
 from sightline.params import Frozen
 from sightline.tasks.battery_faults.synthetic import backdrop
@@ -26,26 +26,26 @@ _LAMP_WIDTH = 60.0  # sharpness of a reflection: exp(width * (cosine - 1))
 class FieldParams(Frozen):
     """The camera, and what is in its way. Pairs are the bounds of a uniform draw."""
 
-    width_px: int = Param(ge=32, le=4096)
-    height_px: int = Param(ge=32, le=4096)
-    focal_px: float = Param(gt=0)
-    oversampling: int = Param(ge=1, le=4, description="rays a pixel along each side")
-    psf_px: tuple[float, float] = Param(description="standard deviation of the point spread")
-    netd_k: float = Param(ge=0, description="noise of a pixel from frame to frame")
-    pattern_k: float = Param(ge=0, description="fixed pattern: of each pixel, and of each column")
-    drift_k: float = Param(ge=0, description="of the whole frame between two calibrations, standard deviation")
-    vignette_k: float = Param(ge=0, description="most that the corners read too warm or too cold")
+    width_px: int = Field(ge=32, le=4096)
+    height_px: int = Field(ge=32, le=4096)
+    focal_px: float = Field(gt=0)
+    oversampling: int = Field(ge=1, le=4, description="rays a pixel along each side")
+    psf_px: tuple[float, float] = Field(description="standard deviation of the point spread")
+    netd_k: float = Field(ge=0, description="noise of a pixel from frame to frame")
+    pattern_k: float = Field(ge=0, description="fixed pattern: of each pixel, and of each column")
+    drift_k: float = Field(ge=0, description="of the whole frame between two calibrations, standard deviation")
+    vignette_k: float = Field(ge=0, description="most that the corners read too warm or too cold")
     cell_emissivity: tuple[float, float]
-    metal_emissivity: tuple[float, float] = Param(description="of tabs and busbars")
-    assumed_emissivity: float = Param(gt=0, le=1, description="that the camera corrects for")
-    lamp_share: float = Param(ge=0, le=1, description="of the videos, with something hot that the pack reflects")
-    lamp_k: tuple[float, float] = Param(description="how much hotter than the surroundings it is")
-    background_k: float = Param(ge=0, description="of wall and floor around the ambient, standard deviation")
-    texture_k: float = Param(ge=0, description="of the waves on the floor, standard deviation of each")
-    occluders: int = Param(ge=0, description="most things that stand in the way")
-    occluder_m: tuple[float, float] = Param(description="their width")
-    occluder_k: tuple[float, float] = Param(description="over the ambient")
-    automatic_share: float = Param(ge=0, le=1, description="of the videos as pictures with a scale, not as counts")
+    metal_emissivity: tuple[float, float] = Field(description="of tabs and busbars")
+    assumed_emissivity: float = Field(gt=0, le=1, description="that the camera corrects for")
+    lamp_share: float = Field(ge=0, le=1, description="of the videos, with something hot that the pack reflects")
+    lamp_k: tuple[float, float] = Field(description="how much hotter than the surroundings it is")
+    background_k: float = Field(ge=0, description="of wall and floor around the ambient, standard deviation")
+    texture_k: float = Field(ge=0, description="of the waves on the floor, standard deviation of each")
+    occluders: int = Field(ge=0, description="most things that stand in the way")
+    occluder_m: tuple[float, float] = Field(description="their width")
+    occluder_k: tuple[float, float] = Field(description="over the ambient")
+    automatic_share: float = Field(ge=0, le=1, description="of the videos as pictures with a scale, not as counts")
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def draw_field_scene(rng: np.random.Generator, params: FieldParams, skin: Skin) 
     )
 
 
-class Field:
+class Infrared:
     """One video's look."""
 
     def __init__(self, camera: Camera, skin: Skin, params: FieldParams, scene: FieldScene, ambient_k: float) -> None:
