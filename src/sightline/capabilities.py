@@ -105,7 +105,7 @@ FOLDER = "inode/directory"
 class Filming(Model[InputT], Protocol[InputT]):
     """A model whose answer is best seen as a video."""
 
-    def film(self, source: InputT, prediction: Prediction, path: Path) -> None:
+    def film(self, source: InputT, prediction: Prediction, path: Path, /) -> None:
         """Write the input with the answer drawn on it as an MP4 that a browser plays."""
         ...
 

@@ -15,6 +15,7 @@ HOSTS = {
     "localhost": "the same",
     "zenodo.org": "upstream data, and citations by DOI",
     "www.kaggle.com": "upstream data",
+    "github.com": "upstream data (the published videos of battery packs)",
     "doi.org": "citations",
     "arxiv.org": "citations",
     "services.arcgisonline.com": "map tiles",

@@ -37,6 +37,13 @@ _SMALL_NETWORK = {
     "pixels": {"trees": 5, "pixels_per_image": 100, "sigmas_px": [1.0, 2.0]},
 }
 
+_SMALL_STAGES = {
+    **{"backbone_width": 8, "width": 16, "heads": 2, "points": 2, "feedforward": 32},
+    **{"encoder_layers": 1, "decoder_layers": 1, "queries": 4, "window": 2},
+}
+_SMALL_REFINER = {"width": 16, "heads": 2, "layers": 1, "feedforward": 32, "most_roots": 16, "most_splits": 32}
+_CLIPS = {"steps": 2, "batch": 1, "frames": 2, "warmup_steps": 1, "report_every": 1}
+
 TINY: dict[str, dict[str, Any]] = {
     "pv_hotspots": {
         "sample": {
@@ -85,6 +92,24 @@ TINY: dict[str, dict[str, Any]] = {
             }
         },
         "evaluate": {"resamples": 100, "pictures": 2},
+    },
+    "battery_faults": {
+        "sample": {
+            **{"videos": 10, "frames": 8, "packs": 2},
+            "short": {"power_w": [15.0, 30.0], "onset": [2, 3]},
+            "fluent": {"width_px": 320, "height_px": 128, "focal_px": 268.0, "oversampling": 1},
+            "field": {"width_px": 192, "height_px": 144, "focal_px": 210.0, "oversampling": 1},
+        },
+        "train": {
+            "cpu": {
+                "learned": {
+                    **{"network": _SMALL_STAGES, "refine": _SMALL_REFINER},
+                    **{"learning": _CLIPS, "continued": _CLIPS},
+                },
+                "calibrated_on": 4,
+            }
+        },
+        "evaluate": {"resamples": 100, "pictures": 1},
     },
 }
 """Task -> what differs from its CPU-sized recipe in params.yaml, so that a fit takes seconds."""

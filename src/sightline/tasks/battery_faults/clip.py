@@ -7,10 +7,8 @@ from collections.abc import Generator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from sightline.capabilities import FOLDER, Frame
 from sightline.errors import DataRejected
@@ -126,7 +124,7 @@ def read_clip(source: Path | bytes, limits: Limits, where: str = "") -> Clip:
     return Clip(
         name=where,
         sha256=hashlib.sha256(source).hexdigest() if isinstance(source, bytes) else sha256_input(source),
-        statistics=_statistics(first.frame.pixels, length),
+        statistics=frame_statistics(first.frame) | {"frames": float(-1 if length is None else length)},
         size=(height, width),
         length=length,
         conditions=_CENTIKELVIN if first.in_kelvin else _listed_conditions(source),
@@ -181,14 +179,14 @@ def _check_alike(shot: Shot, first: Shot) -> None:
         )
 
 
-def _statistics(pixels: NDArray[Any], length: int | None) -> dict[str, float]:
-    """Level, contrast and sharpness of a frame, 0 .. 1 of what its kind can hold."""
+def frame_statistics(frame: Frame) -> dict[str, float]:
+    """Size, level, contrast and sharpness of a frame, the last three 0 .. 1 of what its kind can hold."""
+    pixels = frame.pixels
     most = float(np.iinfo(pixels.dtype).max)
     grey = pixels.astype(np.float32) if pixels.ndim == 2 else pixels.mean(axis=2, dtype=np.float32)
     return {
         "width": float(pixels.shape[1]),
         "height": float(pixels.shape[0]),
-        "frames": float(-1 if length is None else length),
         "level": round(float(grey.mean()) / most, 6),
         "contrast": round(float(grey.std()) / most, 6),
         "sharpness": round(float(np.abs(np.diff(grey, axis=1)).mean()) / most, 6),

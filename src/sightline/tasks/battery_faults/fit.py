@@ -66,9 +66,9 @@ def _trained(data: TrainingData[BatteryModel], params: TrainParams, seed: int, w
 def _clips(data: Manifest, folder: Path, progress: Progress) -> StoredClips:
     from sightline.tasks.battery_faults.clip import read_clip
 
-    def looks(sample: Sample) -> Iterator[Look]:
+    def looks(sample: Sample) -> Iterator[Look]:  # opened when it is its turn
         clip = read_clip(source_of(data, sample), data.limits)
-        return looks_of(read_truth(data, sample), clip.frames(), clip.scale)
+        yield from looks_of(read_truth(data, sample), clip.frames(), clip.scale)
 
     return store_clips([(sample.key, looks(sample)) for sample in usable_samples(data)], folder, progress)
 

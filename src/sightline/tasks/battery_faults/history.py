@@ -89,10 +89,9 @@ class History:
         return tuple(self._moments)
 
     @property
-    def embedding(self) -> NDArray[np.float32]:
-        """(d,) mean of the frames'; empty where there was none."""
-        mean = np.empty(0) if self._embeddings is None else self._embeddings / self._embedded
-        return mean.astype(np.float32)
+    def embedding(self) -> tuple[float, ...]:
+        """Mean of the frames'; empty where there was none."""
+        return () if self._embeddings is None else tuple((self._embeddings / self._embedded).tolist())
 
     def curves(self) -> NDArray[np.float64]:
         """(moments, cells) kelvin of the warmest places; NaN where a cell was not in sight."""

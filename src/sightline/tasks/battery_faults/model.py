@@ -14,18 +14,20 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.capabilities import check_probability
+from sightline import stopping
+from sightline.capabilities import Frame, check_probability
 from sightline.limits import Cost, Limits
 from sightline.task import Prediction
-from sightline.tasks.battery_faults.answer import Answer
+from sightline.tasks.battery_faults.answer import Answer, FrameAnswer
 from sightline.tasks.battery_faults.clip import FORMATS, Clip, clip_extent, read_clip
 from sightline.tasks.battery_faults.drawing import FAULTY, HEALTHY, UNKNOWN, chart, mark, pack_view
 from sightline.tasks.battery_faults.metrics import Told
 from sightline.tasks.battery_faults.params import NetworkParams, RefineParams
 from sightline.tasks.battery_faults.rule import RuleMethod, RuleParams
-from sightline.tasks.battery_faults.session import PackSession, Seen, said_of
-from sightline.tasks.battery_faults.thermometer import CONDITIONS, read_scale
-from sightline.tasks.battery_faults.verdict import Method, Standing, Thresholds
+from sightline.tasks.battery_faults.runs import read_runs
+from sightline.tasks.battery_faults.session import PackSession
+from sightline.tasks.battery_faults.thermometer import CONDITIONS, picture_of, read_scale
+from sightline.tasks.battery_faults.verdict import Method, Thresholds
 from sightline.vision.calibration import Calibration
 from sightline.vision.images import noise_picture
 from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
@@ -115,7 +117,8 @@ class BatteryModel(SavedModel[Recipe]):
             return RuleMethod(recipe.rule)
         from sightline.tasks.battery_faults.networks import Networks
 
-        return Networks(self.stages, recipe.method == "refined", recipe.rule.cells)
+        assert recipe.network is not None
+        return Networks(self.stages, recipe.method == "refined", recipe.network.width, recipe.rule.cells)
 
     # ------------------------------------------------------------------------------------------------ reading
 
@@ -163,6 +166,7 @@ class BatteryModel(SavedModel[Recipe]):
     def _session(self, source: Clip) -> PackSession:
         session = self.open(source.conditions)
         for frame in source.frames():
+            stopping.check()
             session.look(frame)
         return session
 
@@ -170,43 +174,39 @@ class BatteryModel(SavedModel[Recipe]):
 
     def draw(self, source: Clip, prediction: Prediction) -> NDArray[np.uint8]:
         """The frame in which the fault is seen best, the temperatures over time, and the pack."""
-        top = _marked(self.look(source, shown_frame(prediction)))
+        session, shown = self.open(source.conditions), shown_frame(prediction)
+        for number, frame in enumerate(source.frames()):
+            seen = session.push(frame)
+            if number == shown:
+                break
+        top = self.mark(frame, seen)
         return np.concatenate([top, _below(prediction, top.shape[1])])
 
-    def look(self, source: Clip, number: int) -> Seen:
-        """What is told of a frame of a video, after those before it."""
-        session = self.open(source.conditions)
-        for place, frame in enumerate(source.frames()):
-            seen = session.look(frame)
-            if place == number:
-                break
-        return seen
+    def mark(self, frame: Frame, prediction: Prediction) -> NDArray[np.uint8]:
+        """A frame with the answer to it; see `sightline.capabilities.Marking`."""
+        answer = FrameAnswer.model_validate(prediction.document)
+        masks = {
+            one.cell: read_runs(one.mask.model_dump(), frame.pixels.shape[:2], "mask").decode()
+            for one in answer.cells
+            if one.mask is not None and answer.verdict == "faulty"
+        }
+        said = f"frame {answer.frame}: {prediction.found} (score {answer.score:.2f})"
+        return mark(picture_of(frame), masks, said, _COLOURS[answer.verdict])
 
-    def film(self, source: Clip, prediction: Prediction, path: Path) -> None:  # noqa: ARG002 (the whole is known later)
+    def film(self, source: Clip, _: Prediction, path: Path, /) -> None:
         """The whole video with outlines and what could be said by then; see `sightline.capabilities.Filming`."""
         from sightline.video.writing import Movie
 
         session = self.open(source.conditions)
         with Movie(path) as movie:
             for number, frame in enumerate(source.frames()):
-                seen = session.look(frame)
-                movie.add(_marked(seen), seen.moment.time_s if seen.moment.time_s is not None else number / _FILM_FPS)
+                drawn = self.mark(frame, session.push(frame))
+                movie.add(drawn, number / _FILM_FPS if frame.time_s is None else frame.time_s)
 
 
 def shown_frame(prediction: Prediction) -> int:
     """The frame of a video in which its fault is seen best."""
     return Answer.model_validate(prediction.document).shown_frame
-
-
-def _marked(seen: Seen) -> NDArray[np.uint8]:
-    standing, moment = seen.standing, seen.moment
-    masks = {cell: runs.decode() for cell, runs in moment.masks.items() if cell in standing.faulty}
-    return mark(seen.picture, masks, f"frame {moment.frame}: {_said(seen, standing)}", _COLOURS[standing.verdict])
-
-
-def _said(seen: Seen, standing: Standing) -> str:
-    rise_k = None if standing.cell is None else seen.moment.rises_k.get(standing.cell)
-    return f"{said_of(standing, rise_k)} (score {standing.score:.2f})"
 
 
 def _below(prediction: Prediction, width: int) -> NDArray[np.uint8]:

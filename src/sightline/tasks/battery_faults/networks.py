@@ -8,6 +8,7 @@ import numpy as np
 
 from sightline.tasks.battery_faults.examples import look_at, put_back
 from sightline.tasks.battery_faults.geometry import CELLS, Cells, find_cells
+from sightline.tasks.battery_faults.order import Order
 from sightline.tasks.battery_faults.runs import Mask
 from sightline.tasks.battery_faults.stages import Follower, Seen
 from sightline.tasks.battery_faults.thermal import Thermal
@@ -35,30 +36,39 @@ class Networks:
     Args:
         stages: of `stages.load_stages`; several cameras may share them.
         refined: whether stage 2 looks at the masks.
+        width: of the queries.
         count: cells of the pack.
     """
 
-    def __init__(self, stages: Module, refined: bool, count: int = CELLS) -> None:
+    def __init__(self, stages: Module, refined: bool, width: int, count: int = CELLS) -> None:
         self._follower = Follower(stages, FLOOR, _MOST, refined)
-        self._refined, self._count = refined, count
+        self._refined, self._width, self._count = refined, width, count
+        self._order = Order()
+
+    @property
+    def width(self) -> int:
+        """Values of its embeddings: those of a query."""
+        return self._width
 
     def push(self, thermal: Thermal) -> FrameView:
         """What is told of the next frame."""
-        if not thermal.valid.any():
+        if not thermal.scaled:
             return FrameView("no_scale", count=self._count)
         cells = find_cells(thermal, self._count)
         if cells is None:
             return FrameView("pack_out_of_view", count=self._count)
+        self._order.push(cells, self._count, thermal)
         shown, box = look_at(thermal, cells.box)
         views = _healthy_views(thermal, cells, self._count)
         for seen in self._follower.push(shown):
-            number, view = self._view(seen, box, thermal, cells)
-            if number in views and view.probability > views[number].probability:
-                views[number] = view
-        return FrameView(cells=views, count=self._count, embedding=tuple(self._follower.embedding.tolist()))
+            label, view = self._view(seen, box, thermal, cells)
+            if label in views and view.probability > views[label].probability:
+                views[label] = view
+        numbered = {self._order.number(label, self._count): view for label, view in views.items()}
+        return FrameView(cells=numbered, count=self._count, embedding=tuple(self._follower.embedding.tolist()))
 
     def _view(self, seen: Seen, box: tuple[int, int, int, int], thermal: Thermal, cells: Cells) -> tuple[int, CellView]:
-        """The cell that a fault was told of, by most of its mask's pixels; 0 where it lies beside all cells."""
+        """The label of the cell that a fault was told of, by most of its mask's pixels; 0 where it lies beside all."""
         mask = put_back(seen.mask, box, thermal.size) >= 0.5
         coarse = put_back(seen.coarse, box, thermal.size) >= 0.5 if self._refined else None
         votes = np.bincount(cells.labels[mask], minlength=self._count + 1)
@@ -68,7 +78,7 @@ class Networks:
 
 
 def _healthy_views(thermal: Thermal, cells: Cells, count: int) -> dict[int, CellView]:
-    """Each cell that is in sight, with nothing told against it."""
+    """Each cell that is in sight, by its label, with nothing told against it."""
     views = {}
     for number in range(1, count + 1):
         mask = cells.mask(number)

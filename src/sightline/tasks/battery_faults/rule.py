@@ -71,6 +71,11 @@ class RuleMethod:
         self._memories: dict[int, _Memory] = {}
         self._order = Order()
 
+    @property
+    def width(self) -> int:
+        """Values of its embeddings: a rise a cell."""
+        return self.params.cells
+
     def push(self, thermal: Thermal) -> FrameView:
         """What the rule tells of the next frame."""
         count = self.params.cells

@@ -21,6 +21,7 @@ from sightline.tasks.battery_faults.answer import (
     Temperatures,
     VideoFacts,
 )
+from sightline.tasks.battery_faults.clip import frame_statistics
 from sightline.tasks.battery_faults.history import History, Moment, moment_of
 from sightline.tasks.battery_faults.metrics import FoundTrack, Told
 from sightline.tasks.battery_faults.runs import RunLengths
@@ -39,19 +40,17 @@ _KELVIN, _SCORE = 2, 6  # decimals
 
 @dataclass(frozen=True)
 class Seen:
-    """A thermal frame that was pushed, with what was told of it: for drawing.
+    """A frame that was pushed, with what was told of it.
 
     Attributes:
         standing: what is said after it.
         moment: what was told of it.
         view: the same as the method told it.
-        picture: (h, w, 3) RGB to draw on.
     """
 
     standing: Standing
     moment: Moment
     view: FrameView
-    picture: NDArray[np.uint8]
 
 
 class PackSession:
@@ -68,7 +67,7 @@ class PackSession:
         self._method = method
         self._thermometer = Thermometer(scale)
         self._judge, self._history = Judge(thresholds, calibration), History()
-        self._size = (0, 0)
+        self._size, self._first = (0, 0), dict[str, float]()
         self._scaled: Scaled = "none"
 
     def push(self, frame: Frame) -> Prediction:
@@ -81,13 +80,14 @@ class PackSession:
         standing, moment, view = seen.standing, seen.moment, seen.view
         answer = _frame_answer(standing, moment, view)
         row: dict[str, float | int | str] = {
+            **{f"input_{name}": value for name, value in frame_statistics(frame).items()},
             **_row_of(standing),
             "output_rise_k": round(max(moment.rises_k.values(), default=0.0), _KELVIN),
             "output_cells_seen": len(view.cells),
         }
         return Prediction(
             row,
-            np.array(view.embedding, dtype=np.float32),
+            _embedding(view.embedding, self._method.width),
             answer.model_dump(mode="json"),
             found=said_of(standing, _rise_of(moment, standing)),
             findings=_findings(answer.cells, standing),
@@ -96,6 +96,7 @@ class PackSession:
     def look(self, frame: Frame) -> Seen:
         """As `push`, without the documents."""
         thermal = self._thermometer.measure(frame)
+        self._first = self._first or frame_statistics(frame)
         height, width = thermal.size
         self._size = height, width
         if thermal.valid.any():
@@ -104,7 +105,7 @@ class PackSession:
         faulty = frozenset(cell for cell, one in view.cells.items() if self._judge.looks_faulty(one.probability))
         moment = moment_of(self._history.frames, thermal.time_s, view, faulty)
         self._history.add(moment, view)
-        return Seen(self._judge.push(view), moment, view, thermal.picture)
+        return Seen(self._judge.push(view), moment, view)
 
     def told(self) -> Told:
         """The whole as it is evaluated: every cell that looked faulty in some frame, those below the threshold too."""
@@ -144,13 +145,18 @@ class PackSession:
             scale=self._scaled,
         )
         highest = max((max(one.rises_k.values(), default=0.0) for one in history.moments), default=0.0)
-        row = {**_row_of(standing), "output_rise_k": round(highest, _KELVIN), "output_frames": history.frames}
+        given = {**self._first, "frames": float(history.frames)}
+        row: dict[str, float | int | str] = {
+            **{f"input_{name}": value for name, value in given.items()},
+            **_row_of(standing),
+            "output_rise_k": round(highest, _KELVIN),
+        }
         summary: dict[str, float | int | str] = {"verdict": standing.verdict, "score": round(standing.score, 3)}
         if faults:
             summary |= {"cell": faults[0].cell, "rise_k": faults[0].rise_k or 0.0}
         return Prediction(
             row,
-            history.embedding,
+            _embedding(history.embedding, self._method.width),
             answer.model_dump(mode="json"),
             exports={TRACKS: self._tracks()},
             found=said,
@@ -268,6 +274,11 @@ def _row_of(standing: Standing) -> dict[str, float | int | str]:
         "output_score": round(standing.score, _SCORE),
         "output_cell": standing.cell or 0,
     }
+
+
+def _embedding(values: Sequence[float], width: int) -> NDArray[np.float32]:
+    """As many values as the method always tells; zeros where it told none."""
+    return np.array(values, dtype=np.float32) if len(values) else np.zeros(width, dtype=np.float32)
 
 
 def _severity(rise_k: float) -> str:

@@ -16,6 +16,7 @@ from sightline.tasks.battery_faults.data import STRATA, UPSTREAM, excerpt, load_
 from sightline.tasks.battery_faults.drawing import UNKNOWN, mark
 from sightline.tasks.battery_faults.model import NAME, BatteryModel, shown_frame
 from sightline.tasks.battery_faults.params import Params
+from sightline.tasks.battery_faults.thermometer import picture_of
 from sightline.upstream import Upstream
 from sightline.vision.evaluation import Evaluated, rows_of
 
@@ -88,10 +89,11 @@ class BatteryFaults:
         clip, video = model.read(self.source(data, sample), data.limits), read_truth(data, sample)
         prediction = model.predict([clip])[0]
         shown = shown_frame(prediction)
+        frame = next(frame for number, frame in enumerate(clip.frames()) if number == shown)
         truths = {track.cell or 0: track.masks[shown] for track in video.tracks}
         masks = {cell: runs.decode() for cell, runs in truths.items() if runs is not None}
         said = f"frame {shown}, as it is labelled: {'faulty' if video.facts.faults else 'healthy'}"
-        labelled = mark(model.look(clip, shown).picture, masks, said, UNKNOWN)
+        labelled = mark(picture_of(frame), masks, said, UNKNOWN)
         return np.concatenate([labelled, model.draw(clip, prediction)])
 
     @staticmethod

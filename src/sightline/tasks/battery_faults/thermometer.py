@@ -122,6 +122,13 @@ class Thermometer:
         self._without = 0 if self._bar is not None else self._without + 1
 
 
+def picture_of(frame: Frame) -> NDArray[np.uint8]:
+    """(h, w, 3) RGB of a frame to draw on; counts are stretched to what is between their extremes."""
+    if frame.pixels.dtype == np.uint16:
+        return _grey(frame.pixels.astype(np.float32))
+    return frame.pixels.astype(np.uint8, copy=False)
+
+
 def _said(shape: tuple[int, ...], kind: str) -> str:
     grey = "16-bit counts" if kind == "uint16" else "colours"
     return f"{shape[1]} x {shape[0]} pixels of {grey}"

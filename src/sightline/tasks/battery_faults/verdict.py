@@ -78,6 +78,11 @@ class FrameView:
 class Method(Protocol):
     """How a candidate looks at the frames of one camera, one after another; what it remembers is bounded."""
 
+    @property
+    def width(self) -> int:
+        """Values of its embeddings."""
+        ...
+
     def push(self, thermal: Thermal) -> FrameView:
         """What it tells of the next frame."""
         ...
