@@ -4,16 +4,21 @@ Equal cells in a row: seen obliquely, their borders lie at the projective thirds
 and right outline, which its heights at both ends tell. From there each border is looked for row by row: the gap where
 one can look through, else the edge of the nearer cell, which hides part of the farther one. A straight line through
 what the rows say is the border, also through busbars.
+
+A renderer draws the pack alone in the colours of the scale. A camera tells temperatures of all that is in sight: there
+the whole view is fitted to the edges of the frame (`pose`).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from sightline.tasks.battery_faults.pose import Pose, fit_pose
 from sightline.tasks.battery_faults.thermal import Thermal
 
 Mask = NDArray[np.bool_]
@@ -32,6 +37,7 @@ _STEP = 10.0 / 255  # of shading, from a cell to the edge of the next
 _EDGE_PX = 2  # of an edge's own width
 _END = 1.25  # of a cell's width: the most that its side is taken to be
 _MOST_ROWS = 60  # that are looked at: a line needs no more
+_MOST_DRAWN = 0.6  # of a frame: a renderer's pack is smaller
 _AGREEING = 0.35  # of the rows, that must tell a border
 
 
@@ -65,6 +71,7 @@ class Cells:
         borders: between neighbours, from the left.
         told: how many of these were seen, not only reckoned.
         nearer: 1 where the right end is nearer to the camera, -1 where the left one is, 0 where neither is clearly.
+        pose: of the camera, where it was fitted: what the search in the next frame goes on from.
     """
 
     labels: NDArray[np.uint8]
@@ -72,6 +79,7 @@ class Cells:
     borders: tuple[Border, ...]
     told: int
     nearer: int = 0
+    pose: Pose | None = None
 
     def mask(self, cell: int) -> Mask:
         """(h, w) of one cell."""
@@ -83,44 +91,25 @@ class Cells:
 
 def find_pack(thermal: Thermal) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 of the pack in pixels, the last two exclusive; None where there is none in sight."""
-    mask = pack_mask(thermal)
-    return None if mask is None else _box(mask)
+    if is_drawn(thermal):
+        mask = _drawn_pack(thermal)
+        return None if mask is None else _box(mask)
+    cells = find_cells(thermal)
+    return None if cells is None else cells.box
 
 
-def pack_mask(thermal: Thermal) -> Mask | None:
+def is_drawn(thermal: Thermal) -> bool:
+    """Whether a renderer drew the frame: only the pack has colours of the scale. A camera tells all temperatures."""
+    return bool(thermal.shading.any()) and float(thermal.valid.mean()) < _MOST_DRAWN
+
+
+def _drawn_pack(thermal: Thermal) -> Mask | None:
     """(h, w) where the pack is; None where it is not in sight, or no temperature can be told."""
-    valid = thermal.valid
-    if not valid.any():
-        return None
-    mask = _largest(_standing_out(thermal.kelvin, valid) if _surrounded(valid) else valid)
+    mask = _largest(thermal.valid) if thermal.valid.any() else None
     if mask is None:
         return None
     x0, y0, x1, y1 = _box(mask)
     return mask if min(x1 - x0, y1 - y0) >= _LEAST_PX else None
-
-
-def _surrounded(valid: Mask) -> bool:
-    """Whether temperatures are told of what is around the pack too, as radiometric cameras do."""
-    rim = np.concatenate([valid[0], valid[-1], valid[:, 0], valid[:, -1]])
-    return bool(rim.mean() > 0.5)
-
-
-def _standing_out(kelvin: NDArray[np.float32], valid: Mask) -> Mask:
-    """What differs from the surroundings, as the rim of the frame shows them."""
-    import cv2
-
-    height, width = kelvin.shape
-    rim = np.concatenate(
-        [kelvin[: height // 12].ravel(), kelvin[:, : width // 16].ravel(), kelvin[:, -width // 16 :].ravel()]
-    )
-    rim = rim[np.isfinite(rim)]
-    if not len(rim):
-        return valid
-    level = float(np.median(rim))
-    spread = 1.4826 * float(np.median(np.abs(rim - level)))
-    smooth = cv2.medianBlur(np.where(valid, kelvin, np.float32(level)), 5)  # keeps edges where they are
-    out = (np.abs(smooth - level) > max(3 * spread, 0.3)).astype(np.uint8)
-    return np.asarray(cv2.morphologyEx(out, cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)) > 0)
 
 
 def _largest(mask: Mask) -> Mask | None:
@@ -152,9 +141,14 @@ def _box(mask: Mask) -> tuple[int, int, int, int]:
 # -------------------------------------------------------------------------------------------------------- the cells
 
 
-def find_cells(thermal: Thermal, count: int = CELLS) -> Cells | None:
-    """The cells of the pack in a frame; None where the pack is not in sight."""
-    pack = pack_mask(thermal)
+def find_cells(thermal: Thermal, count: int = CELLS, before: Cells | None = None) -> Cells | None:
+    """The cells of the pack in a frame; None where the pack is not in sight.
+
+    `before`: those of the frame before, of one camera: what is in sight then is found faster and more surely.
+    """
+    if not is_drawn(thermal):
+        return _fitted_cells(thermal, count, before.pose if before is not None else None)
+    pack = _drawn_pack(thermal)
     if pack is None:
         return None
     box = x0, y0, x1, y1 = _box(pack)
@@ -163,8 +157,32 @@ def find_cells(thermal: Thermal, count: int = CELLS) -> Cells | None:
     borders = tuple(border for border, _ in found)
     labels = np.zeros(pack.shape, dtype=np.uint8)
     labels[y0:y1, x0:x1] = _labelled(view, borders)
-    labels = _with_rim(labels) if thermal.shading.any() else labels
-    return Cells(labels, (x0, y0, x1, y1), borders, sum(told for _, told in found), view.nearer)
+    return Cells(_with_rim(labels), (x0, y0, x1, y1), borders, sum(told for _, told in found), view.nearer)
+
+
+def _fitted_cells(thermal: Thermal, count: int, near: Pose | None) -> Cells | None:
+    """The cells by the view that fits the edges of the frame best."""
+    import cv2
+
+    if not thermal.valid.any():
+        return None
+    pose = fit_pose(thermal.kelvin, count, near)
+    if pose is None:
+        return None
+    labels = np.zeros(thermal.size, dtype=np.uint8)
+    outlines = [pose.outline(number, count) for number in range(1, count + 1)]
+    for number, outline in enumerate(outlines, start=1):
+        cv2.fillPoly(labels, [np.rint(outline - 0.5).astype(np.int32)], number)
+    if not labels.any():
+        return None
+    borders = tuple(Border(_through(one[1], one[2]), _through(other[0], other[3])) for one, other in pairwise(outlines))
+    return Cells(labels, _box(labels > 0), borders, count - 1, pose.nearer, pose)
+
+
+def _through(below: Floats, above: Floats) -> Line:
+    """The line through two points (x, y)."""
+    slope = float(below[0] - above[0]) / (float(below[1] - above[1]) or 1.0)
+    return Line(float(above[0]) - slope * float(above[1]), slope)
 
 
 def _labelled(view: _View, borders: tuple[Border, ...]) -> NDArray[np.uint8]:
@@ -312,12 +330,9 @@ class _View:
 
 
 def _shade(thermal: Thermal, box: tuple[int, int, int, int]) -> NDArray[np.float32]:
-    """What edges are seen in: how bright surfaces are drawn, else their temperatures."""
+    """What edges are seen in: how bright surfaces are drawn."""
     x0, y0, x1, y1 = box
-    if thermal.shading.any():
-        return thermal.shading[y0:y1, x0:x1]
-    kelvin = thermal.kelvin[y0:y1, x0:x1]
-    return np.asarray(np.nan_to_num(kelvin - np.nanmedian(kelvin)), dtype=np.float32)
+    return thermal.shading[y0:y1, x0:x1]
 
 
 def _heights(pack: Mask) -> tuple[float, float]:

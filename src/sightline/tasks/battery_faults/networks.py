@@ -44,6 +44,7 @@ class Networks:
         self._follower = Follower(stages, FLOOR, _MOST, refined)
         self._refined, self._width, self._count = refined, width, count
         self._order = Order()
+        self._before: Cells | None = None
 
     @property
     def width(self) -> int:
@@ -54,7 +55,7 @@ class Networks:
         """What is told of the next frame."""
         if not thermal.scaled:
             return FrameView("no_scale", count=self._count)
-        cells = find_cells(thermal, self._count)
+        cells = self._before = find_cells(thermal, self._count, self._before)
         if cells is None:
             return FrameView("pack_out_of_view", count=self._count)
         self._order.push(cells, self._count, thermal)

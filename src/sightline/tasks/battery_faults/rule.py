@@ -70,6 +70,7 @@ class RuleMethod:
     def __post_init__(self) -> None:
         self._memories: dict[int, _Memory] = {}
         self._order = Order()
+        self._before: Cells | None = None
 
     @property
     def width(self) -> int:
@@ -81,7 +82,7 @@ class RuleMethod:
         count = self.params.cells
         if not thermal.scaled:
             return FrameView("no_scale", count=count)
-        cells = find_cells(thermal, count)
+        cells = self._before = find_cells(thermal, count, self._before)
         if cells is None:
             return FrameView("pack_out_of_view", count=count)
         self._order.push(cells, count, thermal)

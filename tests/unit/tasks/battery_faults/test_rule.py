@@ -17,10 +17,22 @@ from sightline.tasks.battery_faults.verdict import FrameView
 from tests.unit.tasks.battery_faults.scenes import backdrop, pack_picture
 
 _NOTHING = (0.0, 0.0, 0.0)
+PARAMS = RuleParams(
+    cells=3,
+    percentile=98.0,
+    least_px=60,
+    least_share=0.2,
+    growth_k=0.5,
+    standing_k=2.0,
+    decision_k=1.0,
+    softness_k=0.25,
+    most_k=6.0,
+    smoothed=3,
+)
 
 
 def _pushed(pictures: Iterable[np.ndarray], method: RuleMethod | None = None) -> list[FrameView]:
-    method, thermometer = method or RuleMethod(), Thermometer(Scale())
+    method, thermometer = method or RuleMethod(PARAMS), Thermometer(Scale())
     return [method.push(thermometer.measure(Frame(one, number))) for number, one in enumerate(pictures)]
 
 
@@ -77,7 +89,7 @@ def test_where_nothing_can_be_told_the_reason_is() -> None:
 
 def test_cells_keep_their_numbers_when_the_camera_goes_behind_the_pack() -> None:
     """In counts nothing but the way that was gone tells front from back."""
-    method, seen = RuleMethod(), []
+    method, seen = RuleMethod(PARAMS), []
     for yaw in (0, 30, 60, 75, 105, 120, 150, 180):
         _, masks = pack_picture(yaw if yaw <= 90 else yaw - 180)
         order = masks if yaw <= 90 else masks[::-1]  # the pinhole's cells, by the numbers of the pack
@@ -96,12 +108,12 @@ def test_cells_keep_their_numbers_when_the_camera_goes_behind_the_pack() -> None
 
 
 def test_memory_is_bounded() -> None:
-    method = RuleMethod(RuleParams(most_k=2.0))
+    method = RuleMethod(PARAMS.model_copy(update={"most_k": 2.0}))
     picture, _ = pack_picture(0.0, (0.0, 9.0, 0.0))
     _pushed([picture] * 8, method)
     (memory,) = [one for cell, one in method._memories.items() if cell == 2]
     assert memory.total <= 2.0
-    assert len(memory.newest) <= RuleParams().smoothed
+    assert len(memory.newest) <= PARAMS.smoothed
 
 
 def test_a_rise_is_over_the_siblings() -> None:
@@ -114,7 +126,7 @@ def test_the_published_videos_are_told_right_at_the_first_faulty_frame(real_data
     data = load_manifest(real_data / "battery_faults")
     for sample in data.samples:
         video, clip = read_truth(data, sample), read_clip(source_of(data, sample), Limits())
-        method, thermometer = RuleMethod(), Thermometer(clip.scale)
+        method, thermometer = RuleMethod(PARAMS), Thermometer(clip.scale)
         likely: dict[int, int] = {}
         for number, frame in enumerate(clip.frames()):
             if number > 10 and number % 6:

@@ -1,0 +1,190 @@
+"""How a camera sees a pack: a plane row of equal cells, fitted to the edges of a frame of temperatures.
+
+Where wall, floor and things in the way have temperatures of their own, a pack is told by its shape. Its front is a row
+of equal rectangles, so a pinhole's view of it has few unknowns: where it is, how large, how it is turned, and its own
+proportions. Their best values are those whose lines lie on the edges of the frame: the best of a coarse grid, refined
+by the simplex search of Nelder and Mead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+_EDGE_K = 0.25
+"""Kelvin a pixel across a line at which it counts as wholly on an edge."""
+
+_SAMPLES, _FEW_SAMPLES = 12, 5  # on each line, of a view that is refined and of one of the grid
+_LEAST_SEEN = 0.035  # of the frame, that the front of a pack takes up
+_LEAST = 0.3  # of the lines that must lie on edges, else there is no pack
+_AZIMUTHS = np.radians(np.arange(-75, 76, 15))
+_ELEVATIONS = np.radians([-15.0, 0.0, 18.0, 36.0, 55.0])
+_WIDTHS = (0.5, 0.62, 0.74, 0.86)  # of the frame, seen from the front
+_HEIGHTS = (0.42, 0.52)  # of a pack, over its width
+_SHIFTS = (-0.08, 0.0, 0.08)  # from the middle of the frame, over its width
+_NARROW = 1.25  # of the azimuth: beyond, the camera looks along the row
+_DISTANCE, _GAP = 1.7, 0.025  # over the width of a pack
+_FIRST_STEP = np.array([6.0, 6.0, 0.06, 0.12, 0.1, 0.01, 0.1, 0.03, 0.008])
+_NEXT_STEP = np.array([3.0, 3.0, 0.03, 0.05, 0.04, 0.008, 0.03, 0.01, 0.003])
+
+
+@dataclass(frozen=True)
+class Pose:
+    """A view of a pack; lengths are in widths of the pack, angles in radians.
+
+    Attributes:
+        values: x and y of its middle in pixels; logarithm of its width in pixels as seen from the front; azimuth,
+            elevation and roll of the camera; distance; height; gap between cells.
+        score: 0 .. 1, how much of its lines lies on edges.
+    """
+
+    values: Floats
+    score: float
+
+    def outline(self, number: int, count: int) -> Floats:
+        """Corners (4, 2) of a cell in pixels: left below, right below, right above, left above."""
+        low, high = _sides(self.values[None], count)
+        half = self.values[7] / 2
+        x = np.array([low[0, number - 1], high[0, number - 1], high[0, number - 1], low[0, number - 1]])
+        y = np.array([-half, -half, half, half])
+        corners: Floats = np.stack(_project(self.values[None], x[None], y[None]), axis=-1)[0]
+        return corners
+
+    @property
+    def nearer(self) -> int:
+        """1 where the right end is nearer to the camera, -1 where the left one is, 0 where neither is clearly."""
+        turned = float(np.sin(self.values[3]))
+        return 0 if abs(turned) < 0.05 else 1 if turned > 0 else -1
+
+
+def fit_pose(kelvin: NDArray[np.float32], count: int, near: Pose | None = None) -> Pose | None:
+    """The view of a pack of `count` cells in a frame (h, w); None where its edges show none.
+
+    `near`: of the frame before, from which the search goes on; it begins anew where that is lost.
+    """
+    edges = _Edges.of(kelvin)
+    if near is not None:
+        found = _refined(edges, near.values, _NEXT_STEP, count)
+        # At the pack's narrow side a search that goes on does not come out on the other one.
+        if found.score >= max(0.8 * near.score, _LEAST) and abs(float(found.values[3])) < _NARROW:
+            return found
+    coarse = _Edges.of(kelvin, 3)
+    starts = _grid(kelvin.shape[0], kelvin.shape[1])
+    scores = coarse.score(starts, count, _FEW_SAMPLES)
+    best = [_refined(coarse, starts[k], _FIRST_STEP, count, 160) for k in np.argsort(-scores)[:3]]
+    found = _refined(edges, max(best, key=lambda one: one.score).values, _NEXT_STEP, count)
+    return found if found.score >= _LEAST else None
+
+
+def _grid(height: int, width: int) -> Floats:
+    axes = np.meshgrid(_SHIFTS, _SHIFTS, _WIDTHS, _AZIMUTHS, _ELEVATIONS, _HEIGHTS, indexing="ij")
+    x, y, share, azimuth, elevation, tall = (axis.ravel() for axis in axes)
+    ones = np.ones_like(x)
+    return np.stack(
+        [
+            width * (0.5 + x),
+            height / 2 + width * y,
+            np.log(share * width),
+            azimuth,
+            elevation,
+            0 * ones,
+            _DISTANCE * ones,
+            tall,
+            _GAP * ones,
+        ],
+        axis=1,
+    )
+
+
+def _refined(edges: _Edges, start: Floats, step: Floats, count: int, most: int = 140) -> Pose:
+    from scipy.optimize import minimize
+
+    def off(values: Floats) -> float:
+        return -float(edges.score(values[None], count)[0])
+
+    simplex = np.concatenate([start[None], start + np.diag(step)])
+    options: Any = {"initial_simplex": simplex, "maxfev": most, "xatol": 1e-3, "fatol": 1e-4}
+    result = minimize(off, start, method="Nelder-Mead", options=options)
+    return Pose(np.asarray(result.x, dtype=np.float64), -float(result.fun))
+
+
+def _sides(values: Floats, count: int) -> tuple[Floats, Floats]:
+    """Left and right side (n, count) of each cell, from the middle of the pack."""
+    gap = values[:, 8:9]
+    wide = (1 - (count - 1) * gap) / count
+    low = -0.5 + np.arange(count) * (wide + gap)
+    return low, low + wide
+
+
+def _project(values: Floats, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    """Pixels of places (n, m) on the front of a pack."""
+    middle_x, middle_y, size, azimuth, elevation, roll, distance = (values[:, k, None] for k in range(7))
+    s, k, e, c = np.sin(azimuth), np.cos(azimuth), np.sin(elevation), np.cos(elevation)
+    depth = np.maximum(distance - (x * s * c + y * e), 0.2)
+    across, down = x * k / depth, (x * e * s - y * c) / depth
+    focal = np.exp(size) * distance
+    turned = np.cos(roll) * across - np.sin(roll) * down, np.sin(roll) * across + np.cos(roll) * down
+    return middle_x + focal * turned[0], middle_y + focal * turned[1]
+
+
+@dataclass(frozen=True)
+class _Edges:
+    """The steps of a frame along x and along y, (h, w), in shares of what counts as an edge."""
+
+    x: NDArray[np.float32]
+    y: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, kelvin: NDArray[np.float32], blur_px: float = 1.0) -> _Edges:
+        import cv2
+
+        known = np.where(np.isfinite(kelvin), kelvin, np.float32(np.nanmedian(kelvin))).astype(np.float32)
+        smooth = cv2.GaussianBlur(cv2.medianBlur(known, 5), (0, 0), blur_px)
+        scale = 1 / (8 * _EDGE_K) * max(blur_px / 1.5, 1.0)
+        return cls(*(cv2.Sobel(smooth, cv2.CV_32F, dx, 1 - dx, ksize=3, scale=scale) for dx in (1, 0)))
+
+    def score(self, values: Floats, count: int, samples: int = _SAMPLES) -> Floats:
+        """(n,) of views (n, 9): how far their upright and their level lines lie on edges across them."""
+        low, high = _sides(values, count)
+        half = values[:, 7:8] / 2
+        share = np.linspace(0.04, 0.96, samples)
+        upright = np.concatenate([low, high], axis=1)  # (n, 2 * count)
+        x = np.repeat(upright, samples, axis=1)
+        y = np.tile((2 * share - 1)[None, :], (1, 2 * count)) * half
+        level_x = (low[..., None] + (high - low)[..., None] * share).reshape(len(values), -1)
+        level_x = np.concatenate([level_x, level_x], axis=1)
+        level_y = np.repeat(np.concatenate([-half, half], axis=1), count * samples, axis=1)
+        both = self._across(values, x, y, samples), self._across(values, level_x, level_y, samples)
+        # The product: one long edge, such as a horizon, is no pack.
+        lying = both[0].mean(axis=1) ** 0.6 * both[1].mean(axis=1) ** 0.4
+        return np.asarray(lying - _penalty(values, self.x.size))
+
+    def _across(self, values: Floats, x: Floats, y: Floats, samples: int) -> Floats:
+        """How much of an edge lies under places on lines, across the lines; 0 outside of the frame."""
+        columns, rows = _project(values, x, y)
+        shape = (len(values), -1, samples)
+        along_x = np.gradient(columns.reshape(shape), axis=2).reshape(columns.shape)
+        along_y = np.gradient(rows.reshape(shape), axis=2).reshape(rows.shape)
+        length = np.maximum(np.hypot(along_x, along_y), 1e-6)
+        height, width = self.x.shape
+        i, j = np.rint(rows).astype(np.intp), np.rint(columns).astype(np.intp)
+        inside = (i >= 0) & (i < height) & (j >= 0) & (j < width)
+        i, j = i.clip(0, height - 1), j.clip(0, width - 1)
+        step = np.abs(-self.x[i, j] * along_y + self.y[i, j] * along_x) / length
+        return np.asarray(np.minimum(step, 1.0) * inside)
+
+
+def _penalty(values: Floats, pixels: int) -> Floats:
+    """(n,) for what a pack or a camera cannot be."""
+    bounds = ((3, -1.36, 1.36), (4, -0.6, 1.25), (5, -0.1, 0.1), (6, 1.1, 3.5), (7, 0.33, 0.62), (8, 0.002, 0.07))
+    off = sum(
+        np.maximum(low - values[:, k], 0) / (high - low) + np.maximum(values[:, k] - high, 0) / (high - low)
+        for k, low, high in bounds
+    )
+    seen = np.cos(values[:, 3]) * np.cos(values[:, 4]) * values[:, 7] * np.exp(2 * values[:, 2]) / pixels
+    return np.asarray(3 * off + 10 * np.maximum(_LEAST_SEEN - seen, 0), dtype=np.float64)
