@@ -110,6 +110,11 @@ class VideoStatistics(BaseModel):
     rise_k: float | None
     seen: tuple[tuple[float, float], ...]
 
+    @property
+    def iou_mean(self) -> float | None:
+        """Over the true tracks; None where there is none."""
+        return float(np.mean(self.iou)) if self.iou else None
+
 
 def video_statistics(told: Told, video: Video) -> dict[str, Json]:
     """`VideoStatistics` as JSON."""
@@ -223,19 +228,14 @@ class Pool:
 
     def __init__(self, given: Sequence[Mapping[str, Json]]) -> None:
         statistics = [VideoStatistics.model_validate(one) for one in given]
-        self.rankings = {
-            "tracks": Ranking.of([one.tracks for one in statistics]),
-            "published": Ranking.of([one.published for one in statistics]),
-            "border": Ranking.of([one.border for one in statistics]),
-            "border_coarse": Ranking.of([one.border_coarse for one in statistics]),
-        }
+        self.rankings = _rankings(statistics)
         self._faulty = np.array([one.faulty for one in statistics], dtype=bool)
         self._verdict = np.array([one.verdict for one in statistics], dtype=str)
         self._right = np.array([one.right_cell for one in statistics], dtype=bool)
         self.scores = np.array([one.score for one in statistics], dtype=np.float64)
         self._delay = _numbers(one.delay for one in statistics)
         self._rise_k = _numbers(one.rise_k for one in statistics)
-        self._iou = _numbers(float(np.mean(one.iou)) if one.iou else None for one in statistics)
+        self._iou = _numbers(one.iou_mean for one in statistics)
 
     def score(self, weights: Floats) -> dict[str, float]:
         """Pooled metrics; NaN where there is nothing to evaluate."""
@@ -297,6 +297,15 @@ class Pool:
         """Expected calibration error of the score (Naeini, Cooper and Hauskrecht, 2015)."""
         told, true, size = self.reliability(weights)
         return float(np.abs(told - true) @ size / size.sum()) if size.sum() else float("nan")
+
+
+def _rankings(statistics: Sequence[VideoStatistics]) -> dict[str, Ranking]:
+    return {
+        "tracks": Ranking.of([one.tracks for one in statistics]),
+        "published": Ranking.of([one.published for one in statistics]),
+        "border": Ranking.of([one.border for one in statistics]),
+        "border_coarse": Ranking.of([one.border_coarse for one in statistics]),
+    }
 
 
 def _numbers(values: Iterable[float | None]) -> Floats:
@@ -377,6 +386,6 @@ def _visibility(videos: Sequence[VideoStatistics]) -> list[Cells]:
 
 
 def _line(key: str, one: VideoStatistics) -> Cells:
-    iou = round(float(np.mean(one.iou)), 4) if one.iou else None
+    iou = None if one.iou_mean is None else round(one.iou_mean, 4)
     truth, right = ("faulty", one.right_cell) if one.faulty else ("healthy", None)
     return [key, truth, one.verdict, right, one.score, one.delay, one.rise_k, iou]

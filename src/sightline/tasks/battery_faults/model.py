@@ -212,18 +212,23 @@ def shown_frame(prediction: Prediction) -> int:
 def _below(prediction: Prediction, width: int) -> NDArray[np.uint8]:
     """The temperatures over time beside the pack."""
     answer = Answer.model_validate(prediction.document)
+    curves = np.array([[np.nan if k is None else k for k in row] for row in answer.temperatures.kelvin], np.float64)
+    times, unit, onset = _axis(answer)
+    wide = max(width * 3 // 5, 1)
+    drawn = chart(curves.reshape(len(times), -1), times, unit, onset, (_CHART_PX, wide))
+    told = {fault.cell: fault.rise_k for fault in answer.faults}
+    rises = [told.get(cell) or rise for cell, rise in _rises(curves)]
+    return np.concatenate([drawn, pack_view(rises, frozenset(told), (_CHART_PX, width - wide))], axis=1)
+
+
+def _axis(answer: Answer) -> tuple[NDArray[np.float64], str, float | None]:
+    """When the listed frames were taken, in which unit, and the first onset; by numbers where frames have no times."""
     told = answer.temperatures
-    curves = np.array([[np.nan if k is None else k for k in row] for row in told.kelvin], dtype=np.float64)
     seconds = [time_s for time_s in told.times_s if time_s is not None]
     timed = len(seconds) == len(told.frames)
-    times = np.array(seconds if timed else told.frames, dtype=np.float64)
-    faults = {fault.cell: fault for fault in answer.faults}
     onsets = [fault.onset_s if timed else fault.onset_frame for fault in answer.faults]
     onset = min((one for one in onsets if one is not None), default=None)
-    wide = max(width * 3 // 5, 1)
-    drawn = chart(curves.reshape(len(times), -1), times, "s" if timed else "frame", onset, (_CHART_PX, wide))
-    rises = [faults[cell].rise_k or rise if cell in faults else rise for cell, rise in _rises(curves)]
-    return np.concatenate([drawn, pack_view(rises, frozenset(faults), (_CHART_PX, width - wide))], axis=1)
+    return np.array(seconds if timed else told.frames, dtype=np.float64), "s" if timed else "frame", onset
 
 
 def _rises(curves: NDArray[np.float64]) -> Iterator[tuple[int, float]]:

@@ -49,13 +49,17 @@ def metal_of(pack: Pack, conductivity: float, capacity: float) -> Metal:
         area[first : first + _PARTS] = 2 * (height + depth) * part
         left, right = 2 * number + 1, 2 * number + 2
         area[[left, right]] -= section
-        chain = [left, *range(first, first + _PARTS), right]
         tab = (part + pack.tab_m[0]) / 2
-        for (a, b), distance in zip(pairwise(chain), [tab, part, part, tab], strict=True):
-            between = conductivity * section / distance
-            matrix[[a, b], [a, b]] += between
-            matrix[[a, b], [b, a]] -= between
+        _join(matrix, [left, *range(first, first + _PARTS), right], conductivity * section, [tab, part, part, tab])
     parts = [*tabs, *(strip for strip in strips for _ in range(_PARTS))]
     place = np.array([(box.low[0] + box.size[0] / 2, box.low[1] - pack.cell_m[1] / 2) for box in parts])
     strip = (np.arange(count) >= len(tabs)).astype(np.float64)
     return Metal(capacity * volume, area, matrix, place, strip)
+
+
+def _join(matrix: NDArray[np.float64], chain: list[int], conductance: float, distances_m: list[float]) -> None:
+    """Add what flows between neighbours of a chain, W/K, for a conductance in W m/K."""
+    for (a, b), distance_m in zip(pairwise(chain), distances_m, strict=True):
+        between = conductance / distance_m
+        matrix[[a, b], [a, b]] += between
+        matrix[[a, b], [b, a]] -= between
