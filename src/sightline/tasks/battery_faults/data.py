@@ -87,27 +87,36 @@ def _samples(document: Path, root: Path, limits: Limits) -> Iterator[Sample]:
 
 
 def _sample(entry: Entry, root: Path, limits: Limits) -> Sample:
-    video, problem, sha256 = entry.video, entry.problem, ""
+    video = entry.video
     frames = [entry.folder / frame for frame in video.frames if frame]
-    if not problem:
-        try:
-            _check_frames(frames, video, limits)
-            sha256 = sha256_input(frames[0].parent)
-        except DataError as error:
-            problem = str(error)
-    there = [path for path in frames if path.is_file()]
-    files = {f"frame_{number:05d}": path.relative_to(root).as_posix() for number, path in enumerate(there)}
+    sha256, problem = ("", entry.problem) if entry.problem else _digest_of(frames, video, limits)
+    health = "healthy" if video.facts.healthy else "faulty"
     return Sample(
         id=video.name.replace("/", "-"),
         set=root.name,
-        files={**files, LABELS: entry.document.relative_to(root).as_posix()},
+        files={**_roles(frames, root), LABELS: entry.document.relative_to(root).as_posix()},
         sha256=sha256,
         labels_sha256="" if problem else truth_digest(video),
         group=video.facts.path or video.name,
-        stratum=f"{video.facts.look or LOOKS[0]}-{'healthy' if video.facts.healthy else 'faulty'}",
+        stratum=f"{video.facts.look or LOOKS[0]}-{health}",
         problem=problem.replace(f"{root}/", ""),
         figures={} if problem else _figures(video),
     )
+
+
+def _digest_of(frames: Sequence[Path], video: Video, limits: Limits) -> tuple[str, str]:
+    """SHA-256 of a video's frames, or why they cannot be used."""
+    try:
+        _check_frames(frames, video, limits)
+        return sha256_input(frames[0].parent), ""
+    except DataError as error:
+        return "", str(error)
+
+
+def _roles(frames: Sequence[Path], root: Path) -> dict[str, str]:
+    """Role -> file, of the frames that are there."""
+    there = [path for path in frames if path.is_file()]
+    return {f"frame_{number:05d}": path.relative_to(root).as_posix() for number, path in enumerate(there)}
 
 
 def _with_own_name(sample: Sample, root: Path) -> Sample:
@@ -222,10 +231,16 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
     kept = [given for given in content["videos"] if (_folder(given) in wanted) != rest]
     if not kept:
         return b""
-    ids = {given.get("id") for given in kept if isinstance(given, dict)}
-    annotations = [one for one in content["annotations"] if isinstance(one, dict) and one.get("video_id") in ids]
+    ids = {_key(given, "id") for given in kept}
+    annotations = [one for one in content["annotations"] if _key(one, "video_id") in ids]
     left = {**content, "videos": kept, "annotations": annotations}
     return (json.dumps(left, sort_keys=True, separators=(",", ":")) + "\n").encode()
+
+
+def _key(given: Json, name: str) -> str | None:
+    """The number that an entry has under a name, as text; None where it has none."""
+    value = given.get(name) if isinstance(given, dict) else None
+    return None if value is None else str(value)
 
 
 def _folder(given: Json) -> str:

@@ -307,12 +307,15 @@ def _video(given: Json, number: int, where: str) -> tuple[Video, str]:
     named = _facts_of(name)
     facts = entry.sightline or named or Facts(name)
     video = Video(entry.id, name, frames, (entry.height, entry.width), facts=facts)
+    return video, _fault_of_names(entry.file_names, frames, f"{where}.file_names")
+
+
+def _fault_of_names(given: Sequence[str], frames: Sequence[str], where: str) -> str:
+    """What is wrong with the list of a video's frames; empty where nothing is."""
     if not frames:
-        return video, _refusal("the video has no frames", f"{where}.file_names")
-    bad = [k for k, frame in enumerate(frames) if not frame]
-    if bad:
-        return video, _refusal(f"{entry.file_names[bad[0]]!r} is no path below it", f"{where}.file_names[{bad[0]}]")
-    return video, ""
+        return _refusal("the video has no frames", where)
+    bad = next((number for number, frame in enumerate(frames) if not frame), None)
+    return "" if bad is None else _refusal(f"{given[bad]!r} is no path below it", f"{where}[{bad}]")
 
 
 def _facts_of(name: str) -> Facts | None:
