@@ -8,7 +8,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.battery_faults.synthetic.pack import Pack
+from sightline.tasks.battery_faults.synthetic.pack import Box, Pack
 
 _PARTS = 3
 
@@ -51,10 +51,14 @@ def metal_of(pack: Pack, conductivity: float, capacity: float) -> Metal:
         area[[left, right]] -= section
         tab = (part + pack.tab_m[0]) / 2
         _join(matrix, [left, *range(first, first + _PARTS), right], conductivity * section, [tab, part, part, tab])
-    parts = [*tabs, *(strip for strip in strips for _ in range(_PARTS))]
-    place = np.array([(box.low[0] + box.size[0] / 2, box.low[1] - pack.cell_m[1] / 2) for box in parts])
     strip = (np.arange(count) >= len(tabs)).astype(np.float64)
-    return Metal(capacity * volume, area, matrix, place, strip)
+    return Metal(capacity * volume, area, matrix, _places(tabs, strips, pack.cell_m[1] / 2), strip)
+
+
+def _places(tabs: list[Box], strips: list[Box], middle_m: float) -> NDArray[np.float64]:
+    """(n, 2) where the parts are along the row, and how far their lower edges are above the cells' middle."""
+    parts = [*tabs, *(strip for strip in strips for _ in range(_PARTS))]
+    return np.array([(box.low[0] + box.size[0] / 2, box.low[1] - middle_m) for box in parts])
 
 
 def _join(matrix: NDArray[np.float64], chain: list[int], conductance: float, distances_m: list[float]) -> None:
