@@ -1,0 +1,121 @@
+"""Candidates of battery_faults on simulated videos that they were not fitted on, and on published ones.
+
+    OMP_NUM_THREADS=1 python -m bench.battery_videos --work DIR [--candidates rule query refined] [--real FOLDER]
+
+Fits each candidate (profile cpu) on one synthetic set and evaluates it on another, of another seed, whose camera looks
+differ: as Fluent draws them (`fluent`) and as a real camera sees them (`field`). FOLDER holds videos in the published
+layout; none of them is fitted on. Sets and models that DIR has are taken as they are. Prints a table for each
+candidate and look, with 95 % intervals (bootstrap over videos), why nothing could be said, and frames a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from sightline.errors import ModelMissing
+from sightline.resampling import figures
+from sightline.task import Manifest, Rows, TrainingData
+from sightline.tasks.battery_faults.data import LOOKS
+from sightline.tasks.battery_faults.model import BatteryModel
+from sightline.tasks.battery_faults.params import LEARNED, RULE, Params
+from sightline.tasks.battery_faults.synthetic.sample import write_sample
+from sightline.tasks.battery_faults.task import BatteryFaults
+
+SHOWN = (
+    "verdict_accuracy",
+    "cell_accuracy",
+    "false_alarms",
+    "cannot_say",
+    "delay_frames",
+    "smallest_rise_k",
+    "map",
+    "ap50",
+    "map_published",
+    "border_map",
+    "border_gain",
+    "iou_mean",
+    "calibration_error",
+)
+
+
+class Steps:
+    """Progress as lines."""
+
+    def advance(self, done: int, total: int, what: str) -> None:
+        """A line an eighth of the way."""
+        if done == total or done % max(total // 8, 1) == 0:
+            print(f"  {what}", flush=True)
+
+    def metrics(self, step: int, values: Mapping[str, float]) -> None:
+        """One line."""
+        print(f"  {step}: " + " ".join(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
+
+
+def synthetic(task: BatteryFaults, root: Path, seed: int, videos: int, frames: int) -> Manifest:
+    """A set in `root`, written if it is not there."""
+    if not any(root.rglob("instances_*.json")):
+        changes = {"seed": seed, "videos": videos, "frames": frames}
+        write_sample(root, task.params.sample.model_copy(update=changes), Steps())
+    return task.load(root)
+
+
+def fitted(task: BatteryFaults, candidate: str, data: Manifest, work: Path) -> BatteryModel:
+    """The candidate, fitted on all of `data` if it was not before."""
+    try:
+        return task.restore(work / candidate)
+    except ModelMissing:
+        given = TrainingData[BatteryModel](data, data.where(lambda _: False))
+        model = task.train(candidate, given, work / "fit", Steps())
+        model.save(work / candidate)
+        return model
+
+
+def show(task: BatteryFaults, title: str, rows: Rows) -> None:
+    """A table of figures with their intervals, and the verdicts with their reasons."""
+    faulty = sum(bool(row.statistics["faulty"]) for row in rows)
+    print(f"\n{title}: {len(rows)} videos, {faulty} of them faulty")
+    settings = task.params.evaluate
+    found = figures(rows, task.score, settings.resamples, settings.confidence, task.params.seed)
+    for name in SHOWN if found else ():
+        print(f"  {name:18} {found[name].value:7.3f}  [{found[name].low:.3f}, {found[name].high:.3f}]")
+    told = Counter((row.stratum, row.row["output_verdict"], row.row["output_reason"]) for row in rows)
+    for (stratum, verdict, reason), count in sorted(told.items()):
+        print(f"  {stratum}: {count} {verdict} {reason}")
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--work", type=Path, required=True)
+    parser.add_argument("--candidates", nargs="+", choices=(RULE, *LEARNED), default=[RULE])
+    parser.add_argument("--real", type=Path)
+    parser.add_argument("--fit", type=int, nargs=3, default=(9, 20, 36), metavar=("SEED", "VIDEOS", "FRAMES"))
+    parser.add_argument("--evaluate", type=int, nargs=3, default=(1022, 48, 24), metavar=("SEED", "VIDEOS", "FRAMES"))
+    args = parser.parse_args()
+    section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["battery_faults"]
+    task = BatteryFaults(Params.model_validate({**section, "train": section["train"]["cpu"]}))
+    data = synthetic(task, args.work / "data" / "fit", *args.fit)
+    held_out = {"synthetic": synthetic(task, args.work / "data" / "held_out", *args.evaluate)}
+    if args.real:
+        held_out["real"] = task.load(args.real)
+    for candidate in args.candidates:
+        model = fitted(task, candidate, data, args.work)
+        print(f"\n{candidate}: thresholds {dict(model.card.thresholds)}, {model.recipe.calibration}")
+        for name, videos in held_out.items():
+            began = time.process_time()
+            rows = task.evaluate(model, videos, Steps())
+            frames = sum(sample.figures["frames"] for sample in videos.samples)
+            print(f"{candidate}, {name}: {frames / (time.process_time() - began):.1f} frames a CPU second")
+            show(task, f"{candidate}, {name}", rows)
+            for look in LOOKS if name == "synthetic" else ():
+                show(task, f"{candidate}, {look}", [row for row in rows if row.stratum.startswith(look)])
+
+
+if __name__ == "__main__":
+    main()
