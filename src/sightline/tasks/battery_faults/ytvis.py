@@ -356,6 +356,13 @@ def _annotations(given: list[Json], document: Path) -> tuple[dict[int, list[_Ann
 def _with_truth(video: Video, annotations: Sequence[_Annotation]) -> Video:
     tracks = [track for where, entry in annotations if (track := _track(video, entry, where)) is not None]
     tracks = _named_cells(tracks, video.facts)
+    if tracks and video.facts.healthy:
+        raise DataRejected(
+            f"a cell of {video.name} is marked as faulty, but its name does not say which one",
+            where=annotations[0][0],
+            way_out="Name the folder of its frames, and the path in `file_names`, like `upcell2`: on the camera path"
+            " `up`, cell 2 is faulty.",
+        )
     return replace(
         video,
         tracks=tuple(tracks),

@@ -143,6 +143,19 @@ def test_a_video_that_cannot_be_used_says_file_and_field_and_the_others_stay(
     assert healthy.problem == ""
 
 
+def test_a_faulty_cell_that_nobody_numbers_does_not_pass_for_a_healthy_pack(base: Path) -> None:
+    def rename(document: dict[str, Any]) -> None:
+        frames_folder(base, "test").joinpath("new_upcell2").rename(frames_folder(base, "test") / "mine")
+        document["videos"][0].pop("sightline")
+        names = document["videos"][0]["file_names"]
+        document["videos"][0]["file_names"] = [name.replace("new_upcell2", "mine") for name in names]
+
+    unnamed, healthy = read_videos(_change(base, rename))
+    assert "a cell of mine is marked as faulty, but its name does not say which one" in unnamed.problem
+    assert "like `upcell2`" in unnamed.problem
+    assert healthy.problem == ""
+
+
 def test_of_two_videos_of_one_name_the_second_cannot_be_used(base: Path) -> None:
     problems = [entry.problem for entry in read_videos(_change(base, _twice))]
     assert [bool(problem) for problem in problems] == [False, False, True]
