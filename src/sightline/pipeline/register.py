@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
+import zipfile
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -155,5 +157,17 @@ def _example(project: Project, evaluation: Path) -> bytes:
     wanted = next(iter(rows.values()))[0].key
     manifest = project.load()
     sample = next(s for s in manifest.samples if s.key == wanted)
-    source = project.task.source(manifest, sample)
-    return source if isinstance(source, bytes) else source.read_bytes()
+    return example_bytes(project.task.source(manifest, sample))
+
+
+def example_bytes(source: Path | bytes) -> bytes:
+    """An input as one uploads it: of a folder a ZIP of its files, the same bytes whenever it is made."""
+    if isinstance(source, bytes):
+        return source
+    if not source.is_dir():
+        return source.read_bytes()
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for path in sorted(path for path in source.iterdir() if path.is_file()):
+            archive.writestr(zipfile.ZipInfo(path.name), path.read_bytes())
+    return packed.getvalue()

@@ -140,12 +140,13 @@ def _evaluated(row: Row) -> Observation:
 def drawn(answers: Iterable[Answer], most: int = MOST_INPUTS) -> list[Observation]:
     """Each input of the answers once; of more than `most` those with the smallest digests, as good as a draw by lot.
 
-    So the memory does not grow with the period, and the same period always has the same inputs.
+    So the memory does not grow with the period, and the same period always has the same inputs. Frames of cameras are
+    left out: a model was evaluated on whole videos, a row each, and a camera's frames would outnumber them.
     """
     kept: dict[str, Observation] = {}
     bound = ""
     for answer in answers:
-        if answer.sha256 in kept or (bound and answer.sha256 > bound):
+        if answer.frame is not None or answer.sha256 in kept or (bound and answer.sha256 > bound):
             continue
         kept[answer.sha256] = _answered(answer)
         if len(kept) >= 2 * most:

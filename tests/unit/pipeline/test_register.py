@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import io
 import json
 import math
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,7 @@ from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
 from sightline.pipeline.lineage import trace_lineage
 from sightline.pipeline.project import Project
-from sightline.pipeline.register import flatten_metrics, flatten_params
+from sightline.pipeline.register import example_bytes, flatten_metrics, flatten_params
 from sightline.pipeline.reproduce import pair_figures
 from sightline.progress import Bars
 from sightline.resampling import Figure
@@ -65,3 +67,14 @@ def test_figures_are_paired_by_set_and_name(evaluated: Project) -> None:
     metrics = read_metrics(evaluated.evaluation("threshold"))
     assert pair_figures(metrics, metrics) == {"sample/accuracy": (1.0, 1.0)}
     assert pair_figures(metrics, metrics.model_copy(update={"sets": {}})) == {"sample/accuracy": (1.0, None)}
+
+
+def test_the_example_of_a_folder_that_is_one_input_is_what_one_would_upload(tmp_path: Path) -> None:
+    (tmp_path / "2.png").write_bytes(b"second")
+    (tmp_path / "1.png").write_bytes(b"first")
+    (tmp_path / "deeper").mkdir()
+    packed = example_bytes(tmp_path)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert {name: archive.read(name) for name in archive.namelist()} == {"1.png": b"first", "2.png": b"second"}
+    assert packed == example_bytes(tmp_path)
+    assert example_bytes(tmp_path / "1.png") == example_bytes(b"first") == b"first"

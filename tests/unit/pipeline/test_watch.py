@@ -16,7 +16,7 @@ from sightline.cli.watch import DRIFT, UNKNOWN, code_of
 from sightline.errors import ModelMissing, ModelRejected
 from sightline.pipeline.promote import promote_by_hand
 from sightline.pipeline.watch import Drift, check_drift, drawn, should_ask_retraining
-from sightline.stores.predictions import Answer
+from sightline.stores.predictions import Answer, Frame
 from sightline.task import Row, load_rows, save_rows
 from tests.fake_tracking import FakeTracking
 from tests.toy import toy_project
@@ -72,7 +72,14 @@ class Watched:
         save_rows(rows, path)
 
     def answer(
-        self, count: int, *, level: float = 0.0, version: int = 1, time_s: float = NOW_S - 100, group: str = ""
+        self,
+        count: int,
+        *,
+        level: float = 0.0,
+        version: int = 1,
+        time_s: float = NOW_S - 100,
+        group: str = "",
+        camera: str = "",
     ) -> None:
         tag = f"{version}-{level}-{time_s}-{group}"
         self.project.predictions.log(
@@ -85,6 +92,7 @@ class Watched:
                     flat_row(self.rng, level) | ({"group": group} if group else {}),
                     self.rng.normal(level, size=3).astype(np.float32),
                     time_s,
+                    frame=Frame(camera, n, n / 10) if camera else None,
                 )
                 for n in range(count)
             ]
@@ -267,3 +275,10 @@ def test_of_many_inputs_the_same_inputs_are_drawn_evenly_and_few_are_held() -> N
     assert len(numbers) == 500
     assert 150 < sum(number < 2500 for number in numbers) < 350  # as by lot: neither the oldest nor the newest
     assert len(drawn(given([1, 2, 2, 3]), most=500)) == 3
+
+
+def test_frames_of_a_camera_are_not_compared_with_whole_inputs(watched: Watched) -> None:
+    watched.answer(40)
+    watched.answer(200, level=5.0, camera="cam1")
+    found = watched.watch()
+    assert (found.state, found.rows) == ("same", 40)

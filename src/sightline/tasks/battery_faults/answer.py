@@ -41,7 +41,9 @@ class FrameAnswer(Document):
     reason: Reasons
     cell: Cell | None = Field(description="the faulty one, or the one with the highest score")
     score: Probability = Field(description=_SCORE)
-    frame: int = Field(ge=0, description="number of the frame among those that were answered")
+    frame: int = Field(
+        ge=0, description="place of the frame in the video, from 0; those that were dropped before it count"
+    )
     time_s: float | None = Field(description="seconds after the first frame, where the source tells them")
     since_frame: int | None = Field(description="at which the verdict became `faulty`")
     cells: list[CellState] = Field(description="those in sight")

@@ -21,7 +21,7 @@ class Moment:
     """What was told of one frame.
 
     Attributes:
-        frame: its number among those that were pushed.
+        frame: its place in the video; those that were dropped before it count.
         time_s: seconds after the first frame; None where the source does not tell.
         kelvin: cell -> its warmest place, of the cells in sight.
         rises_k: cell -> the same over the median of the cells in sight.
@@ -69,7 +69,6 @@ class History:
 
     def add(self, moment: Moment, view: FrameView) -> None:
         """Keep a moment, or one of several."""
-        self.frames = moment.frame + 1
         self.cells = max([self.cells, view.count if not view.reason else 0, *view.cells])
         if view.embedding:
             values = np.array(view.embedding)
@@ -77,11 +76,12 @@ class History:
             self._embedded += 1
         if self.best is None or _clearness(moment) > _clearness(self.best):
             self.best = moment
-        if moment.frame % self.every == 0:
+        if self.frames % self.every == 0:
             self._moments.append(moment)
+        self.frames += 1
         if len(self._moments) > MOST:
             self.every *= 2
-            self._moments = [one for one in self._moments if one.frame % self.every == 0]
+            self._moments = self._moments[::2]
 
     @property
     def moments(self) -> tuple[Moment, ...]:

@@ -175,9 +175,9 @@ class BatteryModel(SavedModel[Recipe]):
     def draw(self, source: Clip, prediction: Prediction) -> NDArray[np.uint8]:
         """The frame in which the fault is seen best, the temperatures over time, and the pack."""
         session, shown = self.open(source.conditions), shown_frame(prediction)
-        for number, frame in enumerate(source.frames()):
+        for frame in source.frames():
             seen = session.push(frame)
-            if number == shown:
+            if frame.number == shown:
                 break
         top = self.mark(frame, seen)
         return np.concatenate([top, _below(prediction, top.shape[1])])
@@ -199,9 +199,9 @@ class BatteryModel(SavedModel[Recipe]):
 
         session = self.open(source.conditions)
         with Movie(path) as movie:
-            for number, frame in enumerate(source.frames()):
+            for frame in source.frames():
                 drawn = self.mark(frame, session.push(frame))
-                movie.add(drawn, number / _FILM_FPS if frame.time_s is None else frame.time_s)
+                movie.add(drawn, frame.number / _FILM_FPS if frame.time_s is None else frame.time_s)
 
 
 def shown_frame(prediction: Prediction) -> int:

@@ -103,9 +103,9 @@ class PackSession:
             self._scaled = "counts" if frame.pixels.dtype == np.uint16 else "colour_bar"
         view = self._method.push(thermal)
         faulty = frozenset(cell for cell, one in view.cells.items() if self._judge.looks_faulty(one.probability))
-        moment = moment_of(self._history.frames, thermal.time_s, view, faulty)
+        moment = moment_of(frame.number, thermal.time_s, view, faulty)
         self._history.add(moment, view)
-        return Seen(self._judge.push(view), moment, view)
+        return Seen(self._judge.push(view, frame.number), moment, view)
 
     def told(self) -> Told:
         """The whole as it is evaluated: every cell that looked faulty in some frame, those below the threshold too."""

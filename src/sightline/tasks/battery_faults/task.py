@@ -89,7 +89,7 @@ class BatteryFaults:
         clip, video = model.read(self.source(data, sample), data.limits), read_truth(data, sample)
         prediction = model.predict([clip])[0]
         shown = shown_frame(prediction)
-        frame = next(frame for number, frame in enumerate(clip.frames()) if number == shown)
+        frame = next(frame for frame in clip.frames() if frame.number == shown)
         truths = {track.cell or 0: track.masks[shown] for track in video.tracks}
         masks = {cell: runs.decode() for cell, runs in truths.items() if runs is not None}
         said = f"frame {shown}, as it is labelled: {'faulty' if video.facts.faults else 'healthy'}"

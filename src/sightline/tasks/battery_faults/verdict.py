@@ -140,8 +140,8 @@ class Judge:
         self._frames, self._count = 0, 0
         self._since: int | None = None
 
-    def push(self, view: FrameView) -> Standing:
-        """What can be said after this frame too."""
+    def push(self, view: FrameView, number: int) -> Standing:
+        """What can be said after this frame too; `number` is its place in the video."""
         self._frames += 1
         self._count = max(self._count, view.count if not view.reason else 0)
         if view.reason:
@@ -153,7 +153,7 @@ class Judge:
             self._highest[cell] = max(self._highest.get(cell, 0.0), self._calibrated(min(newest)))
         standing = self.standing
         if standing.verdict == "faulty" and self._since is None:
-            self._since = self._frames - 1
+            self._since = number
             return self.standing
         return standing
 

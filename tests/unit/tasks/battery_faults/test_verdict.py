@@ -17,8 +17,8 @@ def view(*probabilities, reason=""):
 
 def judged(*views):
     judge = Judge(THRESHOLDS, Calibration())
-    for one in views:
-        judge.push(one)
+    for number, one in enumerate(views):
+        judge.push(one, number)
     return judge.standing
 
 
