@@ -98,6 +98,20 @@ def find_pack(thermal: Thermal) -> tuple[int, int, int, int] | None:
     return None if cells is None else cells.box
 
 
+class PackFinder:
+    """`find_pack` in the frames of one camera, each faster for the one before."""
+
+    def __init__(self) -> None:
+        self._before: Cells | None = None
+
+    def find(self, thermal: Thermal) -> tuple[int, int, int, int] | None:
+        """The pack's box in the next frame."""
+        if is_drawn(thermal):
+            return find_pack(thermal)
+        self._before = find_cells(thermal, before=self._before)
+        return None if self._before is None else self._before.box
+
+
 def is_drawn(thermal: Thermal) -> bool:
     """Whether a renderer drew the frame: only the pack has colours of the scale. A camera tells all temperatures."""
     return bool(thermal.shading.any()) and float(thermal.valid.mean()) < _MOST_DRAWN
