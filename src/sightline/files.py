@@ -187,14 +187,19 @@ def sha256_file(path: Path) -> str:
             ) from error
 
 
-def sha256_input(path: Path) -> str:
-    """SHA-256 of one input: of a file's bytes, or of the names and contents of the files that lie in a folder.
+PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jpe")
+"""How the names of pictures end, of which a folder may be one input."""
 
-    Hidden files of a folder do not count. Raises as `open_file` does.
+
+def sha256_input(path: Path) -> str:
+    """SHA-256 of one input: of a file's bytes, or of the names and contents of the pictures that lie in a folder.
+
+    What other programs leave beside them does not count. Raises as `open_file` does.
     """
     if not os.path.isdir(path):  # noqa: PTH112 (Path.is_dir raises where a name is too long)
         return sha256_file(path)
-    return sha256_files((file for file in path.iterdir() if file.is_file() and not file.name.startswith(".")), path)
+    shown = (file for file in path.iterdir() if file.name.lower().endswith(PICTURES) and not file.name.startswith("."))
+    return sha256_files((file for file in shown if file.is_file()), path)
 
 
 def require_weights(path: Path, sha256: str, where: str) -> None:

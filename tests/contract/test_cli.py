@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from sightline.settings import Settings
 from sightline.tasks import TASKS
@@ -13,6 +16,7 @@ from tests.contract.checkout import Checkout
 from tests.contract.subjects import Silent, tiny_params, tiny_task
 from tests.contract.written import Reader, run_elsewhere, task_of
 from tests.docs.pages import WRITTEN
+from tests.videos import write_video
 from tests.warm.databases import give_prefect_database
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1500)]
@@ -36,9 +40,18 @@ def checkout(task: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def inputs(checkout: Checkout, task: str) -> list[Path]:
-    manifest = tiny_task(task).load(checkout.folder / "data" / task / "sample")
-    return [manifest.path(sample) for sample in manifest.samples[:3]]
+def inputs(checkout: Checkout, task: str, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three of the set; of those that are folders of frames one as a folder, one as a ZIP, and one as a video."""
+    asked = tiny_task(task)
+    manifest = asked.load(checkout.folder / "data" / task / "sample")
+    sources = [(sample, asked.source(manifest, sample)) for sample in manifest.samples[:3]]
+    folders = [source for _, source in sources if isinstance(source, Path) and source.is_dir()]
+    if not folders:
+        return [manifest.path(sample) for sample, _ in sources]
+    made = tmp_path_factory.mktemp("inputs")
+    packed = shutil.make_archive(str(made / "packed"), "zip", folders[1])
+    frames = [np.asarray(Image.open(path).convert("RGB")) for path in sorted(folders[2].iterdir())]
+    return [folders[0], Path(packed), write_video(made / "film.mp4", frames)]
 
 
 def test_a_second_run_finds_nothing_changed(checkout: Checkout, task: str) -> None:

@@ -74,10 +74,11 @@ def test_a_folder_that_fails_leaves_the_old_one(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_frames_has_one_digest_of_names_and_contents(tmp_path: Path) -> None:
-    for name, content in (("b.png", b"2"), ("a.png", b"1"), (".DS_Store", b"x")):
+    for name, content in (("b.png", b"2"), ("a.png", b"1"), (".DS_Store", b"x"), ("Thumbs.db", b"y")):
         (tmp_path / name).write_bytes(content)
     before = sha256_input(tmp_path)
-    (tmp_path / ".DS_Store").unlink()
+    for left in (".DS_Store", "Thumbs.db"):
+        (tmp_path / left).unlink()
     assert sha256_input(tmp_path) == before
     (tmp_path / "a.png").write_bytes(b"3")
     assert sha256_input(tmp_path) != before

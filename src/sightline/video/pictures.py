@@ -13,12 +13,10 @@ from numpy.typing import NDArray
 
 from sightline.capabilities import Frame
 from sightline.errors import DataMissing, DataRejected
+from sightline.files import PICTURES
 from sightline.limits import Limits
 from sightline.listing import find_files
 from sightline.vision.images import decode, probe_within, read_bytes
-
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".jpe")
-"""Of the files in a folder that are frames."""
 
 
 def natural(name: str) -> tuple[tuple[int, str], ...]:
@@ -33,12 +31,12 @@ def frame_files(folder: Path) -> list[Path]:
     Raises:
         DataMissing: there is none.
     """
-    found = sorted(find_files(folder, SUFFIXES), key=lambda path: natural(path.name))
+    found = sorted(find_files(folder, PICTURES), key=lambda path: natural(path.name))
     if not found:
         raise DataMissing(
             "there are no pictures in this folder",
             where=folder,
-            way_out=f"Give a folder whose frames end in one of {', '.join(SUFFIXES)}.",
+            way_out=f"Give a folder whose frames end in one of {', '.join(PICTURES)}.",
         )
     return found
 

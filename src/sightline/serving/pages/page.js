@@ -34,8 +34,21 @@ async function showConditions() {
   try {
     const { card, background } = await ask("/v1/model");
     at("background").textContent = sentence(background.summary);
+    offerFormats(card.formats);
     at("conditions").replaceChildren(...Object.entries(card.conditions).map(conditionField));
   } catch { /* the fields stay away; predicting says what is wrong */ }
+}
+
+const SUFFIXES = {  // of media types that not every system knows
+  "application/zip": ".zip", "video/quicktime": ".mov", "video/x-matroska": ".mkv", "video/x-msvideo": ".avi",
+};
+
+// A model that reads more than images: the file chooser offers that too.
+function offerFormats(formats) {
+  const sent = formats.filter((one) => one !== "inode/directory");
+  if (sent.every((one) => one.startsWith("image/"))) return;
+  at("image").accept = sent.flatMap((one) => [one, SUFFIXES[one] ?? []].flat()).join(",");
+  at("asked").textContent = "Choose a video or a ZIP of its frames, or drop it here";
 }
 
 function conditionField([name, meaning]) {

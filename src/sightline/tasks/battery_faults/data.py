@@ -21,7 +21,7 @@ from pathlib import Path, PurePosixPath
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_input
 from sightline.limits import USUAL, Limits
-from sightline.listing import closed_folders
+from sightline.listing import check_file, closed_folders
 from sightline.task import Json, Manifest, Sample
 from sightline.tasks.battery_faults.ytvis import (
     Entry,
@@ -142,6 +142,7 @@ def _check_frames(frames: Sequence[Path], video: Video, limits: Limits) -> None:
             way_out="Make the frames smaller, or raise SIGHTLINE_MAX_PIXELS.",
         )
     for path in frames:
+        check_file(path)
         found = _size(path, limits)
         if found != video.size:
             raise DataRejected(

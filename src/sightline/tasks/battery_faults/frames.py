@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from sightline.capabilities import Frame
 from sightline.errors import DataMissing, DataRejected
-from sightline.files import open_file
+from sightline.files import PICTURES, open_file
 from sightline.limits import Limits
 from sightline.listing import is_hidden
 from sightline.radiometry import read_radiometry
-from sightline.video.pictures import SUFFIXES, natural
+from sightline.video.pictures import natural
 from sightline.vision.images import decode_picture, probe_within, read_bytes
 
 CENTIKELVIN = 0.01
@@ -153,7 +153,7 @@ class ZippedPictures:
             raise DataRejected(
                 "there are no pictures in the archive",
                 where=self.name,
-                way_out=f"Give a ZIP of frames that end in one of {', '.join(SUFFIXES)}.",
+                way_out=f"Give a ZIP of frames that end in one of {', '.join(PICTURES)}.",
             )
         folders = {PurePosixPath(member.filename).parent for member in found}
         if len(folders) > 1:
@@ -247,7 +247,7 @@ def _centikelvin(kelvin: NDArray[Any]) -> NDArray[np.uint16]:
 
 
 def _is_picture(name: str) -> bool:
-    return name.lower().endswith(SUFFIXES) and not any(is_hidden(part) for part in PurePosixPath(name).parts)
+    return name.lower().endswith(PICTURES) and not any(is_hidden(part) for part in PurePosixPath(name).parts)
 
 
 def _damaged(error: Exception, where: str) -> DataRejected:
