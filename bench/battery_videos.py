@@ -2,10 +2,11 @@
 
     OMP_NUM_THREADS=1 python -m bench.battery_videos --work DIR [--candidates rule query refined] [--real FOLDER]
 
-Fits each candidate (profile cpu) on one synthetic set and evaluates it on another, of another seed, whose camera looks
-differ: as Fluent draws them (`fluent`) and as a real camera sees them (`field`). FOLDER holds videos in the published
-layout; none of them is fitted on. Sets and models that DIR has are taken as they are. Prints a table for each
-candidate and look, with 95 % intervals (bootstrap over videos), why nothing could be said, and frames a second.
+Fits each candidate (profile cpu) on one synthetic set and evaluates it on another, of another seed, by look: as Fluent
+draws packs (`fluent`), as a real camera sees them (`field`). FOLDER holds videos in the published layout; none of them
+is fitted on. `--every 2` leaves out every second synthetic video. Sets and models that DIR has are taken as they are.
+Prints a table for each candidate and look, with 95 % intervals (bootstrap over videos), why nothing could be said, and
+frames a second.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -57,12 +58,14 @@ class Steps:
         print(f"  {step}: " + " ".join(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
 
 
-def synthetic(task: BatteryFaults, root: Path, seed: int, videos: int, frames: int) -> Manifest:
-    """A set in `root`, written if it is not there."""
+def synthetic(task: BatteryFaults, root: Path, every: int, size: Sequence[int]) -> Manifest:
+    """A set in `root`, written if it is not there, or one of `every` videos of it; `size`: seed, videos, frames."""
     if not any(root.rglob("instances_*.json")):
-        changes = {"seed": seed, "videos": videos, "frames": frames}
+        changes = dict(zip(("seed", "videos", "frames"), size, strict=True))
         write_sample(root, task.params.sample.model_copy(update=changes), Steps())
-    return task.load(root)
+    data = task.load(root)
+    kept = {sample.key for sample in data.samples[::every]}
+    return data.where(lambda sample: sample.key in kept)
 
 
 def fitted(task: BatteryFaults, candidate: str, data: Manifest, work: Path) -> BatteryModel:
@@ -72,6 +75,7 @@ def fitted(task: BatteryFaults, candidate: str, data: Manifest, work: Path) -> B
     except ModelMissing:
         given = TrainingData[BatteryModel](data, data.where(lambda _: False))
         model = task.train(candidate, given, work / "fit", Steps())
+        (work / candidate).mkdir(parents=True, exist_ok=True)
         model.save(work / candidate)
         return model
 
@@ -95,13 +99,14 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--candidates", nargs="+", choices=(RULE, *LEARNED), default=[RULE])
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--fit", type=int, nargs=3, default=(9, 20, 36), metavar=("SEED", "VIDEOS", "FRAMES"))
     parser.add_argument("--evaluate", type=int, nargs=3, default=(1022, 48, 24), metavar=("SEED", "VIDEOS", "FRAMES"))
     args = parser.parse_args()
     section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["battery_faults"]
     task = BatteryFaults(Params.model_validate({**section, "train": section["train"]["cpu"]}))
-    data = synthetic(task, args.work / "data" / "fit", *args.fit)
-    held_out = {"synthetic": synthetic(task, args.work / "data" / "held_out", *args.evaluate)}
+    data = synthetic(task, args.work / "data" / "fit", args.every, args.fit)
+    held_out = {"synthetic": synthetic(task, args.work / "data" / "held_out", args.every, args.evaluate)}
     if args.real:
         held_out["real"] = task.load(args.real)
     for candidate in args.candidates:

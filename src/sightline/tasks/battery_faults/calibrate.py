@@ -54,6 +54,8 @@ def choose_thresholds(scores: NDArray[np.float64], labels: NDArray[np.int64]) ->
 
     `faulty` is the lowest above which at most FALSE_ALARM_SHARE of the healthy videos lie, `healthy` the highest below
     which at most a fiftieth of the faulty ones lie. Where the two kinds are told apart they meet halfway between them.
+    Where a healthy video scores as high as any faulty one, nothing would ever reach that: `faulty` is then where most
+    faulty videos more than healthy ones lie above (Youden, 1950), and false alarms are seen when it is evaluated.
     """
     healthy, faulty = np.sort(scores[labels == 0]), np.sort(scores[labels == 1])
     if not len(healthy) or not len(faulty):
@@ -63,4 +65,13 @@ def choose_thresholds(scores: NDArray[np.float64], labels: NDArray[np.int64]) ->
     if high < low:
         middle = round(float(high + low) / 2, 6)
         return Thresholds(middle, middle)
-    return Thresholds(round(float(low), 6), round(float(np.nextafter(high, 2)) + 1e-6, 6))
+    above = round(float(np.nextafter(high, 2)) + 1e-6, 6)
+    reached = above if above <= faulty[-1] else _best_divide(healthy, faulty, above)
+    return Thresholds(min(round(float(low), 6), reached), reached)
+
+
+def _best_divide(healthy: NDArray[np.float64], faulty: NDArray[np.float64], otherwise: float) -> float:
+    """Just below the faulty score that divides sorted scores best; `otherwise` where none is better than chance."""
+    gain = [float((faulty >= score).mean() - (healthy >= score).mean()) for score in faulty[::-1]]
+    best = int(np.argmax(gain))
+    return round(float(faulty[::-1][best]) - 1e-6, 6) if gain[best] > 0 else otherwise
