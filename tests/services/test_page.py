@@ -72,3 +72,14 @@ def test_the_documentation_and_bentomls_page_load_nothing_from_elsewhere(browser
     assert "/v1/predict" in tab.open("v1/docs").inner_text("main")
     tab.open("bentoml").wait_for_selector("text=Predict one image")  # Swagger shows our routes
     assert tab.outside == []
+
+
+def test_the_chooser_offers_what_a_model_of_videos_reads(browser: Any, server: Running) -> None:
+    tab = Tab(browser, server)
+    card = {"formats": ["video/mp4", "application/zip", "inode/directory"], "conditions": {}}
+    known = {"card": card, "background": {"summary": "it is known"}}
+    tab.page.route("**/v1/model", lambda route: route.fulfill(json=known))
+    page = tab.open("")
+    page.wait_for_selector("#asked:has-text('ZIP')")
+    assert page.get_attribute("#image", "accept") == "video/mp4,application/zip,.zip"
+    assert tab.errors == []
