@@ -11,6 +11,10 @@ from sightline.tasks.pv_hotspots.metrics import Pool
 from sightline.vision.average_precision import RECALL_POINTS, match
 
 
+CONFUSION = [[0] * 3] * 3
+"""Of a frame in which nothing is asked about it."""
+
+
 def iou(a, b):
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -73,7 +77,8 @@ def pooled(frames):
         )
         part = {"truth": len(truth), "score": list(scores), "hits": [int(row @ (1 << np.arange(10))) for row in hits]}
         modules = {"label": [], "score": []}
-        statistics.append({"module": part, "defected": part, "non_defected": part, "modules": modules})
+        kinds = {"module": part, "defected": part, "non_defected": part}
+        statistics.append({**kinds, "modules": modules, "confusion": CONFUSION})
     return Pool(statistics)
 
 
@@ -107,7 +112,7 @@ def test_auc_counts_pairs(modules):
     nothing = {"truth": 0, "score": [], "hits": []}
     rows = [
         {"module": nothing, "defected": nothing, "non_defected": nothing,
-         "modules": {"label": [label], "score": [score / 5]}}
+         "modules": {"label": [label], "score": [score / 5]}, "confusion": CONFUSION}
         for label, score, _ in modules
     ]  # fmt: skip
     weights = np.array([float(weight) for *_, weight in modules])

@@ -56,7 +56,7 @@ def test_healthy_cells_are_told_with_their_warmest_place(stages):
 
 def test_where_nothing_can_be_told_the_reason_is(stages):
     one = look(0).thermal
-    blind = Thermal(np.full_like(one.kelvin, np.nan), one.shading, one.picture)
+    blind = Thermal(np.full_like(one.kelvin, np.nan), one.shading, one.picture, scaled=False)
     assert Networks(stages, refined=True, width=TINY.network.width).push(blind).reason == "no_scale"
     kelvin = np.full_like(one.kelvin, np.nan)
     kelvin[:5, :5] = 300.0
