@@ -10,7 +10,6 @@ from sightline.geometry import box_iou
 from sightline.tasks.pv_hotspots.metrics import Pool
 from sightline.vision.average_precision import RECALL_POINTS, match
 
-
 CONFUSION = [[0] * 3] * 3
 """Of a frame in which nothing is asked about it."""
 
