@@ -96,7 +96,7 @@ def test_files_are_answered(checkout: Checkout, task: str, inputs: list[Path], t
     ref = f"{task}@{tiny_params(task).candidates[0]}"
     answers = checkout.ask("predict", ref, *inputs, "--out", tmp_path / "out", "--log")
     assert [answer["file"] for answer in answers] == [str(path) for path in inputs]
-    pictures = [path for path in (tmp_path / "out").glob("*.png") if not path.name.endswith(".mask.png")]
+    pictures = [path for path in (tmp_path / "out").rglob("*.png") if not path.name.endswith(".mask.png")]
     assert len(pictures) == len(inputs)
     broken = tmp_path / f"broken{inputs[0].suffix}"
     broken.write_bytes(b"not what it says")
