@@ -95,7 +95,7 @@ TINY: dict[str, dict[str, Any]] = {
     },
     "battery_faults": {
         "sample": {
-            **{"videos": 10, "frames": 8, "packs": 2},
+            **{"videos": 10, "frames": 6, "packs": 2, "field_share": 0.2},
             "short": {"power_w": [15.0, 30.0], "onset": [2, 3]},
             "fluent": {"width_px": 320, "height_px": 128, "focal_px": 268.0, "oversampling": 1},
             "field": {"width_px": 192, "height_px": 144, "focal_px": 210.0, "oversampling": 1},
