@@ -43,8 +43,7 @@ def look_at(
     """The scores of videos, and whether a cell is faulty in them."""
     scores = []
     for number, sample in enumerate(samples, start=1):
-        told, _ = model.tell(model.read(source_of(data, sample), data.limits))
-        scores.append(told.score)
+        scores.append(model.told(model.read(source_of(data, sample), data.limits)).score)
         progress.advance(number, len(samples), f"calibration {number}/{len(samples)}")
     return scores, np.array([int(sample.figures["faulty"]) for sample in samples], dtype=np.int64)
 

@@ -24,7 +24,7 @@ class Moment:
         frame: its place in the video; those that were dropped before it count.
         time_s: seconds after the first frame; None where the source does not tell.
         kelvin: cell -> its warmest place, of the cells in sight.
-        rises_k: cell -> the same over the median of the cells in sight.
+        rises_k: cell -> the same over the cooler cells in sight, see `rises_of`.
         masks: cell -> where it is in the frame, of those that look faulty there.
         coarse: the same before they were refined, where there is such a stage.
     """

@@ -163,6 +163,10 @@ class BatteryModel(SavedModel[Recipe]):
         session = self._session(source)
         return session.told(), session.close()
 
+    def told(self, source: Clip) -> Told:
+        """A video as it is evaluated, without the documents of an answer."""
+        return self._session(source).told()
+
     def _session(self, source: Clip) -> PackSession:
         session = self.open(source.conditions)
         for frame in source.frames():
