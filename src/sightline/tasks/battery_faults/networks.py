@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sightline.tasks.battery_faults.examples import look_at, put_back
-from sightline.tasks.battery_faults.geometry import CELLS, Cells, find_cells
-from sightline.tasks.battery_faults.order import Order
+from sightline.tasks.battery_faults.geometry import CELLS, Cells
+from sightline.tasks.battery_faults.order import CellsInSight
 from sightline.tasks.battery_faults.runs import Mask
 from sightline.tasks.battery_faults.stages import Follower, Seen
 from sightline.tasks.battery_faults.thermal import Thermal
@@ -43,8 +43,7 @@ class Networks:
     def __init__(self, stages: Module, refined: bool, width: int, count: int = CELLS) -> None:
         self._follower = Follower(stages, FLOOR, _MOST, refined)
         self._refined, self._width, self._count = refined, width, count
-        self._order = Order()
-        self._before: Cells | None = None
+        self._sight = CellsInSight(count)
 
     @property
     def width(self) -> int:
@@ -53,19 +52,16 @@ class Networks:
 
     def push(self, thermal: Thermal) -> FrameView:
         """What is told of the next frame."""
-        if not thermal.scaled:
-            return FrameView("no_scale", count=self._count)
-        cells = self._before = find_cells(thermal, self._count, self._before)
-        if cells is None:
-            return FrameView("pack_out_of_view", count=self._count)
-        self._order.push(cells, self._count, thermal)
+        cells = self._sight.push(thermal)
+        if isinstance(cells, str):
+            return FrameView(cells, count=self._count)
         shown, box = look_at(thermal, cells.box)
         views = _healthy_views(thermal, cells, self._count)
         for seen in self._follower.push(shown):
             label, view = self._view(seen, box, thermal, cells)
             if label in views and view.probability > views[label].probability:
                 views[label] = view
-        numbered = {self._order.number(label, self._count): view for label, view in views.items()}
+        numbered = {self._sight.number(label): view for label, view in views.items()}
         return FrameView(cells=numbered, count=self._count, embedding=tuple(self._follower.embedding.tolist()))
 
     def _view(self, seen: Seen, box: tuple[int, int, int, int], thermal: Thermal, cells: Cells) -> tuple[int, CellView]:

@@ -10,14 +10,42 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.tasks.battery_faults.geometry import Cells
+from sightline.tasks.battery_faults.geometry import Cells, find_cells
 from sightline.tasks.battery_faults.thermal import Thermal
+from sightline.tasks.battery_faults.verdict import Reason
 
 NARROW = 0.9
 """Width of a pack over its height, per cell over one: below this the camera looks along the row."""
 
 _DARK = 0.4
 """Shading of what has ambient light only: 0.33 in the published pictures, and 0.6 and more of lit fronts."""
+
+
+class CellsInSight:
+    """The cells of one camera's pack, found in each frame from where they were in the one before.
+
+    Args:
+        count: cells of the pack.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._order = Order()
+        self._before: Cells | None = None
+
+    def push(self, thermal: Thermal) -> Cells | Reason:
+        """The cells of the next frame, or why they are not in sight."""
+        if not thermal.scaled:
+            return "no_scale"
+        self._before = find_cells(thermal, self._count, self._before)
+        if self._before is None:
+            return "pack_out_of_view"
+        self._order.push(self._before, self._count, thermal)
+        return self._before
+
+    def number(self, label: int) -> int:
+        """The cell that a label of the newest frame stands for."""
+        return self._order.number(label, self._count)
 
 
 class Order:

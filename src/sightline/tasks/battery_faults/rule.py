@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from sightline.params import Frozen
-from sightline.tasks.battery_faults.geometry import Cells, find_cells
-from sightline.tasks.battery_faults.order import Order
+from sightline.tasks.battery_faults.geometry import Cells
+from sightline.tasks.battery_faults.order import CellsInSight
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.verdict import CellView, FrameView
 
@@ -69,8 +69,7 @@ class RuleMethod:
 
     def __post_init__(self) -> None:
         self._memories: dict[int, _Memory] = {}
-        self._order = Order()
-        self._before: Cells | None = None
+        self._sight = CellsInSight(self.params.cells)
 
     @property
     def width(self) -> int:
@@ -80,17 +79,14 @@ class RuleMethod:
     def push(self, thermal: Thermal) -> FrameView:
         """What the rule tells of the next frame."""
         count = self.params.cells
-        if not thermal.scaled:
-            return FrameView("no_scale", count=count)
-        cells = self._before = find_cells(thermal, count, self._before)
-        if cells is None:
-            return FrameView("pack_out_of_view", count=count)
-        self._order.push(cells, count, thermal)
+        cells = self._sight.push(thermal)
+        if isinstance(cells, str):
+            return FrameView(cells, count=count)
         looks = self._looks(thermal, cells)
         if not looks:
             return FrameView("pack_out_of_view", count=count)
         rises = rises_of({number: look.contrast_k for number, look in looks.items()})
-        views = {self._order.number(number, count): (rises[number], look) for number, look in looks.items()}
+        views = {self._sight.number(number): (rises[number], look) for number, look in looks.items()}
         sure = cells.told >= count - 1  # else a warm spot may be counted to the wrong side of a border
         told = {cell: self._told(cell, rise if sure else None, look) for cell, (rise, look) in views.items()}
         embedding = tuple(rises.get(number, 0.0) for number in range(1, count + 1))
