@@ -103,10 +103,14 @@ FOLDER = "inode/directory"
 
 @runtime_checkable
 class Filming(Model[InputT], Protocol[InputT]):
-    """A model whose answer is best seen as a video."""
+    """A model whose answer is best seen as a video: it is made while the input is answered, which is read once."""
 
-    def film(self, source: InputT, prediction: Prediction, path: Path, /) -> None:
-        """Write the input with the answer drawn on it as an MP4 that a browser plays."""
+    def film(self, source: InputT, path: Path, /) -> tuple[Prediction, NDArray[np.uint8]]:
+        """Answer an input, and write it with the answer drawn on it as an MP4 that a browser plays.
+
+        Returns:
+            The answer as `predict` gives it, and what `draw` draws of it.
+        """
         ...
 
 

@@ -17,12 +17,14 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from sightline.capabilities import Filming, adjust
 from sightline.conditions import put_under
@@ -109,6 +111,21 @@ class Answered:
     reused: bool = False
     document: dict[str, Json] = field(default_factory=dict)
     shot: Shot = NOTHING_KNOWN
+
+
+@dataclass(frozen=True)
+class _Made:
+    """What a model made of one file.
+
+    Attributes:
+        prediction: its answer.
+        picture: the answer as it is drawn; None where that is still to be done.
+        film: where the film of the answer lies; None where there is none.
+    """
+
+    prediction: Prediction
+    picture: NDArray[np.uint8] | None = None
+    film: Path | None = None
 
 
 def answer_files(job: Job, inputs: Sequence[InputFile], processes: int = 0) -> Iterator[Answered]:
@@ -211,9 +228,28 @@ class Desk:
             return Answered(one.said, one.name, f"{fault} Please report it with the file.")
 
     def _answer(self, one: InputFile, sha256: str, key: str) -> Answered:
+        with self._made(one) as (source, made):
+            return self._kept(one, sha256, key, source, made)
+
+    @contextmanager
+    def _made(self, one: InputFile) -> Iterator[tuple[Input, _Made]]:
+        """A file's input and answer; its film lies at a name of its own until it is taken from there."""
         job, model = self._job, self._model
         source = put_under(model, model.read(one.path, job.limits), job.conditions)
-        prediction = model.predict([source])[0]
+        if job.out is None or not job.pictures or not isinstance(model, Filming):
+            yield source, _Made(model.predict([source])[0])
+            return
+        path = job.out / one.name
+        film = path.with_name(f".{path.name}.film")
+        try:
+            yield source, _Made(*model.film(source, film), film)
+        finally:
+            with suppress(OSError):  # the folder itself may be the trouble
+                film.unlink(missing_ok=True)
+
+    def _kept(self, one: InputFile, sha256: str, key: str, source: Input, made: _Made) -> Answered:
+        """The outcome of a file, logged and written as far as that is asked for."""
+        job, prediction = self._job, made.prediction
         written = self._names(prediction)
         if job.out is not None:
             refuse_to_replace(job.out / one.name, written)  # before it is logged
@@ -236,7 +272,7 @@ class Desk:
             document["prediction_id"] = self._log(one, sha256, prediction)
         if job.out is not None:
             document["written"] = written
-            self._write(job.out / one.name, document, source, prediction)
+            self._write(job.out / one.name, document, source, made)
         return Answered(one.said, one.name, document=document, shot=shot)
 
     def _key(self, path: Path, sha256: str) -> str:
@@ -293,8 +329,9 @@ class Desk:
         drawn = ["png", *(["mp4"] if isinstance(self._model, Filming) else [])] if self._job.pictures else []
         return [*prediction.exports, *(f"{name}.png" for name in prediction.rasters), *drawn]
 
-    def _write(self, path: Path, document: dict[str, Json], source: Input, prediction: Prediction) -> None:
+    def _write(self, path: Path, document: dict[str, Json], source: Input, made: _Made) -> None:
         """Pictures and exports, then the answer itself: it is there only when the others are, and no others."""
+        prediction = made.prediction
         written = self._names(prediction)
         clear_answer(path, written)
         write_json(begun(path), written)
@@ -302,12 +339,12 @@ class Desk:
             write_json(beside(path, suffix), export)
         images = {f"{name}.png": raster for name, raster in prediction.rasters.items()}
         if self._job.pictures:
-            images["png"] = self._model.draw(source, prediction)
+            images["png"] = self._model.draw(source, prediction) if made.picture is None else made.picture
         for suffix, pixels in images.items():
             replace_bytes(beside(path, suffix), encode_png(pixels))
-        if self._job.pictures and isinstance(self._model, Filming):
-            with replacing(beside(path, "mp4")) as begun_film:
-                self._model.film(source, prediction, begun_film)
+        if made.film is not None:
+            with replacing(beside(path, "mp4")) as partial:
+                made.film.replace(partial)
         write_json(beside(path, "json"), document)
         remove(begun(path))
 

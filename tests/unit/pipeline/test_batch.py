@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 
 from sightline.drift.background import UNKNOWN
@@ -140,6 +141,52 @@ def test_what_an_earlier_answer_wrote_does_not_stay_beside_a_new_one(job: Job, f
     answer(exporting(newer, "geojson"), flight)
     there = sorted(path.name for path in job.out.glob(f"{first.name}.*"))
     assert there == [f"{first.name}.{suffix}" for suffix in ("geojson", "json", "notes.txt")]
+
+
+class _Filming(ToyModel):
+    """Answers, draws and films in one pass; each pass counts."""
+
+    passes = 0
+
+    def predict(self, batch: Sequence[ToyInput]) -> list[Prediction]:
+        _Filming.passes += len(batch)
+        return super().predict(batch)
+
+    def draw(self, source: ToyInput, prediction: Prediction) -> NDArray[np.uint8]:
+        _Filming.passes += 1
+        return super().draw(source, prediction)
+
+    def film(self, source: ToyInput, path: Path) -> tuple[Prediction, NDArray[np.uint8]]:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"a film")
+        prediction = self.predict([source])[0]
+        return prediction, super().draw(source, prediction)
+
+
+def test_a_model_that_films_goes_through_an_input_once(job: Job, flight: Path) -> None:
+    plain = {one.name: (job.out / f"{one.name}.png").read_bytes() for one in answer(job, flight)}
+    filming = replace(job, restore=lambda d: _Filming(ToyTask().restore(d).card), identity={"version": 4})
+    _Filming.passes = 0
+    answered = answer(filming, flight)
+    assert _Filming.passes == len(answered) == 8
+    for one in answered:
+        assert one.document["written"] == ["png", "mp4"]
+        assert (job.out / f"{one.name}.mp4").read_bytes() == b"a film"
+        assert (job.out / f"{one.name}.png").read_bytes() == plain[one.name]
+    answer(replace(filming, pictures=False, identity={"version": 5}), flight)
+    assert _Filming.passes == 16
+    assert not list(job.out.rglob("*.mp4"))
+
+
+def test_a_film_takes_no_place_of_a_file_that_is_no_answer_and_leaves_nothing(job: Job, flight: Path) -> None:
+    name = find_inputs([flight], ("image/png",), job.out)[0].name
+    own = job.out / f"{name}.mp4"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    refused, *_ = answer(replace(job, restore=lambda d: _Filming(ToyTask().restore(d).card)), flight)
+    assert "would overwrite" in refused.problem
+    assert own.read_text() == "mine"
+    assert not list(job.out.rglob(".*"))
 
 
 @pytest.mark.parametrize("suffix", ["png", "json", "a"])

@@ -183,8 +183,7 @@ class BatteryModel(SavedModel[Recipe]):
             seen = session.push(frame)
             if frame.number == shown:
                 break
-        top = self.mark(frame, seen)
-        return np.concatenate([top, _below(prediction, top.shape[1])])
+        return _with_charts(self.mark(frame, seen), prediction)
 
     def mark(self, frame: Frame, prediction: Prediction) -> NDArray[np.uint8]:
         """A frame with the answer to it; see `sightline.capabilities.Marking`."""
@@ -197,15 +196,19 @@ class BatteryModel(SavedModel[Recipe]):
         said = f"frame {answer.frame}: {prediction.found} (score {answer.score:.2f})"
         return mark(picture_of(frame), masks, said, _COLOURS[answer.verdict])
 
-    def film(self, source: Clip, _: Prediction, path: Path, /) -> None:
+    def film(self, source: Clip, path: Path, /) -> tuple[Prediction, NDArray[np.uint8]]:
         """The whole video with outlines and what could be said by then; see `sightline.capabilities.Filming`."""
         from sightline.video.writing import Movie
 
-        session = self.open(source.conditions)
+        session, top = self.open(source.conditions), np.empty((0, 0, 3), np.uint8)
         with Movie(path) as movie:
             for frame in source.frames():
+                stopping.check()
                 drawn = self.mark(frame, session.push(frame))
                 movie.add(drawn, frame.number / _FILM_FPS if frame.time_s is None else frame.time_s)
+                top = drawn if session.shown_frame == frame.number else top
+        prediction = session.close()
+        return prediction, _with_charts(top, prediction)
 
 
 def shown_frame(prediction: Prediction) -> int:
@@ -213,8 +216,9 @@ def shown_frame(prediction: Prediction) -> int:
     return Answer.model_validate(prediction.document).shown_frame
 
 
-def _below(prediction: Prediction, width: int) -> NDArray[np.uint8]:
-    """The temperatures over time beside the pack."""
+def _with_charts(top: NDArray[np.uint8], prediction: Prediction) -> NDArray[np.uint8]:
+    """A marked frame, and below it the temperatures over time beside the pack."""
+    width = top.shape[1]
     answer = Answer.model_validate(prediction.document)
     curves = np.array([[np.nan if k is None else k for k in row] for row in answer.temperatures.kelvin], np.float64)
     times, unit, onset = _axis(answer)
@@ -222,7 +226,8 @@ def _below(prediction: Prediction, width: int) -> NDArray[np.uint8]:
     drawn = chart(curves.reshape(len(times), -1), times, unit, onset, (_CHART_PX, wide))
     told = {fault.cell: fault.rise_k for fault in answer.faults}
     rises = [told.get(cell) or rise for cell, rise in _rises(curves)]
-    return np.concatenate([drawn, pack_view(rises, frozenset(told), (_CHART_PX, width - wide))], axis=1)
+    pack = pack_view(rises, frozenset(told), (_CHART_PX, width - wide))
+    return np.concatenate([top, np.concatenate([drawn, pack], axis=1)])
 
 
 def _axis(answer: Answer) -> tuple[NDArray[np.float64], str, float | None]:

@@ -107,6 +107,11 @@ class PackSession:
         self._history.add(moment, view)
         return Seen(self._judge.push(view, frame.number), moment, view)
 
+    @property
+    def shown_frame(self) -> int | None:
+        """The frame in which the fault is seen best by now, as the answer to the whole will say; None before any."""
+        return None if self._history.best is None else self._history.best.frame
+
     def told(self) -> Told:
         """The whole as it is evaluated: every cell that looked faulty in some frame, those below the threshold too."""
         standing, history = self._judge.standing, self._history

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from dataclasses import dataclass, replace
 
 import av
 import numpy as np
@@ -17,8 +18,10 @@ from sightline.limits import Limits
 from sightline.tasks.battery_faults import history
 from sightline.tasks.battery_faults.answer import Answer, FrameAnswer
 from sightline.tasks.battery_faults.drawing import FAULTY
+from sightline.tasks.battery_faults.frames import ZippedPictures
 from sightline.tasks.battery_faults.model import KIND, BatteryModel, Recipe
 from sightline.tasks.battery_faults.params import Params
+from tests.contract.streaming import assert_same
 from tests.parameters import params_of
 from tests.unit.tasks.battery_faults.scenes import backdrop, pack_picture
 
@@ -76,13 +79,38 @@ def test_the_answer_is_drawn_and_filmed_for_an_operator(model, pictures, tmp_pat
     drawn = model.draw(clip, prediction)
     assert (np.abs(drawn.astype(int) - FAULTY).max(axis=-1) <= 2).any()
     assert isinstance(model, Filming)
-    model.film(clip, prediction, tmp_path / "film.mp4")
+    filmed, picture = model.film(clip, tmp_path / "film.mp4")
+    assert_same(filmed, prediction)
+    assert (picture == drawn).all()
     with av.open(str(tmp_path / "film.mp4")) as film:
         assert film.streams.video[0].codec_context.name == "h264"
         frames = [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
     assert len(frames) == len(pictures)
     red = [float(frame[:20, :40].mean(axis=(0, 1))[0]) for frame in frames]
     assert red[0] < 120 < red[-1]  # the banner goes from green to red
+
+
+@dataclass
+class Counted:
+    """A source that counts the frames that are read of another."""
+
+    source: ZippedPictures
+    read: int = 0
+
+    def extent(self):
+        return self.source.extent()
+
+    def shots(self):
+        for shot in self.source.shots():
+            self.read += 1
+            yield shot
+
+
+def test_answer_picture_and_film_take_one_pass_over_the_video(model, pictures, tmp_path):
+    source = Counted(ZippedPictures("a.zip", zipped(pictures), Limits()))
+    clip = replace(model.read(zipped(pictures), Limits()), _source=source)
+    model.film(clip, tmp_path / "film.mp4")
+    assert source.read == len(pictures)
 
 
 def test_each_frame_of_a_stream_is_answered_and_marked(model, pictures):
