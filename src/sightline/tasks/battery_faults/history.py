@@ -24,7 +24,7 @@ class Moment:
         frame: its place in the video; those that were dropped before it count.
         time_s: seconds after the first frame; None where the source does not tell.
         kelvin: cell -> its warmest place, of the cells in sight.
-        rises_k: cell -> the same over the cooler cells in sight, see `rises_of`.
+        rises_k: cell -> the same over the cooler cells in sight, see `rises_over_siblings`.
         masks: cell -> where it is in the frame, of those that look faulty there.
         coarse: the same before they were refined, where there is such a stage.
     """
@@ -45,13 +45,13 @@ def moment_of(frame: int, time_s: float | None, view: FrameView, faulty: Abstrac
         frame,
         time_s,
         kelvin,
-        rises_of(kelvin),
+        rises_over_siblings(kelvin),
         {cell: RunLengths.encode(one.mask) for cell, one in kept.items() if one.mask is not None},
         {cell: RunLengths.encode(one.coarse) for cell, one in kept.items() if one.coarse is not None},
     )
 
 
-def rises_of(kelvin: Mapping[int, float]) -> dict[int, float]:
+def rises_over_siblings(kelvin: Mapping[int, float]) -> dict[int, float]:
     """Cell -> kelvin over the coolest half of its siblings: their median would hide two faults among three cells."""
     level = float(np.quantile(list(kelvin.values()), 0.25, method="lower")) if kelvin else 0.0
     return {cell: value - level for cell, value in kelvin.items()}

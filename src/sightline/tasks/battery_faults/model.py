@@ -118,7 +118,7 @@ class BatteryModel(SavedModel[Recipe]):
         from sightline.tasks.battery_faults.networks import Networks
 
         assert recipe.network is not None
-        return Networks(self.stages, recipe.method == "refined", recipe.network.width, recipe.rule.cells)
+        return Networks(self.stages, recipe.method == "refined", recipe.network.width, recipe.rule)
 
     # ------------------------------------------------------------------------------------------------ reading
 
