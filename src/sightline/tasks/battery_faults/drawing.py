@@ -74,7 +74,7 @@ def chart(curves: Floats, times: Floats, unit: str, onset: float | None, size: t
         _, y = place(first, float(kelvin))
         cv2.line(paper, (x0, y), (x1, y), _GRID, 1)
         _write(paper, f"{kelvin:.1f}", (4, y + 5), _INK)
-    for t in np.linspace(first, last, 5):
+    for t in ticks(first, last, whole=unit == "frame"):
         x, _ = place(float(t), low)
         _write(paper, f"{t:.4g}", (x - 10, y1 + 18), _INK)
     for cell in range(curves.shape[1]):
@@ -88,6 +88,12 @@ def chart(curves: Floats, times: Floats, unit: str, onset: float | None, size: t
         cv2.line(paper, (x, y0), (x, y1), FAULTY, 1)
         _write(paper, "onset", (min(x + 4, x1 - 44), y1 - 6), FAULTY)
     return paper
+
+
+def ticks(first: float, last: float, whole: bool) -> Floats:
+    """Up to five places of an axis, evenly spread; `whole`: at whole numbers alone, as frames have."""
+    spread = np.linspace(first, last, 5)
+    return np.unique(spread.round()) if whole else spread
 
 
 def pack_view(rises_k: Sequence[float], faulty: frozenset[int], size: tuple[int, int]) -> Picture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.tasks.battery_faults.drawing import FAULTY, HEALTHY, chart, mark, pack_view
+from sightline.tasks.battery_faults.drawing import FAULTY, HEALTHY, chart, mark, pack_view, ticks
 
 
 def has(picture, colour):
@@ -27,6 +27,12 @@ def test_curves_with_gaps_and_without_any_temperature_are_drawn():
     assert has(chart(curves, times, "s", 1.0, (200, 400)), FAULTY)
     for empty in (np.full((5, 3), np.nan), np.full((1, 3), 300.0)):
         assert chart(empty, times[: len(empty)], "frame", None, (200, 400)).shape == (200, 400, 3)
+
+
+def test_an_axis_of_frames_has_whole_numbers():
+    assert ticks(0.0, 6.0, whole=True).tolist() == [0, 2, 3, 4, 6]
+    assert ticks(0.0, 2.0, whole=True).tolist() == [0, 1, 2]
+    assert ticks(0.0, 6.0, whole=False).tolist() == [0, 1.5, 3, 4.5, 6]
 
 
 def test_the_pack_shows_which_cell_is_faulty():
