@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 
 from sightline.capabilities import Frame
 from sightline.tasks.battery_faults.answer import Answer, FrameAnswer
-from sightline.tasks.battery_faults.history import MOST, History, moment_of
+from sightline.tasks.battery_faults.history import MOST, History, Moment, moment_of
+from sightline.tasks.battery_faults.runs import RunLengths
 from sightline.tasks.battery_faults.session import PackSession
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.thermometer import Scale
-from sightline.tasks.battery_faults.verdict import CellView, FrameView, Thresholds
+from sightline.tasks.battery_faults.verdict import CellView, FrameView, Judge, Thresholds
 from sightline.vision.calibration import Calibration
 
 
@@ -50,3 +53,24 @@ def test_of_a_long_video_moments_are_kept_evenly_whatever_their_numbers() -> Non
     assert history.frames == 3 * MOST
     assert history.every == 4
     assert [one.frame for one in history.moments] == [2 * pushed + 1 for pushed in range(0, 3 * MOST, 4)]
+
+
+def test_the_second_half_of_ten_hours_takes_no_more_memory_than_the_first() -> None:
+    """What a session remembers. It counts frames, and does not know how fast they come: 7,200 stand for the 900,000 of
+    a video, so that it takes a second. That is seven times what is kept. Each has another rise and another mask.
+    """
+    history, judge, held = History(), Judge(Thresholds(0.3, 0.7), Calibration()), []
+    tracemalloc.start()
+    try:
+        for frame in range(7200):
+            kelvin, mask = {1: 300.0, 2: 305.0 + frame % 7}, RunLengths((frame % 50, 60, 82 - frame % 50), (12, 16))
+            view = FrameView("", {1: CellView(0.01, 300.0), 2: CellView(0.9, kelvin[2])}, 2, (0.5, float(frame)))
+            history.add(Moment(frame, 5.0 * frame, kelvin, {2: kelvin[2] - 300}, {2: mask}), view)
+            judge.push(view, frame)
+            if frame % 20 == 19:
+                held.append(tracemalloc.get_traced_memory()[0])
+    finally:
+        tracemalloc.stop()
+    assert max(held[180:]) <= 1.1 * max(held[:180])
+    assert (history.frames, judge.standing.verdict) == (7200, "faulty")
+    assert MOST / 2 <= len(history.moments) <= MOST
