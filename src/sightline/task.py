@@ -247,7 +247,7 @@ class Card(BaseModel):
     formats: tuple[str, ...]  # what `read` takes, as media types
     preprocessing: dict[str, Json]
     thresholds: dict[str, float]
-    provenance: dict[str, Json]  # seed, parameters, digests of the training manifest
+    provenance: dict[str, Json]  # seed, parameters, digest of the training manifest; `note`: what people must know
     files: dict[str, str] = {}  # file name -> SHA-256, checked by `restore`
     conditions: dict[str, str] = {}  # what a user may tell of an input besides its bytes: name -> what it means
 

@@ -112,6 +112,9 @@ def show_outcome(project: Project, outcome: RunOutcome) -> None:
     rows += [{"metric": name, **{c: _figure(one.metrics[name]) for c, one in found.items()}} for name in names]
     n = first.metrics[names[0]].n
     table(f"{project.name}: evaluated on {first.set} (n={n}, {first.protocol}, by {first.unit})", rows)
+    for candidate, one in found.items():
+        if one.note:
+            echo(f"  {candidate}: {one.note}")
     summary: dict[str, Json] = {
         "task": outcome.task,
         "data": outcome.data_version[:8],

@@ -57,6 +57,7 @@ def _figures(project: Project, version: Version, tracking: Registry) -> Candidat
         unit=metrics.main_measured.unit,
         metrics=metrics.main_measured.metrics,
         validation=None if deciding is None or math.isnan(deciding.value) else deciding.value,
+        note=version.tags.get("note", ""),
     )
 
 

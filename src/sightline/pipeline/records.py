@@ -256,7 +256,8 @@ class Intake(Record):
 class CandidateFigures(Document):
     """A candidate's version and its figures on the set that tables show.
 
-    `validation` is its promotion metric on the samples that the winner is chosen on; None where there are none.
+    `validation` is its promotion metric on the samples that the winner is chosen on; None where there are none. `note`
+    is what people must know of it, as its card says.
     """
 
     version: int
@@ -265,6 +266,7 @@ class CandidateFigures(Document):
     unit: str
     metrics: dict[str, Figure]
     validation: float | None = None
+    note: str = ""
 
 
 class RunOutcome(Record):

@@ -18,7 +18,7 @@ from sightline.evaluation import Metrics, by_set, evaluated_rows, read_metrics
 from sightline.files import sha256_file, write_json, write_text
 from sightline.pipeline.project import Project
 from sightline.pipeline.stages import evaluate_stage
-from sightline.task import Json
+from sightline.task import Card, Json
 from sightline.tracking import Record, Tracking, Version
 
 UNKNOWN = "unknown"
@@ -59,6 +59,7 @@ def _record(project: Project, candidate: str, stage_key: str) -> Record:
         "fit_key": fits["keys"]["final"],
         "protocol": fits["protocol"],
         **_source_tags(project),
+        **note_tag(models / "final"),
     }
     return Record(
         task=project.name,
@@ -72,19 +73,26 @@ def _record(project: Project, candidate: str, stage_key: str) -> Record:
         files={"sources": tuple(sorted(sources.iterdir())), "gate": (project.validation(),)},
         example=_example(project, evaluation),
         samples=Counter(sample.set for sample in project.load().samples),
-        description=_describe(project, metrics, tags),
+        description=describe(project, metrics, tags),
     )
 
 
-def _describe(project: Project, metrics: Metrics, tags: Mapping[str, str]) -> str:
+def note_tag(model: Path) -> dict[str, str]:
+    """What people must know of a model, as its card says; nothing where it says nothing."""
+    card = Card.model_validate_json((model / "card.json").read_text(encoding="utf-8"))
+    return {"note": str(card.provenance["note"])} if "note" in card.provenance else {}
+
+
+def describe(project: Project, metrics: Metrics, tags: Mapping[str, str]) -> str:
     """What a person should read first of a version, as Markdown; the decision is added when it is taken."""
     name = project.params.promotion.metric
     figure = metrics.headline(name)
+    note = f"**Note**: {tags['note']}.\n\n" if "note" in tags else ""
     state = {"true": ", with uncommitted changes", "false": ""}.get(tags["git_dirty"], ", changes unknown")
     return (
         f"`{tags['candidate']}` for `{project.name}`: {name} {figure.value:.3f} [{figure.low:.3f}, {figure.high:.3f}]"
         f" on {figure.n} samples of {', '.join(metrics.main)} ({tags['protocol']}).\n\n"
-        f"**Data**: `{tags['data_version']}`. **Code**: `{tags['git_commit'][:12] or UNKNOWN}`{state}."
+        f"{note}**Data**: `{tags['data_version']}`. **Code**: `{tags['git_commit'][:12] or UNKNOWN}`{state}."
     )
 
 

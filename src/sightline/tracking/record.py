@@ -25,6 +25,7 @@ TAGS = (
     "lock_hash",  # of requirements.lock
     "fit_key",  # of build/checkpoints
     "protocol",
+    "note",  # what people must know of it, as its card says; as a rule there is none
     "artifacts_sha256",  # of the list of the artifacts' digests
 )
 

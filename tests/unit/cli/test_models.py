@@ -125,6 +125,7 @@ def test_the_table_of_a_run_says_which_was_chosen_by_what_and_warns_of_a_better_
         name: {"version": n, "set": "real", "protocol": "holdout", "unit": "sample", "metrics": {"accuracy": FIGURE}}
         for n, name in enumerate(("threshold", "constant"), start=1)
     }
+    candidates["constant"]["note"] = "it has not converged"
     document = {
         "task": "toy",
         "data_version": "0123456789",
@@ -143,6 +144,8 @@ def test_the_table_of_a_run_says_which_was_chosen_by_what_and_warns_of_a_better_
     assert "chosen by accuracy" in shown.out
     assert "0.800 (chosen)" in shown.out
     assert reasons[0] in shown.out
+    assert "  constant: it has not converged\n" in shown.out
+    assert "  threshold: " not in shown.out
     assert "constant (version 2) is better than threshold on the 24 test samples of real" in shown.err
     assert "sightline promote toy@2 --reason WHY" in shown.err
     show_outcome(project, parse({**document, "decision": decision}, RunOutcome, "a run of an older program"))

@@ -13,7 +13,7 @@ from sightline.pipeline.evaluate import evaluate
 from sightline.pipeline.fit import fit
 from sightline.pipeline.lineage import trace_lineage
 from sightline.pipeline.project import Project
-from sightline.pipeline.register import example_bytes, flatten_metrics, flatten_params
+from sightline.pipeline.register import describe, example_bytes, flatten_metrics, flatten_params, note_tag
 from sightline.pipeline.reproduce import pair_figures
 from sightline.progress import Bars
 from sightline.resampling import Figure
@@ -61,6 +61,24 @@ def test_lineage_leads_back_to_data_and_forward_to_decisions(evaluated: Project)
     assert document["evaluated"]["sample"]["accuracy"] == 1.0
     assert [entry["outcome"] for entry in document["decisions"]] == ["promoted"]
     json.dumps(document)
+
+
+def test_what_people_must_know_of_a_model_stands_in_its_version(evaluated: Project) -> None:
+    tags = {
+        "candidate": "threshold",
+        "git_dirty": "false",
+        "protocol": "holdout",
+        "data_version": "abc",
+        "git_commit": "",
+    }
+    metrics, model = read_metrics(evaluated.evaluation("threshold")), evaluated.models("threshold") / "final"
+    assert note_tag(model) == {}
+    assert "Note" not in describe(evaluated, metrics, tags)
+    card = json.loads((model / "card.json").read_text())
+    card["provenance"]["note"] = "it has not converged"
+    (model / "card.json").write_text(json.dumps(card))
+    assert note_tag(model) == {"note": "it has not converged"}
+    assert "**Note**: it has not converged." in describe(evaluated, metrics, {**tags, **note_tag(model)})
 
 
 def test_figures_are_paired_by_set_and_name(evaluated: Project) -> None:

@@ -1,7 +1,8 @@
 """Fitting a candidate: the rule, stage 1, or both stages; then its probabilities and thresholds.
 
 work/clips/     what the networks learn from, cut out once
-work/stages/    both stages, which the candidates `query` and `refined` share: trained once
+work/stages/    both stages, which the candidates `query` and `refined` share: trained once; and what they do on videos
+                that were held out, by which the card says where they have not converged
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from sightline.files import replace_bytes
-from sightline.task import Manifest, Progress, Sample, TrainingData
+from sightline.task import Json, Manifest, Progress, Sample, TrainingData
 from sightline.tasks.battery_faults.calibrate import UNKNOWN, calibrated
+from sightline.tasks.battery_faults.convergence import KeptFigures
 from sightline.tasks.battery_faults.data import read_truth, source_of
 from sightline.tasks.battery_faults.examples import Look, StoredClips, looks_of, store_clips
 from sightline.tasks.battery_faults.model import KIND, WEIGHTS, BatteryModel, Recipe
@@ -33,15 +35,19 @@ def fit_model(
     """
     used = require_usable(data.train, "video")
     files: dict[str, bytes] = {}
+    note = ""
     recipe = Recipe(method="rule", rule=params.rule)
     if candidate != RULE:
         learned = params.learned
         method: Learned = "query" if candidate == "query" else "refined"
         recipe = Recipe(method=method, rule=params.rule, network=learned.network, refine=learned.refine)
-        files = {WEIGHTS: _trained(data, params, seed, work, progress)}
+        kept = KeptFigures(progress, work / "stages" / "figures.json")
+        files = {WEIGHTS: _trained(data, params, seed, work, kept)}
+        note = kept.note(refined=method == "refined")
     evaluated = _to_calibrate_on(data)
     chosen = _thinned(usable_samples(evaluated), params.calibrated_on)
-    provenance = provenance_of(data, params, seed, len(used), {"calibrated_on": len(chosen)})
+    known: dict[str, Json] = {"calibrated_on": len(chosen), **({"note": note} if note else {})}
+    provenance = provenance_of(data, params, seed, len(used), known)
     thresholds = {"healthy": UNKNOWN.healthy, "faulty": UNKNOWN.faulty}
     card = KIND.make_card(candidate, recipe, files, thresholds, provenance)
     return calibrated(BatteryModel(card, files), evaluated, chosen, progress)
