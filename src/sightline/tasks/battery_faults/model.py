@@ -35,6 +35,8 @@ from sightline.vision.saved import ModelKind, SavedModel, SavedRecipe
 if TYPE_CHECKING:
     from torch.nn import Module
 
+    from sightline.video.writing import Movie
+
 NAME = "battery_faults"
 CLASSES = ("cell",)
 WEIGHTS = "stages.safetensors"
@@ -200,13 +202,25 @@ class BatteryModel(SavedModel[Recipe]):
         """The whole video with outlines and what could be said by then; see `sightline.capabilities.Filming`."""
         from sightline.video.writing import Movie
 
-        session, top = self.open(source.conditions), np.empty((0, 0, 3), np.uint8)
         with Movie(path) as movie:
-            for frame in source.frames():
-                stopping.check()
-                drawn = self.mark(frame, session.push(frame))
+            return self._drawn(source, movie)
+
+    def predict_drawn(self, source: Clip) -> tuple[Prediction, NDArray[np.uint8]]:
+        """The answer to a video, and what `draw` draws of it, in one pass."""
+        return self._drawn(source, None)
+
+    def _drawn(self, source: Clip, movie: Movie | None) -> tuple[Prediction, NDArray[np.uint8]]:
+        session, top = self.open(source.conditions), np.empty((0, 0, 3), np.uint8)
+        for frame in source.frames():
+            stopping.check()
+            prediction = session.push(frame)
+            is_shown = session.shown_frame == frame.number
+            if movie is None and not is_shown:
+                continue
+            drawn = self.mark(frame, prediction)
+            top = drawn if is_shown else top
+            if movie is not None:
                 movie.add(drawn, frame.number / _FILM_FPS if frame.time_s is None else frame.time_s)
-                top = drawn if session.shown_frame == frame.number else top
         prediction = session.close()
         return prediction, _with_charts(top, prediction)
 

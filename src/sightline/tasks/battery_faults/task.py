@@ -87,14 +87,14 @@ class BatteryFaults:
     def picture(self, model: BatteryModel, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
         """A frame with its labelled cell, above the model's answer to the whole video."""
         clip, video = model.read(self.source(data, sample), data.limits), read_truth(data, sample)
-        prediction = model.predict([clip])[0]
+        prediction, drawn = model.predict_drawn(clip)
         shown = shown_frame(prediction)
         frame = next(frame for frame in clip.frames() if frame.number == shown)
         truths = {track.cell or 0: track.masks[shown] for track in video.tracks}
         masks = {cell: runs.decode() for cell, runs in truths.items() if runs is not None}
         said = f"frame {shown}, as it is labelled: {'faulty' if video.facts.faults else 'healthy'}"
         labelled = mark(picture_of(frame), masks, said, UNKNOWN)
-        return np.concatenate([labelled, model.draw(clip, prediction)])
+        return np.concatenate([labelled, drawn])
 
     @staticmethod
     def restore(directory: Path) -> BatteryModel:

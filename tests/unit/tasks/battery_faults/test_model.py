@@ -109,8 +109,12 @@ class Counted:
 def test_answer_picture_and_film_take_one_pass_over_the_video(model, pictures, tmp_path):
     source = Counted(ZippedPictures("a.zip", zipped(pictures), Limits()))
     clip = replace(model.read(zipped(pictures), Limits()), _source=source)
-    model.film(clip, tmp_path / "film.mp4")
+    filmed, picture = model.film(clip, tmp_path / "film.mp4")
     assert source.read == len(pictures)
+    told, same_picture = model.predict_drawn(clip)
+    assert source.read == 2 * len(pictures)
+    assert_same(told, filmed)
+    assert (same_picture == picture).all()
 
 
 def test_each_frame_of_a_stream_is_answered_and_marked(model, pictures):
