@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import pytest
 
-from flows.retrying import is_worth_retrying
 from sightline.errors import BackendError
 from sightline.runtime.disk import explain, full_folder, require_room, tells_of_full_disk
 
@@ -113,6 +112,8 @@ class Step:
 
 
 def test_a_step_that_found_the_disk_full_is_not_tried_again() -> None:
+    from flows.retrying import is_worth_retrying  # imports Prefect for seconds
+
     full = BackendError("the models cannot be written (No space left on device)")
     assert not is_worth_retrying(Step(), None, State(full))
     assert is_worth_retrying(Step(), None, State(BackendError("MLflow failed (no answer)")))

@@ -8,7 +8,6 @@ import math
 import numpy as np
 import pytest
 import torch
-from torchmetrics.functional.classification import multilabel_jaccard_index
 
 from sightline.task import Row
 from sightline.tasks.land_cover.metrics import Pool, plots, tile_counts
@@ -51,6 +50,8 @@ def test_a_class_that_is_answered_where_it_never_is_counts():
 
 
 def test_agrees_with_torchmetrics():
+    from torchmetrics.functional.classification import multilabel_jaccard_index  # takes seconds
+
     pairs = [(masks(seed, 0.3), masks(seed + 10, 0.4)) for seed in range(3)]
     figures = evaluated(*pairs)
     truth, answer = (torch.from_numpy(np.stack([pair[side] for pair in pairs])).int() for side in (0, 1))
