@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +51,24 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return ByFileOrTask(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+@cache
+def _marks_slow_tests(file: Path) -> bool:
+    """Whether a test of the file may be slow, by its text: it marks one, or takes over the marks of `TRAINED`."""
+    return re.search(r"mark\.slow\b|\bTRAINED\b", file.read_text(encoding="utf-8")) is not None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whether to leave a file alone: where slow tests are asked for, those that have none are not even imported."""
+    if config.option.markexpr == "slow" and collection_path.match("test_*.py"):
+        return True if not _marks_slow_tests(collection_path) else None
+    return None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the longest files first; the others keep their order."""
+    for item in items:
+        if item.get_closest_marker("slow") and not _marks_slow_tests(item.path):
+            raise pytest.UsageError(f"{item.path}: `make test-all` would not find its slow tests")
     ranks = {ROOT / "tests" / name: rank for rank, name in enumerate(LONGEST)}
     items.sort(key=lambda item: ranks.get(item.path, len(LONGEST)))
 
