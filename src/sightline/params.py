@@ -131,6 +131,11 @@ AnyParams = TypeVar("AnyParams", bound=TaskParams)
 AnyModel = TypeVar("AnyModel", bound=BaseModel)
 
 
+def parse_yaml(text: str) -> Any:
+    """What a YAML document holds, by libyaml where PyYAML was built with it. Raises yaml.YAMLError."""
+    return yaml.load(text, Loader=SafeLoader)
+
+
 def read_params(path: Path) -> dict[str, Any]:
     """The whole of params.yaml, unchecked.
 
@@ -138,7 +143,7 @@ def read_params(path: Path) -> dict[str, Any]:
         ParamsError: the file is absent, not YAML or not a mapping.
     """
     try:
-        raw = yaml.load(path.read_text(encoding="utf-8"), Loader=SafeLoader)
+        raw = parse_yaml(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ParamsError(
             "there is no params.yaml",

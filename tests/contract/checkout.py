@@ -8,13 +8,14 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from sightline.params import parse_yaml
 from sightline.tasks import TASKS
 from tests.contract.subjects import ROOT, tiny_section
 from tests.services.endpoint_process import Running, stop
@@ -22,24 +23,38 @@ from tests.warm.programs import warm_programs
 
 
 class Checkout:
-    """A copy of the repository with tiny parameters, committed in a git of its own.
+    """A copy of the repository with tiny parameters and the stages of some tasks, committed in a git of its own.
 
     The first command of a name, of all workers, is started as a person's is; later ones come from `programs`
     (tests/warm), which lie in the folder `shared`.
     """
 
-    def __init__(self, folder: Path, shared: Path) -> None:
+    def __init__(self, folder: Path, shared: Path, tasks: Collection[str] = tuple(TASKS)) -> None:
         self.folder, self.shared, self.programs = folder, shared, warm_programs(shared)
         names = self._git(ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0")
         for name in filter(None, names):
             if (ROOT / name).is_file() and not name.startswith("tests/"):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
-        params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-        tiny = {"profile": "cpu", **{task: tiny_section(task) for task in TASKS}}
+        # DVC parses both files a dozen times a command.
+        params = {name: value for name, value in self._parsed("params.yaml").items() if name not in TASKS}
+        tiny = {"profile": "cpu", **{task: tiny_section(task) for task in tasks}}
         (folder / "params.yaml").write_text(yaml.safe_dump(params | tiny), encoding="utf-8")
+        if set(tasks) != set(TASKS):
+            self._keep_stages(tasks)
         self._git(folder, "init", "-q")
         self.commit("a copy")
+
+    def _parsed(self, name: str) -> dict[str, Any]:
+        return dict(parse_yaml((self.folder / name).read_text(encoding="utf-8")))
+
+    def _keep_stages(self, tasks: Collection[str]) -> None:
+        """Leave in dvc.yaml the stages and plots of these tasks; the others' are written by the same code."""
+        pipeline = self._parsed("dvc.yaml")
+        stages = pipeline["stages"].items()
+        pipeline["stages"] = {name: stage for name, stage in stages if name.partition("-")[2] in tasks}
+        pipeline["plots"] = [plot for plot in pipeline["plots"] if any(f"/{task}/" in str(plot) for task in tasks)]
+        (self.folder / "dvc.yaml").write_text(yaml.safe_dump(pipeline, sort_keys=False), encoding="utf-8")
 
     def commit(self, message: str) -> None:
         """Commit all that is there and not ignored."""

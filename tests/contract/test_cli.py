@@ -30,7 +30,7 @@ def task(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def checkout(task: str, shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     """After the sample was written and the flow has run once."""
-    made = Checkout(tmp_path_factory.mktemp(task) / "project", shared)
+    made = Checkout(tmp_path_factory.mktemp(task) / "project", shared, [task])
     give_prefect_database(shared, Settings(root=made.folder))
     made.type("models", task, code=5)
     made.type("run", task, code=4)  # there are no data yet

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from sightline.errors import DataMissing, DataRejected
+from sightline.params import parse_yaml
 from sightline.settings import Settings
 from sightline.versions.program import call, run_stages
 
@@ -73,7 +74,7 @@ def stage_data(settings: Settings, stage: str, task: str) -> str:
 def _entry(settings: Settings, stage: str) -> dict[str, Any]:
     path = settings.root / "dvc.lock"
     try:
-        lock = yaml.safe_load(path.read_text(encoding="utf-8"))
+        lock = parse_yaml(path.read_text(encoding="utf-8"))
         return dict(lock["stages"][stage])
     except (FileNotFoundError, KeyError) as error:
         task = stage.partition("@")[0].partition("-")[2]
