@@ -6,9 +6,9 @@ Real Prefect, DVC and MLflow, as processes, with the toy task. One story, in the
 from __future__ import annotations
 
 import csv
-import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,15 +20,24 @@ from sightline.stores.predictions import Answer
 from sightline.tracking import Tracking
 from tests.flows.toy_folder import CODE, ToyFolder
 from tests.toy import ToyTask, write_set
+from tests.warm.programs import warm_programs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
+
+
+@pytest.fixture(scope="module")
+def programs(shared: Path) -> Path:
+    return warm_programs(shared)
 
 
 @pytest.fixture(scope="module")
 def served(folder: ToyFolder, prefect_server: Group) -> Group:
     """The deployments of the folder's task, served."""
     server = Server(
-        "flows", (sys.executable, "-m", "flows.deployments"), CODE, environment=prefect_environment(folder.settings)
+        "flows",
+        (str(folder.programs / "python"), "-m", "flows.deployments"),
+        CODE,
+        environment=prefect_environment(folder.settings),
     )
     api = f"{folder.prefect_address}/api"
     prefect_server.launch(folder.adopt(server, PREFECT_API_URL=api, PREFECT_RUNNER_POLL_FREQUENCY="2"))

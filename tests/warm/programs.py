@@ -1,8 +1,9 @@
 """An environment like this one's whose `sightline`, `dvc` and flows begin with their libraries imported.
 
-Whatever stands in its `bin` is this environment's. `python -m sightline`, `python -m dvc` and `python -m flows` are
-forks of one process, which serves all workers of the tests: importing takes most commands seconds, and the rest tenths
-of a second. What listens, or is killed by a test, is started as ever.
+Whatever stands in its `bin` is this environment's. `python -m sightline`, `python -m dvc`, `python -m flows` and the
+runs that served flows start (`python -m prefect.engine`) are forks of one process, which serves all workers of the
+tests: importing takes most commands seconds, and the rest tenths of a second. What listens, or is killed by a test, is
+started as ever.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ HERE = Path(__file__).parent
 PYTHON = """#!/usr/bin/env bash
 case "$1 $2 $3" in
 "-m sightline serve" | "-m sightline up") ;;
-"-m sightline "* | "-m dvc "* | "-m flows "*) exec '{python}' -IS '{here}/asking.py' '{socket}' "${{@:2}}" ;;
+"-m sightline "* | "-m dvc "* | "-m flows "* | "-m prefect.engine "*)
+    exec '{python}' -IS '{here}/asking.py' '{socket}' "${{@:2}}" ;;
 esac
 exec -a '{folder}/bin/python' '{python}' "$@"
 """
