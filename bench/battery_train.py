@@ -24,7 +24,7 @@ import yaml
 
 from sightline.task import Progress
 from sightline.tasks.battery_faults.examples import CutVideo, Look, StoredClips, cut_video, write_clips
-from sightline.tasks.battery_faults.geometry import PackFinder
+from sightline.tasks.battery_faults.geometry import CellFinder
 from sightline.tasks.battery_faults.params import LearnedParams, SyntheticParams
 from sightline.tasks.battery_faults.synthetic.exposures import thermals
 from sightline.tasks.battery_faults.synthetic.plan import draw_scene
@@ -83,10 +83,10 @@ def simulated(params: SyntheticParams, width_px: int | None, number: int) -> Cut
     faults = list(zip(scene.case.shorts, scene.onsets, strict=True))
 
     def looks() -> Iterator[Look]:
-        finder = PackFinder()
+        finder = CellFinder()
         for frame, (thermal, exposure) in enumerate(thermals(params, number, width_px)):
             masks = [exposure.instances == short.cell if frame >= onset else None for short, onset in faults]
-            yield Look(thermal, finder.find(thermal), masks)
+            yield Look(thermal, finder.find_pack(thermal), masks)
 
     return cut_video(scene.name, looks())
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sightline.capabilities import Frame
 from sightline.errors import DataRejected
 from sightline.task import Json, Progress
-from sightline.tasks.battery_faults.geometry import PackFinder
+from sightline.tasks.battery_faults.geometry import CellFinder
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.thermometer import Scale, Thermometer
 from sightline.tasks.battery_faults.ytvis import Video
@@ -153,11 +153,11 @@ def looks_of(video: Video, frames: Iterable[Frame], scale: Scale) -> Iterator[Lo
         scale: what their numbers mean.
     """
     thermometer = Thermometer(scale)
-    finder = PackFinder()
+    finder = CellFinder()
     for number, frame in enumerate(frames):
         thermal = thermometer.measure(frame)
         masks = [track.masks[number] for track in video.tracks]
-        yield Look(thermal, finder.find(thermal), [None if mask is None else mask.decode() for mask in masks])
+        yield Look(thermal, finder.find_pack(thermal), [None if mask is None else mask.decode() for mask in masks])
 
 
 # --------------------------------------------------------------------------------------------------------- stored

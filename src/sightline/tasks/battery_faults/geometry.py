@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.battery_faults.pose import Pose, fit_pose
+from sightline.tasks.battery_faults.pose import Pose, PoseTracker
 from sightline.tasks.battery_faults.thermal import Thermal
 
 Mask = NDArray[np.bool_]
@@ -71,7 +71,7 @@ class Cells:
         borders: between neighbours, from the left.
         told: how many of these were seen, not only reckoned.
         nearer: 1 where the right end is nearer to the camera, -1 where the left one is, 0 where neither is clearly.
-        pose: of the camera, where it was fitted: what the search in the next frame goes on from.
+        pose: of the camera, where it was fitted.
     """
 
     labels: NDArray[np.uint8]
@@ -85,31 +85,60 @@ class Cells:
         """(h, w) of one cell."""
         return np.asarray(self.labels == cell)
 
+    def corners(self, cell: int) -> Floats | None:
+        """(4, 2) pixels of one cell: left and right above, right and left below; None where it is not in sight."""
+        if self.pose is not None:
+            return self.pose.outline(cell, len(self.borders) + 1)[[3, 2, 1, 0]]
+        mask = self.mask(cell)
+        rows = np.flatnonzero(mask.any(axis=1))
+        if len(rows) < _LEAST_PX:
+            return None
+        band = rows[int(_BAND[0] * len(rows)) : int(_BAND[1] * len(rows))]
+        left = _fitted(band, mask[band].argmax(axis=1))
+        right = _fitted(band, mask.shape[1] - mask[band, ::-1].argmax(axis=1))
+        ends = np.array([rows[0], rows[-1] + 1.0])
+        (above_left, below_left), (above_right, below_right) = left.x(ends), right.x(ends)
+        return np.array([[above_left, ends[0]], [above_right, ends[0]], [below_right, ends[1]], [below_left, ends[1]]])
+
 
 # --------------------------------------------------------------------------------------------------------- the pack
 
 
 def find_pack(thermal: Thermal) -> tuple[int, int, int, int] | None:
     """x0, y0, x1, y1 of the pack in pixels, the last two exclusive; None where there is none in sight."""
-    if is_drawn(thermal):
-        mask = _drawn_pack(thermal)
-        return None if mask is None else _box(mask)
-    cells = find_cells(thermal)
-    return None if cells is None else cells.box
+    return CellFinder().find_pack(thermal)
 
 
-class PackFinder:
-    """`find_pack` in the frames of one camera, each faster for the one before."""
+def find_cells(thermal: Thermal, count: int = CELLS) -> Cells | None:
+    """The cells of the pack in a frame; None where the pack is not in sight."""
+    return CellFinder(count).find(thermal)
 
-    def __init__(self) -> None:
-        self._before: Cells | None = None
 
-    def find(self, thermal: Thermal) -> tuple[int, int, int, int] | None:
-        """The pack's box in the next frame."""
+class CellFinder:
+    """Finds a pack's cells in the frames of one camera, each from where they were in the one before.
+
+    Args:
+        count: cells of the pack.
+    """
+
+    def __init__(self, count: int = CELLS) -> None:
+        self._count = count
+        self._tracker = PoseTracker(count)
+
+    def find(self, thermal: Thermal) -> Cells | None:
+        """The cells in the next frame; None where the pack is not in sight."""
         if is_drawn(thermal):
-            return find_pack(thermal)
-        self._before = find_cells(thermal, before=self._before)
-        return None if self._before is None else self._before.box
+            return _drawn_cells(thermal, self._count)
+        pose = self._tracker.push(thermal.kelvin) if thermal.valid.any() else None
+        return None if pose is None else _posed_cells(thermal, self._count, pose)
+
+    def find_pack(self, thermal: Thermal) -> tuple[int, int, int, int] | None:
+        """The box of the pack in the next frame, as of `find_pack`."""
+        if is_drawn(thermal):
+            mask = _drawn_pack(thermal)
+            return None if mask is None else _box(mask)
+        cells = self.find(thermal)
+        return None if cells is None else cells.box
 
 
 def is_drawn(thermal: Thermal) -> bool:
@@ -155,13 +184,8 @@ def _box(mask: Mask) -> tuple[int, int, int, int]:
 # -------------------------------------------------------------------------------------------------------- the cells
 
 
-def find_cells(thermal: Thermal, count: int = CELLS, before: Cells | None = None) -> Cells | None:
-    """The cells of the pack in a frame; None where the pack is not in sight.
-
-    `before`: those of the frame before, of one camera: what is in sight then is found faster and more surely.
-    """
-    if not is_drawn(thermal):
-        return _fitted_cells(thermal, count, before.pose if before is not None else None)
+def _drawn_cells(thermal: Thermal, count: int) -> Cells | None:
+    """The cells of a pack that a renderer drew."""
     pack = _drawn_pack(thermal)
     if pack is None:
         return None
@@ -174,15 +198,10 @@ def find_cells(thermal: Thermal, count: int = CELLS, before: Cells | None = None
     return Cells(_with_rim(labels), (x0, y0, x1, y1), borders, sum(told for _, told in found), view.nearer)
 
 
-def _fitted_cells(thermal: Thermal, count: int, near: Pose | None) -> Cells | None:
-    """The cells by the view that fits the edges of the frame best."""
+def _posed_cells(thermal: Thermal, count: int, pose: Pose) -> Cells | None:
+    """The cells by a view that was fitted to the edges of the frame."""
     import cv2
 
-    if not thermal.valid.any():
-        return None
-    pose = fit_pose(thermal.kelvin, count, near)
-    if pose is None:
-        return None
     labels = np.zeros(thermal.size, dtype=np.uint8)
     outlines = [pose.outline(number, count) for number in range(1, count + 1)]
     for number, outline in enumerate(outlines, start=1):

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.tasks.battery_faults.geometry import Cells, find_cells
+from sightline.tasks.battery_faults.geometry import CellFinder, Cells
+from sightline.tasks.battery_faults.pose import Pose
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.verdict import Reason
 
@@ -31,21 +32,26 @@ class CellsInSight:
     def __init__(self, count: int) -> None:
         self._count = count
         self._order = Order()
-        self._before: Cells | None = None
+        self._finder = CellFinder(count)
 
     def push(self, thermal: Thermal) -> Cells | Reason:
         """The cells of the next frame, or why they are not in sight."""
         if not thermal.scaled:
             return "no_scale"
-        self._before = find_cells(thermal, self._count, self._before)
-        if self._before is None:
+        cells = self._finder.find(thermal)
+        if cells is None:
             return "pack_out_of_view"
-        self._order.push(self._before, self._count, thermal)
-        return self._before
+        self._order.push(cells, self._count, thermal)
+        return cells
 
     def number(self, label: int) -> int:
         """The cell that a label of the newest frame stands for."""
         return self._order.number(label, self._count)
+
+    @property
+    def from_behind(self) -> bool:
+        """Whether the newest frame shows the side that was not seen at first."""
+        return self._order.turned
 
 
 class Order:
@@ -54,8 +60,14 @@ class Order:
     def __init__(self) -> None:
         self._nearer = 0  # side of the nearer end, when it was last clear
         self._narrowest = float("inf")  # since then
+        self._azimuth = 0.0  # of the newest view that was fitted
         self._turned = False
         self._begun = False
+
+    @property
+    def turned(self) -> bool:
+        """Whether the first cell is on the right."""
+        return self._turned
 
     def number(self, label: int, count: int) -> int:
         """The cell that a label of the newest frame, from the left of the picture, stands for."""
@@ -66,10 +78,23 @@ class Order:
         if not self._begun and thermal is not None and thermal.shading.any():
             self._turned = bool(np.median(thermal.shading[cells.labels > 0]) < _DARK)
         self._begun = True
+        if cells.pose is not None:
+            self._follow_pose(cells.pose)
+        else:
+            self._follow_outline(cells, count)
+
+    def _follow_pose(self, pose: Pose) -> None:
+        """From one azimuth to the next by the shorter way: over the end of the pack, or along its front."""
+        if abs(pose.azimuth - self._azimuth) > np.pi / 2:
+            self._turned = not self._turned
+        self._azimuth = pose.azimuth
+
+    def _follow_outline(self, cells: Cells, count: int) -> None:
         x0, y0, x1, y1 = cells.box
-        self._narrowest = min(self._narrowest, (x1 - x0) / max(y1 - y0, 1) / count * 3)
+        narrow = (x1 - x0) / max(y1 - y0, 1) / count * 3
+        self._narrowest = min(self._narrowest, narrow)
         if not cells.nearer:
             return
         if self._nearer and cells.nearer != self._nearer and self._narrowest < NARROW:
             self._turned = not self._turned
-        self._nearer, self._narrowest = cells.nearer, (x1 - x0) / max(y1 - y0, 1) / count * 3
+        self._nearer, self._narrowest = cells.nearer, narrow

@@ -8,8 +8,9 @@ by the simplex search of Nelder and Mead.
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +22,15 @@ _EDGE_K = 0.25
 
 _SAMPLES, _FEW_SAMPLES = 12, 5  # on each line, of a view that is refined and of one of the grid
 _LEAST_SEEN = 0.035  # of the frame, that the front of a pack takes up
-_LEAST = 0.3  # of the lines that must lie on edges, else there is no pack
+_LEAST = 0.4  # of the lines that must lie on edges, else there is no pack
+_OF_LAST, _OF_CLEAR = 0.8, 0.66  # of the score of the last and of clear views: less is another thing
+_LEAST_KNOWN = 0.4  # score of a pack that was seen before
+_CLEARLY = 0.05  # azimuth from which on one end is nearer
+_NARROWEST = 1.31  # of the azimuth: beyond, nearly nothing is seen of the cells
+_CLEAR, _OPEN = 0.7, 0.9  # score and azimuth of views that tell a pack's proportions
+_SHAPES = 8  # of such views, whose mean counts
+_MOST_TURN = 0.6  # from frame to frame
+_FORGOTTEN = 12  # frames without the pack, after which it is looked for as if it were another one
 _AZIMUTHS = np.radians(np.arange(-75, 76, 15))
 _ELEVATIONS = np.radians([-15.0, 0.0, 18.0, 36.0, 55.0])
 _WIDTHS = (0.5, 0.62, 0.74, 0.86)  # of the frame, seen from the front
@@ -29,8 +38,11 @@ _HEIGHTS = (0.42, 0.52)  # of a pack, over its width
 _SHIFTS = (-0.08, 0.0, 0.08)  # from the middle of the frame, over its width
 _NARROW = 1.25  # of the azimuth: beyond, the camera looks along the row
 _DISTANCE, _GAP = 1.7, 0.025  # over the width of a pack
-_FIRST_STEP = np.array([6.0, 6.0, 0.06, 0.12, 0.1, 0.01, 0.1, 0.03, 0.008])
-_NEXT_STEP = np.array([3.0, 3.0, 0.03, 0.05, 0.04, 0.008, 0.03, 0.01, 0.003])
+_FIRST_SPREAD = np.array([6.0, 6.0, 0.05, 0.1, 0.1, 0.02, 0.1, 0.03, 0.01])
+_NEXT_SPREAD = np.array([4.0, 4.0, 0.04, 0.1, 0.05, 0.012, 0.05, 0.012, 0.004])
+_REGAIN_SPREAD = np.array([6.0, 6.0, 0.05, 0.08, 0.06, 0.015, 0.06, 0.012, 0.004])
+_KNOWN_SPREAD = (0.004, 0.001)  # of proportions that are known
+_POPULATION, _ELITE, _ROUNDS = 48, 8, 8
 
 
 @dataclass(frozen=True)
@@ -56,28 +68,108 @@ class Pose:
         return corners
 
     @property
+    def azimuth(self) -> float:
+        """Of the camera: 0 before the front, positive where the right end is nearer; at most a quarter turn."""
+        return float(self.values[3])
+
+    @property
     def nearer(self) -> int:
         """1 where the right end is nearer to the camera, -1 where the left one is, 0 where neither is clearly."""
-        turned = float(np.sin(self.values[3]))
-        return 0 if abs(turned) < 0.05 else 1 if turned > 0 else -1
+        return 0 if abs(self.azimuth) < _CLEARLY else 1 if self.azimuth > 0 else -1
 
 
-def fit_pose(kelvin: NDArray[np.float32], count: int, near: Pose | None = None) -> Pose | None:
-    """The view of a pack of `count` cells in a frame (h, w); None where its edges show none.
+class PoseTracker:
+    """Follows the view of one pack through the frames of one camera.
 
-    `near`: of the frame before, from which the search goes on; it begins anew where that is lost.
+    A view is looked for where the camera's motion leads to. A pack's proportions do not change, so after some clear
+    views they are taken as known; at its narrow side, where nearly nothing is seen of it, that keeps the search from
+    taking something else for the pack.
+
+    Args:
+        count: cells of the pack.
     """
-    edges = _Edges.of(kelvin)
-    if near is not None:
-        found = _refined(edges, near.values, _NEXT_STEP, count)
-        # At the pack's narrow side a search that goes on does not come out on the other one.
-        if found.score >= max(0.8 * near.score, _LEAST) and abs(float(found.values[3])) < _NARROW:
-            return found
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._last: Floats | None = None
+        self._score, self._turn, self._lost = 0.0, 0.0, 0
+        self._shapes: deque[Floats] = deque(maxlen=_SHAPES)
+        self._clear: deque[float] = deque(maxlen=_SHAPES)
+
+    def push(self, kelvin: NDArray[np.float32]) -> Pose | None:
+        """The view in the next frame (h, w); None where its edges show none."""
+        edges = _Edges.of(kelvin)
+        found = self._followed(edges) if self._last is not None else None
+        if found is None and self._last is not None and self._shapes:
+            found = self._regained(kelvin, edges)
+        if found is None and (self._last is None or not self._shapes or self._lost >= _FORGOTTEN):
+            found = fit_pose(kelvin, self._count)
+            self._shapes.clear()
+            self._clear.clear()
+        if found is None:
+            self._lost += 1
+            return None
+        self._keep(found)
+        return found
+
+    def _followed(self, edges: _Edges) -> Pose | None:
+        assert self._last is not None
+        start, spread = self._last.copy(), _NEXT_SPREAD.copy()
+        start[3] += self._turn * (self._lost + 1)
+        spread[3] = max(float(spread[3]), 0.6 * abs(self._turn)) * (1 + 0.5 * self._lost)
+        spread[:2] *= 1 + self._lost
+        start[3] = _from_the_other_side(float(start[3]))
+        starts = [start]
+        if abs(start[3]) > _NARROW:
+            other = start.copy()
+            start[3], other[3] = _NARROW * np.sign(start[3]), -_NARROW * np.sign(start[3])
+            starts.append(other)
+        return self._best(edges, starts, spread)
+
+    def _regained(self, kelvin: NDArray[np.float32], edges: _Edges) -> Pose | None:
+        assert self._last is not None
+        coarse = _Edges.of(kelvin, 3)
+        starts = _grid_around(self._last, kelvin.shape[1])
+        scores = coarse.score(starts, self._count, _FEW_SAMPLES)
+        return self._best(edges, [starts[k] for k in np.argsort(-scores)[:2]], _REGAIN_SPREAD.copy())
+
+    def _best(self, edges: _Edges, starts: list[Floats], spread: Floats) -> Pose | None:
+        if self._shapes:
+            known = np.mean(self._shapes, axis=0)
+            spread[7:] = _KNOWN_SPREAD
+            for start in starts:
+                start[7:] = known
+        found = max((_searched(edges, start, spread, self._count) for start in starts), key=lambda one: one.score)
+        return found if found.score >= self._least and abs(found.azimuth) < _NARROWEST else None
+
+    @property
+    def _least(self) -> float:
+        """Score of a view that goes on from others: seen obliquely, borders between cells show no edges."""
+        clear = float(np.mean(self._clear)) if self._clear else 1.0
+        return max(min(_OF_LAST * self._score, _OF_CLEAR * clear), _LEAST_KNOWN)
+
+    def _keep(self, found: Pose) -> None:
+        if self._last is not None:
+            turn = _from_the_other_side(float(found.values[3] - self._last[3]))
+            self._turn = float(np.clip(turn / (self._lost + 1), -_MOST_TURN, _MOST_TURN))
+        self._last, self._score, self._lost = found.values, found.score, 0
+        if found.score >= _CLEAR and abs(found.azimuth) < _OPEN:
+            self._shapes.append(found.values[7:])
+            self._clear.append(found.score)
+
+
+def _from_the_other_side(azimuth: float) -> float:
+    """Within a quarter turn from the front: a row of equal cells looks the same from behind."""
+    return (azimuth + np.pi / 2) % np.pi - np.pi / 2
+
+
+def fit_pose(kelvin: NDArray[np.float32], count: int) -> Pose | None:
+    """The view of a pack of `count` cells in a frame (h, w); None where its edges show none."""
     coarse = _Edges.of(kelvin, 3)
     starts = _grid(kelvin.shape[0], kelvin.shape[1])
     scores = coarse.score(starts, count, _FEW_SAMPLES)
-    best = [_refined(coarse, starts[k], _FIRST_STEP, count, 160) for k in np.argsort(-scores)[:3]]
-    found = _refined(edges, max(best, key=lambda one: one.score).values, _NEXT_STEP, count)
+    best = [_searched(coarse, starts[k], _FIRST_SPREAD, count) for k in np.argsort(-scores)[:3]]
+    found = _searched(_Edges.of(kelvin), max(best, key=lambda one: one.score).values, _NEXT_SPREAD, count)
     return found if found.score >= _LEAST else None
 
 
@@ -101,16 +193,41 @@ def _grid(height: int, width: int) -> Floats:
     )
 
 
-def _refined(edges: _Edges, start: Floats, step: Floats, count: int, most: int = 140) -> Pose:
-    from scipy.optimize import minimize
+def _grid_around(last: Floats, width: int) -> Floats:
+    """Views of the same pack from anywhere, about as far away."""
+    axes = np.meshgrid(
+        _SHIFTS, _SHIFTS, (-0.1, 0.0, 0.1), np.radians(np.arange(-75, 76, 7.5)), (-0.14, 0.0, 0.14), indexing="ij"
+    )
+    x, y, size, azimuth, elevation = (axis.ravel() for axis in axes)
+    views = np.repeat(last[None], len(x), axis=0)
+    views[:, 0] += width * x
+    views[:, 1] += width * y
+    views[:, 2] += size
+    views[:, 3] = azimuth
+    views[:, 4] += elevation
+    return views
 
-    def off(values: Floats) -> float:
-        return -float(edges.score(values[None], count)[0])
 
-    simplex = np.concatenate([start[None], start + np.diag(step)])
-    options: Any = {"initial_simplex": simplex, "maxfev": most, "xatol": 1e-3, "fatol": 1e-4}
-    result = minimize(off, start, method="Nelder-Mead", options=options)
-    return Pose(np.asarray(result.x, dtype=np.float64), -float(result.fun))
+def _searched(edges: _Edges, start: Floats, spread: Floats, count: int) -> Pose:
+    """The best view around one, by the cross-entropy method (Rubinstein, 1999)."""
+    middle, best = start, Pose(start, -np.inf)
+    for drawn in _draws():
+        views = middle + spread * drawn
+        views[0] = middle
+        scores = edges.score(views, count)
+        order = np.argsort(-scores)
+        elite = views[order[:_ELITE]]
+        if scores[order[0]] > best.score:
+            best = Pose(views[order[0]].copy(), float(scores[order[0]]))
+        middle = elite.mean(axis=0)
+        spread = np.maximum(elite.std(axis=0), 0.5 * spread)
+    return best
+
+
+@cache
+def _draws() -> Floats:
+    """(rounds, population, 9) standard normal numbers, always the same."""
+    return np.random.Generator(np.random.PCG64(1)).standard_normal((_ROUNDS, _POPULATION, 9))
 
 
 def _sides(values: Floats, count: int) -> tuple[Floats, Floats]:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from sightline.capabilities import Frame
-from sightline.tasks.battery_faults.geometry import PackFinder, find_cells, find_pack
+from sightline.tasks.battery_faults.geometry import CellFinder, find_cells, find_pack
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.thermometer import Scale, Thermometer
 from sightline.tasks.battery_faults.ytvis import find_documents, read_videos
@@ -74,11 +74,11 @@ def test_faulty_cells_of_the_published_videos_are_cut_out_well(real_data: Path) 
 
 
 def test_a_finder_follows_a_pack_through_the_frames_of_a_camera() -> None:
-    finder, rng = PackFinder(), np.random.default_rng(5)
+    finder, rng = CellFinder(), np.random.default_rng(5)
     for yaw_deg in (0.0, 5.0, 10.0):
         _, masks = pack_picture(yaw_deg)
         kelvin = np.where(np.any(masks, axis=0), 306.0, 295.0) + rng.normal(0, 0.05, masks[0].shape)
-        box = finder.find(Thermometer(Scale(0.01)).measure(Frame(np.rint(kelvin * 100).astype(np.uint16), 0)))
+        box = finder.find_pack(Thermometer(Scale(0.01)).measure(Frame(np.rint(kelvin * 100).astype(np.uint16), 0)))
         rows, columns = np.nonzero(np.any(masks, axis=0))
         assert box is not None
         assert np.abs(np.array(box) - [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]).max() <= 8

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sightline.tasks.battery_faults.pose import fit_pose
+from sightline.tasks.battery_faults.pose import PoseTracker, fit_pose
 from tests.unit.tasks.battery_faults.scenes import filled, quads
 
 _SIZE = (144, 192)
@@ -39,10 +39,10 @@ def test_a_pack_is_found_by_its_shape_before_wall_floor_and_cable(yaw_deg: float
 
 
 def test_the_next_frame_goes_on_from_the_last() -> None:
-    pose = None
+    tracker = PoseTracker(3)
     for yaw_deg in (0.0, 6.0, 12.0, 18.0):
         kelvin, masks = _frame(yaw_deg)
-        pose = fit_pose(kelvin, 3, pose)
+        pose = tracker.push(kelvin)
         assert pose is not None
         assert _overlap(pose, masks) > 0.8
 
