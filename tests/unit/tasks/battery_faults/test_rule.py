@@ -10,7 +10,7 @@ from sightline.capabilities import Frame
 from sightline.task import Limits
 from sightline.tasks.battery_faults.clip import read_clip
 from sightline.tasks.battery_faults.data import load_manifest, read_truth, source_of
-from sightline.tasks.battery_faults.rule import RuleMethod, RuleParams, rises_of
+from sightline.tasks.battery_faults.rule import RuleMethod, RuleParams, over_siblings
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.thermometer import Scale, Thermometer
 from sightline.tasks.battery_faults.verdict import FrameView
@@ -22,12 +22,16 @@ PARAMS = RuleParams(
     percentile=98.0,
     least_px=60,
     least_share=0.2,
-    growth_k=0.5,
-    standing_k=2.0,
-    decision_k=1.0,
-    softness_k=0.25,
-    most_k=6.0,
+    spot=0.17,
+    hidden_k=0.8,
+    misplaced_k=0.4,
+    growth_k=0.07,
+    standing_k=3.0,
+    decision_k=0.3,
+    steepness=2.0,
+    most_k=100.0,
     smoothed=3,
+    lasting=1,
 )
 
 
@@ -113,13 +117,15 @@ def test_memory_is_bounded() -> None:
     _pushed([picture] * 8, method)
     (memory,) = [one for cell, one in method._memories.items() if cell == 2]
     assert memory.total <= 2.0
-    assert len(memory.newest) <= PARAMS.smoothed
+    (side,) = memory.sides.values()
+    assert len(side.newest) <= PARAMS.smoothed
+    assert len(side.grown) <= PARAMS.lasting
 
 
 def test_a_rise_is_over_the_siblings() -> None:
-    assert rises_of({1: 5.0, 2: 1.0, 3: 1.0}) == {1: 4.0, 2: -1.0, 3: -1.0}
-    assert rises_of({1: 5.0, 2: 5.0, 3: 1.0})[1] == pytest.approx(3.0)
-    assert rises_of({2: 1.5}) == {2: 1.5}
+    assert over_siblings({1: 5.0, 2: 1.0, 3: 1.0}) == {1: 4.0, 2: -1.0, 3: -1.0}
+    assert over_siblings({1: 5.0, 2: 5.0, 3: 1.0})[1] == pytest.approx(3.0)
+    assert over_siblings({2: 1.5}) == {2: 1.5}
 
 
 def test_the_published_videos_are_told_right_at_the_first_faulty_frame(real_data: Path) -> None:
