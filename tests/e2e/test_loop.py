@@ -14,7 +14,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -33,11 +32,11 @@ from sightline.stores.database import Database
 from sightline.stores.events import Events
 from sightline.tasks import open_task, params_model
 from sightline.tracking import Tracking
+from tests.warm.programs import warm_programs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 
 CODE = Path(__file__).resolve().parents[2]
-PROGRAMS = Path(sys.executable).parent
 TASK = "solar_farms"
 PLACES = 24
 
@@ -53,15 +52,16 @@ def free_ports(count: int) -> list[int]:
 
 
 class Installation:
-    """A clone of the project with a small recipe, and its servers."""
+    """A clone of the project with a small recipe, and its servers; programs are those of an environment's `bin`."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, programs: Path) -> None:
+        self.programs = programs
         mlflow, prefect, endpoint = free_ports(3)
         self.settings = Settings(root=root, mlflow_port=mlflow, prefect_port=prefect, endpoint_port=endpoint)
         self.endpoint = next(one.address for one in endpoints(self.settings) if one.name == TASK)
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SIGHTLINE_"))},
-            "PATH": os.pathsep.join([str(PROGRAMS), os.environ["PATH"]]),
+            "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
             "SIGHTLINE_ROOT": str(root),
             "SIGHTLINE_MLFLOW_PORT": str(mlflow),
             "SIGHTLINE_PREFECT_PORT": str(prefect),
@@ -87,7 +87,7 @@ class Installation:
 
     def sightline(self, *words: str) -> str:
         """Run the command line; what it printed."""
-        command = [str(PROGRAMS / "sightline"), *words]
+        command = [str(self.programs / "sightline"), *words]
         done = subprocess.run(
             command, cwd=self.settings.root, env=self.environment, capture_output=True, text=True, check=False
         )
@@ -135,8 +135,8 @@ class Installation:
 
 
 @pytest.fixture(scope="module")
-def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    return Installation(tmp_path_factory.mktemp("loop") / "sightline")
+def installation(shared: Path, tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return Installation(tmp_path_factory.mktemp("loop") / "sightline", warm_programs(shared))
 
 
 @pytest.fixture(scope="module")
@@ -144,7 +144,7 @@ def up(installation: Installation) -> Iterator[subprocess.Popen[str]]:
     """`sightline up`, once a first model was trained."""
     installation.sightline("run", TASK)
     process = subprocess.Popen(
-        [str(PROGRAMS / "sightline"), "up"],
+        [str(installation.programs / "sightline"), "up"],
         cwd=installation.settings.root,
         env=installation.environment,
         stdout=subprocess.PIPE,

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import sys
 
@@ -14,8 +15,9 @@ with socket.socket(socket.AF_UNIX) as connection:
         "environment": dict(os.environ),
         "group": os.getpgrp(),
     }
-    connection.sendall(json.dumps(order).encode())
-    connection.shutdown(socket.SHUT_WR)
+    for number in (signal.SIGINT, signal.SIGTERM):  # handed on: the program ends in its own way, and we after it
+        signal.signal(number, lambda number, _: connection.sendall(bytes([number])))
+    connection.sendall(json.dumps(order).encode() + b"\n")
     told = connection.recv(16)
 code = int(told or b"1")
 sys.exit(code if code >= 0 else 128 - code)

@@ -1,9 +1,9 @@
 """An environment like this one's whose `sightline`, `dvc` and flows begin with their libraries imported.
 
-Whatever stands in its `bin` is this environment's. `python -m sightline`, `python -m dvc`, `python -m flows` and the
-runs that served flows start (`python -m prefect.engine`) are forks of one process, which serves all workers of the
-tests: importing takes most commands seconds, and the rest tenths of a second. What listens, or is killed by a test, is
-started as ever.
+Whatever stands in its `bin` is this environment's. `python -m sightline`, `python -m dvc`, `python -m flows` and, once
+its libraries are imported too, Prefect's server and the runs that it has started (`python -m prefect.engine`) are forks
+of one process, which serves all workers of the tests: importing takes most commands seconds, and the rest tenths of a
+second. They get the signals that they are sent, and end with whoever started them. What else listens starts as ever.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ HERE = Path(__file__).parent
 PYTHON = """#!/usr/bin/env bash
 case "$1 $2 $3" in
 "-m sightline serve" | "-m sightline up") ;;
-"-m sightline "* | "-m dvc "* | "-m flows "* | "-m prefect.engine "*)
+"-m prefect "* | "-m prefect.engine "*)
+    [ ! -S '{socket}-prefect' ] || exec '{python}' -IS '{here}/asking.py' '{socket}-prefect' "${{@:2}}" ;;
+"-m sightline "* | "-m dvc "* | "-m flows "*)
     exec '{python}' -IS '{here}/asking.py' '{socket}' "${{@:2}}" ;;
 esac
 exec -a '{folder}/bin/python' '{python}' "$@"
@@ -69,6 +71,7 @@ def _start(folder: Path, limit_s: float = 240) -> None:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     environment |= {"OMP_NUM_THREADS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "DVC_NO_ANALYTICS": "1"}
     environment |= {"GX_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
+    environment |= {"PREFECT_HOME": str(folder / "prefect")}
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -1,7 +1,8 @@
 """A process that has imported what programs need, and forks one for whoever asks: `serving.py SOCKET OWNER`.
 
 It ends when the process of the number OWNER has ended. A fork is told its words, its folder and its variables, and gets
-the asking program's outputs and process group; nothing of a program before it is in its memory.
+the asking program's outputs and process group; nothing of a program before it is in its memory. It ends with the
+asking program. A second such process, at `SOCKET-prefect`, has imported Prefect's server besides.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import sys
 import threading
 import traceback
 import warnings
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -45,12 +47,15 @@ LIBRARIES = (
 Not ultralytics, which alters other libraries by its import.
 """
 
+PREFECT = ("prefect.main", "prefect.cli.server", "prefect.server.api.server")
+"""Not for flows: they set its variables before they import it, which is when it reads them."""
+
 
 def main(address: str, owner: int) -> None:
-    warnings.simplefilter("ignore")
-    for library in LIBRARIES:
-        importlib.import_module(library)
-    warnings.resetwarnings()
+    _import(LIBRARIES)
+    if os.fork() == 0:
+        _import(PREFECT)
+        address += "-prefect"
     gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for those that attend
     with socket.socket(socket.AF_UNIX) as listener:
@@ -64,6 +69,13 @@ def main(address: str, owner: int) -> None:
                     listener.close()
                     _attend(connection)
                 connection.close()
+
+
+def _import(libraries: Iterable[str]) -> None:
+    warnings.simplefilter("ignore")
+    for library in libraries:
+        importlib.import_module(library)
+    warnings.resetwarnings()
 
 
 def _lives(process: int) -> bool:
@@ -80,21 +92,34 @@ def _attend(connection: socket.socket) -> NoReturn:
     connection.settimeout(None)
     _, outputs, _, _ = socket.recv_fds(connection, 1, 3)
     with connection.makefile("rb") as stream:
-        order = json.load(stream)
+        order = json.loads(stream.readline())
     program = os.fork()
     if program == 0:
         connection.close()
         _become(order, outputs)
+    threading.Thread(target=_follow, args=(connection, program, order["group"]), daemon=True).start()
     _, status = os.waitpid(program, 0)
-    connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
+    with suppress(OSError):  # the asking program is gone
+        connection.sendall(str(os.waitstatus_to_exitcode(status)).encode())
     os._exit(0)
+
+
+def _follow(connection: socket.socket, program: int, group: int) -> None:
+    """Hand on the signals that the asking program gets, unless their group has; kill what it has left behind."""
+    with suppress(OSError):
+        while number := connection.recv(1):
+            if os.getpgid(program) != group:
+                os.killpg(program, number[0])
+        (os.kill if os.getpgid(program) == group else os.killpg)(program, signal.SIGKILL)
 
 
 def _become(order: dict[str, Any], outputs: list[int]) -> NoReturn:
     """What `python -m MODULE WORDS..` is after its start."""
     folder, environment, (module, *words) = order["folder"], order["environment"], order["words"]
-    with suppress(OSError):  # of another session
+    try:
         os.setpgid(0, order["group"])
+    except OSError:  # of another session
+        os.setpgid(0, 0)
     for number, output in enumerate(outputs):
         os.dup2(output, number)
         os.close(output)
@@ -106,6 +131,8 @@ def _become(order: dict[str, Any], outputs: list[int]) -> NoReturn:
     if importlib.util.find_spec("sitecustomize"):
         importlib.import_module("sitecustomize")
     sys.argv = [module, *words]
+    if "prefect.context" in sys.modules:
+        sys.modules["prefect.context"].refresh_global_settings_context()
     random.seed()
     sys.modules["numpy"].random.seed()
     os._exit(_run(module))
@@ -132,3 +159,4 @@ def _run(module: str) -> int:
 
 if __name__ == "__main__":
     main(sys.argv[1], int(sys.argv[2]))
+    os._exit(0)  # a fork would wait for threads that it does not have
