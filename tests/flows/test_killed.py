@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from sightline.runtime.processes import Group
 from sightline.tracking import Tracking
 from tests.flows.toy_folder import ToyFolder
+from tests.warm.programs import warm_programs
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 
@@ -26,6 +28,8 @@ POINTS = (
     "before version of constant",
     "before alias champion",
 )
+STARTED_AS_EVER = {"gate", "train threshold", "before alias champion"}
+"""Where a stage, a second run and the run itself are killed as a person's would be; at the others warm programs are."""
 
 
 def test_ctrl_c_ends_a_run_and_its_stage_without_a_traceback(folder: ToyFolder, prefect_server: Group) -> None:
@@ -38,13 +42,18 @@ def test_ctrl_c_ends_a_run_and_its_stage_without_a_traceback(folder: ToyFolder, 
     folder.assert_stage_is_gone()
 
 
-def test_a_run_killed_at_each_step_does_nothing_twice(folder: ToyFolder, prefect_server: Group) -> None:
+def test_a_run_killed_at_each_step_does_nothing_twice(
+    folder: ToyFolder, prefect_server: Group, programs: Path, shared: Path
+) -> None:
+    warm = warm_programs(shared)
     for point in POINTS:
+        folder.use(programs if point in STARTED_AS_EVER else warm)
         process = folder.start_until(point, "retrain", "toy")
         if point == "train threshold":
             assert_second_run_is_refused(folder, process.pid)
         folder.kill(process)
 
+    folder.use(warm)
     status, output = folder.run_flow("retrain", "toy", fail="before alias champion")
     assert status == 0, output
     assert "the server went away" in output  # and was tried again

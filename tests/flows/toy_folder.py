@@ -53,18 +53,18 @@ class ToyFolder:
     """The folder, and how to run programs in it, which are those of an environment's `bin`."""
 
     def __init__(self, root: Path, programs: Path) -> None:
-        self.settings, self.programs = Settings(root=root), programs
+        self.settings = Settings(root=root)
         self.counts, self.stopped = root / "counts.txt", root / "stopped.txt"
         self.environment: dict[str, str] = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SIGHTLINE_"))},
             "PYTHONPATH": os.pathsep.join([str(CODE / "tests" / "flows" / "toy_site"), str(CODE / "src")]),
-            "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
             "TOY_COUNTS": str(self.counts),
             "TOY_STOPPED": str(self.stopped),
             "SIGHTLINE_ROOT": str(root),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "OMP_NUM_THREADS": "1",
         }
+        self.use(programs)
         params = PARAMS.model_dump(mode="json") | {"train": {"cpu": {}}, "schedule": SCHEDULE}
         (root / "params.yaml").write_text(json.dumps({"profile": "cpu", "toy": params, "twin": params}))  # JSON is YAML
         (root / "dvc.yaml").write_text(DVC_YAML)
@@ -74,6 +74,11 @@ class ToyFolder:
         self.call("git", "add", "-A")
         self.call("git", "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qm", "start")
         self.call("sightline", "data", "sample", "toy")
+
+    def use(self, programs: Path) -> None:
+        """Run the programs of another environment's `bin` from now on."""
+        self.programs = programs
+        self.environment["PATH"] = os.pathsep.join([str(programs), os.environ["PATH"]])
 
     def call(self, *command: str) -> str:
         """Run a program in the folder; what it printed."""
