@@ -150,7 +150,8 @@ class Judge:
             newest = self._newest.setdefault(cell, deque(maxlen=NEWEST))
             newest.append(one.probability)
             self._seen[cell] = self._seen.get(cell, 0) + 1
-            self._highest[cell] = max(self._highest.get(cell, 0.0), self._calibrated(min(newest)))
+            lasting = min(newest) if len(newest) == NEWEST else 0.0
+            self._highest[cell] = max(self._highest.get(cell, 0.0), self._calibrated(lasting))
         standing = self.standing
         if standing.verdict == "faulty" and self._since is None:
             self._since = number

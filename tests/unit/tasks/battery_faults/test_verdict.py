@@ -34,7 +34,9 @@ def test_a_fault_is_said_with_its_cell_and_the_frame_from_which_on():
 
 
 def test_one_noisy_frame_is_no_alarm():
-    assert judged(*[view(0.05, 0.05, 0.05)] * 6, view(1.0, 0.05, 0.05)).verdict == "healthy"
+    quiet, noisy = [view(0.05, 0.05, 0.05)] * 6, view(1.0, 0.05, 0.05)
+    assert judged(*quiet, noisy).verdict == "healthy"
+    assert judged(noisy, *quiet).verdict == "healthy"
 
 
 def test_a_short_does_not_heal():
