@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 from sightline import errors
@@ -31,11 +32,12 @@ TREE = {
 """The names of all errors that Sightline raises on purpose."""
 
 
-def sources() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def sources() -> list[tuple[str, ast.Module]]:
     """The committed code with its name, tests apart."""
-    for folder in ("src", "flows", "services", "bench", "docs/tutorial"):
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            yield str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))
+    folders = [ROOT / name for name in ("src", "flows", "services", "bench", "docs/tutorial")]
+    paths = [path for folder in folders for path in sorted(folder.rglob("*.py"))]
+    return [(str(path.relative_to(ROOT)), ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
 
 
 def renamed_imports(tree: ast.Module) -> Iterator[tuple[int, str, str]]:
