@@ -135,11 +135,16 @@ def main() -> None:
     parser.add_argument("--width-px", type=int, help="of the pictures; as in the parameters by default")
     parser.add_argument("--seconds", type=float, default=240.0, help="of training")
     parser.add_argument("--steps", type=int, help="instead of --seconds")
+    parser.add_argument("--field-share", type=float, help="of the videos in the look of a real camera")
+    parser.add_argument("--start", type=Path, help="weights of an earlier training, to go on from")
     parser.add_argument("--work", type=Path, required=True, help="for clips and checkpoints; kept")
     parser.add_argument("--out", type=Path, required=True)
     given = parser.parse_args()
     raw = yaml.safe_load(given.params.read_text(encoding="utf-8"))
     sample, learned = SyntheticParams.model_validate(raw["sample"]), LearnedParams.model_validate(raw["learned"])
+    if given.field_share is not None:
+        sample = sample.model_copy(update={"field_share": given.field_share})
+    start = given.start.read_bytes() if given.start else None
     spoken = Spoken()
     sets: list[StoredClips] = []
     for seed, count in ((sample.seed, given.videos), (sample.seed + 1, given.held_out)):
@@ -149,7 +154,7 @@ def main() -> None:
     steps = given.steps or steps_in(given.seconds, learned, sets[0], given.work / "pace")
     spoken.say(f"{steps} steps")
     learned = _with(learned, steps=steps, report_every=max(steps // 8, 1), warmup_steps=min(200, steps // 4))
-    weights = train_stages(sets[0], sets[1], learned, 0, given.work / f"run-{steps}", spoken)
+    weights = train_stages(sets[0], sets[1], learned, 0, given.work / f"run-{steps}", spoken, start)
     write(given.out, weights, learned, spoken)
     spoken.say(f"{len(weights)} bytes of weights")
 

@@ -5,8 +5,9 @@
 Fits each candidate (profile cpu) on one synthetic set and evaluates it on another, of another seed, by look: as Fluent
 draws packs (`fluent`), as a real camera sees them (`field`). FOLDER holds videos in the published layout; none of them
 is fitted on. `--every 2` leaves out every second synthetic video. Sets and models that DIR has are taken as they are.
-Prints a table for each candidate and look, with 95 % intervals (bootstrap over videos), why nothing could be said, and
-frames a second.
+`--weights FILE` takes networks that bench.battery_train has trained, instead of the profile's few steps; only their
+probabilities and thresholds are fitted then. Prints a table for each candidate and look, with 95 % intervals (bootstrap
+over videos), how many faults of which rise were told right, why nothing could be said, and frames a second.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from __future__ import annotations
 import argparse
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import yaml
 
 from sightline.errors import ModelMissing
+from sightline.files import replace_bytes
 from sightline.resampling import figures
 from sightline.task import Manifest, Rows, TrainingData
 from sightline.tasks.battery_faults.data import LOOKS
-from sightline.tasks.battery_faults.model import BatteryModel
+from sightline.tasks.battery_faults.model import WEIGHTS, BatteryModel
 from sightline.tasks.battery_faults.params import LEARNED, RULE, Params
 from sightline.tasks.battery_faults.synthetic.sample import write_sample
 from sightline.tasks.battery_faults.task import BatteryFaults
@@ -43,6 +46,10 @@ SHOWN = (
     "iou_mean",
     "calibration_error",
 )
+
+
+RISES_K = (0.0, 1.0, 3.0, 10.0, float("inf"))
+"""Between which faults are counted together, by how much their cell has warmed by the end of the video."""
 
 
 class Steps:
@@ -88,9 +95,27 @@ def show(task: BatteryFaults, title: str, rows: Rows) -> None:
     found = figures(rows, task.score, settings.resamples, settings.confidence, task.params.seed)
     for name in SHOWN if found else ():
         print(f"  {name:18} {found[name].value:7.3f}  [{found[name].low:.3f}, {found[name].high:.3f}]")
+    for line in by_rise(rows):
+        print(f"  {line}")
     told = Counter((row.stratum, row.row["output_verdict"], row.row["output_reason"]) for row in rows)
     for (stratum, verdict, reason), count in sorted(told.items()):
         print(f"  {stratum}: {count} {verdict} {reason}")
+
+
+def by_rise(rows: Rows) -> Iterator[str]:
+    """Of how many faulty videos the right cell was told, by the rise of the warmest, with Wilson's interval."""
+    from scipy.stats import binomtest
+
+    rises = [row.statistics["rise_k"] for row in rows]
+    for low, high in pairwise(RISES_K):
+        told = [
+            bool(row.statistics["right_cell"])
+            for row, rise in zip(rows, rises, strict=True)
+            if row.statistics["faulty"] and isinstance(rise, int | float) and low <= rise < high
+        ]
+        if told:
+            shares = binomtest(sum(told), len(told)).proportion_ci(0.95, "wilson")
+            yield f"right cell, {low:g} to {high:g} K: {sum(told)} of {len(told)} [{shares.low:.2f}, {shares.high:.2f}]"
 
 
 def main() -> None:
@@ -99,6 +124,7 @@ def main() -> None:
     parser.add_argument("--work", type=Path, required=True)
     parser.add_argument("--candidates", nargs="+", choices=(RULE, *LEARNED), default=[RULE])
     parser.add_argument("--real", type=Path)
+    parser.add_argument("--weights", type=Path, help="stages.safetensors, of networks as in the profile cpu")
     parser.add_argument("--every", type=int, default=1)
     parser.add_argument("--fit", type=int, nargs=3, default=(9, 20, 36), metavar=("SEED", "VIDEOS", "FRAMES"))
     parser.add_argument("--evaluate", type=int, nargs=3, default=(1022, 48, 24), metavar=("SEED", "VIDEOS", "FRAMES"))
@@ -109,6 +135,8 @@ def main() -> None:
     held_out = {"synthetic": synthetic(task, args.work / "data" / "held_out", args.every, args.evaluate)}
     if args.real:
         held_out["real"] = task.load(args.real)
+    if args.weights:
+        replace_bytes(args.work / "fit" / "stages" / WEIGHTS, args.weights.read_bytes())
     for candidate in args.candidates:
         model = fitted(task, candidate, data, args.work)
         print(f"\n{candidate}: thresholds {dict(model.card.thresholds)}, {model.recipe.calibration}")
