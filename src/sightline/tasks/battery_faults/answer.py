@@ -64,7 +64,7 @@ class Fault(Document):
     cell: Cell
     score: Probability = Field(description=_SCORE)
     rise_k: Kelvin | None = Field(description="highest over its cooler siblings")
-    onset_frame: int | None = Field(description="first listed frame in which it looks faulty")
+    onset_frame: int | None = Field(description="first listed frame from which on evidence of it built up")
     onset_s: float | None = Field(description="the same in seconds, where the source tells them")
     box: Box | None = Field(description="in the frame `shown_frame`; null where it is not in sight there")
 

@@ -27,6 +27,7 @@ class Moment:
         rises_k: cell -> the same over the cooler cells in sight, see `rises_over_siblings`.
         masks: cell -> where it is in the frame, of those that look faulty there.
         coarse: the same before they were refined, where there is such a stage.
+        suspected: the same of the other cells against which evidence builds up.
     """
 
     frame: int
@@ -35,12 +36,14 @@ class Moment:
     rises_k: Mapping[int, float]
     masks: Mapping[int, RunLengths] = field(default_factory=dict)
     coarse: Mapping[int, RunLengths] = field(default_factory=dict)
+    suspected: Mapping[int, RunLengths] = field(default_factory=dict)
 
 
 def moment_of(frame: int, time_s: float | None, view: FrameView, faulty: AbstractSet[int]) -> Moment:
     """A frame as it is kept, with the masks of the cells that look faulty in it."""
     kelvin = {cell: one.kelvin for cell, one in view.cells.items() if np.isfinite(one.kelvin)}
     kept = {cell: one for cell, one in view.cells.items() if cell in faulty}
+    suspected = {cell: one for cell, one in view.cells.items() if one.building and cell not in faulty}
     return Moment(
         frame,
         time_s,
@@ -48,6 +51,7 @@ def moment_of(frame: int, time_s: float | None, view: FrameView, faulty: Abstrac
         rises_over_siblings(kelvin),
         {cell: RunLengths.encode(one.mask) for cell, one in kept.items() if one.mask is not None},
         {cell: RunLengths.encode(one.coarse) for cell, one in kept.items() if one.coarse is not None},
+        {cell: RunLengths.encode(one.mask) for cell, one in suspected.items() if one.mask is not None},
     )
 
 
@@ -64,12 +68,15 @@ class History:
         self.frames, self.cells, self.every = 0, 0, 1
         self.best: Moment | None = None
         self._moments: list[Moment] = []
+        self._began: dict[int, int] = {}  # cell -> the frame from which on the evidence built up that told it faulty
         self._embeddings: NDArray[np.float64] | None = None
         self._embedded = 0
 
     def add(self, moment: Moment, view: FrameView) -> None:
         """Keep a moment, or one of several."""
         self.cells = max([self.cells, view.count if not view.reason else 0, *view.cells])
+        for cell in moment.masks:
+            self._began.setdefault(cell, self.frames + 1 - max(view.cells[cell].building, 1))
         if view.embedding:
             values = np.array(view.embedding)
             self._embeddings = values if self._embeddings is None else self._embeddings + values
@@ -102,8 +109,14 @@ class History:
         return values
 
     def masks(self, cell: int, coarse: bool = False) -> tuple[RunLengths | None, ...]:
-        """Of one cell, one a moment; None where it does not look faulty or is not in sight."""
-        return tuple((one.coarse if coarse else one.masks).get(cell) for one in self._moments)
+        """Of one cell, one a moment; None where it is not in sight, or neither looks faulty nor was about to."""
+        began = self._began.get(cell, self.frames)
+        found = []
+        for number, one in enumerate(self._moments):
+            mask = (one.coarse if coarse else one.masks).get(cell)
+            before = one.suspected.get(cell) if number * self.every >= began else None
+            found.append(before if mask is None else mask)
+        return tuple(found)
 
 
 def _clearness(moment: Moment) -> tuple[float, int]:

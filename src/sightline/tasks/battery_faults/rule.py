@@ -6,7 +6,7 @@ reflections, uneven cells and things in the way are there from the start, are wi
 short, or move on: from the growth a surface of second order is taken away, what is narrow is cut off, and it must stay
 for some frames. Less the growth of the siblings it is evidence of a short. A warm spot that was there from the first
 frame on must be much larger to count. Evidence is summed by CUSUM (Page, 1954): what exceeds a reference adds up, what
-stays below takes away. The sum tells the probability.
+stays below takes away. The sum tells the probability, and where it last was nothing tells when the fault began.
 """
 
 from __future__ import annotations
@@ -77,14 +77,17 @@ class _Side:
 
 @dataclass
 class _Memory:
-    """What is remembered of one cell."""
+    """What is remembered of one cell; `quiet`: the newest frame at which there was no evidence."""
 
     sides: dict[bool, _Side] = field(default_factory=dict)
     total: float = 0.0
+    quiet: int = 0
 
-    def push(self, evidence: float, params: RuleParams) -> None:
+    def push(self, evidence: float, frame: int, params: RuleParams) -> None:
         """Sum up the evidence of one frame more."""
         self.total = float(np.clip(self.total + evidence, 0.0, params.most_k))
+        if not self.total:
+            self.quiet = frame
 
 
 @dataclass
@@ -99,6 +102,7 @@ class RuleMethod:
 
     def __post_init__(self) -> None:
         self._memories: dict[int, _Memory] = {}
+        self._frame = 0
         self._sight = CellsInSight(self.params.cells)
 
     @property
@@ -109,6 +113,7 @@ class RuleMethod:
     def push(self, thermal: Thermal) -> FrameView:
         """What the rule tells of the next frame."""
         count = self.params.cells
+        self._frame += 1
         cells = self._sight.push(thermal)
         if isinstance(cells, str):
             return FrameView(cells, count=count)
@@ -120,8 +125,8 @@ class RuleMethod:
         if cells.told >= count - 1:  # else a warm spot may be counted to the wrong side of a border
             for cell in looks:
                 evidence = max(growths[cell] - self.params.growth_k, standing[cell] - self.params.standing_k)
-                self._memories[cell].push(evidence, self.params)
-        told = {cell: CellView(self._probability(cell), look.kelvin, look.mask) for cell, look in looks.items()}
+                self._memories[cell].push(evidence, self._frame, self.params)
+        told = {cell: self._told(cell, look) for cell, look in looks.items()}
         embedding = tuple(growths.get(cell, 0.0) for cell in range(1, count + 1))
         return FrameView("", told, count, embedding)
 
@@ -164,10 +169,13 @@ class RuleMethod:
         growth = memory.sides[behind].push(surface, params)
         return growth, _highest(opened(levelled(surface), params.spot), params.percentile)
 
-    def _probability(self, cell: int) -> float:
+    def _told(self, cell: int, look: _Look) -> CellView:
         """By the cell's evidence: it has no bound, so that strong and stronger evidence stay apart."""
-        ratio = max(self._memories[cell].total, _NONE_K) / self.params.decision_k
-        return float(1 / (1 + ratio**-self.params.steepness))
+        memory = self._memories[cell]
+        ratio = max(memory.total, _NONE_K) / self.params.decision_k
+        probability = float(1 / (1 + ratio**-self.params.steepness))
+        building = self._frame - memory.quiet if memory.total else 0
+        return CellView(probability, look.kelvin, look.mask, building=building)
 
 
 @dataclass(frozen=True)

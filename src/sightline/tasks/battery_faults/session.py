@@ -173,7 +173,8 @@ class PackSession:
 
     def _fault(self, cell: int, score: float) -> Fault:
         history = self._history
-        first = next((one for one in history.moments if cell in one.masks), None)
+        masks = zip(history.moments, history.masks(cell), strict=True)
+        first = next((one for one, mask in masks if mask is not None), None)
         runs = history.best.masks.get(cell) if history.best is not None else None
         rises = [one.rises_k[cell] for one in history.moments if cell in one.rises_k]
         return Fault(

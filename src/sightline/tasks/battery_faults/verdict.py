@@ -50,12 +50,15 @@ class CellView:
         kelvin: of its warmest place (a high percentile, so that one pixel does not count).
         mask: (h, w) where it is in the frame; None where that is not asked for.
         coarse: the same before it was refined; None where there is no such stage.
+        building: newest frames, this one included, since evidence against the cell began to build up; 0: there is none,
+            or the method does not tell.
     """
 
     probability: float
     kelvin: float
     mask: Mask | None = None
     coarse: Mask | None = None
+    building: int = 0
 
 
 @dataclass(frozen=True)

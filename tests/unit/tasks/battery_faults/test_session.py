@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,6 +45,32 @@ def test_frames_are_numbered_as_the_camera_does_though_some_were_dropped() -> No
     whole = Answer.model_validate(session.close().document)
     assert (whole.since_frame, whole.faults[0].onset_frame, whole.shown_frame) == (30, 7, 7)
     assert (whole.video.frames, whole.temperatures.frames) == (5, [0, 1, 7, 30, 31])
+
+
+class Building(Said):
+    """The same, with evidence that built up in the last four frames before."""
+
+    def push(self, thermal: Thermal) -> FrameView:
+        view = super().push(thermal)
+        building = max(self.pushed - self.onset + 4, 0)
+        return replace(view, cells={**view.cells, 2: replace(view.cells[2], building=building)})
+
+
+def test_a_fault_that_built_up_is_marked_from_where_it_began() -> None:
+    session = PackSession(Building(8), Thresholds(0.3, 0.7), Scale(0.01), Calibration())
+    for number in range(12):
+        session.push(Frame(np.full((48, 64), 30000, dtype=np.uint16), number, number / 30))
+    whole = Answer.model_validate(session.close().document)
+    assert (whole.since_frame, whole.faults[0].onset_frame) == (9, 4)
+    (track,) = session.told().tracks
+    assert [number for number, mask in enumerate(track.masks) if mask is not None] == list(range(4, 12))
+
+
+def test_evidence_that_came_to_nothing_is_not_marked() -> None:
+    session = PackSession(Building(8), Thresholds(0.3, 0.7), Scale(0.01), Calibration())
+    for number in range(8):
+        session.push(Frame(np.full((48, 64), 30000, dtype=np.uint16), number, number / 30))
+    assert session.told().tracks == ()
 
 
 def test_of_a_long_video_moments_are_kept_evenly_whatever_their_numbers() -> None:
