@@ -109,11 +109,16 @@ class History:
         return values
 
     def masks(self, cell: int, coarse: bool = False) -> tuple[RunLengths | None, ...]:
-        """Of one cell, one a moment; None where it is not in sight, or neither looks faulty nor was about to."""
+        """Of one cell, one a moment; None where it is not in sight, or neither looks faulty nor was about to.
+
+        `coarse`: before they were refined; None wherever there is no such stage.
+        """
+        if coarse:
+            return tuple(one.coarse.get(cell) for one in self._moments)
         began = self._began.get(cell, self.frames)
         found = []
         for number, one in enumerate(self._moments):
-            mask = (one.coarse if coarse else one.masks).get(cell)
+            mask = one.masks.get(cell)
             before = one.suspected.get(cell) if number * self.every >= began else None
             found.append(before if mask is None else mask)
         return tuple(found)

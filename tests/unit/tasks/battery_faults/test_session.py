@@ -63,6 +63,7 @@ def test_a_fault_that_built_up_is_marked_from_where_it_began() -> None:
     whole = Answer.model_validate(session.close().document)
     assert (whole.since_frame, whole.faults[0].onset_frame) == (9, 4)
     (track,) = session.told().tracks
+    assert track.coarse is None
     assert [number for number, mask in enumerate(track.masks) if mask is not None] == list(range(4, 12))
 
 
