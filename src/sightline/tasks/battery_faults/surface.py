@@ -33,24 +33,33 @@ def surface_of(thermal: Thermal, cells: Cells, label: int, mirrored: bool = Fals
     corners = cells.corners(label)
     if corners is None:
         return None
-    told = thermal.valid
+    part, inside = _around(corners, thermal.size)
+    kelvin = thermal.kelvin[part]
+    told = np.isfinite(kelvin)
     if cells.pose is None:  # a renderer's pack is not occluded: what is of another label lies beside the cell
-        told = told & cells.mask(label)
+        told &= cells.labels[part] == label
     if not told.any():
         return None
     height, width = _FINER * GRID[0], _FINER * GRID[1]
     target = np.array([[0, 0], [width, 0], [width, height], [0, height]], dtype=np.float32)
-    turned = target[[1, 0, 3, 2]] if mirrored else target
-    to_grid = cv2.getPerspectiveTransform(corners.astype(np.float32), turned)
-    level = np.float32(np.median(thermal.kelvin[told]))
-    over = np.where(told, thermal.kelvin - level, np.float32(0))
-    grids = [
+    to_grid = cv2.getPerspectiveTransform(inside, target[[1, 0, 3, 2]] if mirrored else target)
+    level = np.float32(np.median(kelvin[told]))
+    over = np.where(told, kelvin - level, np.float32(0))
+    total, share = (
         cv2.resize(cv2.warpPerspective(one, to_grid, (width, height)), GRID[::-1], interpolation=cv2.INTER_AREA)
         for one in (over, told.astype(np.float32))
-    ]
-    share = grids[1]
-    found: Surface = np.where(share > _LEAST_TOLD, grids[0] / np.maximum(share, 1e-3) + level, np.float32("nan"))
+    )
+    found: Surface = np.where(share > _LEAST_TOLD, total / np.maximum(share, 1e-3) + level, np.float32("nan"))
     return found
+
+
+def _around(corners: NDArray[np.float64], size: tuple[int, int]) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+    """The part of a frame (h, w) around corners (4, 2), and where they are in it."""
+    low = np.floor(corners.min(axis=0)).astype(int) - 2
+    high = np.ceil(corners.max(axis=0)).astype(int) + 2
+    x0, y0 = np.clip(low, 0, (size[1] - 1, size[0] - 1))
+    x1, y1 = np.clip(high, (x0 + 1, y0 + 1), (max(size[1], x0 + 1), max(size[0], y0 + 1)))
+    return (slice(y0, y1), slice(x0, x1)), (corners - (x0, y0)).astype(np.float32)
 
 
 def smoothed(surface: Surface) -> Surface:
