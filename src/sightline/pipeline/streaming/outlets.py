@@ -97,10 +97,10 @@ class Outlet:
             self._changed.notify_all()
 
     def _make_room(self, said: Said) -> bool:
-        sample = next((one for one in self._queue if not (one.changed or one.whole)), None)
-        if sample is None or not (said.changed or said.whole):
+        place = next((k for k, one in enumerate(self._queue) if not (one.changed or one.whole)), None)
+        if place is None or not (said.changed or said.whole):
             return False
-        self._queue.remove(sample)
+        del self._queue[place]  # by its place: answers hold arrays, which do not compare
         self._lose(f"{self.name} is too slow")
         return True
 

@@ -76,6 +76,19 @@ def test_a_slow_sink_loses_answers_and_not_the_stream() -> None:
     assert slow.said[-1].whole  # what matters makes samples give way
 
 
+def test_a_sample_gives_way_to_the_whole_behind_a_change_that_says_the_same() -> None:
+    stuck = Stuck()
+    outlet = Outlet(stuck, most=2)
+    outlet.offer(answer(0, changed=True))
+    assert stuck.begun.wait(10)
+    for said in (answer(1, changed=True), answer(1), answer(1, whole=True)):
+        outlet.offer(said)
+    stuck.gate.set()
+    delivered = outlet.close(10)
+    assert (delivered.written, delivered.lost) == (3, 1)
+    assert [(said.changed, said.whole) for said in stuck.said] == [(True, False), (True, False), (False, True)]
+
+
 def test_a_sink_that_never_comes_back_does_not_keep_the_stream_from_ending() -> None:
     stuck = Stuck()
     stream = Stream(Camera(*(frame(50, n) for n in range(5)), live=False), sinks=[stuck])
