@@ -2,8 +2,9 @@
 
 Where wall, floor and things in the way have temperatures of their own, a pack is told by its shape. Its front is a row
 of equal rectangles, so a pinhole's view of it has few unknowns: where it is, how large, how it is turned, and its own
-proportions. Their best values are those whose lines lie on the edges of the frame: the best of a coarse grid, refined
-by the simplex search of Nelder and Mead.
+proportions. Their best values are those whose lines lie on the edges of the frame. They are searched for by the
+cross-entropy method (Rubinstein, 1999): views are drawn around the best so far, and the best of them tell where and how
+wide the next ones are drawn. It begins at the best of a coarse grid, or where the frame before leads to.
 """
 
 from __future__ import annotations
@@ -91,30 +92,37 @@ class PoseTracker:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._last: Floats | None = None
-        self._score, self._turn, self._lost = 0.0, 0.0, 0
         self._shapes: deque[Floats] = deque(maxlen=_SHAPES)
         self._clear: deque[float] = deque(maxlen=_SHAPES)
+        self._forget()
+
+    def _forget(self) -> None:
+        self._last: Floats | None = None
+        self._score, self._turn, self._lost = 0.0, 0.0, 0
+        self._shapes.clear()
+        self._clear.clear()
 
     def push(self, kelvin: NDArray[np.float32]) -> Pose | None:
         """The view in the next frame (h, w); None where its edges show none."""
-        edges = _Edges.of(kelvin)
-        found = self._followed(edges) if self._last is not None else None
-        if found is None and self._last is not None and self._shapes:
-            found = self._regained(kelvin, edges)
-        if found is None and (self._last is None or not self._shapes or self._lost >= _FORGOTTEN):
+        if self._lost > _FORGOTTEN:
+            self._forget()
+        found = None
+        if self._last is not None:
+            edges = _Edges.of(kelvin)
+            found = self._followed(edges, self._last)
+            if found is None and self._shapes:
+                found = self._regained(kelvin, edges, self._last)
+        if found is None and not self._shapes:
             found = fit_pose(kelvin, self._count)
-            self._shapes.clear()
-            self._clear.clear()
         if found is None:
             self._lost += 1
-            return None
-        self._keep(found)
+        else:
+            self._keep(found)
         return found
 
-    def _followed(self, edges: _Edges) -> Pose | None:
-        assert self._last is not None
-        start, spread = self._last.copy(), _NEXT_SPREAD.copy()
+    def _followed(self, edges: _Edges, last: Floats) -> Pose | None:
+        """Where the camera's turn leads to; at the pack's end, on either side of it."""
+        start, spread = last.copy(), _NEXT_SPREAD.copy()
         start[3] += self._turn * (self._lost + 1)
         spread[3] = max(float(spread[3]), 0.6 * abs(self._turn)) * (1 + 0.5 * self._lost)
         spread[:2] *= 1 + self._lost
@@ -126,10 +134,10 @@ class PoseTracker:
             starts.append(other)
         return self._best(edges, starts, spread)
 
-    def _regained(self, kelvin: NDArray[np.float32], edges: _Edges) -> Pose | None:
-        assert self._last is not None
+    def _regained(self, kelvin: NDArray[np.float32], edges: _Edges, last: Floats) -> Pose | None:
+        """The same pack from anywhere."""
         coarse = _Edges.of(kelvin, 3)
-        starts = _grid_around(self._last, kelvin.shape[1])
+        starts = _grid_around(last, kelvin.shape[1])
         scores = coarse.score(starts, self._count, _FEW_SAMPLES)
         return self._best(edges, [starts[k] for k in np.argsort(-scores)[:2]], _REGAIN_SPREAD.copy())
 

@@ -47,6 +47,18 @@ def test_the_next_frame_goes_on_from_the_last() -> None:
         assert _overlap(pose, masks) > 0.8
 
 
+def test_a_pack_is_found_again_after_a_while_without_it_and_another_one_after_a_long_while() -> None:
+    tracker, wall = PoseTracker(3), np.full(_SIZE, 300.0, dtype=np.float32)
+    for yaw_deg in (0.0, 5.0):
+        assert tracker.push(_frame(yaw_deg)[0]) is not None
+    for frames, yaw_deg in ((2, 20.0), (16, -40.0)):
+        assert [tracker.push(wall) for _ in range(frames)] == [None] * frames
+        kelvin, masks = _frame(yaw_deg)
+        pose = tracker.push(kelvin)
+        assert pose is not None
+        assert _overlap(pose, masks) > 0.75
+
+
 def test_where_there_is_no_shape_of_a_pack_there_is_none() -> None:
     rng = np.random.default_rng(1)
     kelvin = 300 + rng.normal(0, 0.05, _SIZE)
