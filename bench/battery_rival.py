@@ -24,7 +24,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from bench.battery_videos import Steps, show, synthetic
+from bench.battery_videos import Steps, cpu_task, held_out_sets, show, synthetic
 from sightline.task import Manifest, Prediction, Sample
 from sightline.tasks.battery_faults import metrics
 from sightline.tasks.battery_faults.calibrate import choose_thresholds
@@ -32,9 +32,7 @@ from sightline.tasks.battery_faults.clip import Clip, read_clip
 from sightline.tasks.battery_faults.data import LOOKS, read_truth, source_of
 from sightline.tasks.battery_faults.metrics import FoundTrack, Told
 from sightline.tasks.battery_faults.order import CellsInSight
-from sightline.tasks.battery_faults.params import Params
 from sightline.tasks.battery_faults.runs import Mask, RunLengths
-from sightline.tasks.battery_faults.task import BatteryFaults
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.thermometer import Thermometer
 from sightline.tasks.battery_faults.verdict import Thresholds
@@ -303,13 +301,10 @@ def main() -> None:
     args = parser.parse_args()
     prepare_environment()
     sys.modules.setdefault("lap", stand_in_for_lap())
-    section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["battery_faults"]
-    task = BatteryFaults(Params.model_validate({**section, "train": section["train"]["cpu"]}))
+    task = cpu_task()
     cells = task.params.train.rule.cells
     data = synthetic(task, args.work / "data" / "fit", 1, args.fit)
-    held_out = {"synthetic": synthetic(task, args.work / "data" / "held_out", args.every, args.evaluate)}
-    if args.real:
-        held_out["real"] = task.load(args.real)
+    held_out = held_out_sets(task, args)
     weights = weights_of(data, args.work, args.epochs, args.size_px)
     rival = Rival(weights, tracker_file(args.work), args.size_px)
     thresholds = chosen(rival, data, data.samples[::4], cells)

@@ -65,6 +65,18 @@ class Steps:
         print(f"  {step}: " + " ".join(f"{name} {value:.4g}" for name, value in values.items()), flush=True)
 
 
+def cpu_task() -> BatteryFaults:
+    """The task with the profile that a CPU trains."""
+    section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["battery_faults"]
+    return BatteryFaults(Params.model_validate({**section, "train": section["train"]["cpu"]}))
+
+
+def held_out_sets(task: BatteryFaults, args: argparse.Namespace) -> dict[str, Manifest]:
+    """What candidates are evaluated on, by name."""
+    sets = {"synthetic": synthetic(task, args.work / "data" / "held_out", args.every, args.evaluate)}
+    return {**sets, "real": task.load(args.real)} if args.real else sets
+
+
 def synthetic(task: BatteryFaults, root: Path, every: int, size: Sequence[int]) -> Manifest:
     """A set in `root`, written if it is not there, or one of `every` videos of it; `size`: seed, videos, frames."""
     if not any(root.rglob("instances_*.json")):
@@ -129,12 +141,9 @@ def main() -> None:
     parser.add_argument("--fit", type=int, nargs=3, default=(9, 20, 36), metavar=("SEED", "VIDEOS", "FRAMES"))
     parser.add_argument("--evaluate", type=int, nargs=3, default=(1022, 48, 24), metavar=("SEED", "VIDEOS", "FRAMES"))
     args = parser.parse_args()
-    section = yaml.safe_load(Path("params.yaml").read_text(encoding="utf-8"))["battery_faults"]
-    task = BatteryFaults(Params.model_validate({**section, "train": section["train"]["cpu"]}))
+    task = cpu_task()
     data = synthetic(task, args.work / "data" / "fit", args.every, args.fit)
-    held_out = {"synthetic": synthetic(task, args.work / "data" / "held_out", args.every, args.evaluate)}
-    if args.real:
-        held_out["real"] = task.load(args.real)
+    held_out = held_out_sets(task, args)
     if args.weights:
         replace_bytes(args.work / "fit" / "stages" / WEIGHTS, args.weights.read_bytes())
     for candidate in args.candidates:
