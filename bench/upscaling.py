@@ -2,11 +2,14 @@
 
     .venv/bin/python -m bench.upscaling time
     .venv/bin/python -m bench.upscaling evaluate --scenes data/ships/real
+    .venv/bin/python -m bench.upscaling ncnn --picture data/ships/real/scenes/lb_1.png --left 655 --top 560
 
 `time` runs the choices in turn on the same picture, with random weights, on which the cost does not depend; RRDBNet
 once, the others several times. It prints the medians and writes build/bench/upscaling.json. `evaluate` fits the fast
 network once without each ground, and writes build/bench/upscaling_evaluated.json; killed and called again, it goes on.
-`sightline aoi train-upscaler` fits it on all scenes and saves it.
+`sightline aoi train-upscaler` fits it on all scenes and saves it. `ncnn` holds RRDBNet with its published weights
+(`make realesrgan`) against the program that they are made for, on a crop of 80 x 80 pixels; the package `ncnn` must be
+installed. It writes build/bench/upscaling_ncnn.json.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from sightline.limits import Limits
 from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
 from sightline.maps.upscaling.evaluate import BASELINES, summarise
 from sightline.maps.upscaling.params import UpscaleParams, load_upscale_params
+from sightline.maps.upscaling.published import X4PLUS, open_installed, open_published
 from sightline.maps.upscaling.rrdb import build_rrdb
 from sightline.maps.upscaling.train import leave_one_ground_out
 from sightline.maps.upscaling.upscale import (
@@ -149,14 +153,59 @@ def show_evaluated(report: dict[str, Any]) -> None:
         )
 
 
+# ----------------------------------------------------------------------------------------------------------- ncnn
+
+NCNN_SIDE_PX = 80
+
+
+def against_ncnn(picture: Path, left: int, top: int) -> dict[str, float]:
+    """How far the answer to a crop is from ncnn's, in grey levels before they are rounded; and its contrast."""
+    import torch
+    from PIL import Image
+
+    with Image.open(picture) as opened:
+        crop = np.asarray(opened.convert("RGB").crop((left, top, left + NCNN_SIDE_PX, top + NCNN_SIDE_PX)))
+    planes = np.ascontiguousarray(crop.transpose(2, 0, 1), dtype=np.float32) / np.float32(255)
+    network = open_published(open_installed())
+    with torch.inference_mode():
+        answer = 255 * network(torch.from_numpy(planes[None].copy()))[0].numpy()
+    apart = np.abs(answer - 255 * ncnn_answer(planes))
+    return {"greatest": float(apart.max()), "mean": float(apart.mean()), "contrast": float(answer.std())}
+
+
+def ncnn_answer(planes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What ncnn makes of (3, h, w) in 0 .. 1 with the installed files: (3, 4 h, 4 w)."""
+    import tempfile
+
+    import ncnn
+
+    source = open_installed()
+    with tempfile.TemporaryDirectory() as folder:
+        paths = [Path(folder) / pinned.name for pinned in (X4PLUS.graph, X4PLUS.weights)]
+        for path, pinned in zip(paths, (X4PLUS.graph, X4PLUS.weights), strict=True):
+            path.write_bytes(source.read(pinned))
+        network = ncnn.Net()
+        network.opt.use_fp16_packed = network.opt.use_fp16_storage = network.opt.use_fp16_arithmetic = False
+        if network.load_param(str(paths[0])) or network.load_model(str(paths[1])):
+            raise RuntimeError("ncnn does not read the published files")
+    extractor = network.create_extractor()
+    image = ncnn.Mat(planes)  # it does not copy: both must live until the answer is there
+    extractor.input("data", image)
+    _, answer = extractor.extract("output")
+    return np.array(answer, dtype=np.float32)
+
+
 # ----------------------------------------------------------------------------------------------------------- main
 
 
 def main() -> None:
-    """Run one of the two."""
+    """Run one of the three."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=["time", "evaluate"])
+    parser.add_argument("what", choices=["time", "evaluate", "ncnn"])
     parser.add_argument("--scenes", type=Path, help="folder of a set with whole scenes")
+    parser.add_argument("--picture", type=Path, help="for ncnn")
+    parser.add_argument("--left", type=int, default=0, help="first column of the crop for ncnn")
+    parser.add_argument("--top", type=int, default=0, help="its first row")
     parser.add_argument("--side", type=int, default=512, help="pixels of a side of the timed picture")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, help="of the training, instead of the recipe's")
@@ -166,9 +215,13 @@ def main() -> None:
     params = load_upscale_params(settings.root / "params.yaml")
     if given.steps:
         params = params.model_copy(update={"schedule": params.schedule.model_copy(update={"steps": given.steps})})
-    if given.what != "time" and given.scenes is None:
-        parser.error("--scenes is needed")
-    if given.what == "time":
+    if {"time": True, "evaluate": given.scenes, "ncnn": given.picture}[given.what] is None:
+        parser.error(f"{given.what} needs {'--scenes' if given.what == 'evaluate' else '--picture'}")
+    if given.what == "ncnn":
+        found = against_ncnn(given.picture, given.left, given.top)
+        print("  ".join(f"{name} {value:.5f}" for name, value in found.items()), "grey levels")
+        write_json(settings.build / "bench" / "upscaling_ncnn.json", found)
+    elif given.what == "time":
         times = time_all(contenders(params), given.side, given.rounds)
         show_times(times)
         write_json(settings.build / "bench" / "upscaling.json", {"side_px": given.side, "choices": times})

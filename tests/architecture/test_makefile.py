@@ -52,14 +52,29 @@ def test_a_python_without_pip_is_told(tmp_path: Path) -> None:
     assert not (tmp_path / ".venv").exists()
 
 
+def ready(folder: Path, uv: str = "") -> None:
+    """An environment that is ready; what stands in for uv."""
+    shutil.copy(ROOT / "Makefile", folder)
+    program = folder / ".tools/uv/bin/uv"
+    program.parent.mkdir(parents=True)
+    program.write_text(uv, encoding="utf-8")
+    program.chmod(0o755)
+    make(folder)
+    (folder / ".venv").mkdir()
+    (folder / ".venv/.ready").touch()
+
+
 def test_an_environment_that_is_ready_costs_nothing(tmp_path: Path) -> None:
-    shutil.copy(ROOT / "Makefile", tmp_path)
-    (tmp_path / ".tools/uv/bin").mkdir(parents=True)
-    (tmp_path / ".tools/uv/bin/uv").touch()
-    make(tmp_path)
-    (tmp_path / ".venv").mkdir()
-    (tmp_path / ".venv/.ready").touch()
+    ready(tmp_path)
     assert (
         "Nothing to be done"
         in subprocess.run(["make", "setup"], cwd=tmp_path, capture_output=True, text=True, check=True).stdout
     )
+
+
+def test_the_weights_of_real_esrgan_come_alone_and_by_their_hash(tmp_path: Path) -> None:
+    ready(tmp_path, '#!/bin/sh\necho "into $VIRTUAL_ENV: $@"\n')
+    done = subprocess.run(["make", "-s", "realesrgan"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    (typed,) = done.stdout.splitlines()
+    assert typed.startswith("into .venv: pip install ")
+    assert {"--no-deps", "--require-hashes", "requirements-realesrgan.lock"} <= set(typed.split())

@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import LONGEST
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,8 +73,9 @@ def test_no_path_of_a_particular_machine() -> None:
     assert found == set()
 
 
-def test_lock_file_names_packages_and_hashes_only() -> None:
-    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-realesrgan.lock"])
+def test_lock_file_names_packages_and_hashes_only(name: str) -> None:
+    lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     assert [line for line in lines if not line.startswith("#") and not LOCK_LINE.fullmatch(line)] == []
 
 

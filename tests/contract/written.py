@@ -42,6 +42,8 @@ _LOOP = "tests/e2e/test_loop.py::test_the_loop"
 RUN_ELSEWHERE = {
     "make demo": _CLI + "test_a_second_run_finds_nothing_changed",  # `data sample`, `run --jobs`: what the target types
     "make test": "tests/architecture/test_makefile.py::test_an_environment_that_is_ready_costs_nothing",
+    "make realesrgan": "tests/architecture/test_makefile.py"
+    "::test_the_weights_of_real_esrgan_come_alone_and_by_their_hash",
     "make serve": _CLI + "test_what_the_pages_tell_can_be_typed",
     ".venv/bin/sightline serve pv_hotspots": _CLI + "test_what_the_pages_tell_can_be_typed",
     ".venv/bin/sightline up": _LOOP,

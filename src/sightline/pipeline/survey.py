@@ -5,7 +5,7 @@
     out/enlarged.tif       the same, four times as large, where that was asked for
     out/<raster>.geojson   what was found in each of them (RFC 7946)
     out/<raster>.png       the raster with what was found; `comparison.png` shows both beside each other
-    out/summary.json       counts, tiles that lack, seconds, model and data
+    out/summary.json       counts, tiles that lack, seconds, model and data, what enlarged it
 
 A run that was killed goes on: tiles come from the cache, rasters of the same plan are kept.
 """
@@ -194,6 +194,8 @@ def survey(
     if len(rasters) > 1:
         _compare([workspace.out / f"{name}.png" for name in rasters], workspace.out / "comparison.png")
     summary = _summary(plan, model, [str(one) for one in missing], found, seconds)
+    if upscaler is not None:
+        summary["enlarged_by"] = {"choice": upscaler.choice, "factor": upscaler.factor, "weights": {**upscaler.weights}}
     write_json(workspace.out / "summary.json", summary)
     return summary
 

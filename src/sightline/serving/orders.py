@@ -26,6 +26,9 @@ from sightline.task import Input, Json, Prediction, Progress
 FOLDER = "folder"
 """The provider of the operator's own tiles."""
 
+INSTALLED = "installed"
+"""In place of a file of weights: those that `make realesrgan` has installed."""
+
 MOST_WAIT_S = 50.0
 
 
@@ -200,6 +203,8 @@ def open_chosen(choice: Choice, settings: Settings) -> Upscaler | None:
     if factor_of(choice) == 1:
         return None
     fast, weights = (settings.root / path if path else None for path in (settings.upscaler, settings.realesrgan))
+    if settings.realesrgan == INSTALLED:
+        weights = None
     return open_upscaler(choice, fast=fast, weights=weights, sha256=settings.realesrgan_sha256)
 
 

