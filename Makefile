@@ -13,7 +13,7 @@ SPREAD := --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup realesrgan demo test test-all check format serve bento up lock clean
+.PHONY: help setup realesrgan demo test fast test-all check lint types format serve bento up lock clean
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -30,17 +30,23 @@ demo: $(READY) ## the whole loop on synthetic data, each task there is (TASK=nam
 	test -n "$$tasks" || tasks=$$($(BIN)/python -c 'from sightline.tasks import TASKS; print(*TASKS)') || exit $$?; \
 	$(BIN)/sightline data sample $$tasks && $(BIN)/sightline run --jobs 2 $$tasks
 
-test: check ## ruff, mypy, import-linter and the fast tests
+test: check fast ## ruff, mypy, import-linter and the fast tests
+
+fast: $(READY)
 	$(BIN)/pytest -q $(SPREAD) -n 2
 
 test-all: test ## ... and the slow tests: kills, real servers, a browser, training
 	$(BIN)/pytest -q -m slow --timeout 900 $(SPREAD) -n 3
 
-check: $(READY) ## ruff, mypy, import-linter
+check: lint types ## ruff, mypy, import-linter
+
+lint: $(READY)
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+types: $(READY)
+	$(BIN)/mypy
 
 format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix
@@ -71,8 +77,8 @@ $(READY): requirements.lock pyproject.toml | $(UV)
 	@$(call require_python)
 	@$(BIN)/python -c '$(SUITABLE)' 2>/dev/null || \
 	    $(UV) venv --clear --no-python-downloads --python "$$($(PYTHON) -c 'import sys; print(sys.executable)')" .venv
-	@# Compiled here, once: where a first import may not write (an image, PYTHONDONTWRITEBYTECODE), each process would.
-	VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes --compile-bytecode requirements.lock
+	@# Where a first import may not keep what it compiles, each process would compile all it imports: so here, once.
+	VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes $(if $(PYTHONDONTWRITEBYTECODE),--compile-bytecode) requirements.lock
 	VIRTUAL_ENV=.venv $(UV) pip install --no-deps -e .
 	@touch $@
 
