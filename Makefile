@@ -34,21 +34,21 @@ test: check fast-tests ## ruff, mypy, import-linter and the fast tests
 
 test-all: check all-tests ## ... and the slow tests: kills, real servers, a browser, training
 
-fast-tests: $(READY)
+fast-tests: $(READY) ## the fast tests alone
 	$(BIN)/pytest -q $(SPREAD) -n 2
 
 # In one run: the fast ones fill in where the longest files, which begin first, leave a worker idle.
-all-tests: $(READY)
+all-tests: $(READY) ## fast and slow tests alone
 	$(BIN)/pytest -q -m 'slow or not slow' --timeout 900 $(SPREAD) -n 3
 
 check: lint types ## ruff, mypy, import-linter
 
-lint: $(READY)
+lint: $(READY) ## ruff and import-linter alone
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/lint-imports
 
-types: $(READY)
+types: $(READY) ## mypy alone
 	$(BIN)/mypy
 
 format: $(READY) ## let ruff mend what it can
