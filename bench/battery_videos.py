@@ -34,6 +34,7 @@ from sightline.tasks.battery_faults.task import BatteryFaults
 SHOWN = (
     "verdict_accuracy",
     "cell_accuracy",
+    "cell_accuracy_shown",
     "false_alarms",
     "cannot_say",
     "delay_frames",
@@ -49,7 +50,7 @@ SHOWN = (
 
 
 RISES_K = (0.0, 1.0, 3.0, 10.0, float("inf"))
-"""Between which faults are counted together, by how much their cell has warmed by the end of the video."""
+"""Between which faults are counted together, by how much the warmest place in sight of their cell warmed."""
 
 
 class Steps:
@@ -115,10 +116,10 @@ def show(task: BatteryFaults, title: str, rows: Rows) -> None:
 
 
 def by_rise(rows: Rows) -> Iterator[str]:
-    """Of how many faulty videos the right cell was told, by the rise of the warmest, with Wilson's interval."""
+    """Of how many faulty videos the right cell was told, by the highest rise in sight, with Wilson's interval."""
     from scipy.stats import binomtest
 
-    rises = [row.statistics["rise_k"] for row in rows]
+    rises = [row.statistics["shown_k"] for row in rows]
     for low, high in pairwise(RISES_K):
         told = [
             bool(row.statistics["right_cell"])
@@ -127,7 +128,8 @@ def by_rise(rows: Rows) -> Iterator[str]:
         ]
         if told:
             shares = binomtest(sum(told), len(told)).proportion_ci(0.95, "wilson")
-            yield f"right cell, {low:g} to {high:g} K: {sum(told)} of {len(told)} [{shares.low:.2f}, {shares.high:.2f}]"
+            within = f"[{shares.low:.2f}, {shares.high:.2f}]"
+            yield f"right cell, {low:g} to {high:g} K in sight: {sum(told)} of {len(told)} {within}"
 
 
 def main() -> None:

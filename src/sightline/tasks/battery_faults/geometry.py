@@ -209,7 +209,7 @@ def _posed_cells(thermal: Thermal, count: int, pose: Pose) -> Cells | None:
     if not labels.any():
         return None
     borders = tuple(Border(_through(one[1], one[2]), _through(other[0], other[3])) for one, other in pairwise(outlines))
-    return Cells(labels, _box(labels > 0), borders, count - 1, pose.nearer, pose)
+    return Cells(labels, _box(labels > 0), borders, count - 1 if pose.sure else 0, pose.nearer, pose)
 
 
 def _through(below: Floats, above: Floats) -> Line:

@@ -35,6 +35,9 @@ FALSE_ALARM_SHARE = 0.01
 DETECTED_SHARE = 0.9
 """Of the faulty videos of that rise."""
 
+SHOWN_K = 1.0
+"""Rise in sight of the camera, from which on a fault counts in `cell_accuracy_shown`."""
+
 VERDICTS = ("healthy", "faulty", "cannot_say")
 
 VISIBILITY = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -92,6 +95,7 @@ class VideoStatistics(BaseModel):
         right_cell: whether it names a cell that is faulty.
         delay: frames from the onset to the verdict; None where the fault was not found.
         rise_k: highest rise of a faulty cell; None where nobody knows, or none is faulty.
+        shown_k: the same, of places that were in sight.
         seen: for each bin of VISIBILITY frames in which so much of a faulty cell was seen, sum of their IoU.
     """
 
@@ -108,6 +112,7 @@ class VideoStatistics(BaseModel):
     right_cell: bool
     delay: int | None
     rise_k: float | None
+    shown_k: float | None
     seen: tuple[tuple[float, float], ...]
 
     @property
@@ -135,7 +140,8 @@ def video_statistics(told: Told, video: Video) -> dict[str, Json]:
         "score": round(told.score, 7),
         "right_cell": told.verdict == "faulty" and told.cell in faulty,
         "delay": _delay(told, video),
-        "rise_k": _rise_k(video),
+        "rise_k": _highest_k(video, video.facts.rise_k),
+        "shown_k": _highest_k(video, video.facts.shown_k),
         "seen": _seen(found, video),
     }
 
@@ -189,12 +195,12 @@ def _delay(told: Told, video: Video) -> int | None:
     return max(told.detected - onsets[0], 0)
 
 
-def _rise_k(video: Video) -> float | None:
+def _highest_k(video: Video, rises_k: Sequence[Sequence[float]]) -> float | None:
     """The highest rise of a faulty cell; None where nobody knows, or none is faulty."""
     cells = [fault.cell - 1 for fault in video.facts.faults]
-    if not cells or not video.facts.rise_k:
+    if not cells or not rises_k:
         return None
-    return round(max(row[cell] for row in video.facts.rise_k for cell in cells), 4)
+    return round(max(row[cell] for row in rises_k for cell in cells), 4)
 
 
 def _seen(found: Sequence[FoundTrack], video: Video) -> list[list[float]]:
@@ -235,6 +241,7 @@ class Pool:
         self.scores = np.array([one.score for one in statistics], dtype=np.float64)
         self._delay = _numbers(one.delay for one in statistics)
         self._rise_k = _numbers(one.rise_k for one in statistics)
+        self._shown = _numbers(one.shown_k for one in statistics) >= SHOWN_K
         self._iou = _numbers(one.iou_mean for one in statistics)
 
     def score(self, weights: Floats) -> dict[str, float]:
@@ -253,6 +260,7 @@ class Pool:
             "border_gain": _mean(precision["border"]) - _mean(precision["border_coarse"]),
             "iou_mean": _weighted_mean(self._iou, weights),
             "cell_accuracy": _share(self._right[faulty], weights[faulty]),
+            "cell_accuracy_shown": _share(self._right[self._shown], weights[self._shown]),
             "verdict_accuracy": _share(np.where(faulty, self._right, self._verdict == "healthy"), weights),
             "false_alarms": _share(told[~faulty], weights[~faulty]),
             "cannot_say": _share(self._verdict == "cannot_say", weights),

@@ -10,7 +10,7 @@ wide the next ones are drawn. It begins at the best of a coarse grid, or where t
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 
 import numpy as np
@@ -26,6 +26,7 @@ _LEAST_SEEN = 0.035  # of the frame, that the front of a pack takes up
 _LEAST = 0.4  # of the lines that must lie on edges, else there is no pack
 _OF_LAST, _OF_CLEAR = 0.8, 0.66  # of the score of the last and of clear views: less is another thing
 _LEAST_KNOWN = 0.4  # score of a pack that was seen before
+_SURE = 0.72  # of the score of clear views: below, four in ten views lie beside the pack
 _CLEARLY = 0.05  # azimuth from which on one end is nearer
 _NARROWEST = 1.31  # of the azimuth: beyond, nearly nothing is seen of the cells
 _CLEAR, _OPEN = 0.7, 0.9  # score and azimuth of views that tell a pack's proportions
@@ -54,10 +55,12 @@ class Pose:
         values: x and y of its middle in pixels; logarithm of its width in pixels as seen from the front; azimuth,
             elevation and roll of the camera; distance; height; gap between cells.
         score: 0 .. 1, how much of its lines lies on edges.
+        sure: whether that is about as much as in clear views of the same pack; else it may lie beside it.
     """
 
     values: Floats
     score: float
+    sure: bool = True
 
     def outline(self, number: int, count: int) -> Floats:
         """Corners (4, 2) of a cell in pixels: left below, right below, right above, left above."""
@@ -148,7 +151,9 @@ class PoseTracker:
             for start in starts:
                 start[7:] = known
         found = max((_searched(edges, start, spread, self._count) for start in starts), key=lambda one: one.score)
-        return found if found.score >= self._least and abs(found.azimuth) < _NARROWEST else None
+        if found.score < self._least or abs(found.azimuth) >= _NARROWEST:
+            return None
+        return replace(found, sure=not self._clear or found.score >= _SURE * float(np.mean(self._clear)))
 
     @property
     def _least(self) -> float:

@@ -51,11 +51,12 @@ class RuleParams(Frozen):
 
 
 @dataclass
-class _Side:
+class Side:
     """What one side of a cell looked like: bounded, however long a video is."""
 
     newest: deque[Surface]
     grown: deque[Surface]
+    strayed: deque[Surface]
     level: Surface | None = None
 
     def push(self, surface: Surface, params: RuleParams) -> float:
@@ -64,7 +65,9 @@ class _Side:
             growth = levelled(surface - self.level)
             told = np.abs(growth[np.isfinite(growth)])
             if not told.size or float(np.median(told)) > params.misplaced_k:
+                self._stray(surface, params)
                 return 0.0
+            self.strayed.clear()
             self.grown.append(opened(growth, params.spot))
         self.newest.append(surface)
         if len(self.newest) == params.smoothed:
@@ -74,12 +77,20 @@ class _Side:
             return 0.0
         return _highest(np.minimum.reduce(list(self.grown)), params.percentile)
 
+    def _stray(self, surface: Surface, params: RuleParams) -> None:
+        """Begin anew where surfaces stay another place's: then it was the level that had been cut wrong."""
+        self.strayed.append(surface)
+        if len(self.strayed) == params.smoothed:
+            self.level = _median(self.strayed)
+            self.newest, self.strayed = self.strayed, deque(maxlen=params.smoothed)
+            self.grown.clear()
+
 
 @dataclass
 class _Memory:
     """What is remembered of one cell; `quiet`: the newest frame at which there was no evidence."""
 
-    sides: dict[bool, _Side] = field(default_factory=dict)
+    sides: dict[bool, Side] = field(default_factory=dict)
     total: float = 0.0
     quiet: int = 0
 
@@ -122,7 +133,7 @@ class RuleMethod:
             return FrameView("pack_out_of_view", count=count)
         growths = over_siblings({cell: look.growth_k for cell, look in looks.items()})
         standing = over_siblings({cell: look.standing_k for cell, look in looks.items()})
-        if cells.told >= count - 1:  # else a warm spot may be counted to the wrong side of a border
+        if _well_divided(cells, count):
             for cell in looks:
                 evidence = max(growths[cell] - self.params.growth_k, standing[cell] - self.params.standing_k)
                 self._memories[cell].push(evidence, self._frame, self.params)
@@ -146,6 +157,8 @@ class RuleMethod:
 
     def _surface(self, thermal: Thermal, cells: Cells, label: int) -> Surface | None:
         """What is told of a cell's surface, over its median; None where that is too little."""
+        if cells.pose is not None and not cells.pose.sure:
+            return None
         found = surface_of(thermal, cells, label, self._sight.from_behind)
         if found is None:
             return None
@@ -165,7 +178,9 @@ class RuleMethod:
             return 0.0, 0.0
         params, behind = self.params, self._sight.from_behind
         if behind not in memory.sides:
-            memory.sides[behind] = _Side(deque(maxlen=params.smoothed), deque(maxlen=params.lasting))
+            memory.sides[behind] = Side(
+                deque(maxlen=params.smoothed), deque(maxlen=params.lasting), deque(maxlen=params.smoothed)
+            )
         growth = memory.sides[behind].push(surface, params)
         return growth, _highest(opened(levelled(surface), params.spot), params.percentile)
 
@@ -176,6 +191,11 @@ class RuleMethod:
         probability = float(1 / (1 + ratio**-self.params.steepness))
         building = self._frame - memory.quiet if memory.total else 0
         return CellView(probability, look.kelvin, look.mask, building=building)
+
+
+def _well_divided(cells: Cells, count: int) -> bool:
+    """Whether all borders were seen: else a warm spot may be counted to the wrong side of one."""
+    return cells.told >= count - 1
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,7 @@ class Facts:
         ambient_k: temperature around.
         visible: a row a frame, a number a cell: share of its pixels that nothing hides.
         rise_k: a row a frame, a number a cell: the most that a place of its surface has warmed since the first frame.
+        shown_k: the same of the places that are in sight; 0 where none is.
         kelvin_per_count: of 16-bit frames; None where they are pictures.
         bar_k: kelvin at the low and the high end of the colour bar; None where frames are counts, or nobody knows.
     """
@@ -80,6 +81,7 @@ class Facts:
     ambient_k: float | None = None
     visible: tuple[tuple[float, ...], ...] = ()
     rise_k: tuple[tuple[float, ...], ...] = ()
+    shown_k: tuple[tuple[float, ...], ...] = ()
     kelvin_per_count: float | None = None
     bar_k: tuple[float, float] | None = None
 

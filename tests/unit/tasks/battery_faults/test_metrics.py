@@ -21,11 +21,13 @@ def block(x0, x1, y0=0, y1=20):
     return RunLengths.encode(mask)
 
 
-def faulty(cell=1, onset=0, frames=4, rise_k=5.0, mask=None):
+def faulty(cell=1, onset=0, frames=4, rise_k=5.0, mask=None, shown_k=()):
     """A video of three cells of which one is faulty."""
     mask = block(0, 10) if mask is None else mask
     rises = tuple(tuple(rise_k * k / (frames - 1) if c + 1 == cell else 0.0 for c in range(3)) for k in range(frames))
-    facts = Facts("up", (Fault(cell, onset),), cells=3, rise_k=rises, visible=((0.8, 0.8, 0.8),) * frames)
+    facts = Facts(
+        "up", (Fault(cell, onset),), cells=3, rise_k=rises, shown_k=shown_k, visible=((0.8, 0.8, 0.8),) * frames
+    )
     masks = (None,) * onset + (mask,) * (frames - onset)
     return Video(1, f"v{cell}", ("a.png",) * frames, SIZE, (Track(1, masks, cell),), facts)
 
@@ -51,6 +53,13 @@ def test_the_overlap_of_tracks_is_summed_over_all_frames_before_it_is_divided():
     found, truth = [block(0, 10), block(0, 20), None], Track(1, (block(0, 10), block(0, 10), block(0, 10)))
     shares, _ = overlaps([found], [truth], SIZE)
     assert shares[0, 0] == pytest.approx((200 + 200 + 0) / (200 + 400 + 200))
+
+
+def test_a_fault_whose_heat_was_never_in_sight_is_counted_apart():
+    seen, hidden = faulty(shown_k=((0.0, 0.0, 0.0),) * 3 + ((4.0, 0.0, 0.0),)), faulty(shown_k=((0.2, 3.0, 0.0),) * 4)
+    score = scored((told(1, 0.9, seen.tracks[0].masks), seen), (nothing(), hidden), (nothing(), faulty()))
+    assert (score["cell_accuracy"], score["cell_accuracy_shown"]) == (pytest.approx(1 / 3), 1)
+    assert np.isnan(scored((nothing(), faulty()))["cell_accuracy_shown"])  # nobody knows what was in sight
 
 
 def test_a_perfect_answer_scores_one_in_every_figure():

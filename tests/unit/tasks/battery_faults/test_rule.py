@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from sightline.capabilities import Frame
 from sightline.task import Limits
 from sightline.tasks.battery_faults.clip import read_clip
 from sightline.tasks.battery_faults.data import load_manifest, read_truth, source_of
-from sightline.tasks.battery_faults.rule import RuleMethod, RuleParams, over_siblings
+from sightline.tasks.battery_faults.rule import RuleMethod, RuleParams, Side, over_siblings
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.thermometer import Scale, Thermometer
 from sightline.tasks.battery_faults.verdict import FrameView
@@ -141,3 +142,14 @@ def test_the_published_videos_are_told_right_at_the_first_faulty_frame(real_data
                 if one.probability > 0.5:
                     likely.setdefault(cell, number)
         assert likely == {fault.cell: fault.onset for fault in video.facts.faults}, sample.id
+
+
+def test_a_level_that_was_cut_wrong_is_given_up() -> None:
+    """Else every later surface would count as another place's, and a fault would never be told."""
+    side = Side(deque(maxlen=PARAMS.smoothed), deque(maxlen=PARAMS.lasting), deque(maxlen=PARAMS.smoothed))
+    stripes = np.where(np.arange(24) // 3 % 2, 1.0, -1.0) * np.ones((32, 1))
+    flat, spot = np.zeros((32, 24), np.float32), np.zeros((32, 24), np.float32)
+    spot[10:20, 8:16] = 3.0
+    for surface in (*[stripes.astype(np.float32)] * 3, *[flat] * 3):
+        assert side.push(surface, PARAMS) == 0
+    assert side.push(spot, PARAMS) == pytest.approx(3, abs=0.2)

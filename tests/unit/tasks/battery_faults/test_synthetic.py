@@ -86,7 +86,25 @@ def _check_tracks(video: Video, drawn: list[Exposure]) -> None:
             assert (mask is not None) == (k in in_sight)
             assert mask is None or (mask.decode() == (drawn[k].instances == fault.cell)).all()
         rise = [row[fault.cell - 1] for row in video.facts.rise_k]
+        shown = [row[fault.cell - 1] for row in video.facts.shown_k]
+        assert all(0 <= part <= whole + 1e-3 for part, whole in zip(shown, rise, strict=True))
+        assert all(part == 0 for part, one in zip(shown, drawn, strict=True) if not one.share[fault.cell - 1])
         assert rise[-1] > max(0.5, rise[max(fault.onset - 1, 0)])
+
+
+def test_heat_on_the_far_side_is_not_in_sight() -> None:
+    """A short near the front face, half a lap later: from behind nothing of its heat is seen yet."""
+    still = {"still": [16, 16], "shake_deg": 0.0, "aim_m": 0.0}
+    params = small(videos=6, frames=16, healthy_share=0.0, two_faults_share=0.0, field_share=1.0, field_path=still)
+    for number in range(params.videos):
+        scene = draw_scene(params, number)
+        if scene.path != "orbit":
+            continue
+        (cell,) = (short.cell - 1 for short in scene.case.shorts)
+        taken = list(exposures(scene, params))
+        assert min(one.shown_k[cell] - one.rise_k[cell] for one in taken) < -0.1
+        return
+    raise AssertionError("no video of these goes round the pack")
 
 
 def test_the_same_bits_however_many_draw(tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ class Exposure:
         instances: (h, w) which cell a pixel shows, 1 .. from the left; 0: none.
         share: (cells,) of each cell's pixels that nothing hides and that are in the picture.
         rise_k: (cells,) how much the warmest-grown place of its surface has warmed since the first frame.
+        shown_k: (cells,) the same of the places that are in sight; 0 where none is.
         time_s: since the first frame.
         scale: what the pixels mean.
     """
@@ -48,6 +49,7 @@ class Exposure:
     instances: NDArray[np.uint8]
     share: NDArray[np.float64]
     rise_k: NDArray[np.float64]
+    shown_k: NDArray[np.float64]
     time_s: float
     scale: Scale
 
@@ -75,13 +77,15 @@ def exposures(scene: Scene, params: SyntheticParams) -> Iterator[Exposure]:
         heat.settle(params.uneven.settled_s)
     skin = Skin(heat, things)
     artist = _FieldArtist(scene, params, skin, rng) if field else _FluentArtist(scene, params, skin)
-    before = _surfaces(heat)
+    before, first = _surfaces(heat), skin.temperatures()
     for frame, pose in enumerate(scene.poses):
         if frame:
             heat.advance(params.frame_s)
-        pixels, instances, view, scale = artist.draw(frame, pose, skin.temperatures())
+        temperatures = skin.temperatures()
+        pixels, instances, view, scale = artist.draw(frame, pose, temperatures)
         rises = (_surfaces(heat) - before).max(axis=1).astype(np.float64)
-        yield Exposure(pixels, instances, view.share, rises, frame * params.frame_s, scale)
+        shown = skin.highest(temperatures - first, view, scene.case.pack.cells)
+        yield Exposure(pixels, instances, view.share, rises, shown, frame * params.frame_s, scale)
 
 
 def _surfaces(heat: Heat) -> Kelvin:

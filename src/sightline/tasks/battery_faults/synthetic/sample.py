@@ -107,6 +107,7 @@ def _facts(scene: Scene, taken: list[Exposure]) -> Facts:
         ambient_k=round(scene.case.surroundings.ambient_k, 4),
         visible=tuple(tuple(round(share, 4) for share in exposure.share.tolist()) for exposure in taken),
         rise_k=tuple(tuple(round(rise, 4) for rise in exposure.rise_k.tolist()) for exposure in taken),
+        shown_k=tuple(tuple(round(rise, 4) for rise in exposure.shown_k.tolist()) for exposure in taken),
         kelvin_per_count=taken[0].scale.kelvin_per_count,
         bar_k=None if taken[0].scale.kelvin_per_count else taken[0].scale.bar_k,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.battery_faults.synthetic.camera import SIDES
+from sightline.tasks.battery_faults.synthetic.camera import SIDES, View
 from sightline.tasks.battery_faults.synthetic.heat import Heat
 from sightline.tasks.battery_faults.synthetic.pack import Box
-from sightline.tasks.battery_faults.synthetic.rays import Rays
+from sightline.tasks.battery_faults.synthetic.rays import Rays, bundle
 
 Kelvin = NDArray[np.float32]
 
@@ -68,6 +68,14 @@ class Skin:
         place += down
         below = temperatures[place] * (1 - column) + temperatures[place + right] * column
         return np.asarray(above * (1 - row) + below * row, dtype=np.float32)
+
+    def highest(self, rises: Kelvin, view: View, cells: int) -> NDArray[np.float64]:
+        """(cells,) of rises of all faces, the highest that a view shows on each cell's own; 0 where it shows none."""
+        rays = bundle(view, 1)
+        own = np.array([box.cell if box.kind == "cell" else 0 for box in self.boxes])
+        found = np.zeros(cells + 1)
+        np.maximum.at(found, own[rays.face // 6], self.sample(rises, rays))
+        return found[1:]
 
 
 def _grid(counts: tuple[int, int, int], axis: int) -> tuple[int, int]:
