@@ -27,6 +27,8 @@ Floats = NDArray[np.float64]
 CELLS = 3
 """Of a pack, where nobody tells another number."""
 
+_RELIEF_K = 4.0  # of a shade of 1
+_NARROW = 0.16  # of a pack's width over its height, a cell: the camera looks along the row
 _LEAST_PX = 24  # of a side of the pack
 _PART = 0.04  # of the largest piece: smaller ones are no cells
 _BAND = (0.2, 0.92)  # of the pack's height, where its outline is that of the cells: tabs are above
@@ -128,9 +130,21 @@ class CellFinder:
     def find(self, thermal: Thermal) -> Cells | None:
         """The cells in the next frame; None where the pack is not in sight."""
         if is_drawn(thermal):
-            return _drawn_cells(thermal, self._count)
+            return self._drawn(thermal)
         pose = self._tracker.push(thermal.kelvin) if thermal.valid.any() else None
         return None if pose is None else _posed_cells(thermal, self._count, pose)
+
+    def _drawn(self, thermal: Thermal) -> Cells | None:
+        """By the gaps and edges between cells; seen from high above they are slanted, and a view is fitted to them."""
+        cells = _drawn_cells(thermal, self._count)
+        if cells is None or cells.told >= self._count - 1:
+            return cells
+        pose = self._tracker.push(_relief(thermal))
+        posed = None if pose is None else _posed_cells(thermal, self._count, pose)
+        if posed is None:
+            return cells
+        labels = np.where(thermal.valid, posed.labels, 0).astype(np.uint8)
+        return replace(posed, labels=labels, box=cells.box, nearer=cells.nearer)
 
     def find_pack(self, thermal: Thermal) -> tuple[int, int, int, int] | None:
         """The box of the pack in the next frame, as of `find_pack`."""
@@ -144,6 +158,11 @@ class CellFinder:
 def is_drawn(thermal: Thermal) -> bool:
     """Whether a renderer drew the frame: only the pack has colours of the scale. A camera tells all temperatures."""
     return bool(thermal.shading.any()) and float(thermal.valid.mean()) < _MOST_DRAWN
+
+
+def _relief(thermal: Thermal) -> NDArray[np.float32]:
+    """A drawn frame (h, w) as if its shades were kelvin: the pack stands out of what is beside it."""
+    return np.where(thermal.valid, _RELIEF_K * (1 + thermal.shading), np.float32(0)).astype(np.float32)
 
 
 def _drawn_pack(thermal: Thermal) -> Mask | None:
@@ -191,11 +210,13 @@ def _drawn_cells(thermal: Thermal, count: int) -> Cells | None:
         return None
     box = x0, y0, x1, y1 = _box(pack)
     view = _View.of(thermal, pack, box, count)
+    narrow = (x1 - x0) / (y1 - y0) < _NARROW * count
     found = [view.border(k, count) for k in range(1, count)]
     borders = tuple(border for border, _ in found)
     labels = np.zeros(pack.shape, dtype=np.uint8)
     labels[y0:y1, x0:x1] = _labelled(view, borders)
-    return Cells(_with_rim(labels), (x0, y0, x1, y1), borders, sum(told for _, told in found), view.nearer)
+    told = 0 if narrow else sum(told for _, told in found)
+    return Cells(_with_rim(labels), box, borders, told, view.nearer)
 
 
 def _posed_cells(thermal: Thermal, count: int, pose: Pose) -> Cells | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sightline.tasks.battery_faults.geometry import CellFinder, Cells
+from sightline.tasks.battery_faults.geometry import CellFinder, Cells, is_drawn
 from sightline.tasks.battery_faults.pose import Pose
 from sightline.tasks.battery_faults.thermal import Thermal
 from sightline.tasks.battery_faults.verdict import Reason
@@ -78,10 +78,10 @@ class Order:
         if not self._begun and thermal is not None and thermal.shading.any():
             self._turned = bool(np.median(thermal.shading[cells.labels > 0]) < _DARK)
         self._begun = True
-        if cells.pose is not None:
-            self._follow_pose(cells.pose)
+        if cells.pose is None or (thermal is not None and is_drawn(thermal)):
+            self._follow_outline(cells, count)  # a pose is fitted to some drawn frames only
         else:
-            self._follow_outline(cells, count)
+            self._follow_pose(cells.pose)
 
     def _follow_pose(self, pose: Pose) -> None:
         """From one azimuth to the next by the shorter way: over the end of the pack, or along its front."""

@@ -43,15 +43,19 @@ def backdrop(height: int, width: int) -> NDArray[np.uint8]:
 Quad = NDArray[np.float64]
 
 
-def quads(yaw_deg: float, height: int = 208, width: int = 536, gap: float = 0.08) -> list[Quad]:
+def quads(
+    yaw_deg: float, height: int = 208, width: int = 536, gap: float = 0.08, from_above_deg: float = 0.0
+) -> list[Quad]:
     """Corners (4, 2) of the fronts of three cells, from left to right, by a pinhole that looks at their middle."""
-    angle = np.deg2rad(yaw_deg)
+    angle, above = np.deg2rad(yaw_deg), np.deg2rad(from_above_deg)
     result = []
     for k in range(3):
         left = -1.5 - gap + k * (1 + gap)
         corners = np.array([[left, -0.65], [left + 1, -0.65], [left + 1, 0.65], [left, 0.65]])
-        x, z = corners[:, 0] * np.cos(angle), 6 + corners[:, 0] * np.sin(angle)
-        result.append(np.stack([width / 2 + width * 0.9 * x / z, height / 2 + width * 0.9 * corners[:, 1] / z], axis=1))
+        x, away = corners[:, 0] * np.cos(angle), corners[:, 0] * np.sin(angle)
+        y = corners[:, 1] * np.cos(above) - away * np.sin(above)
+        z = 6 + corners[:, 1] * np.sin(-above) + away * np.cos(above)
+        result.append(np.stack([width / 2 + width * 0.9 * x / z, height / 2 + width * 0.9 * y / z], axis=1))
     return result
 
 
@@ -65,7 +69,10 @@ def filled(corners: Quad, size: tuple[int, int]) -> NDArray[np.bool_]:
 
 
 def pack_picture(
-    yaw_deg: float = 0.0, rises_k: tuple[float, float, float] = (0.0, 0.0, 0.0), gap: float = 0.08
+    yaw_deg: float = 0.0,
+    rises_k: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    gap: float = 0.08,
+    from_above_deg: float = 0.0,
 ) -> tuple[NDArray[np.uint8], list[NDArray[np.bool_]]]:
     """A picture with bar and pack, each cell with a warm spot of so many kelvin, and the mask of each cell."""
     import cv2
@@ -75,7 +82,7 @@ def pack_picture(
     picture = cv2.resize(backdrop(height, width), large[::-1], interpolation=cv2.INTER_NEAREST)
     y, x = np.mgrid[: large[0], : large[1]]
     masks = []
-    for corners, rise in zip(quads(yaw_deg, height, width, gap), rises_k, strict=True):
+    for corners, rise in zip(quads(yaw_deg, height, width, gap, from_above_deg), rises_k, strict=True):
         mask = filled(corners * fine, large)
         middle = corners.mean(axis=0) * fine
         off = ((y[mask] - middle[1]) ** 2 + (x[mask] - middle[0]) ** 2) / fine**2

@@ -82,3 +82,12 @@ def test_a_finder_follows_a_pack_through_the_frames_of_a_camera() -> None:
         rows, columns = np.nonzero(np.any(masks, axis=0))
         assert box is not None
         assert np.abs(np.array(box) - [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]).max() <= 8
+
+
+@pytest.mark.parametrize("yaw_deg", [-40, 40])
+def test_cells_that_are_slanted_from_high_above_are_found(yaw_deg: float) -> None:
+    picture, truth = pack_picture(yaw_deg, from_above_deg=35.0)
+    cells = find_cells(_measured(picture))
+    assert cells is not None
+    for number, mask in enumerate(truth, start=1):
+        assert (cells.mask(number) & mask).sum() / (cells.mask(number) | mask).sum() > 0.75
