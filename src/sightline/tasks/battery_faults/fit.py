@@ -45,7 +45,9 @@ def fit_model(
         files = {WEIGHTS: _trained(data, params, seed, work, kept)}
         note = kept.note(refined=method == "refined")
     evaluated = _to_calibrate_on(data)
-    chosen = _thinned(usable_samples(evaluated), params.calibrated_on)
+    chosen = usable_samples(evaluated)
+    if candidate != RULE:  # which is fast
+        chosen = _thinned(chosen, params.calibrated_on)
     known: dict[str, Json] = {"calibrated_on": len(chosen), **({"note": note} if note else {})}
     provenance = provenance_of(data, params, seed, len(used), known)
     thresholds = {"healthy": UNKNOWN.healthy, "faulty": UNKNOWN.faulty}

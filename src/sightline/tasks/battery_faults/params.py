@@ -140,7 +140,9 @@ class TrainParams(Frozen):
 
     learned: LearnedParams
     rule: RuleParams
-    calibrated_on: int = Field(ge=4, description="videos that probabilities and thresholds are fitted on, at most")
+    calibrated_on: int = Field(
+        ge=4, description="videos at most that a network's probabilities and thresholds are fitted on"
+    )
 
 
 class GateParams(Frozen):
