@@ -4,7 +4,8 @@
     out/raw.tif            the mosaic (COG), cropped to the area
     out/enlarged.tif       the same, four times as large, where that was asked for
     out/<raster>.geojson   what was found in each of them (RFC 7946)
-    out/<raster>.png       the raster with what was found; `comparison.png` shows both beside each other
+    out/<raster>.png       the raster with what was found
+    out/comparison.png     raw, enlarged, and what was found in them, side by side
     out/summary.json       counts, tiles that lack, seconds, model and data, what enlarged it
 
 A run that was killed goes on: tiles come from the cache, rasters of the same plan are kept.
@@ -15,8 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from sightline.maps.pictures import MOST_PIXELS
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import AreaPlan, choose_zoom, describe_plan, plan_area, refuse
 from sightline.maps.zoom import GSD_BOUNDS_M
+from sightline.pipeline.side_by_side import Panel, Picture, side_by_side
 from sightline.task import Input, InputT, Json, Model, Prediction, Progress
 from sightline.vision.images import encode_png
 
@@ -48,7 +49,8 @@ OnAnswer = Callable[[Input, Prediction], None]
 MOST_SCANNED_PX = 2**31
 """Pixels of an area at the network's scale: what a file on this machine may have too."""
 
-_OVERLAY_PX = 2048
+_PANEL_PX = 1024
+"""Height of a picture in the comparison."""
 
 
 @dataclass(frozen=True)
@@ -191,8 +193,7 @@ def survey(
             on_answer(source, prediction)
         found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
         seconds[f"detection in {name}"] = time.perf_counter() - began
-    if len(rasters) > 1:
-        _compare([workspace.out / f"{name}.png" for name in rasters], workspace.out / "comparison.png")
+    _compare(rasters, {name: one.get("count") for name, one in found.items()}, upscaler, plan)
     summary = _summary(plan, model, [str(one) for one in missing], found, seconds)
     if upscaler is not None:
         summary["enlarged_by"] = {"choice": upscaler.choice, "factor": upscaler.factor, "weights": {**upscaler.weights}}
@@ -292,13 +293,29 @@ def _survey_raster(
     return source, prediction
 
 
-def _compare(pictures: list[Path], target: Path) -> None:
-    """Pictures beside each other at one height."""
+def _compare(
+    rasters: Mapping[str, Path], counts: Mapping[str, Json], upscaler: Upscaler | None, plan: AreaPlan
+) -> None:
+    """A row a raster: as it is, and with what was found in it."""
+    from sightline.maps.glance import glance
+
+    captions = {RAW: f"raw, {plan.gsd_m:.3g} m a pixel"}
+    if upscaler is not None:
+        captions[ENLARGED] = f"enlarged {upscaler.factor} times ({upscaler.choice})"
+    rows = [
+        (
+            Panel(glance(raster, _PANEL_PX), captions[name]),
+            Panel(_marked(raster), f"found in it: {counts[name]}"),
+        )
+        for name, raster in rasters.items()
+    ]
+    target = next(iter(rasters.values())).parent / "comparison.png"
+    replace_bytes(target, encode_png(side_by_side(rows, _PANEL_PX)))
+
+
+def _marked(raster: Path) -> Picture:
+    """The picture with what was found, which was written beside the raster."""
     from PIL import Image
 
-    with ExitStack() as stack:
-        opened = [stack.enter_context(Image.open(path)) for path in pictures]
-        height = min(max(one.height for one in opened), _OVERLAY_PX)
-        sizes = [(max(round(one.width * height / one.height), 1), height) for one in opened]
-        scaled = [np.asarray(one.convert("RGB").resize(size)) for one, size in zip(opened, sizes, strict=True)]
-    replace_bytes(target, encode_png(np.concatenate(scaled, axis=1)))
+    with Image.open(raster.with_suffix(".png")) as picture:
+        return np.asarray(picture.convert("RGB"))

@@ -123,7 +123,7 @@ function showEnd(job) {
 async function showFound(job) {
   const best = "enlarged.geojson" in job.files ? "enlarged" : "raw";
   const geojson = await ask(job.files[`${best}.geojson`]);
-  const picture = await blobOf(job.files["comparison.png"] ?? job.files["raw.png"]);
+  const picture = await blobOf(job.files["comparison.png"]);
   URL.revokeObjectURL(at("found-picture").src);
   at("found-picture").src = URL.createObjectURL(picture);
   const lacking = job.summary.tiles_missing.length;
