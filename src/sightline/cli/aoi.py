@@ -142,7 +142,7 @@ def detect(
     if not as_json:
         _tell(made)
         if upscaler and upscaler.weights:
-            echo(f"Enlarged with {', '.join(f'{name} {value}' for name, value in upscaler.weights.items())}.")
+            echo(f"Weights {', '.join(f'{name} {value}' for name, value in upscaler.weights.items())}")
     with Bars("aoi") as bars:
         summary = survey(made, upscaler, surveyor, Workspace(out, settings.tile_cache, settings.limits), bars)
     if as_json:
