@@ -223,10 +223,11 @@ def steps_of(way: str, ground: str, fast: Path | None) -> tuple[Upscaler, ...]:
         return ()
     folder = None
     if choice == "fast":
-        fitted = sorted((fast or Path()).glob(f"{ground}-*/network"))
-        if fast is None or not fitted:
-            raise SystemExit(f"{fast}: no network without {ground}; run `python -m bench.upscaling evaluate` before")
-        folder = fitted[-1]
+        fitted = [*(fast or Path()).glob(f"{ground}-*/network")]
+        if fast is None or len(fitted) != 1:
+            where = f"{fast}: there are {len(fitted)} networks without {ground}"
+            raise SystemExit(f"{where}. Run `python -m bench.upscaling evaluate`, and keep those of one training.")
+        folder = fitted[0]
     return (open_upscaler(cast("Choice", choice), fast=folder),) * (2 if twice else 1)
 
 
