@@ -221,14 +221,17 @@ def steps_of(way: str, ground: str, fast: Path | None) -> tuple[Upscaler, ...]:
     choice, _, twice = way.partition(" ")
     if choice == "none":
         return ()
-    folder = None
-    if choice == "fast":
-        fitted = [*(fast or Path()).glob(f"{ground}-*/network")]
-        if fast is None or len(fitted) != 1:
-            where = f"{fast}: there are {len(fitted)} networks without {ground}"
-            raise SystemExit(f"{where}. Run `python -m bench.upscaling evaluate`, and keep those of one training.")
-        folder = fitted[0]
+    folder = _fitted_without(ground, fast) if choice == "fast" else None
     return (open_upscaler(cast("Choice", choice), fast=folder),) * (2 if twice else 1)
+
+
+def _fitted_without(ground: str, fast: Path | None) -> Path:
+    """The first network below a folder that was not fitted on a ground."""
+    for folder in sorted(fast.glob("*/network")) if fast else []:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        if ground not in card["provenance"]["grounds"]:
+            return folder
+    raise SystemExit(f"{fast}: no network without {ground}. Run `python -m bench.upscaling evaluate` before.")
 
 
 # ------------------------------------------------------------------------------------------------------------ report
@@ -291,7 +294,7 @@ def asked_for(given: argparse.Namespace) -> Iterator[Asked]:
         scenes = manifest.where(lambda s, g=ground: s.stratum == "scene" and s.group == g)  # type: ignore[misc]
         steps = {way: steps_of(way, ground, given.fast) for way in given.ways}
         for sample in scenes.samples:
-            example, scene_gsd_m = read_example(manifest, sample), GSD_M
+            example, scene_gsd_m = read_example(manifest, sample), sample.figures.get("gsd_m", GSD_M)
             for gsd_m in (one for one in given.gsd if one > scene_gsd_m / NEARLY):
                 for way in given.ways:
                     if gsd_m / FACTOR ** len(steps[way]) >= GSD_BOUNDS_M[0]:
