@@ -24,18 +24,26 @@ class SavedRecipe(BaseModel):
 
     Attributes:
         before: part -> key -> what a model did before its card had that key. Cards of then are read with it.
+        retired: part -> keys that cards of before have, and that say nothing any more.
     """
 
     model_config = ConfigDict(frozen=True)
     before: ClassVar[Mapping[str, Mapping[str, Json]]] = {}
+    retired: ClassVar[Mapping[str, frozenset[str]]] = {}
 
     @model_validator(mode="before")
     @classmethod
     def _complete(cls, given: Json) -> Json:
         if not isinstance(given, Mapping):
             return given
-        stated = {part: values for part in cls.before if isinstance(values := given.get(part), Mapping)}
-        return {**given, **{part: {**cls.before[part], **values} for part, values in stated.items()}}
+        parts = {*cls.before, *cls.retired}
+        stated = {part: values for part in parts if isinstance(values := given.get(part), Mapping)}
+        return {**given, **{part: cls._completed(part, values) for part, values in stated.items()}}
+
+    @classmethod
+    def _completed(cls, part: str, values: Mapping[str, Json]) -> dict[str, Json]:
+        retired = cls.retired.get(part, frozenset())
+        return {**cls.before.get(part, {}), **{key: value for key, value in values.items() if key not in retired}}
 
     @property
     def files(self) -> AbstractSet[str]:

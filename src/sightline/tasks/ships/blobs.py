@@ -1,16 +1,13 @@
-"""The plain baseline: blobs that are brighter or darker than the sea around them, and as long as a ship. No learning.
+"""The plain baseline: blobs that are brighter or darker than the sea around them, and as long as a vessel. No learning.
 
-The sea's level and spread are the median and the median absolute deviation of squares, interpolated between them. On
-land the spread is large, so that little stands out there; what does is rarely long, narrow and full at once. How many
-spreads a blob must stand out by is the only thing that is fitted (`calibrate.fit_blobs`).
+The sea's level and spread are the median and the median absolute deviation of the water (`water`) in squares,
+interpolated between them. What hangs together with the land is longer or broader than a vessel. How many spreads a blob must stand out by is the only thing that is fitted (`calibrate.fit_blobs`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,12 +15,16 @@ from sightline.capabilities import OnProgress
 from sightline.stopping import check
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.scaled import Scaled
+from sightline.tasks.ships.water import Water
 
 NOTHING = -2.0
 """The logit where there is no blob: less than of any that stands out."""
 
 _SQUARES = 8
 _MARGIN = 2
+_LEAST_WATER_PX = 64
+_AROUND_PX = 8
+_WATER_SHARE = 0.5  # of what is around a vessel, at least
 
 Pixels = NDArray[np.uint8]
 
@@ -45,15 +46,15 @@ class Rule:
     elongation: tuple[float, float]
     fill: float
 
-    def find(self, raster: Scaled, on_progress: OnProgress | None = None) -> list[Detection]:
-        """All blobs of a raster; the score is the logarithm of their mean contrast over the least one.
+    def find(self, raster: Scaled, water: Water, on_progress: OnProgress | None = None) -> list[Detection]:
+        """All blobs of a raster in its water; the score is the logarithm of their mean contrast over the least one.
 
         `on_progress` is called with the squares that are done, and with all; what it raises ends the search.
         """
         found: list[Detection] = []
         tiles = list(self._tiles(raster.size))
         for number, (top, left) in enumerate(tiles, start=1):
-            found.extend(self._in_tile(raster, top, left))
+            found.extend(self._in_tile(raster, water, top, left))
             if on_progress is not None:
                 on_progress(number, len(tiles))
         return found
@@ -64,21 +65,24 @@ class Rule:
             for left in range(0, size[1], step):
                 yield top, left
 
-    def _in_tile(self, raster: Scaled, top: int, left: int) -> Iterator[Detection]:
+    def _in_tile(self, raster: Scaled, water: Water, top: int, left: int) -> Iterator[Detection]:
         """Blobs whose middle lies in a tile; the squares around it are looked at too."""
         check()
         margin, side = _MARGIN * self.sea_px, _SQUARES * self.sea_px
         height, width = (min(side, size - start) for size, start in zip(raster.size, (top, left), strict=True))
         rows, columns = (2 * margin + -(-length // self.sea_px) * self.sea_px for length in (height, width))
         window = top - margin, left - margin, rows, columns
-        contrast = sea_contrast(raster.part(*window), self.sea_px, raster.hidden_part(*window))
-        for one in self._blobs(contrast):
+        wet = water.part(*window)
+        contrast = sea_contrast(raster.part(*window), self.sea_px, wet)
+        if (hidden := raster.hidden_part(*window)) is not None:
+            contrast[hidden] = 0
+        for one in self._blobs(contrast, wet):
             if 0 <= one.x - margin < width and 0 <= one.y - margin < height:
                 shift = np.array([left - margin, top - margin])
                 yield Detection(one.x + shift[0], one.y + shift[1], one.score, one.corners + shift)
 
-    def _blobs(self, contrast: NDArray[np.float32]) -> Iterator[Detection]:
-        """What stands out of a map of contrast and has the shape of a ship."""
+    def _blobs(self, contrast: NDArray[np.float32], water: NDArray[np.bool_]) -> Iterator[Detection]:
+        """What stands out of a map of contrast, has water around it and the shape of a vessel."""
         import cv2
 
         mask = (contrast >= self.deviations).astype(np.uint8)
@@ -95,7 +99,9 @@ class Rule:
             corners = rectangle_around(np.stack([columns + left + 0.5, rows + top + 0.5], axis=1))
             length, beam = (float(np.linalg.norm(corners[k + 1] - corners[k])) + 1 for k in (0, 1))
             fits = low <= length <= high and self.elongation[0] <= length / beam <= self.elongation[1]
-            if fits and area >= self.fill * length * beam:
+            grown = tuple(slice(max(one.start - _AROUND_PX, 0), one.stop + _AROUND_PX) for one in part)
+            afloat = fits and _water_share(labels[grown] == index, water[grown]) >= _WATER_SHARE
+            if afloat and area >= self.fill * length * beam:
                 x, y = corners.mean(axis=0)
                 yield Detection(
                     float(x), float(y), float(np.log(contrast[part][inside].mean() / self.deviations)), corners
@@ -111,36 +117,39 @@ def rectangle_around(points: NDArray[np.float64]) -> NDArray[np.float64]:
     return corners if sides[0] >= sides[1] else np.roll(corners, -1, axis=0)
 
 
-def sea_contrast(pixels: Pixels, sea_px: int, hidden: NDArray[np.bool_] | None = None) -> NDArray[np.float32]:
-    """(h, w) spreads off the level of the sea, the largest over the colours; sides are multiples of `sea_px`.
+def sea_contrast(pixels: Pixels, sea_px: int, water: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """(h, w) spreads off the level of the water, the largest over the colours; sides are multiples of `sea_px`.
 
-    What is hidden, (h, w), is no sea, and 0.
+    A square without water has the level of all the water; 0 where there is none at all.
     """
     import cv2
 
     height, width = pixels.shape[:2]
-    squares = pixels.reshape(height // sea_px, sea_px, width // sea_px, sea_px, 3).astype(np.float32)
-    if hidden is not None:
-        squares[hidden.reshape(squares.shape[:4])] = np.nan
-    median: Callable[..., Any] = np.median if hidden is None else _median_of_seen
-    level = median(squares, axis=(1, 3), keepdims=True)
-    spread = np.maximum(1.4826 * median(np.abs(squares - level), axis=(1, 3)), 1.0)
+    if not water.any():
+        return np.zeros((height, width), dtype=np.float32)
+    shape = (height // sea_px, sea_px, width // sea_px, sea_px)
+    squares, wet = pixels.reshape(*shape, 3), water.reshape(shape)
+    level = np.full((shape[0], shape[2], 3), np.nan, dtype=np.float32)
+    spread = level.copy()
+    for row, column in np.argwhere(wet.sum(axis=(1, 3)) >= _LEAST_WATER_PX):
+        values = squares[row, :, column][wet[row, :, column]].astype(np.float32)
+        level[row, column] = np.median(values, axis=0)
+        spread[row, column] = np.maximum(1.4826 * np.median(np.abs(values - level[row, column]), axis=0), 1.0)
+    if np.isnan(level).all():
+        return np.zeros((height, width), dtype=np.float32)
 
     def spanned(grid: NDArray[np.float32]) -> NDArray[np.float32]:
-        return np.asarray(cv2.resize(grid, (width, height), interpolation=cv2.INTER_LINEAR))
+        whole = np.where(np.isnan(grid), np.nanmedian(grid.reshape(-1, 3), axis=0), grid)
+        return np.asarray(cv2.resize(whole, (width, height), interpolation=cv2.INTER_LINEAR))
 
-    away = np.abs(pixels.astype(np.float32) - spanned(level[:, 0, :, 0])) / spanned(spread)
-    if hidden is not None:
-        away[hidden] = 0
+    away = np.abs(pixels.astype(np.float32) - spanned(level)) / spanned(spread)
     return np.asarray(away.max(axis=2), dtype=np.float32)
 
 
-def _median_of_seen(squares: NDArray[np.float32], axis: tuple[int, int], keepdims: bool = False) -> NDArray[np.float32]:
-    """Without what is hidden (NaN); of a square that is hidden whole, that of all others."""
-    import warnings
+def _water_share(inside: NDArray[np.bool_], water: NDArray[np.bool_]) -> float:
+    """Of what is around a blob."""
+    import cv2
 
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "All-NaN slice", RuntimeWarning)
-        medians = np.nanmedian(squares, axis=axis, keepdims=keepdims)
-        others = np.nan_to_num(np.nanmedian(medians.reshape(-1, 3), axis=0))
-    return np.asarray(np.where(np.isnan(medians), others, medians), dtype=np.float32)
+    reach = np.ones((2 * _AROUND_PX + 1, 2 * _AROUND_PX + 1), np.uint8)
+    around = (cv2.dilate(inside.astype(np.uint8), reach) > 0) & ~inside
+    return float(water[around].mean()) if around.any() else 0.0

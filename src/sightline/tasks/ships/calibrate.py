@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 
 from sightline.task import Progress
 from sightline.tasks.ships.calibration import UNKNOWN, best_threshold
-from sightline.tasks.ships.data import GSD_M
 from sightline.tasks.ships.examples import StoredExamples
 from sightline.tasks.ships.finder import Found
-from sightline.tasks.ships.metrics import NEITHER, Pool, Scene, match_scene
+from sightline.tasks.ships.metrics import ALONGSIDE, NEITHER, OPEN_WATER, Pool, Scene, match_scene
 from sightline.tasks.ships.model import KIND, Recipe, ShipModel
 from sightline.tasks.ships.params import TrainParams
 from sightline.tasks.ships.raster import raster_of
@@ -37,25 +36,31 @@ class Evaluated:
 
     @property
     def peaks(self) -> NDArray[np.float64]:
-        """(n, 2) logit and verdict of the scenes' detections, without those on other vessels."""
-        rows = [found[:2] for scene in self.scenes for found in scene.detections if found.near != NEITHER]
-        return np.array(rows, dtype=np.float64).reshape(-1, 2)
+        """(n, 3) logit, verdict and place of the scenes' detections, without those on too short vessels."""
+        rows = [(one.score, one.near, one.place) for scene in self.scenes for one in scene.detections if one.near != NEITHER]
+        return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     @property
     def ships(self) -> int:
-        """In all scenes."""
+        """In open water, in all scenes."""
         return sum(scene.ships for scene in self.scenes)
 
-    def f1(self, calibration: Calibration, threshold: float) -> float:
-        """Of the ships in the scenes; 0 where there are none."""
-        rows = [_calibrated(scene, calibration, threshold).model_dump(mode="json") for scene in self.scenes]
+    @property
+    def alongside(self) -> int:
+        """In all scenes."""
+        return sum(scene.alongside for scene in self.scenes)
+
+    def f1(self, calibration: Calibration, thresholds: tuple[float, float]) -> float:
+        """Of the vessels in open water; 0 where there are none. The thresholds are those of `match_scene`."""
+        rows = [_calibrated(scene, calibration, thresholds).model_dump(mode="json") for scene in self.scenes]
         value = Pool(rows).score(np.ones(len(rows)))["f1"] if rows else 0.0
         return value if np.isfinite(value) else 0.0
 
 
-def _calibrated(scene: Scene, calibration: Calibration, threshold: float) -> Scene:
+def _calibrated(scene: Scene, calibration: Calibration, thresholds: tuple[float, float]) -> Scene:
     found = tuple(one._replace(score=float(calibration(one.score))) for one in scene.detections)
-    return scene.model_copy(update={"threshold": threshold, "detections": found})
+    own = dict(zip(("threshold", "alongside_threshold"), thresholds, strict=True))
+    return scene.model_copy(update={**own, "detections": found})
 
 
 def look_at(model: ShipModel, examples: StoredExamples, progress: Progress) -> Evaluated:
@@ -64,12 +69,13 @@ def look_at(model: ShipModel, examples: StoredExamples, progress: Progress) -> E
     chosen = [*examples.scenes, *chips]
 
     def find(number: int) -> Found:
-        found = model.finder(raster_of(examples[chosen[number]].pixels))
+        example = examples[chosen[number]]
+        found = model.finder(raster_of(example.pixels, example.gsd_m))
         progress.advance(number + 1, len(chosen), f"calibration {number + 1}/{len(chosen)}")
         return found
 
     scenes = [
-        match_scene(find(number).detections, examples.boxes[index], GSD_M, 0.0)
+        match_scene(find(number).detections, examples.boxes[index], examples.gsd_m[index])
         for number, index in enumerate(examples.scenes)
     ]
     middles = [
@@ -82,15 +88,20 @@ def look_at(model: ShipModel, examples: StoredExamples, progress: Progress) -> E
 def calibrated(model: ShipModel, evaluated: Evaluated) -> ShipModel:
     """The model with the probabilities and the threshold that fit what it found."""
     peaks, recipe = evaluated.peaks, model.recipe
-    logits, labels = np.concatenate([peaks, evaluated.chips]).T
+    logits, labels = np.concatenate([peaks[:, :2], evaluated.chips]).T
     calibration = fit_calibration(logits, labels.astype(np.int64))
     floor = float(calibration(np.log(recipe.scan.floor / (1 - recipe.scan.floor))))
-    scores = [float(value) for value in calibration(peaks[:, 0])]
-    threshold = best_threshold(scores, [int(value) for value in peaks[:, 1]], evaluated.ships, floor)
+    def best(place: int, ships: int) -> float:
+        own = peaks[peaks[:, 2] == place]
+        scores = [float(value) for value in calibration(own[:, 0])]
+        return best_threshold(scores, [int(value) for value in own[:, 1]], ships, floor)
+
+    threshold = best(OPEN_WATER, evaluated.ships)
     middles = [float(value) for value in calibration(evaluated.chips[:, 0])]
     of_chips = [int(value) for value in evaluated.chips[:, 1]]
     # Around a chip there is nothing to see: the same ship has another logit there.
     thresholds = {"ship": threshold, "chip": best_threshold(middles, of_chips, sum(of_chips), floor)}
+    thresholds["alongside"] = best(ALONGSIDE, evaluated.alongside) if evaluated.alongside else threshold
     recipe = recipe.model_copy(update={"calibration": calibration})
     card = KIND.make_card(model.card.candidate, recipe, model.files, thresholds, {})
     return ShipModel(card, model.files, model.threads)
@@ -109,7 +120,7 @@ def fit_blobs(candidate: str, params: TrainParams, examples: StoredExamples, pro
         model = uncalibrated(candidate, recipe, {})
         evaluated = look_at(model, examples, progress)
         model = calibrated(model, evaluated)
-        f1 = evaluated.f1(model.recipe.calibration, model.threshold)
+        f1 = evaluated.f1(model.recipe.calibration, model.thresholds)
         if f1 > best:
             best, chosen = f1, model
     assert chosen is not None

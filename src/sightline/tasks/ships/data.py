@@ -3,7 +3,8 @@
     shipsnet/shipsnet/<label>__<scene>__<lon>_<lat>.png    80 x 80 px; or in shipsnet/, chips/ or beside the rest
     shipsnet.json                                          the same chips, where there are no files of them
     scenes/<id>.png                                        whole scenes, also in scenes/scenes/ or scenes_<of whom>/
-    scenes/<id>.geojson  or  hand_labels.json              boxes of the scenes' ships
+    scenes/<id>.geojson  or  hand_labels.json              boxes of the scenes' vessels
+    labels.json  or  <folder>/labels.json                  pictures beside it, of any pixel, and the vessels' middles
 
 There may be any number of `shipsnet*.json` and `hand_labels*.json`, one a delivery; a scene that two of them speak of
 must have the same boxes in both. A scene without boxes is no sample: nothing can be learnt from it or evaluated by it.
@@ -26,7 +27,7 @@ from numpy.typing import NDArray
 from sightline.errors import DataError, DataMissing, DataRejected
 from sightline.files import sha256_file
 from sightline.limits import USUAL, Limits
-from sightline.listing import Names, by_stem, check_file, closed_folders, digest_of, find_files, is_folder
+from sightline.listing import Names, by_stem, check_file, closed_folders, digest_of, find_files, is_folder, walk_folders
 from sightline.maps.pictures import FORMATS, read_scene_pixels
 from sightline.task import Manifest, Sample
 from sightline.tasks.ships.chips import (
@@ -50,7 +51,9 @@ from sightline.tasks.ships.labels import (
     is_hand_labels,
     read_hand_labels,
     read_truth,
+    read_truth_gsd,
 )
+from sightline.tasks.ships.points import POINTS, Points, points_excerpt, read_points
 from sightline.tasks.ships.raster import read_head
 from sightline.upstream import Upstream
 from sightline.vision.images import KEPT, decode, encode_png, read_bytes
@@ -134,9 +137,17 @@ def read_boxes(manifest: Manifest, sample: Sample) -> tuple[Box, ...]:
         DataMissing, DataRejected: its labels were removed or damaged since the manifest was made.
     """
     path = manifest.path(sample, "labels")
+    scene = sample.id.removeprefix(_SCENE_PREFIX)
     if path.suffix.lower() == ".geojson":
         return read_truth(path)
-    return _by_hand(path, sample.id.removeprefix(_SCENE_PREFIX))
+    if path.name == POINTS:
+        return next(one.boxes for one in read_points(path) if Path(one.file).stem == scene)
+    return _by_hand(path, scene)
+
+
+def gsd_of(sample: Sample) -> float:
+    """Metres a pixel of a sample."""
+    return sample.figures.get("gsd_m", GSD_M)
 
 
 def source_of(manifest: Manifest, sample: Sample) -> Path | bytes:
@@ -150,6 +161,9 @@ def excerpt(document: Path, samples: Sequence[Sample], rest: bool = False) -> by
     if is_hand_labels(document.name):
         scenes = {sample.id.removeprefix(_SCENE_PREFIX) for sample in samples}
         return hand_labels_excerpt(document, lambda scene: (scene in scenes) != rest)
+    if document.name == POINTS:
+        pictures = {sample.id.removeprefix(_SCENE_PREFIX) for sample in samples}
+        return points_excerpt(document, lambda picture: (picture in pictures) != rest)
     if not _is_chip_document(document):
         return None
     return _chips_excerpt(read_document(document), {_row_id(sample) for sample in samples}, rest)
@@ -184,7 +198,7 @@ def load_manifest(root: Path, limits: Limits = USUAL) -> Manifest:
     """
     stated = _stated(root)
     chips = [*_chips(root)]
-    scenes = [*_scenes(root, stated, limits)]
+    scenes = [*_scenes(root, stated, limits), *_pointed(root, limits)]
     odd = [_Item(path.name, {"labels": path.name}, path.name, "", problem=why) for path, why in stated.problems.items()]
     closed = closed_folders(root, _DEPTH)
     if not chips and not scenes and not odd and not closed:
@@ -432,8 +446,7 @@ def _scene_item(scene: str, pictures: Sequence[Path], sources: Sequence[Path], r
         labels_sha256 = boxes_digest(boxes)
         height, width = read_scene_pixels(picture, limits).shape[:2]
         check_frame(boxes, width, height, f"{source}: {scene}")
-        _check_scale(picture, limits)
-        figures = _scene_figures(boxes, width, height)
+        figures = _scene_figures(boxes, width, height, _scene_gsd(picture, source, limits))
     except DataError as error:
         problem = str(error)
     return _Item(f"{_SCENE_PREFIX}{scene}", files, scene, "scene", sha256, labels_sha256, problem, figures)
@@ -464,8 +477,63 @@ def _only(paths: Sequence[Path], what: str, where: Path) -> Path:
     return existing[0]
 
 
+def _pointed(root: Path, limits: Limits) -> Iterator[_Item]:
+    """A sample for each picture of a `labels.json`; each is a ground of its own, as their sensors and dates differ."""
+    for folder in walk_folders(root, 1):
+        path = folder / POINTS
+        if not path.is_file():
+            continue
+        name = path.relative_to(root).as_posix()
+        try:
+            pictures = read_points(path)
+        except DataError as error:
+            yield _Item(name.replace("/", "-"), {"labels": name}, name, "", problem=str(error))
+            continue
+        yield from (_pointed_item(one, path, root, limits) for one in pictures)
+
+
+def _pointed_item(one: Points, labels: Path, root: Path, limits: Limits) -> _Item:
+    picture, scene = labels.parent / one.file, Path(one.file).stem
+    files = {role: path.relative_to(root).as_posix() for role, path in (("image", picture), ("labels", labels))}
+    sha256 = problem = ""
+    figures: dict[str, float] = {}
+    try:
+        check_file(picture)
+        sha256 = sha256_file(picture)
+        height, width = read_scene_pixels(picture, limits).shape[:2]
+        check_frame(one.boxes, width, height, f"{labels}: {one.file}")
+        figures = _scene_figures(one.boxes, width, height, _agreed_gsd(picture, one.gsd_m, limits))
+    except DataError as error:
+        problem = str(error)
+    digest = boxes_digest(one.boxes)
+    return _Item(f"{_SCENE_PREFIX}{scene}", files, scene, "scene", sha256, digest, problem, figures)
+
+
+def _scene_gsd(picture: Path, labels: Path, limits: Limits) -> float:
+    """Metres a pixel of a scene: as its truth or the picture tells, else the published set's.
+
+    Raises:
+        DataRejected: they tell different things.
+    """
+    stated = read_truth_gsd(labels) if labels.suffix.lower() == ".geojson" else None
+    return _agreed_gsd(picture, stated, limits)
+
+
+def _agreed_gsd(picture: Path, stated: float | None, limits: Limits) -> float:
+    told = read_head(picture, limits).placement.gsd_m
+    if told is None or stated is None:
+        return stated or told or GSD_M
+    if not told / _MOST_OFF <= stated <= told * _MOST_OFF:
+        raise DataRejected(
+            f"its pixels are {told:.3g} m, but its labels say {stated:.3g} m",
+            where=picture,
+            way_out="Find out which is true, and correct or remove the other.",
+        )
+    return told
+
+
 def _check_scale(picture: Path, limits: Limits) -> None:
-    """Raise DataRejected where a picture, or what lies beside it, tells of pixels of another size."""
+    """Raise DataRejected where a chip, or what lies beside it, tells of pixels of another size."""
     gsd_m = read_head(picture, limits).placement.gsd_m
     if gsd_m is not None and not GSD_M / _MOST_OFF <= gsd_m <= GSD_M * _MOST_OFF:
         raise DataRejected(
@@ -475,12 +543,13 @@ def _check_scale(picture: Path, limits: Limits) -> None:
         )
 
 
-def _scene_figures(boxes: Sequence[Box], width: int, height: int) -> dict[str, float]:
-    ships = sum(box.kind == "ship" for box in boxes)
+def _scene_figures(boxes: Sequence[Box], width: int, height: int, gsd_m: float) -> dict[str, float]:
+    lying = [box.where for box in boxes if box.is_asked_for(gsd_m)]
     return {
         "width": float(width),
         "height": float(height),
         "scene": 1.0,
-        "ships": float(ships),
-        "others": float(len(boxes) - ships),
+        "gsd_m": gsd_m,
+        "ships": float(lying.count("open_water")),
+        "alongside": float(lying.count("alongside")),
     }

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from sightline.geometry import box_iou, polygon_box
 from sightline.stopping import check
+from sightline.tasks.ships.labels import Where
 
 Corners = NDArray[np.float64]
 """(4, 2) of a rectangle, x then y, the first side along the ship."""
@@ -26,12 +27,14 @@ class Detection:
         x, y: where it is found.
         score: probability of a ship there.
         corners: the oriented rectangle of its extent.
+        where: whether it lies in open water, or alongside a quay or another vessel.
     """
 
     x: float
     y: float
     score: float
     corners: Corners
+    where: Where = "open_water"
 
     @property
     def box(self) -> NDArray[np.float64]:
@@ -51,7 +54,7 @@ class Detection:
     def scaled(self, down: float, across: float) -> Detection:
         """The same in pixels that are `across` and `down` times as many."""
         corners = self.corners * np.array([across, down])
-        return Detection(self.x * across, self.y * down, self.score, corners)
+        return Detection(self.x * across, self.y * down, self.score, corners, self.where)
 
 
 def rectangle(x: float, y: float, length: float, beam: float, angle_rad: float) -> Corners:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -15,17 +15,24 @@ from sightline.stopping import check
 from sightline.tasks.ships.blobs import NOTHING, Rule
 from sightline.tasks.ships.cost import check_work
 from sightline.tasks.ships.detections import Corners, Detection, suppress
-from sightline.tasks.ships.extent import Extent, extent_of, reach_px
+from sightline.tasks.ships.extent import extent_of, reach_px
 from sightline.tasks.ships.params import InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster
 from sightline.tasks.ships.scaled import Scaled
-from sightline.tasks.ships.scan import Peak, Scanner, logit_at, peaks_of
+from sightline.tasks.ships.scan import Peak, Scanner, logit_near, peaks_of
+from sightline.tasks.ships.water import Water, water_of
 
 NEAR_M = 30.0
 """How far a blob may be from the middle of a chip whose ship it is."""
 
 TRUSTED_M = 45.0
-"""How far the middle of an extent may be from its peak to be the better place of the ship."""
+"""How far the middle of an extent may be from its peak to be the better place of the ship, at most."""
+
+_CHIP_M = 15.0
+"""How far from a chip's middle its vessel's may be."""
+
+_TRUSTED_SHARE = 0.3
+"""The same, as a share of the length; and at least 15 m."""
 
 
 @dataclass(frozen=True)
@@ -69,38 +76,40 @@ class NetworkFinder:
         with _opened(raster, self.input.gsd_m) as scaled:
             heat = self.scanner(scaled, on_progress)
             stride_px, floor = self.params.stride_px, self.params.floor
-            peaks = peaks_of(heat.logits, stride_px, float(np.log(floor / (1 - floor))))
-            middle = logit_at(heat.logits, stride_px, scaled.size[1] / 2, scaled.size[0] / 2)
+            peaks = peaks_of(heat, stride_px, float(np.log(floor / (1 - floor))))
+            at = (scaled.size[1] / 2, scaled.size[0] / 2)
+            middle = logit_near(heat.logits, stride_px, at, _CHIP_M / self.input.gsd_m)
             return Found(self._ships(scaled, peaks), middle, heat.embedding)
 
     def _ships(self, scaled: Scaled, peaks: list[Peak]) -> list[Detection]:
-        """The peaks with their extents, one a ship, in the raster's own pixels."""
+        """The peaks with their extents, one a vessel, in the raster's own pixels."""
         separation_px = self.params.separation_m / self.input.gsd_m
         alone = suppress_peaks(peaks, separation_px)
-        seen = (peak for peak in alone if not scaled.hides(peak.x, peak.y))
-        extents = ((peak, self._extent(scaled, peak)) for peak in seen)
-        found = [self._detection(peak, extent.corners) for peak, extent in extents if self._is_afloat(extent)]
+        seen = [peak for peak in alone if not scaled.hides(peak.x, peak.y)]
+        water = water_of(scaled, self.input.gsd_m) if seen else None
+        found = [one for peak in seen if water and (one := self._detection(scaled, water, peak))]
         down, across = scaled.factors
         return [one.scaled(1 / down, 1 / across) for one in suppress(found, separation_px, self.params.overlap)]
 
-    def _extent(self, scaled: Scaled, peak: Peak) -> Extent:
+    def _detection(self, scaled: Scaled, water: Water, peak: Peak) -> Detection | None:
+        """A peak with its extent; None where there is no water around it: what is ashore is no vessel."""
         check()
-        reach = reach_px(self.input.gsd_m)
-        top, left = round(peak.y) - reach, round(peak.x) - reach
-        hidden = scaled.hidden_part(top, left, 2 * reach, 2 * reach)
-        extent = extent_of(scaled.part(top, left, 2 * reach, 2 * reach), self.input.gsd_m, hidden)
-        return replace(extent, corners=extent.corners + np.array([left, top]))
-
-    def _is_afloat(self, extent: Extent) -> bool:
-        """Whether there is water around it; what hangs together with a pier or the land is not asked for."""
-        return extent.spread <= self.params.land_spread and extent.area_m2 <= self.params.largest_m2
-
-    def _detection(self, peak: Peak, corners: Corners) -> Detection:
         gsd_m = self.input.gsd_m
+        reach = reach_px(gsd_m, peak.length_m)
+        window = round(peak.y) - reach, round(peak.x) - reach, 2 * reach, 2 * reach
+        extent = extent_of(
+            scaled.part(*window), water.part(*window), gsd_m, scaled.hidden_part(*window), peak.length_m
+        )
+        if not extent.is_afloat:
+            return None
+        corners = extent.corners + np.array([window[1], window[0]])
         x, y = corners.mean(axis=0)
-        if np.hypot(x - peak.x, y - peak.y) > TRUSTED_M / gsd_m:
+        length_m = float(np.linalg.norm(corners[1] - corners[0])) * gsd_m
+        if np.hypot(x - peak.x, y - peak.y) * gsd_m > np.clip(_TRUSTED_SHARE * length_m, 15.0, TRUSTED_M):
+            corners = corners + np.array([peak.x - x, peak.y - y])
             x, y = peak.x, peak.y
-        return Detection(float(x), float(y), peak.logit, corners)
+        alongside = extent.is_alongside or water.is_structure(peak.x, peak.y)
+        return Detection(float(x), float(y), peak.logit, corners, "alongside" if alongside else "open_water")
 
 
 def suppress_peaks(peaks: list[Peak], separation_px: float) -> list[Peak]:
@@ -133,7 +142,7 @@ class BlobFinder:
     def __call__(self, raster: Raster, on_progress: OnProgress | None = None) -> Found:
         """See `Finder`; the embedding is the mean and the spread of the colours in a grid of 4 x 4."""
         with _opened(raster, self.input.gsd_m) as scaled:
-            found = self.rule.find(scaled, on_progress)
+            found = self.rule.find(scaled, water_of(scaled, self.input.gsd_m), on_progress)
         down, across = scaled.factors
         alone = suppress(found, self.params.separation_m / self.input.gsd_m, self.params.overlap)
         ships = [one.scaled(1 / down, 1 / across) for one in alone]

@@ -1,9 +1,15 @@
-"""What is evaluated: chips by their middle, scenes by the ships that were found, as rows that pool.
+"""What is evaluated: chips by their middle, scenes by the vessels that were found, as rows that pool.
 
-A detection is right where a ship's middle lies within 30 m of it. The highest takes its nearest ship first, and a ship
-is found once: a second detection of it is wrong. One that lies on a vessel of another kind (smaller than 160 m, or at
-berth) is neither right nor wrong. All are kept down to the scan's floor, so that the same rows give precision and
-recall at the model's threshold, and average precision over all of them.
+A vessel is found where a detection lies within 30 m of its middle; within its box where that holds its wake too. The
+highest detection takes its nearest vessel first, and a vessel is found once: a second detection of it is wrong. What
+lies on a vessel of less than 20 m is neither right nor wrong.
+
+Where and how long a vessel is: as its label says; for a wrong detection, as the answer says. So the figures of open
+water count the vessels there, found or missed, and what is answered to lie there and is none; those of a class of
+lengths likewise. What the answer says of vessels that it finds is evaluated apart (`where_accuracy`,
+`size_class_accuracy`). A wrong detection that is answered to lie alongside counts where anything alongside is labelled;
+elsewhere nobody knows. All are kept down to the scan's floor, so that the same rows give precision and recall at the
+model's thresholds, and average precision over all of them.
 """
 
 from __future__ import annotations
@@ -18,7 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from sightline.geometry import box_iou
 from sightline.task import Curve, Json, Plot, Rows, Table
 from sightline.tasks.ships.detections import Detection
-from sightline.tasks.ships.labels import Box
+from sightline.tasks.ships.labels import SIZE_CLASSES, Box, size_class_of
 from sightline.vision.evaluation import curve
 from sightline.vision.masks import ratio_of
 
@@ -33,6 +39,13 @@ RIGHT, WRONG, NEITHER = 1, 0, -1
 _IOU = 0.5
 
 
+OPEN_WATER, ALONGSIDE = 0, 1
+"""Where something lies."""
+
+UNKNOWN = -1
+"""A class of lengths that is not known, or whether the answer agrees where there is nothing to agree with."""
+
+
 class Matched(NamedTuple):
     """A detection held against the labels.
 
@@ -40,13 +53,21 @@ class Matched(NamedTuple):
         score: of the detection.
         near: what it is by distance: RIGHT, WRONG or NEITHER.
         boxed: what it is by the overlap of its box.
-        off_m: metres from its ship; -1 where it has none.
+        off_m: metres from its vessel; -1 where it has none.
+        place: where it lies: as its label says, or the answer where it has none.
+        size: its class of lengths, likewise; UNKNOWN where the label does not tell.
+        said_place: where the answer says that it lies.
+        said_size: what class the answer puts it to.
     """
 
     score: float
     near: int
     boxed: int
     off_m: float
+    place: int = OPEN_WATER
+    size: int = UNKNOWN
+    said_place: int = OPEN_WATER
+    said_size: int = UNKNOWN
 
 
 class Chip(BaseModel):
@@ -66,24 +87,40 @@ class Chip(BaseModel):
 
 
 class Scene(BaseModel):
-    """Of one scene: how many ships it has, and its detections, the highest score first."""
+    """Of one scene: how many vessels it has, and its detections, the highest score first.
+
+    Attributes:
+        ships: in open water.
+        alongside: the others.
+        sizes: those in open water by their class of lengths; fewer than `ships` where it is not known of all.
+        boxed: those in open water whose extent is known.
+        threshold, alongside_threshold: of what is answered to lie there.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     kind: Literal["scene"] = "scene"
     ships: int
+    alongside: int = 0
+    sizes: tuple[int, ...] = (0,) * len(SIZE_CLASSES)
+    boxed: int = 0
     threshold: float
+    alongside_threshold: float = 1.0
     detections: tuple[Matched, ...]
+
+    def takes(self, one: Matched) -> bool:
+        """Whether the model reports a detection."""
+        return one.score >= (self.alongside_threshold if one.said_place == ALONGSIDE else self.threshold)
 
     @property
     def taken(self) -> list[Matched]:
         """The detections that the model reports."""
-        return [one for one in self.detections if one.score >= self.threshold]
+        return [one for one in self.detections if self.takes(one)]
 
     @property
     def counted(self) -> int:
-        """Ships that the answer counts, without those on vessels that are not asked for."""
-        return sum(one.near != NEITHER for one in self.taken)
+        """Vessels that the answer counts in open water, without those that are too short to be asked for."""
+        return sum(one.near != NEITHER and one.said_place == OPEN_WATER for one in self.taken)
 
 
 _Kind = TypeVar("_Kind", Chip, Scene)
@@ -97,57 +134,98 @@ def chip_statistics(probability: float, ship: bool, threshold: float) -> dict[st
 
 
 def scene_statistics(
-    found: Sequence[Detection], boxes: Sequence[Box], gsd_m: float, threshold: float
+    found: Sequence[Detection], boxes: Sequence[Box], gsd_m: float, thresholds: tuple[float, float]
 ) -> dict[str, Json]:
     """`match_scene` as JSON."""
-    return match_scene(found, boxes, gsd_m, threshold).model_dump(mode="json")
+    return match_scene(found, boxes, gsd_m, thresholds).model_dump(mode="json")
 
 
-def match_scene(found: Sequence[Detection], boxes: Sequence[Box], gsd_m: float, threshold: float) -> Scene:
-    """What the detections of one scene are."""
+def match_scene(
+    found: Sequence[Detection], boxes: Sequence[Box], gsd_m: float, thresholds: tuple[float, float] = (0.0, 0.0)
+) -> Scene:
+    """What the detections of one scene are; the thresholds are those of open water and of what lies alongside."""
     ranked = sorted(found, key=lambda one: (-one.score, one.y, one.x))
-    ships, others = ([box for box in boxes if (box.kind == "ship") == wanted] for wanted in (True, False))
-    by_distance, off_m = _by_distance(ranked, ships, others, NEAR_M / gsd_m)
-    by_box = _by_box(ranked, ships, others)
-    matched = (
-        Matched(round(one.score, 6), near, boxed, round(off * gsd_m, 2))
-        for one, near, boxed, off in zip(ranked, by_distance, by_box, off_m, strict=True)
+    asked, short = ([box for box in boxes if box.is_asked_for(gsd_m) == wanted] for wanted in (True, False))
+    lying = [box.where for box in asked]
+    vessels = _by_distance(ranked, asked, gsd_m)
+    by_box = _by_box(ranked, asked, boxes, gsd_m)
+    matched = []
+    for one, vessel, boxed in zip(ranked, vessels, by_box, strict=True):
+        said = ALONGSIDE if one.where == "alongside" else OPEN_WATER
+        length_m = one.length_px * gsd_m
+        said_size = SIZE_CLASSES.index(size_class_of(length_m))
+        score = round(one.score, 6)
+        if vessel is not None:
+            place, size, off_m = _place(vessel), _size(vessel, gsd_m), round(_distance(one, vessel) * gsd_m, 2)
+            matched.append(Matched(score, RIGHT, boxed, off_m, place, size, said, said_size))
+            continue
+        unknowable = said == ALONGSIDE and "alongside" not in lying
+        near = NEITHER if unknowable or _on_any(one, short, NEAR_M / gsd_m) else WRONG
+        matched.append(Matched(score, near, NEITHER if unknowable else boxed, -1.0, said, said_size, said, said_size))
+    open_water = [box for box in asked if box.where == "open_water"]
+    sizes = [_size(box, gsd_m) for box in open_water]
+    return Scene(
+        ships=len(open_water),
+        alongside=len(asked) - len(open_water),
+        sizes=tuple(sizes.count(size) for size in range(len(SIZE_CLASSES))),
+        boxed=sum(_has_extent(box, gsd_m) for box in open_water),
+        threshold=thresholds[0],
+        alongside_threshold=thresholds[1],
+        detections=tuple(matched),
     )
-    return Scene(ships=len(ships), threshold=threshold, detections=tuple(matched))
 
 
-def _by_distance(
-    ranked: Sequence[Detection], ships: Sequence[Box], others: Sequence[Box], near_px: float
-) -> tuple[list[int], list[float]]:
-    """What each detection is, and how far in pixels it is from its ship; a negative number where it has none."""
-    left = list(ships)
-    verdicts, off = [], []
+def _place(box: Box) -> int:
+    return ALONGSIDE if box.where == "alongside" else OPEN_WATER
+
+
+def _size(box: Box, gsd_m: float) -> int:
+    found = box.size_class(gsd_m)
+    return UNKNOWN if found is None else SIZE_CLASSES.index(found)
+
+
+def _has_extent(box: Box, gsd_m: float) -> bool:
+    return not box.is_point and not box.holds_wake(gsd_m)
+
+
+def _by_distance(ranked: Sequence[Detection], asked: Sequence[Box], gsd_m: float) -> list[Box | None]:
+    """The vessel that each detection finds; None where it finds none."""
+    left = list(asked)
+    vessels: list[Box | None] = []
     for one in ranked:
-        nearest = min(left, key=lambda box: _distance(one, box), default=None)
-        if nearest is not None and _distance(one, nearest) <= near_px:
+        near = [box for box in left if _distance(one, box) * gsd_m <= NEAR_M or _within_wake(one, box, gsd_m)]
+        nearest = min(near, key=lambda box: _distance(one, box), default=None)
+        if nearest is not None:
             left.remove(nearest)
-            verdicts.append(RIGHT)
-            off.append(_distance(one, nearest))
-        else:
-            verdicts.append(NEITHER if _on_other(one, others, near_px) else WRONG)
-            off.append(-1.0)
-    return verdicts, off
+        vessels.append(nearest)
+    return vessels
 
 
 def _distance(one: Detection, box: Box) -> float:
     return float(np.hypot(one.x - (box.x0 + box.x1) / 2, one.y - (box.y0 + box.y1) / 2))
 
 
-def _on_other(one: Detection, others: Sequence[Box], near_px: float) -> bool:
-    """Whether it lies on a vessel that is not asked for, or as near to its middle as a ship would have to be."""
-    within = any(box.x0 <= one.x <= box.x1 and box.y0 <= one.y <= box.y1 for box in others)
-    return within or any(_distance(one, box) <= near_px for box in others)
+def _within(one: Detection, box: Box) -> bool:
+    return box.x0 <= one.x <= box.x1 and box.y0 <= one.y <= box.y1
 
 
-def _by_box(ranked: Sequence[Detection], ships: Sequence[Box], others: Sequence[Box]) -> list[int]:
-    """What each detection is by the intersection over union of its box."""
+def _within_wake(one: Detection, box: Box, gsd_m: float) -> bool:
+    return box.holds_wake(gsd_m) and _within(one, box)
+
+
+def _on_any(one: Detection, boxes: Sequence[Box], near_px: float) -> bool:
+    """Whether it lies on one of some vessels, or as near to its middle as a vessel would have to be."""
+    return any(_within(one, box) or _distance(one, box) <= near_px for box in boxes)
+
+
+def _by_box(
+    ranked: Sequence[Detection], asked: Sequence[Box], boxes: Sequence[Box], gsd_m: float
+) -> list[int]:
+    """What each detection is by the intersection over union of its box with those in open water."""
+    ships = [box for box in asked if box.where == "open_water" and _has_extent(box, gsd_m)]
+    others = [box for box in boxes if box not in ships]
     shares = box_iou(_boxes(ranked), _corners(ships)) if ships else np.zeros((len(ranked), 0))
-    near_other = [_on_other(one, others, 0.0) for one in ranked]
+    near_other = [_on_any(one, others, 0.0 if not others else NEAR_M / gsd_m) for one in ranked]
     free, verdicts = np.ones(len(ships), dtype=bool), []
     for row, ignored in zip(shares, near_other, strict=True):
         candidates = np.where(free, row, -1.0)
@@ -180,10 +258,11 @@ class Pool:
         self._chip_rows = np.array([row for row, _ in chips], dtype=np.intp)
         self._chips = np.array([[one.ship, one.answered] for _, one in chips], dtype=bool).reshape(-1, 2)
         self._scene_rows = np.array([row for row, _ in scenes], dtype=np.intp)
-        self._ships = np.array([one.ships for _, one in scenes], dtype=np.float64)
+        counts = [(one.ships, one.alongside, one.boxed, *one.sizes) for _, one in scenes]
+        self._counts = np.array(counts, dtype=np.float64).reshape(-1, 3 + len(SIZE_CLASSES))
         self._off_count = np.array([abs(one.counted - one.ships) for _, one in scenes], dtype=np.float64)
-        listed = [(row, *found, found.score >= one.threshold) for row, one in scenes for found in one.detections]
-        self._found = np.array(listed, dtype=np.float64).reshape(-1, 6)
+        listed = [(row, *found, one.takes(found)) for row, one in scenes for found in one.detections]
+        self._found = _Found(np.array(listed, dtype=np.float64).reshape(-1, 2 + len(Matched._fields)))
 
     def score(self, weights: Floats) -> dict[str, float]:
         """Pooled metrics; NaN where there is nothing to evaluate."""
@@ -201,22 +280,55 @@ class Pool:
         }
 
     def _of_detections(self, weights: Floats) -> dict[str, float]:
-        own = weights[self._scene_rows]
-        ships = float(own @ self._ships)
-        each = weights[self._found[:, 0].astype(np.intp)]
-        kept = self._found[:, 5] > 0
-        hits, wrong = (float(each @ (kept & (self._found[:, 2] == verdict))) for verdict in (RIGHT, WRONG))
-        off_m = kept & (self._found[:, 2] == RIGHT)
+        own, found = weights[self._scene_rows], self._found
+        ships, alongside, boxed, *sizes = (float(value) for value in own @ self._counts)
+        each = weights[found.rows]
+        in_open, hits = found.place == OPEN_WATER, found.taken & (found.near == RIGHT)
+        of_open = _rates(each, hits & in_open, found.taken & in_open & (found.near == WRONG), ships)
+        made = {"f1": of_open["f1"], "precision": of_open["precision"], "recall": of_open["recall"]}
+        for number, (name, count) in enumerate(zip(SIZE_NAMES, sizes, strict=True)):
+            one = in_open & (found.size == number)
+            rates = _rates(each, hits & one, found.taken & one & (found.near == WRONG), count)
+            made |= {f"f1_{name}": rates["f1"], f"recall_{name}": rates["recall"], f"ships_{name}": count}
+        berthed = _rates(each, hits & ~in_open, found.taken & ~in_open & (found.near == WRONG), alongside)
+        made |= {f"{name}_alongside": value for name, value in berthed.items()}
+        right_size, known_size = hits & (found.size == found.said_size), hits & (found.size != UNKNOWN)
+        open_near = np.where(in_open, found.near, NEITHER)
+        open_off = hits & in_open
         return {
-            "f1": _ratio(2 * hits, hits + wrong + ships),
-            "precision": _ratio(hits, hits + wrong),
-            "recall": _ratio(hits, ships),
-            "ap_30m": average_precision(self._found[:, 1], self._found[:, 2], each, ships),
-            "ap50": average_precision(self._found[:, 1], self._found[:, 3], each, ships),
+            **made,
+            "ap_30m": average_precision(found.score, open_near, each, ships),
+            "ap50": average_precision(found.score, np.where(in_open, found.boxed, NEITHER), each, boxed),
+            "size_class_accuracy": _ratio(float(each @ right_size), float(each @ known_size)),
+            "where_accuracy": _ratio(float(each @ (hits & (found.place == found.said_place))), float(each @ hits)),
             "count_error_mean": _ratio(float(own @ self._off_count), float(own.sum())),
-            "position_error_m": _ratio(float(each[off_m] @ self._found[off_m, 4]), hits),
+            "position_error_m": _ratio(float(each[open_off] @ found.off_m[open_off]), float(each @ open_off)),
             "ships": ships,
+            "ships_alongside": alongside,
         }
+
+
+SIZE_NAMES = ("20_50m", "50_160m", "160m")
+"""Of the classes of lengths, in names of metrics."""
+
+
+class _Found:
+    """Detections as columns: the number of the scene's row, what `Matched` has, and whether they are reported."""
+
+    def __init__(self, listed: Floats) -> None:
+        self.rows = listed[:, 0].astype(np.intp)
+        self.score, self.near, self.boxed, self.off_m = listed[:, 1:5].T
+        self.place, self.size, self.said_place, self.said_size = listed[:, 5:9].T
+        self.taken = listed[:, 9] > 0
+
+
+def _rates(each: Floats, right: NDArray[np.bool_], wrong: NDArray[np.bool_], ships: float) -> dict[str, float]:
+    hits, false = float(each @ right), float(each @ wrong)
+    return {
+        "f1": _ratio(2 * hits, hits + false + ships),
+        "precision": _ratio(hits, hits + false),
+        "recall": _ratio(hits, ships),
+    }
 
 
 def _numbered(read: Sequence[Chip | Scene], kind: type[_Kind]) -> list[tuple[int, _Kind]]:
@@ -269,11 +381,12 @@ def plots(rows: Rows) -> dict[str, Plot]:
     return made
 
 
-CURVES = {"precision_recall": ("recall of ships (30 m)", "precision")}
+CURVES = {"precision_recall": ("recall of vessels in open water (30 m)", "precision")}
 
 
 def _curve(scenes: Sequence[Scene]) -> Curve:
-    found = np.array([one[:2] for scene in scenes for one in scene.detections], dtype=np.float64).reshape(-1, 2)
+    in_open = (one for scene in scenes for one in scene.detections if one.place == OPEN_WATER)
+    found = np.array([one[:2] for one in in_open], dtype=np.float64).reshape(-1, 2)
     ships = float(sum(scene.ships for scene in scenes))
     precision, recall = precision_recall(found[:, 0], found[:, 1], np.ones(len(found)), ships)
     kept = np.isfinite(precision) & np.isfinite(recall)
@@ -282,9 +395,12 @@ def _curve(scenes: Sequence[Scene]) -> Curve:
 
 
 def _table(scenes: Mapping[str, Scene]) -> Table:
+    """In open water; and how many lie alongside, and of these are found."""
     rows: list[list[float | str | None]] = []
     for key, scene in scenes.items():
-        verdicts = [one.near for one in scene.taken]
+        verdicts = [one.near for one in scene.taken if one.place == OPEN_WATER]
         right, wrong = verdicts.count(RIGHT), verdicts.count(WRONG)
-        rows.append([key, scene.ships, scene.counted, right, wrong, scene.ships - right])
-    return {"columns": ["scene", "ships", "counted", "right", "wrong", "missed"], "rows": rows}
+        berthed = sum(one.near == RIGHT and one.place == ALONGSIDE for one in scene.taken)
+        rows.append([key, scene.ships, scene.counted, right, wrong, scene.ships - right, scene.alongside, berthed])
+    columns = ["scene", "ships", "counted", "right", "wrong", "missed", "alongside", "alongside found"]
+    return {"columns": columns, "rows": rows}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,6 +25,7 @@ from sightline.tasks.ships.cost import SLACK, check_work, held_bytes_of, most_sc
 from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder
+from sightline.tasks.ships.labels import BOUNDS_M, LEAST_M, SIZE_CLASSES, SizeClass, size_class_of
 from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
@@ -45,7 +47,7 @@ CONDITIONS = {"gsd_m": "metres a pixel of the image, if it has no georeference; 
 """What a user may tell of a raster."""
 
 ADJUSTABLE = {
-    "threshold": "least probability of a ship that is reported, 0 to 1",
+    "threshold": "least probability of a vessel in open water that is reported, 0 to 1",
     "stride_px": "step of the scan in pixels of `gsd_m`, a multiple of 32",
 }
 
@@ -53,7 +55,8 @@ _FOUND, _LABELLED = (255, 220, 0), (0, 255, 120)
 _DECIMALS_LONLAT = 7
 _DECIMALS_PX = 2
 _EXAMPLE_PX = 512
-_LENGTHS_M = (50, 160)  # by which ships are counted in tables
+_PIXELS_A_VESSEL = 5
+"""What has fewer along, at the raster's own pixels, cannot be told from anything else."""
 
 
 class Recipe(SavedRecipe):
@@ -66,7 +69,7 @@ class Recipe(SavedRecipe):
         calibration: of the logits.
     """
 
-    before: ClassVar[Mapping[str, Mapping[str, Json]]] = {"scan": {"land_spread": 10.0, "largest_m2": 32_000.0}}
+    retired: ClassVar[Mapping[str, frozenset[str]]] = {"scan": frozenset({"land_spread", "largest_m2"})}
 
     method: Method
     input: InputParams
@@ -108,6 +111,11 @@ class ShipModel(SavedModel[Recipe]):
     def threshold(self) -> float:
         """Probability from which on a detection is a ship."""
         return self.card.thresholds["ship"]
+
+    @property
+    def thresholds(self) -> tuple[float, float]:
+        """The same in open water, and alongside something; models of before have one for both."""
+        return self.threshold, self.card.thresholds.get("alongside", self.threshold)
 
     @property
     def chip_threshold(self) -> float:
@@ -234,8 +242,7 @@ class ShipModel(SavedModel[Recipe]):
 
     def answer(self, source: Raster, found: Found) -> Prediction:
         """The prediction of one raster."""
-        taken = [one for one in found.detections if one.score >= self.threshold]
-        ships = [_ship(one, source) for one in taken]
+        taken, ships = self._reported(found.detections, source)
         height, width = source.size
         document: dict[str, Json] = {
             "image": {"width": width, "height": height, "sha256": source.sha256},
@@ -245,6 +252,7 @@ class ShipModel(SavedModel[Recipe]):
             "georeference": source.placement.said,
             "probability_middle": round(found.middle, 6),
             "count": len(ships),
+            "too_coarse": too_coarse(source.gsd_m),
             "ships": [_written(ship) for ship in ships],
         }
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in source.statistics.items()}
@@ -258,7 +266,18 @@ class ShipModel(SavedModel[Recipe]):
         words = in_words(ships)
         if source.gsd_from == "assumed":
             words["found"] += f" ({source.gsd_m:g} m a pixel assumed)"
+        if coarse := too_coarse(source.gsd_m):
+            words["found"] += f". {coarse}"
         return Prediction(row, found.embedding, document, exports, **words)
+
+    def _reported(self, detections: Sequence[Detection], source: Raster) -> tuple[list[Detection], list[Ship]]:
+        """What is above its threshold, and of a class of lengths that the pixels can show."""
+        in_open, alongside = self.thresholds
+        above = [one for one in detections if one.score >= (alongside if one.where == "alongside" else in_open)]
+        pairs = [(one, _ship(one, source)) for one in above]
+        hidden = set(SIZE_CLASSES) - set(told_classes(source.gsd_m))
+        kept = [(one, ship) for one, ship in pairs if ship.size_class not in hidden]
+        return [one for one, _ in kept], [ship for _, ship in kept]
 
     # ------------------------------------------------------------------------------------------------ drawing
 
@@ -268,6 +287,20 @@ class ShipModel(SavedModel[Recipe]):
         ships = Answer.model_validate(prediction.document).ships
         polygons = [np.array(ship.polygon, dtype=np.float64) for ship in ships]
         return outlined(pixels, polygons, step)
+
+
+def told_classes(gsd_m: float) -> tuple[SizeClass, ...]:
+    """The classes of lengths of which something can be told in pixels of that size."""
+    return SIZE_CLASSES[sum(bound <= _PIXELS_A_VESSEL * gsd_m for bound in BOUNDS_M) :]
+
+
+def too_coarse(gsd_m: float) -> str:
+    """A sentence on what cannot be told in pixels of that size; empty where all that is asked for can be."""
+    lost = [bound for bound in BOUNDS_M if bound <= _PIXELS_A_VESSEL * gsd_m]
+    if lost:
+        return f"At {gsd_m:.3g} m a pixel nothing under {lost[-1]:g} m can be told."
+    least_m = _PIXELS_A_VESSEL * gsd_m
+    return f"At {gsd_m:.3g} m a pixel little under {least_m:.0f} m can be told." if least_m > LEAST_M * 1.05 else ""
 
 
 def outlined(
@@ -284,27 +317,33 @@ def outlined(
 
 
 def in_words(ships: Sequence[Ship]) -> Words:
-    """Ships by length, the longest first."""
+    """Vessels by length, the longest first, and how many lie alongside."""
     ordered = sorted(ships, key=lambda ship: -ship.length_m)
-    findings = tuple(Finding("ship", ship.score, box_of(ship.box), figures=_figures(ship)) for ship in ordered)
-    low, high = _LENGTHS_M
-    counts = _counts_by_length([ship.length_m for ship in ordered])
-    words = (f"below {low} m", f"of {low} to {high} m", f"of {high} m or more")
-    parts = [f"{count} {length}" for count, length in zip(counts.values(), words, strict=True) if count]
-    found = f"{len(ships)} {'ship' if len(ships) == 1 else 'ships'}" + (f": {', '.join(parts)}" if parts else "")
-    return {"found": found, "summary": {"ships": len(ships), **counts}, "findings": findings}
+    findings = tuple(
+        Finding("ship", ship.score, box_of(ship.box), figures=_figures(ship)) for ship in ordered
+    )
+    sizes = Counter(ship.size_class for ship in ships)
+    parts = [f"{sizes[name]} {words}" for name, (words, _) in _SIZES_IN_WORDS.items() if sizes[name]]
+    alongside = sum(ship.where == "alongside" for ship in ships)
+    if alongside:
+        parts.append(f"{alongside} of them alongside")
+    found = f"{len(ships)} {'vessel' if len(ships) == 1 else 'vessels'}" + (f": {', '.join(parts)}" if parts else "")
+    summary = {"ships": len(ships), "alongside": alongside}
+    summary |= {key: sizes[name] for name, (_, key) in _SIZES_IN_WORDS.items()}
+    return {"found": found, "summary": summary, "findings": findings}
 
 
-def _figures(ship: Ship) -> dict[str, float]:
-    figures = {"length_m": ship.length_m, "beam_m": ship.beam_m}
+_SIZES_IN_WORDS: Mapping[SizeClass, tuple[str, str]] = {
+    "20-50": ("below 50 m", "below_50_m"),
+    "50-160": ("of 50 to 160 m", "50_to_160_m"),
+    "160+": ("of 160 m or more", "from_160_m"),
+}
+"""How an answer speaks of the classes, and their names in its figures."""
+
+
+def _figures(ship: Ship) -> dict[str, float | str]:
+    figures = {"length_m": ship.length_m, "beam_m": ship.beam_m, "size_class": ship.size_class, "where": ship.where}
     return figures if ship.lon is None or ship.lat is None else {**figures, "lon": ship.lon, "lat": ship.lat}
-
-
-def _counts_by_length(lengths_m: Sequence[float]) -> dict[str, int]:
-    """How many ships are short, of middle length, and long."""
-    low, high = _LENGTHS_M
-    short, long = sum(length < low for length in lengths_m), sum(length >= high for length in lengths_m)
-    return {f"below_{low}_m": short, f"{low}_to_{high}_m": len(lengths_m) - short - long, f"from_{high}_m": long}
 
 
 def _mean(values: Sequence[float]) -> float:
@@ -318,6 +357,7 @@ def _ship(one: Detection, source: Raster) -> Ship:
         # Where the raster is tall, its pixels are not the same everywhere.
         gsd_m = math.sqrt(math.prod(source.place.gsd_m(one.x, one.y)))
         lon, lat = (round(float(value), _DECIMALS_LONLAT) for value in source.place.lonlat(one.x, one.y))
+    length_m = round(one.length_px * gsd_m, 1)
     return Ship(
         box=[round(float(value), _DECIMALS_PX) for value in one.box],
         score=round(one.score, 6),
@@ -325,7 +365,9 @@ def _ship(one: Detection, source: Raster) -> Ship:
         polygon=[[round(float(x), _DECIMALS_PX), round(float(y), _DECIMALS_PX)] for x, y in one.corners],
         lon=lon,
         lat=lat,
-        length_m=round(one.length_px * gsd_m, 1),
+        length_m=length_m,
+        size_class=size_class_of(length_m),
+        where=one.where,
         beam_m=round(one.beam_px * gsd_m, 1),
     )
 
@@ -343,7 +385,7 @@ def features_of(found: Sequence[Detection], ships: Sequence[Ship], source: Raste
     """A feature for each ship: GeoJSON in longitude and latitude (RFC 7946), or marked as in pixels."""
     from shapely import Polygon
 
-    properties = [ship.model_dump(include={"score", "length_m", "beam_m", "center"}) for ship in ships]
+    properties = [ship.model_dump(include={"score", "length_m", "beam_m", "size_class", "where", "center"}) for ship in ships]
     if source.place is None:
         polygons = [Polygon(one.corners) for one in found]
         return in_pixels(geojson(zip(polygons, properties, strict=True), _DECIMALS_PX))

@@ -1,6 +1,9 @@
-"""ConvNeXt (Liu et al., 2022) as a classifier of windows, and the same weights as a dense scan.
+"""What finds vessels: a feature pyramid, or ConvNeXt (Liu et al., 2022) as a classifier of windows in a dense scan.
 
-The features are timm's, under timm's names, so that its published weights fit. A window is averaged, normalised
+**Pyramid.** EfficientNet-Lite0 with a feature pyramid (`vision.networks`; Lin et al., 2017) answers every 4 pixels
+whether the middle of a vessel is there, as CenterNet does (Zhou et al., 2019), and how long it is.
+
+**Windows.** The features are timm's, under timm's names, so that its published weights fit. A window is averaged, normalised
 and told by the head, as in timm; the head is applied at every place of the feature map, so that one pass over a large
 tile answers all windows that lie in it.
 
@@ -16,24 +19,33 @@ import math
 from collections.abc import Callable, Mapping
 from functools import reduce
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast, get_args
 
 from sightline.errors import ParamsError
 from sightline.files import require_weights
-from sightline.vision.networks import trace_graph
+from sightline.vision import networks
 
 if TYPE_CHECKING:
     from torch import Tensor
     from torch.nn import Module
 
 
-NetworkName = Literal["convnext_atto", "convnext_femto", "convnext_tiny", "convnext_small", "convnext_base"]
+WindowsName = Literal["convnext_atto", "convnext_femto", "convnext_tiny", "convnext_small", "convnext_base"]
+PyramidName = Literal["efficientnet_lite0"]
+NetworkName = Literal[WindowsName, PyramidName]
+PYRAMIDS: tuple[str, ...] = get_args(PyramidName)
+
+CELL_PX = 4
+"""From one answer of a pyramid to the next; it is its window too."""
 
 STRIDE = 32
 """Pixels that one feature covers; sides of an input are multiples of it."""
 
 IGNORED = -1
 """The class of windows that nothing is learnt from."""
+
+UNKNOWN = -100.0
+"""In place of a length that nobody knows."""
 
 MEAN = (0.485, 0.456, 0.406)
 STD = (0.229, 0.224, 0.225)
@@ -46,6 +58,41 @@ before the blocks see anything around them; published weights bring their own.""
 
 
 def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Module:
+    """A network of this name: see `build_pyramid` and `build_windows`."""
+    return build_pyramid(size) if size in PYRAMIDS else build_windows(size, pooled_px, stride_px)
+
+
+def build_pyramid(encoder: str) -> Module:
+    """(n, 3, h, w) float32, normalised as for windows, sides multiples of 32 -> answers (n, 3, h / 4, w / 4) and the
+    mean features (n, d). The answers are the logits of no vessel and of a vessel's middle, and the vessel's length as
+    the logarithm (base 2) of how many times 50 m it is. Weights are drawn at random.
+    """
+    import torch
+
+    class Pyramid(torch.nn.Module):
+        """See `build_pyramid`."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            body: Any = networks.build_network(cast(networks.EncoderName, encoder), len(MEAN), 3, (), "fpn")
+            body.head[1] = torch.nn.Identity()  # the answer stays at a quarter of the resolution
+            self.body: Any = body
+            mean, std = networks.imagenet_normalisation(encoder)
+            # The encoder's weights know another normalisation than the one in which windows come.
+            own = ((torch.tensor(MEAN) - mean) / std, torch.tensor(STD) / std)
+            self.shift: Tensor
+            self.gain: Tensor
+            for name, values in zip(("shift", "gain"), own, strict=True):
+                self.register_buffer(name, values[None, :, None, None], persistent=False)
+
+        def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+            answers, features = self.body(image * self.gain + self.shift)
+            return answers, features
+
+    return Pyramid()
+
+
+def build_windows(size: str, pooled_px: int, stride_px: int) -> Module:
     """A classifier of all windows of a picture; weights are drawn at random.
 
     (n, 3, h, w) float32, normalised, sides multiples of 32 -> logits (n, 2, rows, columns) of no-ship and ship, and
@@ -61,7 +108,7 @@ def build_network(size: NetworkName, pooled_px: int, stride_px: int) -> Module:
     import torch
 
     class Windows(torch.nn.Module):
-        """See `build_network`."""
+        """See `build_windows`."""
 
         def __init__(self) -> None:
             super().__init__()
@@ -122,13 +169,16 @@ def _dilate(body: Any, stride_px: int) -> None:
 def load_weights(network: Module, size: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> bool:
     """Start a network from the weights that params name for its size; whether they name any.
 
-    The file is a state dict of timm's model of this size. Its last layer is left out, as it evaluates other classes.
+    A pyramid takes them as `vision.networks.load_encoder` does. For a classifier of windows the file is a state dict of timm's model of this size. Its last layer is left out, as it evaluates other classes.
 
     Raises:
         ParamsError: the file is not there, not that one, or does not fit.
     """
     if size not in weights:
         return False
+    if size in PYRAMIDS:
+        networks.load_encoder(network.get_submodule("body"), size, weights, digests)
+        return True
     from safetensors.torch import load_file
 
     path = Path(weights[size]).expanduser()
@@ -149,45 +199,59 @@ def load_weights(network: Module, size: str, weights: Mapping[str, str], digests
 
 
 def freeze_features(network: Module, frozen: bool) -> None:
-    """Let the head learn alone, or all."""
+    """Let what stands on the features learn alone, or all."""
     for name, parameter in network.named_parameters():
-        parameter.requires_grad_(not frozen or name.startswith("body.head."))
+        parameter.requires_grad_(not frozen or name.startswith(("body.head.", "body.decoder.")))
+
+
+LENGTH_WEIGHT = 0.2
+"""Of the error of lengths, in powers of two, beside the cross-entropy."""
 
 
 def window_loss(smoothing: float, hard_example_share: float) -> Callable[[Tensor, Tensor], Tensor]:
-    """Of logits (n, 2, rows, columns) and classes (n, rows, columns), IGNORED left out -> scalar.
+    """Of answers (n, 2 or 3, rows, columns) and truth (n, 2, rows, columns) of `Windows` -> scalar.
 
-    The mean cross-entropy of the windows of ships plus that of the hardest windows without one: nearly all windows
+    The mean cross-entropy of the windows of vessels plus that of the hardest windows without one: nearly all windows
     are water, and water is soon learnt. With one window a picture and a share of 1 it is the usual one, but balanced.
+    Of a network that tells lengths, also how far off they are where they are known.
 
     Args:
         smoothing: of the labels.
-        hard_example_share: share of the windows without a ship, those of the largest loss, at least one.
+        hard_example_share: share of the windows without a vessel, those of the largest loss, at least one.
     """
     import torch
 
-    def loss(logits: Tensor, truth: Tensor) -> Tensor:
+    def loss(answers: Tensor, truth: Tensor) -> Tensor:
+        classes, lengths = truth[:, 0].long(), truth[:, 1]
         each = torch.nn.functional.cross_entropy(
-            logits, truth, ignore_index=IGNORED, label_smoothing=smoothing, reduction="none"
+            answers[:, :2], classes, ignore_index=IGNORED, label_smoothing=smoothing, reduction="none"
         )
-        ships, others = each[truth == 1], each[truth == 0]
+        ships, others = each[classes == 1], each[classes == 0]
         if len(others):
             others = others.topk(math.ceil(len(others) * hard_example_share)).values
         parts = [part.mean() for part in (ships, others) if len(part)]
-        return reduce(torch.add, parts) / len(parts) if parts else logits.sum() * 0
+        whole = reduce(torch.add, parts) / len(parts) if parts else answers.sum() * 0
+        known = (classes == 1) & (lengths > UNKNOWN)
+        if answers.shape[1] < 3 or not known.any():
+            return whole
+        return whole + LENGTH_WEIGHT * torch.nn.functional.smooth_l1_loss(answers[:, 2][known], lengths[known])
 
     return loss
 
 
-def export_network(network: Module) -> bytes:
-    """The network as an ONNX graph: `image` (1, 3, h, w) -> `logit` (1, rows, columns) of ship, `embedding` (1, d).
+def export_network(network: Module, tells_lengths: bool = False) -> bytes:
+    """The network as an ONNX graph: `image` (1, 3, h, w) -> `logit`, `embedding` (1, d).
+
+    `logit` is (1, rows, columns) of a classifier of windows; of a pyramid (1, 2, rows, columns), with the length.
 
     Sides are free (multiples of 32).
     """
     import torch
 
-    def of_ship(logits: Tensor) -> Tensor:
-        return logits[:, 1] - logits[:, 0]
+    def of_ship(answers: Tensor) -> Tensor:
+        logit = answers[:, 1] - answers[:, 0]
+        return torch.stack([logit, answers[:, 2]], dim=1) if tells_lengths else logit
 
-    free: dict[str, dict[int, str]] = {"image": {2: "h", 3: "w"}, "logit": {1: "rows", 2: "columns"}, "embedding": {}}
-    return trace_graph(network, of_ship, torch.zeros(1, 3, 256, 288), free)
+    axes = {2: "rows", 3: "columns"} if tells_lengths else {1: "rows", 2: "columns"}
+    free: dict[str, dict[int, str]] = {"image": {2: "h", 3: "w"}, "logit": axes, "embedding": {}}
+    return networks.trace_graph(network, of_ship, torch.zeros(1, 3, 256, 288), free)

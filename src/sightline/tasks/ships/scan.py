@@ -73,21 +73,24 @@ class Heat:
     """What the network made of a raster.
 
     Attributes:
-        logits: (rows, columns) of ship, a value a cell.
+        logits: (rows, columns) of a vessel, a value a cell.
         embedding: (d,) the mean features over the tiles.
+        lengths: (rows, columns) of the vessel, as the network tells them; None where it tells none.
     """
 
     logits: Floats
     embedding: Floats
+    lengths: NDArray[np.float16] | None = None
 
 
 @dataclass(frozen=True)
 class Peak:
-    """A local maximum, in pixels at the network's scale."""
+    """A local maximum, in pixels at the network's scale; its length is 0 where the network tells none."""
 
     x: float
     y: float
     logit: float
+    length_m: float = 0.0
 
 
 class Scanner:
@@ -102,6 +105,7 @@ class Scanner:
     def __init__(self, graph: bytes, tiles: Tiles, threads: int | None = None) -> None:
         self.tiles = tiles
         self._session = open_session(graph, threads)
+        self._tells_lengths = len(self._session.get_outputs()[0].shape) == 4
 
     def __call__(self, raster: Scaled, on_progress: OnProgress | None = None) -> Heat:
         """Scan a raster.
@@ -115,19 +119,22 @@ class Scanner:
         """
         rows, columns = self.tiles.grid(raster.size)
         logits = np.empty((rows, columns), dtype=np.float32)
+        lengths = np.empty((rows, columns), dtype=np.float16) if self._tells_lengths else None
         weight = 0
         total: NDArray[np.float64] | None = None
         tiles = list(self._tiles(rows, columns))
         for number, (top, left, height, width) in enumerate(tiles, start=1):
             check()
             answer, embedding = self._run(raster, top, left)
-            logits[top : top + height, left : left + width] = answer[:height, :width]
+            logits[top : top + height, left : left + width] = answer[0, :height, :width]
+            if lengths is not None:
+                lengths[top : top + height, left : left + width] = answer[1, :height, :width]
             share = embedding.astype(np.float64) * height * width
             total, weight = share if total is None else total + share, weight + height * width
             if on_progress is not None:
                 on_progress(number, len(tiles))
         assert total is not None
-        return Heat(logits, (total / weight).astype(np.float32))
+        return Heat(logits, (total / weight).astype(np.float32), lengths)
 
     def _tiles(self, rows: int, columns: int) -> Iterator[tuple[int, int, int, int]]:
         """First row and column of each tile's cells, and how many are left of its own."""
@@ -137,15 +144,16 @@ class Scanner:
                 yield top, left, min(step, rows - top), min(step, columns - left)
 
     def _run(self, raster: Scaled, top: int, left: int) -> tuple[Floats, Floats]:
-        """Logits (rows, columns) of the windows of one tile from its first cell on, and its embedding."""
+        """Answers (1 or 2, rows, columns) of the windows of one tile from its first cell on, and its embedding."""
         rows, columns = self.tiles.grid(raster.size)
         height, width = self.tiles.side_for(rows), self.tiles.side_for(columns)
         pixels = raster.part(self.tiles.start_px(top), self.tiles.start_px(left), height, width)
         # One tile a call: an answer must not depend on what it shares a batch with, to the last bit.
         logits, embedding = self._session.run(None, {"image": normalised(pixels)[None]})
-        step_px = self._step_px(height, logits.shape[1])
+        answers = logits[0] if self._tells_lengths else logits
+        step_px = self._step_px(height, answers.shape[1])
         first, step = self.tiles.context_px // step_px, self.tiles.stride_px // step_px
-        return logits[0, first::step, first::step], embedding[0]
+        return answers[:, first::step, first::step], embedding[0]
 
     def _step_px(self, side_px: int, windows: int) -> int:
         """From one window of the graph to the next: it may answer more of them than the scan asks for.
@@ -172,10 +180,11 @@ def normalised(pixels: NDArray[np.uint8]) -> Floats:
 # --------------------------------------------------------------------------------------------------------- peaks
 
 
-def peaks_of(logits: Floats, stride_px: int, least: float) -> list[Peak]:
+def peaks_of(heat: Heat, stride_px: int, least: float) -> list[Peak]:
     """The local maxima of a map of at least that logit, the highest first; placed between cells by a parabola."""
     import cv2
 
+    logits = heat.logits
     highest = cv2.dilate(logits, np.ones((3, 3), np.uint8))
     rows, columns = np.nonzero((logits >= highest) & (logits >= least))
     found = []
@@ -183,7 +192,8 @@ def peaks_of(logits: Floats, stride_px: int, least: float) -> list[Peak]:
         down = _vertex(logits[max(row - 1, 0) : row + 2, column])
         across = _vertex(logits[row, max(column - 1, 0) : column + 2])
         x, y = ((at + 0.5 + off) * stride_px for at, off in ((column, across), (row, down)))
-        found.append(Peak(x, y, float(logits[row, column])))
+        length_m = 0.0 if heat.lengths is None else length_of(float(heat.lengths[row, column]))
+        found.append(Peak(x, y, float(logits[row, column]), length_m))
     return sorted(found, key=lambda peak: (-peak.logit, peak.y, peak.x))
 
 
@@ -196,14 +206,20 @@ def _vertex(values: Floats) -> float:
     return 0.0 if bend >= 0 else float(np.clip((before - after) / (2 * bend), -0.5, 0.5))
 
 
-def logit_at(logits: Floats, stride_px: int, x: float, y: float) -> float:
-    """The logit of the window around a place, bilinear between cells."""
-    row, column = (
-        np.clip(place / stride_px - 0.5, 0, count - 1) for place, count in zip((y, x), logits.shape, strict=True)
+def logit_near(logits: Floats, stride_px: int, at: tuple[float, float], near_px: float) -> float:
+    """The highest logit of the windows around a place x, y no farther than that; at least the nearest one's."""
+    column, row = (
+        int(np.clip(place / stride_px, 0, count - 1)) for place, count in zip(at, logits.shape[::-1], strict=True)
     )
-    top, left = int(row), int(column)
-    bottom, right = min(top + 1, logits.shape[0] - 1), min(left + 1, logits.shape[1] - 1)
-    down, across = row - top, column - left
-    upper = logits[top, left] * (1 - across) + logits[top, right] * across
-    lower = logits[bottom, left] * (1 - across) + logits[bottom, right] * across
-    return float(upper * (1 - down) + lower * down)
+    reach = int(near_px / stride_px)
+    part = logits[max(row - reach, 0) : row + reach + 1, max(column - reach, 0) : column + reach + 1]
+    return float(part.max())
+
+
+USUAL_M = 50.0
+"""A network tells lengths as the logarithm (base 2) of how many times this they are."""
+
+
+def length_of(told: float) -> float:
+    """Metres, of what a network tells."""
+    return float(USUAL_M * 2.0 ** float(np.clip(told, -2.0, 4.0)))

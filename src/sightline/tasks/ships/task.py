@@ -12,9 +12,10 @@ from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
 from sightline.task import Expectation, Json, Manifest, Plot, Progress, Rows, Sample, TrainingData
 from sightline.tasks.ships import metrics
-from sightline.tasks.ships.data import UPSTREAM, excerpt, load_manifest, read_boxes, source_of
+from sightline.tasks.ships.data import GSD_M, UPSTREAM, excerpt, gsd_of, load_manifest, read_boxes, source_of
 from sightline.tasks.ships.examples import is_chip, read_example
 from sightline.tasks.ships.finder import Found
+from sightline.tasks.ships.labels import Box
 from sightline.tasks.ships.model import NAME, ShipModel, outlined
 from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.raster import Raster
@@ -23,8 +24,12 @@ from sightline.upstream import Upstream
 from sightline.vision.evaluation import Evaluated, rows_of
 
 
+_POINT_PX = 5
+"""How far a vessel of which only the middle is known is drawn around it."""
+
+
 class Ships:
-    """Ships in satellite pictures: chips with one in their middle, and whole scenes."""
+    """Vessels in satellite pictures: chips with one in their middle, and whole scenes."""
 
     name = NAME
     upstream: Upstream | None = UPSTREAM
@@ -78,9 +83,14 @@ class Ships:
 
     def _evaluated(self, model: ShipModel, data: Manifest) -> Iterator[Evaluated]:
         for sample in data.samples:
-            raster = model.read(self.source(data, sample), data.limits)
+            raster = self._raster(model, data, sample)
             found = model.find(raster)
             yield sample, _statistics(data, sample, raster, found, model), model.answer(raster, found)
+
+    def _raster(self, model: ShipModel, data: Manifest, sample: Sample) -> Raster:
+        """A sample's picture with the pixels that its labels tell, where it does not tell them itself."""
+        raster, gsd_m = model.read(self.source(data, sample), data.limits), gsd_of(sample)
+        return raster if raster.gsd_from == "file" or gsd_m == GSD_M else model.under(raster, {"gsd_m": gsd_m})
 
     def score(self, rows: Rows, weights: NDArray[np.float64]) -> dict[str, float]:
         """Pooled metrics; see `metrics.Pool.score`."""
@@ -91,11 +101,13 @@ class Ships:
         return metrics.plots(rows)
 
     def picture(self, model: ShipModel, data: Manifest, sample: Sample) -> NDArray[np.uint8]:
-        """The picture with its labelled ships, and beside it with the model's answer."""
-        raster = model.read(self.source(data, sample), data.limits)
+        """The picture with its labelled vessels, and beside it with the model's answer."""
+        raster = self._raster(model, data, sample)
         step, pixels = raster.reduced()
-        ships = [box for box in read_example(data, sample).boxes if box.kind == "ship"]
-        corners = [np.array([[b.x0, b.y0], [b.x1, b.y0], [b.x1, b.y1], [b.x0, b.y1]]) for b in ships]
+        grown = _POINT_PX * step
+        boxes = [b if not b.is_point else Box(b.kind, b.x0 - grown, b.y0 - grown, b.x1 + grown, b.y1 + grown)
+                 for b in read_example(data, sample).boxes]
+        corners = [np.array([[b.x0, b.y0], [b.x1, b.y0], [b.x1, b.y1], [b.x0, b.y1]]) for b in boxes]
         labels = outlined(pixels, corners, step, labelled=True)
         return np.concatenate([labels, model.draw(raster, model.predict([raster])[0])], axis=1)
 
@@ -108,4 +120,4 @@ class Ships:
 def _statistics(data: Manifest, sample: Sample, raster: Raster, found: Found, model: ShipModel) -> dict[str, Json]:
     if is_chip(sample):
         return metrics.chip_statistics(found.middle, bool(sample.figures["ship"]), model.chip_threshold)
-    return metrics.scene_statistics(found.detections, read_boxes(data, sample), raster.gsd_m, model.threshold)
+    return metrics.scene_statistics(found.detections, read_boxes(data, sample), raster.gsd_m, model.thresholds)

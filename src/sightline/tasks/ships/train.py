@@ -18,7 +18,7 @@ from sightline.task import Progress, TrainingData
 from sightline.tasks.ships.calibrate import calibrated, fit_blobs, look_at, uncalibrated
 from sightline.tasks.ships.examples import StoredExamples, store_examples
 from sightline.tasks.ships.model import GRAPH, WEIGHTS, Recipe, ShipModel
-from sightline.tasks.ships.params import BLOBS, TrainParams
+from sightline.tasks.ships.params import BLOBS, AugmentParams, TrainParams
 from sightline.tasks.ships.windows import Windows
 from sightline.vision.examples import require_usable
 from sightline.vision.saved import provenance_of
@@ -51,6 +51,7 @@ def train_model(
         ParamsError: the weights that params name are not there or not those.
     """
     require_usable(data.train, "chip or scene")
+    params = params.of(candidate)
     start = data.start
     examples = store_examples(data.train, work / "examples" / "train", progress)
     validation = store_examples(data.validation, work / "examples" / "validation", progress)
@@ -86,7 +87,14 @@ def _fit_network(
     import torch
     from safetensors.torch import load, save
 
-    from sightline.tasks.ships.network import build_network, export_network, freeze_features, load_weights, window_loss
+    from sightline.tasks.ships.network import (
+        PYRAMIDS,
+        build_network,
+        export_network,
+        freeze_features,
+        load_weights,
+        window_loss,
+    )
     from sightline.vision.training import Fitting, train_network
 
     params, recipe, windows = sets.params, sets.params.networks[candidate], sets.params.windows
@@ -112,14 +120,14 @@ def _fit_network(
     shutil.rmtree(folder, ignore_errors=True)  # the checkpoints; the finished model is the platform's to keep
     scanned = build_network(recipe.size, params.input.pooled_px, params.scan.graph_stride_px)
     scanned.load_state_dict(state)
-    return {WEIGHTS: save(state), GRAPH: export_network(scanned.eval())}
+    return {WEIGHTS: save(state), GRAPH: export_network(scanned.eval(), recipe.size in PYRAMIDS)}
 
 
 def _validator(sets: Sets, batch: int) -> Callable[[Module], Mapping[str, float]]:
     """Shares of right windows, with a ship and without, on crops of validation; nothing where there are none."""
     params = sets.params
-    plain = params.augment.model_copy(update={"rotated": 0.0, "gain": 0.0, "band_gain": 0.0, "contrast": 0.0})
-    plain = plain.model_copy(update={"noise": 0.0, "random_erasing": 0.0})
+    changed = set(AugmentParams.model_fields) - {"zoom", "coarsest", "jpeg_quality"}
+    plain = params.augment.model_copy(update=dict.fromkeys(changed, 0.0))
     windows = Windows(sets.validation, params.input, params.windows, plain, batch, sets.seed)
 
     def validate(network: Module) -> dict[str, float]:
@@ -133,9 +141,9 @@ def _validator(sets: Sets, batch: int) -> Callable[[Module], Mapping[str, float]
             inputs, truth = windows(step)
             with torch.inference_mode():
                 logits, _ = network(torch.from_numpy(inputs).to(device))
-            right = logits.argmax(dim=1).cpu().numpy() == truth
+            right = logits[:, :2].argmax(dim=1).cpu().numpy() == truth[:, 0]
             for label in (0, 1):
-                own = truth == label
+                own = truth[:, 0] == label
                 counts[label] += right[own].sum(), own.sum()
         names = ("validation_no_ship_right", "validation_ship_right")
         return {name: float(hits / of) for name, (hits, of) in zip(names, counts, strict=True) if of}

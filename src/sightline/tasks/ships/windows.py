@@ -1,15 +1,16 @@
-"""Training inputs: crops of scenes and chips, turned, mirrored, zoomed, changed in light, with holes.
+"""Training inputs: crops of scenes and chips, turned, mirrored, zoomed, seen by other sensors, with holes.
 
-A crop holds many windows, and each is told whether a ship's middle is in its own: so windows with a part of a ship, at
-a pier or over land are all there, and the network learns to answer highest in the middle of a ship. Vessels that are
-not asked for (smaller ones) are left out on both sides. Those at berth are taken for no ships, as labels of real
-scenes leave them out. Of a chip only the window in the middle is known.
+A crop holds many windows, and each is told whether a vessel's middle is in its own: so windows with a part of a ship,
+at a pier or over land are all there, and the network learns to answer highest in the middle of a vessel. What is
+shorter than 20 m, or than a few pixels of what the crop was made coarse to, is left out on both sides. Of a chip only
+the window in the middle is known. What lies alongside without a label, as in most real scenes, is taken for no vessel.
 
 Each crop has a random stream of its own (seed, step, number), so a resumed training sees what it would have seen.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,18 +18,21 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from sightline.tasks.ships.data import GSD_M
+from sightline.tasks.ships.colours import seen_otherwise
 from sightline.tasks.ships.examples import Example, StoredExamples
-from sightline.tasks.ships.labels import Box
-from sightline.tasks.ships.network import IGNORED
+from sightline.tasks.ships.labels import LEAST_M, Box
+from sightline.tasks.ships.network import IGNORED, UNKNOWN
 from sightline.tasks.ships.params import AugmentParams, InputParams, WindowParams
-from sightline.tasks.ships.scan import normalised
+from sightline.tasks.ships.scan import USUAL_M, normalised
 
 Floats = NDArray[np.float32]
 Points = NDArray[np.float64]
 
 _JITTER_M = 12.0
 """How far a ship that is aimed at may lie from the middle of a window."""
+
+_PIXELS_A_VESSEL = 4.0
+"""What has fewer, along, is not learnt from: nobody could tell it."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +47,19 @@ class Turn:
         """Points (n, 2) of the crop in the example's pixels."""
         return (points - self.aimed) @ self.turned.T + self.at
 
+    @property
+    def scale(self) -> float:
+        """Pixels of the example a pixel of the crop."""
+        return float(np.sqrt(abs(np.linalg.det(self.turned))))
+
     def cut(self, pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-        """The crop (side, side, 3); beyond the example it is reflected."""
+        """The crop (side, side, 3); beyond the example it is reflected, and without aliases where it is made smaller."""
         import cv2
 
+        finer = math.ceil(self.scale - 0.25)
+        if finer > 1:
+            fine = Turn(self.turned / finer, self.aimed * finer, self.at).cut(pixels, side * finer)
+            return np.asarray(cv2.resize(fine, (side, side), interpolation=cv2.INTER_AREA))
         shift = self.at - self.turned @ self.aimed
         # OpenCV counts from the middle of the first pixel.
         shift = shift + self.turned @ np.array([0.5, 0.5]) - 0.5
@@ -73,8 +86,8 @@ class Windows:
     batch: int
     seed: int
 
-    def __call__(self, step: int) -> tuple[Floats, NDArray[np.int64]]:
-        """Inputs (batch, 3, side, side) and classes (batch, rows, columns), some of them IGNORED."""
+    def __call__(self, step: int) -> tuple[Floats, Floats]:
+        """Inputs (batch, 3, side, side) and truth (batch, 2, rows, columns): classes, some IGNORED, and lengths."""
         made = [self._crop(np.random.default_rng([self.seed, step, number])) for number in range(self.batch)]
         return np.stack([pixels for pixels, _ in made]), np.stack([truth for _, truth in made])
 
@@ -95,7 +108,9 @@ class Windows:
 
     @cached_property
     def _ships(self) -> list[tuple[int, Box]]:
-        return [(i, box) for i in self.examples.scenes for box in self.examples.boxes[i] if box.kind == "ship"]
+        """A scene and one of its vessels; what is long is not drawn more often than what is short."""
+        boxes, gsd_m = self.examples.boxes, self.examples.gsd_m
+        return [(i, box) for i in self.examples.scenes for box in boxes[i] if box.is_asked_for(gsd_m[i])]
 
     @cached_property
     def _chips(self) -> list[list[int]]:
@@ -110,7 +125,7 @@ class Windows:
         sides = np.sqrt([np.prod(self.examples.size(i), dtype=float) for i in self.examples.scenes])
         return np.asarray(sides / sides.sum())
 
-    def _crop(self, rng: np.random.Generator) -> tuple[Floats, NDArray[np.int64]]:
+    def _crop(self, rng: np.random.Generator) -> tuple[Floats, Floats]:
         scenes = self.examples.scenes
         if self._chips and (not scenes or rng.random() < self.params.chips):
             example, at, aimed = self._aim_at_chip(rng)
@@ -118,9 +133,13 @@ class Windows:
             example, at, aimed = self._aim_at_ship(rng)
         else:
             example, at, aimed = self._aim_anywhere(rng)
-        turn = self._turn(rng, at, aimed)
+        turn = self._turn(rng, example.gsd_m, at, aimed)
         pixels = turn.cut(example.pixels, self.params.side_px)
-        return self._lit(normalised(pixels), rng), self._truth(example, turn, aimed)
+        pixels, coarse = seen_otherwise(pixels, self.augment, rng)
+        lit = normalised(pixels)
+        if rng.random() < self.augment.random_erasing:
+            self._erase(lit, rng)
+        return lit, self._truth(example, turn, aimed, coarse)
 
     # -------------------------------------------------------------------------------------------------- aiming
 
@@ -133,9 +152,9 @@ class Windows:
         return example, np.array(example.pixels.shape[1::-1]) / 2, middle
 
     def _aim_at_ship(self, rng: np.random.Generator) -> tuple[Example, Points, Points]:
-        """A ship's middle near that of any window."""
+        """A vessel's middle near that of any window."""
         index, box = self._ships[int(rng.integers(len(self._ships)))]
-        jitter = rng.uniform(-1, 1, 2) * _JITTER_M / GSD_M / np.sqrt(2)
+        jitter = rng.uniform(-1, 1, 2) * _JITTER_M / self.examples.gsd_m[index] / np.sqrt(2)
         visible = self.centres[self._with_context]
         return self.examples[index], np.array(box.centre) + jitter, visible[int(rng.integers(len(visible)))]
 
@@ -145,9 +164,9 @@ class Windows:
         at = np.array([rng.uniform(0, width), rng.uniform(0, height)])
         return self.examples[index], at, np.full(2, self.params.side_px / 2)
 
-    def _turn(self, rng: np.random.Generator, at: Points, aimed: Points) -> Turn:
+    def _turn(self, rng: np.random.Generator, gsd_m: float, at: Points, aimed: Points) -> Turn:
         """By right angles and mirrored; some by any angle, and zoomed. Whole pixels are kept where they can be."""
-        scale = self.input.gsd_m / GSD_M
+        scale = self.input.gsd_m / gsd_m
         angle, mirror = float(rng.integers(4)) * np.pi / 2, rng.choice([-1.0, 1.0])
         if rng.random() < self.augment.rotated:
             angle = rng.uniform(0, 2 * np.pi)
@@ -159,34 +178,22 @@ class Windows:
 
     # -------------------------------------------------------------------------------------------------- labels
 
-    def _truth(self, example: Example, turn: Turn, aimed: Points) -> NDArray[np.int64]:
-        """The classes (rows, columns) of the windows of a crop."""
+    def _truth(self, example: Example, turn: Turn, aimed: Points, coarse: float) -> Floats:
+        """(2, rows, columns) the classes of the windows of a crop, and their vessels' lengths."""
         centres = turn.native(self.centres)
-        truth = classes_at(centres, example.boxes, self.params.ship_m / GSD_M, self.params.sea_m / GSD_M)
+        # Zoomed, a crop's metres are others than the example's.
+        seen_gsd_m = self.input.gsd_m / turn.scale
+        truth = truth_at(centres, example, seen_gsd_m, self.params, _PIXELS_A_VESSEL * coarse * self.input.gsd_m)
         height, width = example.pixels.shape[:2]
         known = self._with_context & ((centres >= 0) & (centres <= np.array([width, height]))).all(axis=1)
         if example.chip:
-            known &= (np.abs(self.centres - aimed) < 1).all(axis=1)
+            known &= np.hypot(*(self.centres - aimed).T) < self.params.stride_px
+        truth[0, ~known] = IGNORED
         cells = round(np.sqrt(len(centres)))
-        return np.where(known, truth, IGNORED).reshape(cells, cells)
-
-    # --------------------------------------------------------------------------------------------------- light
-
-    def _lit(self, pixels: Floats, rng: np.random.Generator) -> Floats:
-        """(3, h, w) normalised, in another light; some with a rectangle of nothing (Zhong et al., 2020)."""
-        augment = self.augment
-        gain = (1 + rng.uniform(-1, 1) * augment.gain) * (1 + rng.uniform(-1, 1, 3) * augment.band_gain)
-        black = normalised(np.zeros((1, 1, 3), dtype=np.uint8))
-        lit = (pixels - black) * gain.astype(np.float32)[:, None, None] + black
-        centre = lit.mean(axis=(1, 2), keepdims=True)
-        lit = (lit - centre) * np.float32(1 + rng.uniform(-1, 1) * augment.contrast) + centre
-        lit = lit + rng.standard_normal(lit.shape, dtype=np.float32) * np.float32(augment.noise * rng.random())
-        if rng.random() < augment.random_erasing:
-            self._erase(lit, rng)
-        return np.asarray(lit, dtype=np.float32)
+        return truth.reshape(2, cells, cells)
 
     def _erase(self, pixels: Floats, rng: np.random.Generator) -> None:
-        """2 to 20 % of an area of 240 m on a side, the ground that a chip shows."""
+        """2 to 20 % of an area of 240 m on a side (Zhong et al., 2020), the ground that a chip shows."""
         area = rng.uniform(0.02, 0.2) * (240 / self.input.gsd_m) ** 2
         ratio = np.exp(rng.uniform(np.log(0.3), np.log(1 / 0.3)))
         height, width = int(np.sqrt(area * ratio)), int(np.sqrt(area / ratio))
@@ -194,17 +201,31 @@ class Windows:
         pixels[:, top : top + height, left : left + width] = rng.standard_normal((3, 1, 1)).astype(np.float32)
 
 
-def classes_at(centres: Points, boxes: Sequence[Box], ship_px: float, sea_px: float) -> NDArray[np.int64]:
-    """The class of windows by where their middles (n, 2) are: of ship, of none, or IGNORED between and on others."""
-    truth = np.zeros(len(centres), dtype=np.int64)
-    for box in boxes:
-        distance = np.hypot(*(centres - np.array(box.centre)).T)
-        if box.kind in ("other", "small"):
-            reach = sea_px + max(box.x1 - box.x0, box.y1 - box.y0) / 2
-            truth[(distance <= reach) & (truth == 0)] = IGNORED
-        elif box.kind == "ship":
-            truth[(distance <= sea_px) & (truth == 0)] = IGNORED
-    for box in boxes:
-        if box.kind == "ship":
-            truth[np.hypot(*(centres - np.array(box.centre)).T) <= ship_px] = 1
+def truth_at(centres: Points, example: Example, seen_gsd_m: float, params: WindowParams, least_m: float) -> Floats:
+    """(2, n) the class of windows by where their middles (n, 2) are, and the length of their vessel.
+
+    The class is 1 where a vessel's middle is within `ship_m`, IGNORED farther than that but within `sea_m`, or within a
+    third of its length where that is less, and 0 elsewhere. The length is UNKNOWN where there is no vessel.
+
+    Args:
+        centres: in the example's pixels.
+        example: what is seen.
+        seen_gsd_m: metres that a pixel of the example seems to have.
+        params: see there.
+        least_m: what seems shorter is IGNORED.
+    """
+    truth = np.stack([np.zeros(len(centres)), np.full(len(centres), UNKNOWN)]).astype(np.float32)
+    nearest = np.full(len(centres), np.inf)
+    for box in example.boxes:
+        distance_m = np.hypot(*(centres - np.array(box.centre)).T) * seen_gsd_m
+        length_m = 0.0 if example.chip else box.length(example.gsd_m) / example.gsd_m * seen_gsd_m
+        known = not 0 < length_m < max(least_m, LEAST_M)
+        around_m = params.sea_m if not length_m else np.clip(length_m / 3, params.ship_m + 8, params.sea_m)
+        reach_m = around_m if known else params.ship_m + 8 + length_m / 2
+        truth[0, (distance_m <= reach_m) & (truth[0] == 0)] = IGNORED
+        own = (distance_m <= params.ship_m) & (distance_m < nearest) & known
+        nearest[own] = distance_m[own]
+        truth[0, own] = 1
+        truth[1, own] = np.log2(length_m / USUAL_M) if length_m else UNKNOWN
     return truth
+

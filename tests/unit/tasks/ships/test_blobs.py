@@ -9,6 +9,7 @@ from sightline.tasks.ships.blobs import NOTHING, Rule, rectangle_around, sea_con
 from sightline.tasks.ships.detections import rectangle
 from sightline.tasks.ships.raster import raster_of
 from sightline.tasks.ships.scaled import Scaled
+from sightline.tasks.ships.water import water_of
 from tests.unit.tasks.ships.networks import blob_model, put_ship, scene, sea
 
 RULE = Rule(96, 6.0, (40.0, 150.0), (1.8, 9.0), 0.5)
@@ -16,7 +17,8 @@ RULE = Rule(96, 6.0, (40.0, 150.0), (1.8, 9.0), 0.5)
 
 def find(pixels, rule=RULE):
     size = pixels.shape[:2]
-    return rule.find(Scaled.to(lambda y, x, h, w: pixels[y : y + h, x : x + w], size, 1.0))
+    raster = Scaled.to(lambda y, x, h, w: pixels[y : y + h, x : x + w], size, 1.0)
+    return rule.find(raster, water_of(raster, 3.0))
 
 
 def test_ships_are_found_where_they_are_with_their_length():
@@ -48,7 +50,7 @@ def test_ships_are_found_once_where_squares_meet():
 def test_turbid_water_has_its_own_spread():
     rng = np.random.default_rng(0)
     pixels = np.clip(rng.normal(60, 12, (192, 192, 3)), 0, 255).astype(np.uint8)
-    assert np.quantile(sea_contrast(pixels, 96), 0.99) < 5
+    assert np.quantile(sea_contrast(pixels, 96, np.ones((192, 192), dtype=bool)), 0.99) < 5
     assert find(pixels) == []
 
 

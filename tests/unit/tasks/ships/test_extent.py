@@ -8,12 +8,13 @@ import pytest
 from sightline.tasks.ships.detections import Detection, rectangle, suppress
 from sightline.tasks.ships.extent import extent_of, reach_px
 from sightline.tasks.ships.finder import suppress_peaks
-from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.scan import Peak
-from tests.parameters import params_of
 from tests.unit.tasks.ships.networks import put_ship, sea
 
 REACH = reach_px(3.0)
+
+
+WATER = np.ones((2 * REACH, 2 * REACH), dtype=bool)
 
 
 def sides_of(corners):
@@ -26,7 +27,7 @@ def sides_of(corners):
 def test_bright_and_dark_ships_have_their_length_and_place(angle_deg, off, colour):
     pixels = sea(2 * REACH, 2 * REACH)
     put_ship(pixels, REACH + off, REACH - off, 60, 12, angle_deg, colour)
-    corners = extent_of(pixels, 3.0).corners
+    corners = extent_of(pixels, WATER, 3.0).corners
     assert sides_of(corners) == pytest.approx((60, 12), abs=3)
     assert corners.mean(axis=0) == pytest.approx((REACH + off, REACH - off), abs=1.5)
 
@@ -36,23 +37,28 @@ def test_a_wake_does_not_make_a_ship_longer():
         pixels = sea(2 * REACH, 2 * REACH)
         put_ship(pixels, REACH + 70, REACH, 90, 5, 0, colour)
         put_ship(pixels, REACH, REACH, 60, 12)
-        length, _ = sides_of(extent_of(pixels, 3.0).corners)
+        length, _ = sides_of(extent_of(pixels, WATER, 3.0).corners)
         assert 55 <= length <= 80
 
 
-def test_where_nothing_stands_out_a_usual_ship_is_drawn():
-    extent = extent_of(sea(2 * REACH, 2 * REACH), 3.0)
-    corners = extent.corners
-    assert extent.area_m2 == 0
+@pytest.mark.parametrize(("told_m", "length_m"), [(0.0, 60), (90.0, 90)])
+def test_where_nothing_stands_out_a_usual_vessel_is_drawn(told_m, length_m):
+    corners = extent_of(sea(2 * REACH, 2 * REACH), WATER, 3.0, told_m=told_m).corners
     assert corners.mean(axis=0) == pytest.approx((REACH, REACH))
-    assert sides_of(corners) == pytest.approx((60, 10))
+    assert sides_of(corners) == pytest.approx((length_m / 3, length_m / 15))
+
+
+def test_small_vessels_have_their_length():
+    pixels = sea(2 * REACH, 2 * REACH)
+    put_ship(pixels, REACH, REACH, 8, 3, 30)  # 24 m
+    assert sides_of(extent_of(pixels, WATER, 3.0).corners)[0] == pytest.approx(8, abs=2)
 
 
 def test_another_ship_is_not_taken_along():
     pixels = sea(2 * REACH, 2 * REACH)
     put_ship(pixels, REACH, REACH, 60, 12)
     put_ship(pixels, REACH, REACH + 30, 60, 12)
-    assert sides_of(extent_of(pixels, 3.0).corners) == pytest.approx((60, 12), abs=3)
+    assert sides_of(extent_of(pixels, WATER, 3.0).corners) == pytest.approx((60, 12), abs=3)
 
 
 def detection(x, y, score=0.5, length=60.0, angle_deg=0.0):
@@ -91,17 +97,20 @@ def test_a_detection_is_scaled_with_its_corners():
     assert (scaled.length_px, scaled.beam_px) == pytest.approx((180, 24))
 
 
-def test_land_and_what_hangs_together_with_it_are_told_from_ships():
-    ship, pier, land = (sea(2 * REACH, 2 * REACH) for _ in range(3))
-    for pixels in (ship, pier, land):
+def test_open_water_alongside_and_ashore_are_told_apart():
+    ship, pier, raft, land = (sea(2 * REACH, 2 * REACH) for _ in range(4))
+    for pixels in (ship, pier, raft):
         put_ship(pixels, REACH, REACH, 60, 12)
     put_ship(pier, REACH, REACH + 46, 2 * REACH, 80, colour=(150, 140, 130))
+    put_ship(raft, REACH, REACH + 14, 60, 12, colour=(120, 60, 50))
     land[:] = np.random.default_rng(0).integers(20, 220, land.shape)
-    found = [extent_of(pixels, 3.0) for pixels in (ship, pier, land)]
-    assert found[0].area_m2 == pytest.approx(60 * 12 * 9, rel=0.2)
-    assert found[1].area_m2 > 32_000
-    assert found[0].spread < 5
-    assert found[2].spread > 20
-    params = params_of("ships", Params).train.scan
-    afloat = [one.spread <= params.land_spread and one.area_m2 <= params.largest_m2 for one in found]
-    assert afloat == [True, False, False]
+    dry = np.zeros_like(WATER)
+    beside_pier = WATER.copy()
+    beside_pier[REACH + 6 :] = False
+    found = [
+        extent_of(pixels, water, 3.0, told_m=180.0)
+        for pixels, water in ((ship, WATER), (pier, beside_pier), (raft, WATER), (land, dry))
+    ]
+    assert [one.is_afloat for one in found] == [True, True, True, False]
+    assert [one.is_alongside for one in found[:3]] == [False, True, True]
+    assert sides_of(found[1].corners)[0] == pytest.approx(60, abs=20)  # without the pier, as the network tells its length

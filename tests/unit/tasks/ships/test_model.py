@@ -15,9 +15,10 @@ from sightline.errors import DataRejected, ModelRejected, RequestError
 from sightline.files import write_json
 from sightline.limits import Limits
 from sightline.tasks.ships.answer import Ship
-from sightline.tasks.ships.model import ShipModel, in_words
+from sightline.tasks.ships.labels import size_class_of
+from sightline.tasks.ships.model import ShipModel, in_words, told_classes, too_coarse
 from tests.unit import bad_images
-from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, scene, sea
+from tests.unit.tasks.ships.networks import SHIPS, blob_model, network_model, png, put_ship, scene, sea
 
 LON, LAT = -122.3, 37.8
 
@@ -157,7 +158,8 @@ def test_a_card_that_does_not_fit_is_refused(tmp_path, change):
 def test_a_card_of_before_is_read_as_it_was_then(tmp_path):
     network_model().save(tmp_path)
     card = json.loads((tmp_path / "card.json").read_text(encoding="utf-8"))
-    del card["preprocessing"]["scan"]["land_spread"], card["preprocessing"]["scan"]["largest_m2"]
+    card["preprocessing"]["scan"] |= {"land_spread": 10.0, "largest_m2": 32000.0}
+    card["thresholds"].pop("alongside", None)
     write_json(tmp_path / "card.json", card)
     found = ShipModel.restore(tmp_path)
     assert found.recipe == network_model().recipe
@@ -176,13 +178,45 @@ def test_a_network_without_its_weights_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("lengths", "found"),
     [
-        ([], "0 ships"),
-        ([160.0], "1 ship: 1 of 160 m or more"),
-        ([49.9, 200.0], "2 ships: 1 below 50 m, 1 of 160 m or more"),
-        ([50.0, 159.9, 20.0], "3 ships: 1 below 50 m, 2 of 50 to 160 m"),
+        ([], "0 vessels"),
+        ([160.0], "1 vessel: 1 of 160 m or more"),
+        ([49.9, 200.0], "2 vessels: 1 below 50 m, 1 of 160 m or more"),
+        ([50.0, 159.9, 20.0], "3 vessels: 1 below 50 m, 2 of 50 to 160 m"),
     ],
 )
 def test_what_was_found_is_said_by_length(lengths, found):
     outline = {"box": [0, 0, 1, 1], "center": [0.5, 0.5], "polygon": [[0, 0], [1, 0], [1, 1], [0, 1]]}
-    ships = [Ship(**outline, length_m=length, beam_m=9.0, score=0.9) for length in lengths]
+    said = {"beam_m": 9.0, "score": 0.9, "where": "open_water"}
+    ships = [Ship(**outline, **said, length_m=length, size_class=size_class_of(length)) for length in lengths]
     assert in_words(ships)["found"] == found
+
+
+@pytest.mark.parametrize(
+    ("gsd_m", "classes", "words"),
+    [
+        (1.0, 3, ""),
+        (4.0, 3, ""),
+        (4.4, 3, "At 4.4 m a pixel little under 22 m can be told."),
+        (10.0, 2, "At 10 m a pixel nothing under 50 m can be told."),
+        (30.0, 2, "At 30 m a pixel nothing under 50 m can be told."),
+    ],
+)
+def test_pixels_that_are_too_coarse_for_a_class_are_told(gsd_m, classes, words):
+    assert len(told_classes(gsd_m)) == classes
+    assert too_coarse(gsd_m).startswith(words[:-1])
+
+
+
+def test_what_the_pixels_cannot_show_is_not_answered():
+    model = network_model()
+    pixels = sea(120, 160)
+    put_ship(pixels, 40, 40, 20, 5)  # 60 m at 3 m a pixel, 200 m at 10 m
+    put_ship(pixels, 110, 80, 4, 2)  # 12 m, 40 m
+    answers = {}
+    for gsd_m in (4.0, 10.0):
+        source = model.under(model.read(png(pixels), Limits()), {"gsd_m": gsd_m})
+        answers[gsd_m] = model.predict([source])[0]
+    assert "nothing under 50 m" in answers[10.0].found
+    assert answers[4.0].document["too_coarse"] == ""
+    assert {ship["size_class"] for ship in answers[10.0].document["ships"]} <= {"50-160", "160+"}
+    assert answers[10.0].document["count"] >= 1

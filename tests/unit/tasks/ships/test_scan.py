@@ -14,7 +14,7 @@ from sightline.errors import DataMissing, DataRejected, ParamsError
 from sightline.limits import Limits
 from sightline.tasks.ships.raster import read_raster
 from sightline.tasks.ships.scaled import Scaled
-from sightline.tasks.ships.scan import Scanner, Tiles, logit_at, normalised, peaks_of
+from sightline.tasks.ships.scan import Heat, Scanner, Tiles, logit_near, normalised, peaks_of
 from sightline.vision.graphs import open_session
 from tests.unit.tasks.ships.networks import brightness_graph, network_model, scene, sea
 
@@ -97,18 +97,32 @@ def test_a_small_raster_takes_a_small_tile():
 def test_peaks_lie_between_cells_where_their_neighbours_say_so():
     x, y = np.meshgrid(np.arange(12) + 0.5, np.arange(9) + 0.5)
     logits = (3 - (x - 6.3) ** 2 - (y - 4.8) ** 2).astype(np.float32)
-    (peak,) = peaks_of(logits, 8, 0.0)
+    (peak,) = peaks_of(heat(logits), 8, 0.0)
     assert (peak.x, peak.y) == pytest.approx((6.3 * 8, 4.8 * 8), abs=1e-3)
-    assert peaks_of(logits, 8, 3.5) == []
-    corner = peaks_of(-np.hypot(x, y).astype(np.float32), 8, -10.0)
+    assert peak.length_m == 0  # this network tells none
+    assert peaks_of(heat(logits), 8, 3.5) == []
+    corner = peaks_of(heat(-np.hypot(x, y).astype(np.float32)), 8, -10.0)
     assert [(one.x, one.y) for one in corner] == [(4.0, 4.0)]
 
 
-def test_a_logit_between_cells_is_interpolated():
-    logits = np.array([[0.0, 1.0], [2.0, 3.0]], dtype=np.float32)
-    assert logit_at(logits, 8, 4, 4) == 0
-    assert logit_at(logits, 8, 8, 8) == pytest.approx(1.5)
-    assert logit_at(logits, 8, 100, 100) == 3
+def heat(logits, lengths=None):
+    return Heat(logits, np.zeros(3, dtype=np.float32), lengths)
+
+
+def test_a_peak_has_the_length_that_the_network_tells_there():
+    logits = np.zeros((5, 5), dtype=np.float32)
+    logits[2, 3] = 4
+    lengths = np.full((5, 5), 7, dtype=np.float16)
+    lengths[2, 3] = 1
+    (peak,) = peaks_of(heat(logits, lengths), 4, 1.0)
+    assert peak.length_m == 100
+
+
+def test_around_a_place_the_highest_logit_counts():
+    logits = np.array([[0.0, 1.0, 5.0], [2.0, 3.0, 4.0]], dtype=np.float32)
+    assert logit_near(logits, 8, (4, 4), 0) == 0
+    assert logit_near(logits, 8, (4, 4), 8) == 3
+    assert logit_near(logits, 8, (100, 100), 0) == 4
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 1.4])
