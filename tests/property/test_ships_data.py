@@ -82,7 +82,7 @@ def test_boxes_are_read_back_from_either_file(listed):
 @settings(max_examples=60, deadline=None)
 @given(st.floats(20, 350), st.floats(4, 8), st.floats(0, 360), st.floats(2, 9), st.floats(2, 9))
 def test_a_hull_has_the_length_the_beam_and_the_heading_it_says(length_m, slender, heading_deg, bow, stern):
-    hull = Hull(100.3, 50.7, length_m, length_m / slender, heading_deg, "plain", "ship", 3.0, bow, stern)
+    hull = Hull(100.3, 50.7, length_m, length_m / slender, heading_deg, "cargo", 3.0, bow, stern)
     outline = hull.outline() - (hull.x, hull.y)
     ahead, right = hull.ahead, np.array([-hull.ahead[1], hull.ahead[0]])
     assert np.ptp(outline @ ahead) * 3 == pytest.approx(length_m)

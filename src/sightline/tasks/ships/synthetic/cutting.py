@@ -19,8 +19,8 @@ from sightline.tasks.ships.chips import CHIP_PX
 from sightline.tasks.ships.synthetic.hulls import SMALL_M, Hull
 from sightline.tasks.ships.synthetic.scene import Scene
 
-Kind = Literal["ship", "empty", "part", "clutter"]
-KINDS: tuple[Kind, ...] = ("ship", "empty", "part", "clutter")
+ChipKind = Literal["ship", "empty", "part", "clutter"]
+KINDS: tuple[ChipKind, ...] = ("ship", "empty", "part", "clutter")
 
 _TRIES = 400
 _LEAST_M = 75.0  # 25 px; what is shorter is hardly told from a boat
@@ -32,7 +32,7 @@ _OFF_PX = 26  # a chip whose middle is as far from a vessel's does not show it i
 class Cut:
     """The place of a chip: the pixel (x, y) of its middle, and what it shows."""
 
-    kind: Kind
+    kind: ChipKind
     x: int
     y: int
 
@@ -43,7 +43,7 @@ class Cut:
         return slice(self.y - half, self.y + half), slice(self.x - half, self.x + half)
 
 
-def cut_chips(rng: np.random.Generator, scene: Scene, counts: dict[Kind, int]) -> list[Cut]:
+def cut_chips(rng: np.random.Generator, scene: Scene, counts: dict[ChipKind, int]) -> list[Cut]:
     """Up to as many chips of each kind as asked for, no two at one place; fewer where the scene has no room."""
     found: dict[tuple[int, int], Cut] = {}
     for kind, count in counts.items():
@@ -63,7 +63,7 @@ def _in_frame(scene: Scene, x: int, y: int) -> bool:
     return bool(half <= x <= width - half and half <= y <= height - half)
 
 
-def _fits(kind: Kind, scene: Scene, x: int, y: int) -> bool:
+def _fits(kind: ChipKind, scene: Scene, x: int, y: int) -> bool:
     """No vessel beside what the kind shows; small ones do not count, nor what is moored far from the middle."""
     half = CHIP_PX / 2
     for hull in scene.vessels:

@@ -75,6 +75,7 @@ def truth(vessels: Sequence[Hull], place: Georeference) -> dict[str, Json]:
         "height": place.height,
         "crs": place.crs,
         "transform": list(place.transform),
+        "gsd_m": place.gsd_m,
     }
     return {"type": "FeatureCollection", "features": [_feature(hull, place) for hull in vessels], "raster": raster}
 
@@ -84,12 +85,15 @@ def _feature(hull: Hull, place: Georeference) -> dict[str, Json]:
     ring = np.round(place.lon_lat(np.concatenate([outline, outline[:1]])), 8)
     if (np.diff(ring[:, 0]) * (ring[1:, 1] + ring[:-1, 1])).sum() > 0:
         ring = ring[::-1]
-    properties = {
+    properties: dict[str, Json] = {
         "kind": hull.kind,
+        "where": hull.where,
+        "vessel": hull.build,
         "bbox": [round(value, 3) for value in hull.bbox],
         "length_m": round(hull.length_m, 2),
         "beam_m": round(hull.beam_m, 2),
         "heading_deg": round(hull.heading_deg, 2),
+        "speed_kn": round(hull.speed_kn, 1),
     }
     return {
         "type": "Feature",
