@@ -1,13 +1,15 @@
 """The plain baseline: blobs that are brighter or darker than the sea around them, and as long as a vessel. No learning.
 
 The sea's level and spread are the median and the median absolute deviation of the water (`water`) in squares,
-interpolated between them. What hangs together with the land is longer or broader than a vessel. How many spreads a blob must stand out by is the only thing that is fitted (`calibrate.fit_blobs`).
+interpolated between them. What hangs together with the land is longer or broader than a vessel. How many spreads a blob
+must stand out by is the only thing that is fitted (`calibrate.fit_blobs`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 

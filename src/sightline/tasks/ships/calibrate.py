@@ -37,7 +37,9 @@ class Evaluated:
     @property
     def peaks(self) -> NDArray[np.float64]:
         """(n, 3) logit, verdict and place of the scenes' detections, without those on too short vessels."""
-        rows = [(one.score, one.near, one.place) for scene in self.scenes for one in scene.detections if one.near != NEITHER]
+        rows = [
+            (one.score, one.near, one.place) for scene in self.scenes for one in scene.detections if one.near != NEITHER
+        ]
         return np.array(rows, dtype=np.float64).reshape(-1, 3)
 
     @property
@@ -91,6 +93,7 @@ def calibrated(model: ShipModel, evaluated: Evaluated) -> ShipModel:
     logits, labels = np.concatenate([peaks[:, :2], evaluated.chips]).T
     calibration = fit_calibration(logits, labels.astype(np.int64))
     floor = float(calibration(np.log(recipe.scan.floor / (1 - recipe.scan.floor))))
+
     def best(place: int, ships: int) -> float:
         own = peaks[peaks[:, 2] == place]
         scores = [float(value) for value in calibration(own[:, 0])]

@@ -34,6 +34,7 @@ _LEAST_M2 = 60.0
 _LONGER_HALF = 1.25
 _SLACK_M = 30.0
 _BEYOND = 1.5  # times the length that the network tells, at most, and at least one over it
+_BROAD = 3.0
 _RING_M = (9.0, 24.0)
 _RING_SHARE = 0.2  # of what is around a vessel that is no water where it lies alongside something
 
@@ -62,9 +63,7 @@ class Extent:
     is_alongside: bool
 
 
-def extent_of(
-    pixels: Pixels, water: Bools, gsd_m: float, hidden: Bools | None = None, told_m: float = 0.0
-) -> Extent:
+def extent_of(pixels: Pixels, water: Bools, gsd_m: float, hidden: Bools | None = None, told_m: float = 0.0) -> Extent:
     """The extent of the vessel in the middle of a square (2 r, 2 r, 3), r of `reach_px`; in its pixels.
 
     Args:
@@ -86,7 +85,8 @@ def extent_of(
         offsets = np.stack([columns + 0.5, rows + 0.5], axis=1) - middle
         corners = _rectangle_of(offsets, gsd_m, told_m) + middle
     afloat = _has_water_near(contrast < threshold, gsd_m)
-    return Extent(corners, afloat, _touches_others(contrast >= threshold, corners, gsd_m))
+    own = _narrowed(corners, middle, gsd_m, told_m)
+    return Extent(corners, afloat, _touches_others(contrast >= threshold, own, gsd_m))
 
 
 def contrast_of(pixels: Pixels, water: Bools, gsd_m: float, hidden: Bools | None = None) -> Floats | None:
@@ -137,6 +137,16 @@ def _has_water_near(water: Bools, gsd_m: float) -> bool:
     y, x = np.ogrid[-near:near, -near:near]
     about = water[middle - near : middle + near, middle - near : middle + near]
     return bool((about & (x * x + y * y <= near * near)).sum() >= near)
+
+
+def _narrowed(corners: Corners, middle: float, gsd_m: float, told_m: float) -> Corners:
+    """What is broader than a vessel of the length that is told is several of them: the one at the place alone."""
+    sides = corners[1] - corners[0], corners[2] - corners[1]
+    length, beam = (float(np.linalg.norm(side)) for side in sides)
+    if not told_m or beam * gsd_m <= max(told_m / _BROAD, _RING_M[0]):
+        return corners
+    angle = float(np.arctan2(sides[0][1], sides[0][0]))
+    return rectangle(middle, middle, min(length, told_m / gsd_m), told_m / _LENGTH_TO_BEAM / gsd_m, angle)
 
 
 def _touches_others(other: Bools, corners: Corners, gsd_m: float) -> bool:

@@ -14,7 +14,7 @@ from sightline.capabilities import OnProgress
 from sightline.stopping import check
 from sightline.tasks.ships.blobs import NOTHING, Rule
 from sightline.tasks.ships.cost import check_work
-from sightline.tasks.ships.detections import Corners, Detection, suppress
+from sightline.tasks.ships.detections import Detection, suppress
 from sightline.tasks.ships.extent import extent_of, reach_px
 from sightline.tasks.ships.params import InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster
@@ -97,9 +97,7 @@ class NetworkFinder:
         gsd_m = self.input.gsd_m
         reach = reach_px(gsd_m, peak.length_m)
         window = round(peak.y) - reach, round(peak.x) - reach, 2 * reach, 2 * reach
-        extent = extent_of(
-            scaled.part(*window), water.part(*window), gsd_m, scaled.hidden_part(*window), peak.length_m
-        )
+        extent = extent_of(scaled.part(*window), water.part(*window), gsd_m, scaled.hidden_part(*window), peak.length_m)
         if not extent.is_afloat:
             return None
         corners = extent.corners + np.array([window[1], window[0]])

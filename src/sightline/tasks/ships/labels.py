@@ -266,10 +266,18 @@ def _box(stated: Json, where: str) -> Box:
     x0, y0, x1, y1 = corners
     if not all(abs(value) < FARTHEST_PX for value in corners) or x0 >= x1 or y0 >= y1:  # NaN is not
         raise DataRejected(f"the bbox {corners!r} is not x0 < x1, y0 < y1", where=where, way_out=CORRECT)
+    kind = _placed(kind, stated.get("where"))
     length_m = stated.get("length_m", 0.0)
     if type(length_m) not in (int, float) or not 0 <= length_m < FARTHEST_PX:  # type: ignore[operator]
         raise DataRejected(f"the length_m {length_m!r} is no length", where=where, way_out=CORRECT)
     return Box(kind, float(x0), float(y0), float(x1), float(y1), float(length_m))  # type: ignore[arg-type]
+
+
+def _placed(kind: Kind, where: Json) -> Kind:
+    """A kind that says the same of where a vessel lies as is stated besides; what states nothing keeps its own."""
+    if where == "alongside":
+        return "berth"
+    return "open" if where == "open_water" and kind == "berth" else kind
 
 
 def check_frame(boxes: Sequence[Box], width: int, height: int, where: str) -> None:

@@ -218,9 +218,7 @@ def _on_any(one: Detection, boxes: Sequence[Box], near_px: float) -> bool:
     return any(_within(one, box) or _distance(one, box) <= near_px for box in boxes)
 
 
-def _by_box(
-    ranked: Sequence[Detection], asked: Sequence[Box], boxes: Sequence[Box], gsd_m: float
-) -> list[int]:
+def _by_box(ranked: Sequence[Detection], asked: Sequence[Box], boxes: Sequence[Box], gsd_m: float) -> list[int]:
     """What each detection is by the intersection over union of its box with those in open water."""
     ships = [box for box in asked if box.where == "open_water" and _has_extent(box, gsd_m)]
     others = [box for box in boxes if box not in ships]

@@ -319,9 +319,7 @@ def outlined(
 def in_words(ships: Sequence[Ship]) -> Words:
     """Vessels by length, the longest first, and how many lie alongside."""
     ordered = sorted(ships, key=lambda ship: -ship.length_m)
-    findings = tuple(
-        Finding("ship", ship.score, box_of(ship.box), figures=_figures(ship)) for ship in ordered
-    )
+    findings = tuple(Finding("ship", ship.score, box_of(ship.box), figures=_figures(ship)) for ship in ordered)
     sizes = Counter(ship.size_class for ship in ships)
     parts = [f"{sizes[name]} {words}" for name, (words, _) in _SIZES_IN_WORDS.items() if sizes[name]]
     alongside = sum(ship.where == "alongside" for ship in ships)
@@ -385,7 +383,9 @@ def features_of(found: Sequence[Detection], ships: Sequence[Ship], source: Raste
     """A feature for each ship: GeoJSON in longitude and latitude (RFC 7946), or marked as in pixels."""
     from shapely import Polygon
 
-    properties = [ship.model_dump(include={"score", "length_m", "beam_m", "size_class", "where", "center"}) for ship in ships]
+    properties = [
+        ship.model_dump(include={"score", "length_m", "beam_m", "size_class", "where", "center"}) for ship in ships
+    ]
     if source.place is None:
         polygons = [Polygon(one.corners) for one in found]
         return in_pixels(geojson(zip(polygons, properties, strict=True), _DECIMALS_PX))

@@ -3,9 +3,9 @@
 **Pyramid.** EfficientNet-Lite0 with a feature pyramid (`vision.networks`; Lin et al., 2017) answers every 4 pixels
 whether the middle of a vessel is there, as CenterNet does (Zhou et al., 2019), and how long it is.
 
-**Windows.** The features are timm's, under timm's names, so that its published weights fit. A window is averaged, normalised
-and told by the head, as in timm; the head is applied at every place of the feature map, so that one pass over a large
-tile answers all windows that lie in it.
+**Windows.** The features are timm's, under timm's names, so that its published weights fit. A window is averaged,
+normalised and told by the head, as in timm; the head is applied at every place of the feature map, so that one pass
+over a large tile answers all windows that lie in it.
 
 ConvNeXt gives a feature every 32 pixels. With a finer stride the last steps of 2 are left out and what follows is
 dilated instead (the algorithme a trous; Holschneider et al., 1989): the features at multiples of 32 pixels stay what
@@ -169,7 +169,8 @@ def _dilate(body: Any, stride_px: int) -> None:
 def load_weights(network: Module, size: str, weights: Mapping[str, str], digests: Mapping[str, str]) -> bool:
     """Start a network from the weights that params name for its size; whether they name any.
 
-    A pyramid takes them as `vision.networks.load_encoder` does. For a classifier of windows the file is a state dict of timm's model of this size. Its last layer is left out, as it evaluates other classes.
+    A pyramid takes them as `vision.networks.load_encoder` does. For a classifier of windows the file is a state dict of
+    timm's model of this size; its last layer is left out, as it evaluates other classes.
 
     Raises:
         ParamsError: the file is not there, not that one, or does not fit.

@@ -127,7 +127,6 @@ class TrainParams(Frozen):
             raise ValueError("windows.ship_m is less than windows.sea_m")
         return self
 
-
     def of(self, candidate: str) -> TrainParams:
         """The recipe of a candidate: the window and the steps of a pyramid are its cells."""
         if candidate not in self.networks or self.networks[candidate].size not in PYRAMIDS:

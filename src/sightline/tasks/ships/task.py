@@ -23,7 +23,6 @@ from sightline.tasks.ships.synthetic.sample import write_sample
 from sightline.upstream import Upstream
 from sightline.vision.evaluation import Evaluated, rows_of
 
-
 _POINT_PX = 5
 """How far a vessel of which only the middle is known is drawn around it."""
 
@@ -105,8 +104,10 @@ class Ships:
         raster = self._raster(model, data, sample)
         step, pixels = raster.reduced()
         grown = _POINT_PX * step
-        boxes = [b if not b.is_point else Box(b.kind, b.x0 - grown, b.y0 - grown, b.x1 + grown, b.y1 + grown)
-                 for b in read_example(data, sample).boxes]
+        boxes = [
+            b if not b.is_point else Box(b.kind, b.x0 - grown, b.y0 - grown, b.x1 + grown, b.y1 + grown)
+            for b in read_example(data, sample).boxes
+        ]
         corners = [np.array([[b.x0, b.y0], [b.x1, b.y0], [b.x1, b.y1], [b.x0, b.y1]]) for b in boxes]
         labels = outlined(pixels, corners, step, labelled=True)
         return np.concatenate([labels, model.draw(raster, model.predict([raster])[0])], axis=1)

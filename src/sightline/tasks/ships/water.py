@@ -3,9 +3,9 @@
 Water is flat at the scale of buildings and streets, whatever its colour, waves and noise. In cells of 12 m the means
 of neighbouring cells vary little on water, and many times more on land, in pictures of all sensors that were looked at
 (by 1 to 3 grey levels against 20 to 25). Which variation parts them is read off the raster: the threshold of Otsu
-(1979) on its logarithm. What is calm, large, and darker than what is rough is water; rougher water (sun glint beyond
-the seam of a mosaic) is what lies next to it, or is as dark, and not as rough as land. A field as large and as dark as
-a lake is taken for one.
+(1979) on its logarithm. What is calm and large is water, and what is calm, smaller and darker than what is rough;
+rougher water (sun glint beyond the seam of a mosaic) is dark, and not as rough as land. A field as large as a lake is
+taken for one.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _GLINT = (2.5, 0.5)  # rougher than the threshold by so much it is water where i
 _NEAR = 15  # cells from which a level of the water is taken
 _ALIKE = 3.0  # standard deviations from it
 _LEAST_HA = 1.5
-_SURE_HA = 20.0  # what is smaller is no water where it is as red as soil
+_SURE_HA = 20.0  # what is smaller is no water where it is as bright as what is rough, or as red as soil
 _SOIL = 0.15  # red over blue, as a share of the level of what is rough
 _BINS = 128
 _THICK = 2.0  # cells across, on average
@@ -164,12 +164,12 @@ def _large_and_dark(calm: Bools, means: NDArray[np.uint8], rough: float, cell_ha
     import cv2
 
     count, labels, statistics, _ = cv2.connectedComponentsWithStats(calm.astype(np.uint8), connectivity=4)
-    areas = statistics[:, cv2.CC_STAT_AREA].astype(np.float64)
+    areas = np.maximum(statistics[:, cv2.CC_STAT_AREA], 1).astype(np.float64)  # nothing may be left of the first
     flat = labels.ravel()
     red, green, blue = (np.bincount(flat, means[..., band].ravel(), count) / areas for band in range(3))
     dark = (red + green + blue) / 3 < rough
-    soil = (red - blue > _SOIL * rough) & (areas * cell_ha < _SURE_HA)
-    is_water = dark & ~soil & (areas * cell_ha >= _LEAST_HA)
+    soil = red - blue > _SOIL * rough
+    is_water = (areas * cell_ha >= _SURE_HA) | (dark & ~soil & (areas * cell_ha >= _LEAST_HA))
     is_water[0] = False
     return np.asarray(is_water[labels])
 

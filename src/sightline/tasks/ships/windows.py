@@ -11,7 +11,6 @@ Each crop has a random stream of its own (seed, step, number), so a resumed trai
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -30,6 +29,9 @@ Points = NDArray[np.float64]
 
 _JITTER_M = 12.0
 """How far a ship that is aimed at may lie from the middle of a window."""
+
+_ALONGSIDE_SHARE = 0.25
+"""Of the vessels that are aimed at: a marina has more of them than a roadstead has ships."""
 
 _PIXELS_A_VESSEL = 4.0
 """What has fewer, along, is not learnt from: nobody could tell it."""
@@ -53,7 +55,7 @@ class Turn:
         return float(np.sqrt(abs(np.linalg.det(self.turned))))
 
     def cut(self, pixels: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
-        """The crop (side, side, 3); beyond the example it is reflected, and without aliases where it is made smaller."""
+        """The crop (side, side, 3); beyond the example it is reflected. Where it is made smaller, it has no aliases."""
         import cv2
 
         finer = math.ceil(self.scale - 0.25)
@@ -107,10 +109,11 @@ class Windows:
         return np.asarray(inside.all(axis=1))
 
     @cached_property
-    def _ships(self) -> list[tuple[int, Box]]:
-        """A scene and one of its vessels; what is long is not drawn more often than what is short."""
+    def _ships(self) -> list[list[tuple[int, Box]]]:
+        """Scenes and their vessels: those in open water, and those alongside, where there are any."""
         boxes, gsd_m = self.examples.boxes, self.examples.gsd_m
-        return [(i, box) for i in self.examples.scenes for box in boxes[i] if box.is_asked_for(gsd_m[i])]
+        asked = [(i, box) for i in self.examples.scenes for box in boxes[i] if box.is_asked_for(gsd_m[i])]
+        return [[one for one in asked if one[1].where == where] for where in ("open_water", "alongside")]
 
     @cached_property
     def _chips(self) -> list[list[int]]:
@@ -129,7 +132,7 @@ class Windows:
         scenes = self.examples.scenes
         if self._chips and (not scenes or rng.random() < self.params.chips):
             example, at, aimed = self._aim_at_chip(rng)
-        elif self._ships and rng.random() < self.params.focus:
+        elif any(self._ships) and rng.random() < self.params.focus:
             example, at, aimed = self._aim_at_ship(rng)
         else:
             example, at, aimed = self._aim_anywhere(rng)
@@ -153,7 +156,9 @@ class Windows:
 
     def _aim_at_ship(self, rng: np.random.Generator) -> tuple[Example, Points, Points]:
         """A vessel's middle near that of any window."""
-        index, box = self._ships[int(rng.integers(len(self._ships)))]
+        in_open, alongside = self._ships
+        drawn = alongside if not in_open or (alongside and rng.random() < _ALONGSIDE_SHARE) else in_open
+        index, box = drawn[int(rng.integers(len(drawn)))]
         jitter = rng.uniform(-1, 1, 2) * _JITTER_M / self.examples.gsd_m[index] / np.sqrt(2)
         visible = self.centres[self._with_context]
         return self.examples[index], np.array(box.centre) + jitter, visible[int(rng.integers(len(visible)))]
@@ -228,4 +233,3 @@ def truth_at(centres: Points, example: Example, seen_gsd_m: float, params: Windo
         truth[0, own] = 1
         truth[1, own] = np.log2(length_m / USUAL_M) if length_m else UNKNOWN
     return truth
-

@@ -20,12 +20,14 @@ from sightline.tasks.ships.data import (
     CHIP_PX,
     Box,
     excerpt,
+    gsd_of,
     load_manifest,
     read_boxes,
     read_chip,
     read_scene_pixels,
     source_of,
 )
+from sightline.tasks.ships.labels import hull_length
 from sightline.vision.images import encode_png
 
 SHIP = {"kind": "ship", "bbox": [10, 12, 40, 30]}
@@ -190,23 +192,109 @@ def write_georeferenced(path: Path, pixels, gsd_m: float) -> None:
 
 
 @pytest.mark.parametrize(("gsd_m", "fits"), [(0.5, False), (2.8, False), (2.95, True), (3.0, True), (3.3, False)])
-def test_a_picture_that_tells_of_another_pixel_size_is_a_problem(tmp_path, gsd_m, fits):
+def test_a_chip_that_tells_of_another_pixel_size_is_a_problem(tmp_path, gsd_m, fits):
+    (tmp_path / "chips").mkdir()
+    write_georeferenced(tmp_path / "chips/1__a__1_2.tif", chip(), gsd_m)
+    sample = only(tmp_path)
+    assert bool(sample.problem) is not fits
+    assert fits or f"its pixels are {gsd_m:g} m, not 3 m. Resample it to 3 m (gdalwarp" in sample.problem
+
+
+@pytest.mark.parametrize("gsd_m", [1.0, 3.0, 10.0])
+def test_a_scene_has_the_pixels_that_it_tells(tmp_path, gsd_m):
     write_scene(tmp_path, scene_file={})
     (tmp_path / "scenes/a.png").unlink()
-    (tmp_path / "chips").mkdir()
     write_georeferenced(tmp_path / "scenes/a.tif", np.full((64, 96, 3), 60, np.uint8), gsd_m)
-    write_georeferenced(tmp_path / "chips/1__a__1_2.tif", chip(), gsd_m)
-    for sample in load_manifest(tmp_path).samples:
-        assert bool(sample.problem) is not fits
-        assert fits or f"its pixels are {gsd_m:g} m, not 3 m. Resample it to 3 m (gdalwarp" in sample.problem
+    sample = only(tmp_path)
+    assert sample.problem == ""
+    assert gsd_of(sample) == pytest.approx(gsd_m, rel=1e-3)
 
 
 def test_a_world_file_beside_a_scene_tells_its_pixel_size(tmp_path):
     write_scene(tmp_path)
-    assert only(tmp_path).problem == ""
+    assert gsd_of(only(tmp_path)) == 3
     (tmp_path / "scenes/a.pgw").write_text("0.5\n0\n0\n-0.5\n500000\n5500000\n")
     (tmp_path / "scenes/a.prj").write_text(rasterio.crs.CRS.from_epsg(32633).to_wkt())
-    assert "scenes/a.png: its pixels are 0.5 m" in only(tmp_path).problem
+    assert gsd_of(only(tmp_path)) == pytest.approx(0.5, rel=1e-3)
+
+
+def test_a_truth_and_a_world_file_that_disagree_are_a_problem(tmp_path):
+    write_scene(tmp_path, "a")
+    (tmp_path / "hand_labels.json").unlink()
+    truth = {"type": "FeatureCollection", "features": [], "raster": {"transform": [4.0, 0, 0, 0, -4.0, 0]}}
+    (tmp_path / "scenes/a.geojson").write_text(json.dumps(truth))
+    assert gsd_of(only(tmp_path)) == 4
+    (tmp_path / "scenes/a.pgw").write_text("0.5\n0\n0\n-0.5\n500000\n5500000\n")
+    (tmp_path / "scenes/a.prj").write_text(rasterio.crs.CRS.from_epsg(32633).to_wkt())
+    assert "a.png: its pixels are 0.5 m, but its labels say 4 m" in only(tmp_path).problem
+
+
+POINTS = {
+    "file": "port.png",
+    "gsd_m": "unknown; about 5.3 m a pixel, enlarged",
+    "vessels": [{"x": 20.5, "y": 30, "kind": "open"}, {"x": 40, "y": 12, "kind": "berth"}],
+}
+
+
+def write_points(root, document=None):
+    (root / "aoi").mkdir(parents=True)
+    Image.fromarray(np.full((64, 96, 3), 60, np.uint8)).save(root / "aoi/port.png")
+    (root / "aoi/labels.json").write_text(json.dumps(document or {"how": "by eye", "pictures": [POINTS]}))
+    return root
+
+
+def test_middles_alone_are_labels_too(tmp_path):
+    manifest = load_manifest(write_points(tmp_path))
+    (sample,) = manifest.samples
+    assert (sample.id, sample.group, sample.stratum, sample.problem) == ("scene-port", "port", "scene", "")
+    assert (gsd_of(sample), sample.figures["ships"], sample.figures["alongside"]) == (5.3, 1, 1)
+    boxes = read_boxes(manifest, sample)
+    assert [(box.centre, box.where, box.is_point) for box in boxes] == [
+        ((20.5, 30), "open_water", True),
+        ((40, 12), "alongside", True),
+    ]
+    assert [box.size_class(5.3) for box in boxes] == [None, None]
+    document = manifest.path(sample, "labels")
+    assert json.loads(excerpt(document, [sample]))["pictures"] == [POINTS]
+    assert excerpt(document, [sample], rest=True) == b""
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"gsd_m": "unknown"}, "tells no metres a pixel"),
+        ({"gsd_m": -3}, "tells no metres a pixel"),
+        ({"vessels": [{"x": 1, "y": "a", "kind": "open"}]}, "is not two numbers"),
+        ({"vessels": [{"x": 1, "y": 2, "kind": "ship"}]}, "is not one of open, berth"),
+        ({"vessels": [{"x": 1000, "y": 2, "kind": "open"}]}, "lies outside the frame"),
+        ({"file": "../port.png"}, "names no file in this folder"),
+        ({"file": "other.png"}, "there is no such file"),
+    ],
+)
+def test_middles_that_cannot_be_are_problems(tmp_path, change, problem):
+    sample = only(write_points(tmp_path, {"pictures": [{**POINTS, **change}]}))
+    assert problem in sample.problem
+
+
+def test_lengths_are_told_by_boxes_of_any_heading():
+    for angle in np.deg2rad([0, 20, 45, 70, 90]):
+        width, height = (abs(np.cos(angle - turn)) * 100 + abs(np.sin(angle - turn)) * 20 for turn in (0, np.pi / 2))
+        assert hull_length(width, height) == pytest.approx(100, rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("box", "asked", "size"),
+    [
+        (Box("small", 0, 0, 4, 4), False, "20-50"),
+        (Box("small", 0, 0, 9, 2), True, "20-50"),
+        (Box("other", 0, 0, 20, 6), True, "50-160"),
+        (Box("other", 0, 0, 60, 20), True, None),  # with its wake
+        (Box("other", 0, 0, 60, 20, 40.0), True, "20-50"),  # its length is stated
+        (Box("ship", 0, 0, 50, 12), True, "160+"),
+    ],
+)
+def test_vessels_of_20_m_are_asked_for_by_class(box, asked, size):
+    assert (box.is_asked_for(3.0), box.size_class(3.0)) == (asked, size)
 
 
 # ----------------------------------------------------------------------------------------------------- document
@@ -271,7 +359,7 @@ def test_a_labelled_scene_is_a_sample(tmp_path, folder):
     assert sample.id == "scene-lb_1"
     assert list(sample.files) == ["image", "labels"]
     assert (sample.group, sample.stratum, sample.problem) == ("lb_1", "scene", "")
-    assert sample.figures == {"width": 96, "height": 64, "scene": 1, "ships": 1, "others": 1}
+    assert sample.figures == {"width": 96, "height": 64, "scene": 1, "gsd_m": 3, "ships": 1, "alongside": 0}
     manifest = load_manifest(root)
     assert read_boxes(manifest, sample) == (Box("ship", 10, 12, 40, 30), Box("small", 1, 1, 3.5, 4))
     assert read_scene_pixels(manifest.path(sample), Limits()).shape == (64, 96, 3)
@@ -295,7 +383,7 @@ def test_boxes_may_stand_in_a_geojson_beside_the_scene(tmp_path):
     feature = {"type": "Feature", "geometry": None, "properties": {**SHIP, "length_m": 90}}
     (tmp_path / "scenes/a.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [feature]}))
     manifest = load_manifest(tmp_path)
-    assert read_boxes(manifest, manifest.samples[0]) == (Box("ship", 10, 12, 40, 30),)
+    assert read_boxes(manifest, manifest.samples[0]) == (Box("ship", 10, 12, 40, 30, 90.0),)
 
 
 def test_scenes_of_one_ground_and_their_chips_form_a_group(tmp_path):
@@ -428,13 +516,21 @@ def test_what_is_gone_since_the_manifest_was_made_is_said(tmp_path):
 def test_the_real_set_is_read_whole(real_data):
     manifest = load_manifest(real_data / "ships")
     assert [sample.problem for sample in manifest.samples] == [""] * len(manifest)
-    assert {sample.group for sample in manifest.samples} == {"lb_1", "scene_1", "sfbay_4"}
+    assert {sample.group for sample in manifest.samples} == {
+        "lb_1",
+        "scene_1",
+        "sfbay_4",
+        "port_of_aglericas_spain_raw_esri",
+        "port_of_aglericas_spain_raw_sentinel",
+    }
     scenes = [sample for sample in manifest.samples if sample.stratum == "scene"]
     assert {scene.id: scene.figures["ships"] for scene in scenes} == {
-        "scene-lb_1": 4,
-        "scene-sfbay_1": 8,
-        "scene-sfbay_4": 1,
+        "scene-lb_1": 14,
+        "scene-sfbay_1": 12,
+        "scene-sfbay_4": 2,
         "scene-scene_4": 10,
+        "scene-port_of_aglericas_spain_raw_esri": 2,
+        "scene-port_of_aglericas_spain_raw_sentinel": 3,
     }
     assert sum(sample.figures["ship"] for sample in manifest.samples if sample.stratum != "scene") == 23
     assert len(manifest) - len(scenes) == 158

@@ -113,4 +113,6 @@ def test_open_water_alongside_and_ashore_are_told_apart():
     ]
     assert [one.is_afloat for one in found] == [True, True, True, False]
     assert [one.is_alongside for one in found[:3]] == [False, True, True]
-    assert sides_of(found[1].corners)[0] == pytest.approx(60, abs=20)  # without the pier, as the network tells its length
+    assert sides_of(found[1].corners)[0] == pytest.approx(
+        60, abs=20
+    )  # without the pier, as the network tells its length

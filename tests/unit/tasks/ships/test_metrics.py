@@ -75,7 +75,11 @@ def test_what_lies_alongside_is_evaluated_apart():
 
 
 def test_each_class_of_lengths_has_its_figures():
-    boxes = [box(100, 100, length=60), box(300, 100, "open", length=40, beam=8), box(500, 100, "open", length=10, beam=2)]
+    boxes = [
+        box(100, 100, length=60),
+        box(300, 100, "open", length=40, beam=8),
+        box(500, 100, "open", length=10, beam=2),
+    ]
     said = [found(100, 100, 0.9, length=45), found(300, 100, 0.8, length=40), found(700, 100, 0.7, length=10)]
     made = Pool([scene_statistics(said, boxes, 3.0, (0.5, 0.6))]).score(np.ones(1))
     assert (made["f1_160m"], made["f1_50_160m"], made["f1_20_50m"]) == (1, 1, 0)
@@ -103,9 +107,14 @@ def test_boxes_are_evaluated_by_their_overlap():
 
 SCENES = [
     scene_statistics(
-        [found(100, 100, 0.9), found(300, 300, 0.7), found(500, 500, 0.3)], [box(100, 103), box(500, 500)], 3.0, (0.5, 0.6)
+        [found(100, 100, 0.9), found(300, 300, 0.7), found(500, 500, 0.3)],
+        [box(100, 103), box(500, 500)],
+        3.0,
+        (0.5, 0.6),
     ),
-    scene_statistics([found(50, 50, 0.8), found(10, 10, 0.6)], [box(50, 50), box(10, 10, "small", length=6, beam=2)], 3.0, (0.5, 0.6)),
+    scene_statistics(
+        [found(50, 50, 0.8), found(10, 10, 0.6)], [box(50, 50), box(10, 10, "small", length=6, beam=2)], 3.0, (0.5, 0.6)
+    ),
     scene_statistics([], [], 3.0, (0.5, 0.6)),
 ]
 CHIPS = [chip_statistics(p, ship, 0.5) for p, ship in ((0.9, True), (0.4, True), (0.6, False), (0.1, False))]

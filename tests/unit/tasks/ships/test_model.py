@@ -206,7 +206,6 @@ def test_pixels_that_are_too_coarse_for_a_class_are_told(gsd_m, classes, words):
     assert too_coarse(gsd_m).startswith(words[:-1])
 
 
-
 def test_what_the_pixels_cannot_show_is_not_answered():
     model = network_model()
     pixels = sea(120, 160)

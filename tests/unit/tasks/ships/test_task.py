@@ -73,7 +73,7 @@ PARAMS = params_of("ships", Params)
         {"candidates": ["atto", "oracle"]},
         {"train": {"networks": {"blobs": PARAMS.train.networks["atto"]}}},
         {"train": {"weights": {"convnext_atto": "x.safetensors"}}},
-        {"train": {"windows": {"side_px": 96}}},
+        {"train": {"windows": {"side_px": 64}}},
         {"train": {"scan": {"stride_px": 7}}},
         {"train": {"scan": {"tile_px": 96}}},
         {"train": {"windows": {"ship_m": 50.0}}},
