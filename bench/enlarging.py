@@ -189,7 +189,7 @@ class Asked:
     def key(self, side_m: float, margin_m: float) -> str:
         """Tells apart what may have another answer."""
         said = {
-            "model": [self.model.card.files, self.model.threshold, self.model.card.preprocessing],
+            "model": [self.model.card.files, self.model.thresholds, self.model.card.preprocessing],
             "scene": [self.sample.sha256, self.sample.labels_sha256, self.scene_gsd_m, self.gsd_m, side_m, margin_m],
             "steps": [f"{one.choice} {one.digest}" for one in self.steps],
         }
@@ -203,7 +203,7 @@ class Asked:
         down, across = (mine / its for mine, its in zip(window.pixels.shape[:2], picture.shape[:2], strict=True))
         found = self.model.find(raster_of(picture, self.scene_gsd_m * float(np.sqrt(down * across)))).detections
         counted = [one for one in (one.scaled(down, across) for one in found) if window.counts(one, self.scene_gsd_m)]
-        return scene_statistics(counted, window.boxes, self.scene_gsd_m, self.model.threshold)
+        return scene_statistics(counted, window.boxes, self.scene_gsd_m, self.model.thresholds)
 
 
 def run(asked: Asked, windows: Sequence[Window], path: Path) -> list[Statistics]:

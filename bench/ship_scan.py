@@ -1,4 +1,4 @@
-"""Scanning for ships: the dense scan against a loop over windows, with the same ConvNeXt weights.
+"""Scanning for vessels: the pyramid, and ConvNeXt in a dense scan against a loop over windows with the same weights.
 
     .venv/bin/python -m bench.ship_scan [--sahi build/bench/sahi/bin/python]
 
@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from sightline.files import write_json
 from sightline.settings import load_settings
-from sightline.tasks.ships.network import NetworkName, build_network, export_network
+from sightline.tasks.ships.network import CELL_PX, NetworkName, build_network, export_network
 from sightline.tasks.ships.raster import read_raster
 from sightline.tasks.ships.scaled import Scaled
 from sightline.tasks.ships.scan import Scanner, Tiles, normalised
@@ -43,7 +43,9 @@ WINDOW_PX = 224
 REFERENCE_GSD_M = 240 / WINDOW_PX
 BATCH = 16
 
+PYRAMID: NetworkName = "efficientnet_lite0"
 DENSE = {
+    "pyramid, 3 m, step 4 px": (3.0, Tiles(704, 48, CELL_PX, CELL_PX)),
     "dense, 3 m, step 8 px": (3.0, Tiles(704, 48, 32, 8)),
     "dense, 3 m, step 16 px": (3.0, Tiles(704, 48, 32, 16)),
     "dense, 1.07 m, step 32 px": (REFERENCE_GSD_M, Tiles(896, 64, 224, 32)),
@@ -57,7 +59,9 @@ def graph_of(size: NetworkName, pooled_px: int, stride_px: int) -> bytes:
     import torch
 
     torch.manual_seed(0)
-    return export_network(build_network(size, pooled_px, stride_px).eval())
+    pyramid = pooled_px == CELL_PX
+    network = build_network(PYRAMID if pyramid else size, pooled_px, stride_px)
+    return export_network(network.eval(), tells_lengths=pyramid)
 
 
 def window_graph(size: NetworkName) -> bytes:

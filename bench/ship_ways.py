@@ -21,14 +21,14 @@ from sightline.files import write_json
 from sightline.limits import Limits
 from sightline.settings import load_settings
 from sightline.task import Json, Manifest
-from sightline.tasks.ships.data import load_manifest, read_boxes
+from sightline.tasks.ships.data import gsd_of, load_manifest, read_boxes
 from sightline.tasks.ships.detections import Detection, rectangle
 from sightline.tasks.ships.finder import NetworkFinder
 from sightline.tasks.ships.metrics import Pool, scene_statistics
 from sightline.tasks.ships.model import ShipModel
 from sightline.tasks.ships.raster import Raster
 from sightline.tasks.ships.scaled import Scaled
-from sightline.tasks.ships.scan import logit_at
+from sightline.tasks.ships.scan import logit_near
 
 WINDOW_M, STEP_M = 240.0, 120.0
 TAKEN = 0.5
@@ -47,7 +47,7 @@ def every_window(model: ShipModel, raster: Raster) -> list[Detection]:
     found = []
     for y in np.arange(WINDOW_M / 2, scaled.size[0] * gsd_m - WINDOW_M / 2 + 1, STEP_M) / gsd_m:
         for x in np.arange(WINDOW_M / 2, scaled.size[1] * gsd_m - WINDOW_M / 2 + 1, STEP_M) / gsd_m:
-            probability = 1 / (1 + np.exp(-logit_at(logits, finder.params.stride_px, x, y)))
+            probability = 1 / (1 + np.exp(-logit_near(logits, finder.params.stride_px, (float(x), float(y)), 0.0)))
             if probability > TAKEN:
                 side_px = WINDOW_M / raster.gsd_m
                 corners = rectangle(x / across, y / down, side_px, side_px, 0.0)
@@ -59,12 +59,12 @@ def evaluate(model: ShipModel, data: Manifest) -> dict[str, list[dict[str, Json]
     """Way -> the counts of each scene."""
     made: dict[str, list[dict[str, Json]]] = {"this task": [], "every positive window": []}
     for sample in data.samples:
-        raster = model.read(data.path(sample), Limits())
+        raster = model.under(model.read(data.path(sample), Limits()), {"gsd_m": gsd_of(sample)})
         boxes = read_boxes(data, sample)
-        ways = {"this task": (model.find(raster).detections, model.threshold)}
-        ways["every positive window"] = (every_window(model, raster), TAKEN)
-        for way, (found, threshold) in ways.items():
-            made[way].append({"scene": sample.id, **scene_statistics(found, boxes, raster.gsd_m, threshold)})
+        ways = {"this task": (model.find(raster).detections, model.thresholds)}
+        ways["every positive window"] = (every_window(model, raster), (TAKEN, TAKEN))
+        for way, (found, thresholds) in ways.items():
+            made[way].append({"scene": sample.id, **scene_statistics(found, boxes, raster.gsd_m, thresholds)})
     return made
 
 

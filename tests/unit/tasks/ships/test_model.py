@@ -219,3 +219,41 @@ def test_what_the_pixels_cannot_show_is_not_answered():
     assert answers[4.0].document["too_coarse"] == ""
     assert {ship["size_class"] for ship in answers[10.0].document["ships"]} <= {"50-160", "160+"}
     assert answers[10.0].document["count"] >= 1
+
+
+def test_land_cloud_and_night_are_answered_without_vessels():
+    rng = np.random.default_rng(0)
+    land = np.kron(rng.integers(40, 200, (25, 34, 3)), np.ones((12, 12, 1))).astype(np.uint8)
+    cloud = np.clip(rng.normal(235, 3, (300, 400, 3)), 0, 255).astype(np.uint8)
+    dark = np.zeros((300, 400, 3), np.uint8)
+    for model in (network_model(), blob_model()):
+        for pixels in (land, dark):
+            assert model.predict([model.read(png(pixels), Limits())])[0].document["count"] == 0
+    assert blob_model().predict([blob_model().read(png(cloud), Limits())])[0].document["count"] == 0
+
+
+@pytest.mark.parametrize("gsd_m", [0.05, 60.0])
+def test_pixels_that_cannot_show_a_vessel_are_refused(gsd_m):
+    model = network_model()
+    with pytest.raises(RequestError, match="gsd_m"):
+        model.under(model.read(png(sea()), Limits()), {"gsd_m": gsd_m})
+
+
+def test_pixels_of_30_cm_are_looked_at_as_what_they_are():
+    model = network_model()
+    pixels = sea(600, 600)
+    put_ship(pixels, 300, 300, 200, 40)  # 60 x 12 m
+    answer = model.predict([model.under(model.read(png(pixels), Limits()), {"gsd_m": 0.3})])[0].document
+    assert all(ship["length_m"] < 100 for ship in answer["ships"])
+
+
+def test_a_tile_that_lacks_in_the_middle_of_a_vessel_makes_no_vessel_of_its_edge(tmp_path):
+    model = network_model()
+    pixels, _ = scene(ships=((200.0, 150.0, 0.0),))
+    alpha = np.full((300, 400, 1), 255, np.uint8)
+    alpha[:, 200:] = 0
+    whole = np.concatenate([pixels, alpha], axis=2)
+    whole[:, 200:, :3] = 0
+    answer = model.predict([model.read(png(whole), Limits())])[0].document
+    assert all(ship["center"][0] < 200 for ship in answer["ships"])
+    assert answer["count"] <= 1

@@ -11,6 +11,7 @@ import pytest
 from sightline.errors import ParamsError
 from sightline.tasks.ships.network import (
     IGNORED,
+    UNKNOWN,
     build_network,
     export_network,
     freeze_features,
@@ -100,7 +101,9 @@ def test_the_base_network_of_the_reference_recipe_learns():
     network = build_network("convnext_base", 224, 32)
     logits, embedding = network(picture(224, 224).repeat(2, 1, 1, 1))
     assert (logits.shape, embedding.shape) == (torch.Size([2, 2, 1, 1]), torch.Size([2, 1024]))
-    window_loss(0.1, 1.0)(logits, torch.tensor([[[0]], [[1]]])).backward()
+    truth = torch.full((2, 2, 1, 1), UNKNOWN)
+    truth[:, 0, 0, 0] = torch.tensor([0.0, 1.0])
+    window_loss(0.1, 1.0)(logits, truth).backward()
     assert all(parameter.grad is not None for parameter in network.parameters())
 
 
@@ -151,9 +154,46 @@ def test_the_loss_looks_at_ships_and_the_hardest_of_the_others():
 
     logits = torch.zeros(1, 2, 2, 3)
     logits[0, 1, 0] = torch.tensor([3.0, -3.0, 0.0])  # a ship that is found, water that is told, water at a half
-    truth = torch.tensor([[[1, 0, 0], [IGNORED, IGNORED, IGNORED]]])
+    truth = torch.full((1, 2, 2, 3), UNKNOWN)
+    truth[0, 0] = torch.tensor([[1, 0, 0], [IGNORED, IGNORED, IGNORED]])
     found = float(np.log1p(np.exp(-3.0)))
     assert float(window_loss(0.0, 0.5)(logits, truth)) == pytest.approx((found + math.log(2)) / 2, rel=1e-5)
     both = (found + (found + math.log(2)) / 2) / 2
     assert float(window_loss(0.0, 1.0)(logits, truth)) == pytest.approx(both, rel=1e-5)
-    assert float(window_loss(0.1, 1.0)(logits, torch.full((1, 2, 3), IGNORED))) == 0
+    truth[0, 0] = IGNORED
+    assert float(window_loss(0.1, 1.0)(logits, truth)) == 0
+
+
+def test_lengths_count_where_they_are_known():
+    import torch
+
+    answers = torch.zeros(1, 3, 1, 3)
+    answers[0, 2] = torch.tensor([2.0, 9.0, 9.0])
+    truth = torch.full((1, 2, 1, 3), UNKNOWN)
+    truth[0, 0] = torch.tensor([1.0, 1.0, 0.0])
+    without = float(window_loss(0.0, 1.0)(answers, truth))
+    truth[0, 1, 0, 0] = -1.0
+    assert float(window_loss(0.0, 1.0)(answers, truth)) - without == pytest.approx(0.2 * (3 - 0.5), rel=1e-5)
+
+
+def test_a_pyramid_answers_every_4_pixels_and_starts_from_imagenet():
+    import torch
+
+    torch.manual_seed(0)
+    network = build_network("efficientnet_lite0", 4, 4)
+    before = network.body.encoder.model.conv_stem.weight.clone()
+    assert load_weights(network, "efficientnet_lite0", {"efficientnet_lite0": "imagenet"}, {})
+    assert not torch.equal(network.body.encoder.model.conv_stem.weight, before)
+    freeze_features(network, True)
+    learning = {name.split(".")[1] for name, one in network.named_parameters() if one.requires_grad}
+    assert learning == {"decoder", "head"}
+    network.eval()
+    session = open_session(export_network(network, tells_lengths=True))
+    for height, width in ((96, 64), (128, 160)):
+        image = picture(height, width)
+        answers = answered(network, image)
+        assert answers.shape == (1, 3, height // 4, width // 4)
+        told, embedding = session.run(None, {"image": image.numpy()})
+        np.testing.assert_allclose(told[0, 0], answers[0, 1] - answers[0, 0], atol=1e-3)
+        np.testing.assert_allclose(told[0, 1], answers[0, 2], atol=1e-3)
+        assert embedding.shape == (1, 320)

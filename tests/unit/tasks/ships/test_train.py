@@ -10,9 +10,10 @@ from sightline.limits import Limits
 from sightline.task import Manifest, TrainingData
 from sightline.tasks.ships.calibrate import calibrated, look_at
 from sightline.tasks.ships.data import load_manifest
-from sightline.tasks.ships.examples import store_examples
-from sightline.tasks.ships.labels import HAND_LABELS
+from sightline.tasks.ships.examples import at_its_head, store_examples
+from sightline.tasks.ships.labels import HAND_LABELS, Box
 from sightline.tasks.ships.params import Params
+from sightline.tasks.ships.scaled import Scaled
 from sightline.tasks.ships.train import train_model
 from tests.contract.subjects import Silent
 from tests.parameters import changed, params_of
@@ -25,7 +26,9 @@ TINY = changed(
     input={"pooled_px": 32, "context_px": 16},
     scan={"tile_px": 128, "context_px": 16, "stride_px": 16, "floor": 0.05},
     windows={"side_px": 96, "stride_px": 16},
-    networks={"atto": changed(TRAIN.networks["atto"], head=STEPS, scratch=STEPS, continued=STEPS)},
+    networks={
+        name: changed(TRAIN.networks[name], head=STEPS, scratch=STEPS, continued=STEPS) for name in ("lite", "atto")
+    },
 )
 
 
@@ -80,7 +83,7 @@ def test_a_calibration_puts_the_threshold_between_ships_and_the_rest(examples, m
     evaluated = look_at(model, examples, Silent())
     assert evaluated.ships == 8
     made = calibrated(model, evaluated)
-    assert evaluated.f1(made.recipe.calibration, made.threshold) == 1
+    assert evaluated.f1(made.recipe.calibration, made.thresholds) == 1
     assert 0 < made.threshold < 1
     assert made.files == model.files
 
@@ -104,6 +107,29 @@ class Dying(Silent):
         super().metrics(step, values)
         if step == 2:
             raise Killed
+
+
+@pytest.mark.slow  # torch
+def test_a_pyramid_is_fitted_and_tells_lengths(manifest, tmp_path):
+    progress = Silent()
+    model = train_model("lite", TrainingData(manifest, manifest), TINY, 1, tmp_path, progress)
+    assert [one["step"] for one in progress.figures] == [1, 2, 3, 1, 2, 3]  # what stands on the features first
+    assert (model.recipe.input.pooled_px, model.recipe.scan.stride_px) == (4, 4)
+    source = model.read(png(scene()[0]), Limits())
+    assert model.predict([source])[0].embedding.shape == (320,)
+    heat = model.finder.scanner(Scaled.to(lambda y, x, h, w: scene()[0][y : y + h, x : x + w], (300, 400), 1.0))
+    assert heat.logits.shape == heat.lengths.shape == (75, 100)
+
+
+def test_a_wake_that_was_boxed_leads_to_its_vessel():
+    pixels = sea(200, 300)
+    put_ship(pixels, 150, 100, 70, 4, colour=(70, 90, 95))  # the wake
+    put_ship(pixels, 190, 100, 12, 5)
+    boxed = at_its_head(pixels, Box("other", 114, 95, 198, 105), 3.0)
+    assert boxed.is_point
+    assert boxed.centre == pytest.approx((190, 100), abs=4)
+    hull = Box("other", 184, 96, 196, 104)
+    assert at_its_head(pixels, hull, 3.0) == hull
 
 
 @pytest.mark.slow  # torch
