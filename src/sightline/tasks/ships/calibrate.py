@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.task import Progress
-from sightline.tasks.ships.calibration import UNKNOWN, best_threshold
+from sightline.tasks.ships.calibration import UNKNOWN, best_threshold, precise_threshold
 from sightline.tasks.ships.examples import StoredExamples
 from sightline.tasks.ships.finder import Found
 from sightline.tasks.ships.metrics import ALONGSIDE, NEITHER, OPEN_WATER, Pool, Scene, match_scene
@@ -20,6 +20,9 @@ from sightline.vision.calibration import Calibration, fit_calibration
 
 _MOST_CHIPS = 200
 """Most chips that are looked at."""
+
+_PRECISION_ALONGSIDE = 0.8
+"""Of what is answered to lie alongside, on the scenes that the threshold is fitted on."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +97,18 @@ def calibrated(model: ShipModel, evaluated: Evaluated) -> ShipModel:
     calibration = fit_calibration(logits, labels.astype(np.int64))
     floor = float(calibration(np.log(recipe.scan.floor / (1 - recipe.scan.floor))))
 
-    def best(place: int, ships: int) -> float:
+    def told(place: int) -> tuple[list[float], list[int]]:
         own = peaks[peaks[:, 2] == place]
-        scores = [float(value) for value in calibration(own[:, 0])]
-        return best_threshold(scores, [int(value) for value in own[:, 1]], ships, floor)
+        return [float(value) for value in calibration(own[:, 0])], [int(value) for value in own[:, 1]]
 
-    threshold = best(OPEN_WATER, evaluated.ships)
+    threshold = best_threshold(*told(OPEN_WATER), evaluated.ships, floor)
     middles = [float(value) for value in calibration(evaluated.chips[:, 0])]
     of_chips = [int(value) for value in evaluated.chips[:, 1]]
     # Around a chip there is nothing to see: the same ship has another logit there.
     thresholds = {"ship": threshold, "chip": best_threshold(middles, of_chips, sum(of_chips), floor)}
-    thresholds["alongside"] = best(ALONGSIDE, evaluated.alongside) if evaluated.alongside else threshold
+    # Quays are full of what looks like a vessel: there it takes more to be answered.
+    berthed = precise_threshold(*told(ALONGSIDE), _PRECISION_ALONGSIDE, floor) if evaluated.alongside else threshold
+    thresholds["alongside"] = max(threshold, berthed)
     recipe = recipe.model_copy(update={"calibration": calibration})
     card = KIND.make_card(model.card.candidate, recipe, model.files, thresholds, {})
     return ShipModel(card, model.files, model.threads)

@@ -1,9 +1,9 @@
-"""From probabilities to an answer: the threshold, fitted on labelled chips and scenes.
+"""From probabilities to an answer: the thresholds, fitted on labelled chips and scenes.
 
-What it and the probabilities (`vision.calibration`) are fitted on are the peaks that the scan finds and the middles of
-chips, as those are what it will be asked about. The threshold is the one of the largest F1 of the peaks, halfway (in
-logits) to the next lower one: on scenes that were learnt from all ships stand far above all else, and the middle is the
-safest.
+What they and the probabilities (`vision.calibration`) are fitted on are the peaks that the scan finds and the middles
+of chips, as those are what it will be asked about. The threshold is the lowest one whose F1 of the peaks is about the
+largest, halfway (in logits) to the next lower peak: scenes that were learnt from have higher peaks than those that were
+not, and what is about as good there is better elsewhere.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.tasks.ships.metrics import NEITHER, RIGHT
-from sightline.vision.thresholds import best_cut
 
 Floats = NDArray[np.float64]
 
@@ -22,8 +21,12 @@ UNKNOWN = 0.5
 """The threshold where there are no ships to fit it on."""
 
 
+_ABOUT = 0.02
+"""F1 that much below the largest is about as good."""
+
+
 def best_threshold(scores: Sequence[float], verdicts: Sequence[int], ships: int, floor: float) -> float:
-    """The probability at which the F1 of detections is largest, halfway in logits to the next lower one.
+    """The lowest probability at which the F1 of detections is about the largest.
 
     Args:
         scores: probabilities of detections.
@@ -31,12 +34,40 @@ def best_threshold(scores: Sequence[float], verdicts: Sequence[int], ships: int,
         ships: how many there are.
         floor: below the lowest of them.
     """
-    evaluated = sorted(((s, v == RIGHT) for s, v in zip(scores, verdicts, strict=True) if v != NEITHER), reverse=True)
-    if not ships or not any(right for _, right in evaluated):
+    values, hits = _ranked(scores, verdicts)
+    if not ships or not hits.any():
         return UNKNOWN
-    values = np.array([score for score, _ in evaluated])
-    hits = np.cumsum([right for _, right in evaluated])
-    best = best_cut(values, hits, ships)
-    following = values[best + 1] if best + 1 < len(values) else min(floor, values[best])
-    lower, upper = (np.log(p / (1 - p)) for p in np.clip([following, values[best]], 1e-6, 1 - 1e-6))
+    f1 = 2 * hits / (np.arange(1, len(values) + 1) + ships)
+    whole = np.where(_last_of_value(values), f1, -1.0)
+    return _halfway(values, int(np.flatnonzero(whole >= whole.max() - _ABOUT)[-1]), floor)
+
+
+def precise_threshold(scores: Sequence[float], verdicts: Sequence[int], precision: float, floor: float) -> float:
+    """The lowest probability at which the detections above it have that precision; 1 where they never have it.
+
+    Args:
+        scores, verdicts, floor: as of `best_threshold`.
+        precision: the share of detections that are to be right.
+    """
+    values, hits = _ranked(scores, verdicts)
+    precise = _last_of_value(values) & (hits >= precision * np.arange(1, len(values) + 1))
+    return _halfway(values, int(np.flatnonzero(precise)[-1]), floor) if precise.any() else 1.0
+
+
+def _ranked(scores: Sequence[float], verdicts: Sequence[int]) -> tuple[Floats, NDArray[np.int64]]:
+    """Scores, falling, and how many are right up to each; without what is NEITHER."""
+    evaluated = sorted(((s, v == RIGHT) for s, v in zip(scores, verdicts, strict=True) if v != NEITHER), reverse=True)
+    values = np.array([score for score, _ in evaluated], dtype=np.float64)
+    return values, np.cumsum([right for _, right in evaluated], dtype=np.int64)
+
+
+def _last_of_value(values: Floats) -> NDArray[np.bool_]:
+    """Where the next score is another: no threshold lies amid a tie."""
+    return np.append(np.diff(values) != 0, True)[: len(values)]
+
+
+def _halfway(values: Floats, last: int, floor: float) -> float:
+    """Between the last of the falling scores that is taken and the next one, in logits."""
+    following = values[last + 1] if last + 1 < len(values) else min(floor, values[last])
+    lower, upper = (np.log(p / (1 - p)) for p in np.clip([following, values[last]], 1e-6, 1 - 1e-6))
     return round(float(1 / (1 + np.exp(-(lower + upper) / 2))), 6)

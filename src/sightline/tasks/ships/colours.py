@@ -21,7 +21,7 @@ def seen_otherwise(pixels: Pixels, params: AugmentParams, rng: np.random.Generat
     if rng.random() < params.coarse_share:
         coarse = float(np.exp(rng.uniform(0, np.log(params.coarsest))))
         pixels = _coarsened(pixels, coarse)
-    lit = _lit(pixels.astype(np.float32) / 255, params, rng)
+    lit = _lit(pixels.astype(np.float32) / np.float32(255), params, rng)
     lit += rng.standard_normal(lit.shape, dtype=np.float32) * np.float32(params.noise * rng.random())
     changed = np.round(np.clip(lit, 0, 1) * 255).astype(np.uint8)
     if rng.random() < params.jpeg_share:
@@ -55,4 +55,5 @@ def _as_jpeg(pixels: Pixels, quality: int) -> Pixels:
     import cv2
 
     _, packed = cv2.imencode(".jpg", pixels[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(packed, cv2.IMREAD_COLOR)[..., ::-1], dtype=np.uint8)
+    unpacked = np.asarray(cv2.imdecode(packed, cv2.IMREAD_COLOR), dtype=np.uint8)
+    return np.ascontiguousarray(unpacked[..., ::-1])

@@ -25,14 +25,11 @@ from sightline.tasks.ships.water import Water, water_of
 NEAR_M = 30.0
 """How far a blob may be from the middle of a chip whose ship it is."""
 
-TRUSTED_M = 45.0
-"""How far the middle of an extent may be from its peak to be the better place of the ship, at most."""
-
 _CHIP_M = 15.0
 """How far from a chip's middle its vessel's may be."""
 
-_TRUSTED_SHARE = 0.3
-"""The same, as a share of the length; and at least 15 m."""
+_TRUSTED_SHARE, _TRUSTED_M = 0.25, (12.0, 45.0)
+"""How far the middle of an extent may be from its peak to be the better place of the vessel: a share of the length."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +100,8 @@ class NetworkFinder:
         corners = extent.corners + np.array([window[1], window[0]])
         x, y = corners.mean(axis=0)
         length_m = float(np.linalg.norm(corners[1] - corners[0])) * gsd_m
-        if np.hypot(x - peak.x, y - peak.y) * gsd_m > np.clip(_TRUSTED_SHARE * length_m, 15.0, TRUSTED_M):
+        trusted_m = np.clip(_TRUSTED_SHARE * min(length_m, peak.length_m or length_m), *_TRUSTED_M)
+        if np.hypot(x - peak.x, y - peak.y) * gsd_m > trusted_m:
             corners = corners + np.array([peak.x - x, peak.y - y])
             x, y = peak.x, peak.y
         alongside = extent.is_alongside or water.is_structure(peak.x, peak.y)

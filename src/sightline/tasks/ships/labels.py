@@ -247,7 +247,7 @@ def read_truth_gsd(path: Path) -> float | None:
     transform = raster["transform"]
     if not isinstance(transform, list) or not transform or type(transform[0]) not in (int, float):
         raise DataRejected("`raster.transform` is not a list of numbers", where=path, way_out=LAYOUT)
-    return abs(float(transform[0]))  # type: ignore[arg-type]  # a number, as was seen
+    return abs(float(transform[0]))
 
 
 def is_numbers(value: Json, count: int) -> TypeGuard[list[float]]:
@@ -268,9 +268,9 @@ def _box(stated: Json, where: str) -> Box:
         raise DataRejected(f"the bbox {corners!r} is not x0 < x1, y0 < y1", where=where, way_out=CORRECT)
     kind = _placed(kind, stated.get("where"))
     length_m = stated.get("length_m", 0.0)
-    if type(length_m) not in (int, float) or not 0 <= length_m < FARTHEST_PX:  # type: ignore[operator]
+    if type(length_m) not in (int, float) or not 0 <= length_m < FARTHEST_PX:
         raise DataRejected(f"the length_m {length_m!r} is no length", where=where, way_out=CORRECT)
-    return Box(kind, float(x0), float(y0), float(x1), float(y1), float(length_m))  # type: ignore[arg-type]
+    return Box(kind, float(x0), float(y0), float(x1), float(y1), float(length_m))
 
 
 def _placed(kind: Kind, where: Json) -> Kind:

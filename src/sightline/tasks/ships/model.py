@@ -340,7 +340,8 @@ _SIZES_IN_WORDS: Mapping[SizeClass, tuple[str, str]] = {
 
 
 def _figures(ship: Ship) -> dict[str, float | str]:
-    figures = {"length_m": ship.length_m, "beam_m": ship.beam_m, "size_class": ship.size_class, "where": ship.where}
+    figures: dict[str, float | str] = {"length_m": ship.length_m, "beam_m": ship.beam_m}
+    figures |= {"size_class": ship.size_class, "where": ship.where}
     return figures if ship.lon is None or ship.lat is None else {**figures, "lon": ship.lon, "lat": ship.lat}
 
 
