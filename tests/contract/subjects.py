@@ -82,12 +82,15 @@ TINY: dict[str, dict[str, Any]] = {
         "evaluate": {"resamples": 100, "pictures": 2},
     },
     "ships": {
+        "candidates": ["lite", "blobs"],
         "sample": {"scenes": 6, "chips": 24, "tiles": False, "scene": {"width_px": 320, "height_px": 256}},
         "train": {
             "cpu": {
                 "scan": {"tile_px": 320, "stride_px": 16},
                 "windows": {"side_px": 128},
-                "networks": {"atto": {"head": _STEPS, "scratch": _STEPS, "continued": _STEPS}},
+                "networks": {
+                    name: {"head": _STEPS, "scratch": _STEPS, "continued": _STEPS} for name in ("lite", "atto")
+                },
                 "blobs": {"deviations": [6.0]},
             }
         },

@@ -14,6 +14,7 @@ from sightline.cli.show import echo, print_json, table
 from sightline.errors import ModelMissing, ParamsError
 
 if TYPE_CHECKING:
+    from sightline.drift.background import Background
     from sightline.maps.tiles import AreaPlan
     from sightline.maps.upscaling.upscale import Choice, Upscaler
     from sightline.pipeline.survey import Order
@@ -133,7 +134,7 @@ def detect(
     from sightline.pipeline.survey import Seen, Workspace, plan_survey, survey, surveying
     from sightline.progress import Bars
 
-    settings, opened = _open(task, model)
+    settings, opened, background = _open(task, model)
     values = {} if threshold < 0 else {"threshold": threshold}
     surveyor = surveying(adjust(opened, values | _step(passes, stride)))
     upscaler = _upscaler(upscale, upscale_model, upscale_sha256)
@@ -144,13 +145,17 @@ def detect(
         if upscaler and upscaler.weights:
             echo(f"Weights {', '.join(f'{name} {value}' for name, value in upscaler.weights.items())}")
     with Bars("aoi") as bars:
-        summary = survey(made, upscaler, surveyor, Workspace(out, settings.tile_cache, settings.limits), bars)
+        workspace = Workspace(out, settings.tile_cache, settings.limits, background)
+        summary = survey(made, upscaler, surveyor, workspace, bars)
     if as_json:
         print_json(summary)
         return
     seen = Seen.model_validate(summary)
     lacking = seen.tiles_missing
     table(f"found (coordinates, pictures and JSON in {out})", [{"raster": n, **v} for n, v in seen.found.items()])
+    for name, familiar in seen.familiarity.items():
+        if familiar.word not in ("familiar", "not known"):
+            echo(f"{name}: {familiar.word} ({familiar.reason}). What is found, and what is not, may be wrong.")
     if lacking:
         echo(
             f"{len(lacking)} tiles are missing; their area is masked. The first: {lacking[0]}. Run the"
@@ -184,12 +189,15 @@ def train_upscaler(
     echo(f"Trained on {len(found)} scenes; use it with `--upscale fast --upscale-model {out}`.")
 
 
-def _open(ref: str, folder: Path | None) -> tuple[Settings, Model]:
+def _open(ref: str, folder: Path | None) -> tuple[Settings, Model, Background]:
+    from sightline.drift.background import UNKNOWN, read_background
+
     if folder is not None:
         project, model = open_folder(ref, folder)
-        return project.settings, model
+        return project.settings, model, UNKNOWN
     project, tracking, version = open_version(ref)
-    return project.settings, project.task.restore(tracking.directory(version))
+    background = read_background(tracking.evaluation(version), version.tags.get("data_version", ""))
+    return project.settings, project.task.restore(tracking.directory(version)), background
 
 
 def _order(bbox: str, geojson: Path | None, wkt: str, provider: str, tiles: Path | None, zoom: str) -> Order:

@@ -25,6 +25,7 @@ import numpy as np
 from pydantic import BaseModel
 
 from sightline.capabilities import Surveying
+from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, DataRejected, ParamsError, RequestError
 from sightline.files import replace_bytes, sha256_file, sha256_files, write_json
 from sightline.limits import Limits
@@ -68,11 +69,19 @@ class Order:
     zoom: int | None = None
 
 
+class Familiar(BaseModel):
+    """How familiar a raster is to the model, in a word and in a sentence."""
+
+    word: str
+    reason: str
+
+
 class Seen(BaseModel):
-    """What of a survey's summary a person is shown: the tiles that lack, and what was found in each raster."""
+    """What of a survey's summary a person is shown: tiles that lack, what was found, how familiar each raster is."""
 
     tiles_missing: list[str]
     found: dict[str, dict[str, bool | int | float]]
+    familiarity: dict[str, Familiar]
 
 
 @dataclass(frozen=True)
@@ -83,11 +92,13 @@ class Workspace:
         out: folder of the results.
         cache: folder of the tiles, shared by all surveys.
         limits: of what is decoded at once.
+        background: what the model was trained on, and so how familiar a raster is to it.
     """
 
     out: Path
     cache: Path
     limits: Limits
+    background: Background = UNKNOWN
 
 
 def surveying(model: Model) -> Surveying:
@@ -186,15 +197,18 @@ def survey(
         rasters[ENLARGED] = _enlarge(upscaler, rasters[RAW], workspace.out, progress)
         seconds["enlarging"] = time.perf_counter() - began
     found: dict[str, dict[str, Json]] = {}
+    familiarity: dict[str, Json] = {}
     for name, raster in rasters.items():
         began = time.perf_counter()
         source, prediction = _survey_raster(name, raster, model, plan.area, workspace, progress)
         if on_answer is not None:
             on_answer(source, prediction)
         found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
+        familiarity[name] = workspace.background.familiarity(prediction).document()
         seconds[f"detection in {name}"] = time.perf_counter() - began
     _compare(rasters, {name: one.get("count") for name, one in found.items()}, upscaler, plan)
     summary = _summary(plan, model, [str(one) for one in missing], found, seconds)
+    summary["familiarity"] = familiarity
     if upscaler is not None:
         summary["enlarged_by"] = {"choice": upscaler.choice, "factor": upscaler.factor, "weights": {**upscaler.weights}}
     write_json(workspace.out / "summary.json", summary)

@@ -12,13 +12,16 @@ import pytest
 from PIL import Image
 
 from sightline.capabilities import adjust
+from sightline.drift.background import Background
+from sightline.drift.familiarity import UNLIKE, Reference
 from sightline.errors import DataRejected, ParamsError, RequestError
 from sightline.files import sha256_file
 from sightline.limits import Limits
 from sightline.maps.area import read_area
 from sightline.maps.providers import ESRI, OSM, open_folder
 from sightline.maps.upscaling.upscale import open_upscaler
-from sightline.pipeline.survey import Order, Workspace, plan_survey, survey, surveying
+from sightline.pipeline.survey import Order, Seen, Workspace, plan_survey, survey, surveying
+from sightline.task import Row
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import tiny_model
 from tests.unit.tasks.ships.networks import network_model, put_ship, sea
@@ -231,3 +234,25 @@ def test_what_would_never_end_is_refused_before_a_tile_is_asked_for(zoom, factor
     where = area(WEST, NORTH - degrees, WEST + degrees, NORTH)
     with pytest.raises(RequestError, match=said):
         plan_survey(Order(where, replace(ESRI, most_tiles=10**6), zoom), 3.0, factor)
+
+
+def test_an_area_unlike_the_training_data_is_told(tiles, workspace):
+    rng = np.random.default_rng(0)
+    rows = [
+        Row(
+            f"real/{n}",
+            f"{n}",
+            f"g{n}",
+            "scene",
+            {},
+            {"input_blue": 200.0 + n},
+            tuple((50 + rng.normal(size=3)).tolist()),
+        )
+        for n in range(20)
+    ]
+    known = replace(workspace, background=Background(reference=Reference(rows)))
+    summary = survey(planned(tiles), None, network_model(), known, Silent())
+    assert summary["familiarity"]["raw"]["word"] == UNLIKE
+    assert summary["found"]["raw"]["count"] == 3
+    seen = Seen.model_validate(json.loads((workspace.out / "summary.json").read_text()))
+    assert seen.familiarity["raw"].word == UNLIKE

@@ -46,8 +46,10 @@ def precise_threshold(scores: Sequence[float], verdicts: Sequence[int], precisio
     """The lowest probability at which the detections above it have that precision; 1 where they never have it.
 
     Args:
-        scores, verdicts, floor: as of `best_threshold`.
+        scores: probabilities of detections.
+        verdicts: of `metrics`; NEITHER is left out.
         precision: the share of detections that are to be right.
+        floor: below the lowest of them.
     """
     values, hits = _ranked(scores, verdicts)
     precise = _last_of_value(values) & (hits >= precision * np.arange(1, len(values) + 1))
