@@ -1,9 +1,9 @@
 """From probabilities to an answer: the thresholds, fitted on labelled chips and scenes.
 
 What they and the probabilities (`vision.calibration`) are fitted on are the peaks that the scan finds and the middles
-of chips, as those are what it will be asked about. The threshold is the lowest one whose F1 of the peaks is about the
-largest, halfway (in logits) to the next lower peak: scenes that were learnt from have higher peaks than those that were
-not, and what is about as good there is better elsewhere.
+of chips, as those are what it will be asked about. The threshold is the one of the largest F1 of the peaks, halfway (in
+logits) to the next lower one: on scenes that were learnt from all vessels stand far above all else, and the middle is
+the safest. Alongside quays, which are full of what looks like a vessel, it is the lowest one that is precise enough.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.tasks.ships.metrics import NEITHER, RIGHT
+from sightline.vision.thresholds import best_cut
 
 Floats = NDArray[np.float64]
 
@@ -21,12 +22,8 @@ UNKNOWN = 0.5
 """The threshold where there are no ships to fit it on."""
 
 
-_ABOUT = 0.02
-"""F1 that much below the largest is about as good."""
-
-
 def best_threshold(scores: Sequence[float], verdicts: Sequence[int], ships: int, floor: float) -> float:
-    """The lowest probability at which the F1 of detections is about the largest.
+    """The probability at which the F1 of detections is largest.
 
     Args:
         scores: probabilities of detections.
@@ -37,9 +34,7 @@ def best_threshold(scores: Sequence[float], verdicts: Sequence[int], ships: int,
     values, hits = _ranked(scores, verdicts)
     if not ships or not hits.any():
         return UNKNOWN
-    f1 = 2 * hits / (np.arange(1, len(values) + 1) + ships)
-    whole = np.where(_last_of_value(values), f1, -1.0)
-    return _halfway(values, int(np.flatnonzero(whole >= whole.max() - _ABOUT)[-1]), floor)
+    return _halfway(values, best_cut(values, hits, ships), floor)
 
 
 def precise_threshold(scores: Sequence[float], verdicts: Sequence[int], precision: float, floor: float) -> float:
@@ -52,7 +47,8 @@ def precise_threshold(scores: Sequence[float], verdicts: Sequence[int], precisio
         floor: below the lowest of them.
     """
     values, hits = _ranked(scores, verdicts)
-    precise = _last_of_value(values) & (hits >= precision * np.arange(1, len(values) + 1))
+    last_of_value = np.append(np.diff(values) != 0, True)[: len(values)]
+    precise = last_of_value & (hits >= precision * np.arange(1, len(values) + 1))
     return _halfway(values, int(np.flatnonzero(precise)[-1]), floor) if precise.any() else 1.0
 
 
@@ -61,11 +57,6 @@ def _ranked(scores: Sequence[float], verdicts: Sequence[int]) -> tuple[Floats, N
     evaluated = sorted(((s, v == RIGHT) for s, v in zip(scores, verdicts, strict=True) if v != NEITHER), reverse=True)
     values = np.array([score for score, _ in evaluated], dtype=np.float64)
     return values, np.cumsum([right for _, right in evaluated], dtype=np.int64)
-
-
-def _last_of_value(values: Floats) -> NDArray[np.bool_]:
-    """Where the next score is another: no threshold lies amid a tie."""
-    return np.append(np.diff(values) != 0, True)[: len(values)]
 
 
 def _halfway(values: Floats, last: int, floor: float) -> float:

@@ -26,6 +26,7 @@ from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder
 from sightline.tasks.ships.labels import BOUNDS_M, LEAST_M, SIZE_CLASSES, SizeClass, size_class_of
+from sightline.tasks.ships.network import CELL_PX, FINEST_PX
 from sightline.tasks.ships.params import BlobParams, InputParams, ScanParams
 from sightline.tasks.ships.raster import Raster, read_head, read_raster
 from sightline.tasks.ships.scan import Scanner, Tiles
@@ -82,6 +83,11 @@ class Recipe(SavedRecipe):
     def files(self) -> set[str]:
         """Of a model of this recipe."""
         return {GRAPH, WEIGHTS} if self.method == "network" else set()
+
+    @property
+    def finest_px(self) -> int:
+        """The finest step that the network can have."""
+        return CELL_PX if self.input.pooled_px == CELL_PX else FINEST_PX
 
     @property
     def tiles(self) -> Tiles:
@@ -203,6 +209,8 @@ class ShipModel(SavedModel[Recipe]):
         if "stride_px" in values:
             stride_px = values["stride_px"]
             try:
+                if stride_px % self.recipe.finest_px:
+                    raise ValueError("the network has no such step")
                 scan = ScanParams.model_validate({**self.recipe.scan.model_dump(), "stride_px": stride_px})
             except ValueError as error:
                 raise ParamsError(

@@ -35,6 +35,9 @@ PyramidName = Literal["efficientnet_lite0"]
 NetworkName = Literal[WindowsName, PyramidName]
 PYRAMIDS: tuple[str, ...] = get_args(PyramidName)
 
+FINEST_PX = 8
+"""The finest step of a classifier of windows."""
+
 CELL_PX = 4
 """From one answer of a pyramid to the next; it is its window too."""
 

@@ -38,7 +38,7 @@ _LEAST_HA = 1.5
 _SURE_HA = 20.0  # what is smaller is no water where it is as bright as what is rough, or as red as soil
 _SOIL = 0.15  # red over blue, as a share of the level of what is rough
 _BINS = 128
-_THICK = 2.0  # cells across, on average
+_THICK, _THICK_SHARE = 3, 0.6  # cells across, and how much of a mole is as thick as that; wakes are not
 _BLURRED = 3  # cells by which what is dry seems broader than it is
 
 
@@ -83,7 +83,7 @@ class Water:
 def water_of(raster: Scaled, gsd_m: float) -> Water:
     """The water of a raster at the network's scale of `gsd_m`."""
     means, hidden = _cells(raster)
-    variation = _variation(means)
+    variation = _variation(means, hidden)
     calm, rough = _calm(means, variation, ~hidden)
     cell_ha = (CELL_PX * gsd_m) ** 2 / 10_000
     water = _large_and_dark(calm & ~hidden, means, rough, cell_ha)
@@ -110,17 +110,19 @@ def _cells(raster: Scaled) -> tuple[NDArray[np.uint8], Bools]:
     return means, hidden
 
 
-def _variation(means: NDArray[np.uint8]) -> Floats:
-    """(rows, columns) standard deviation of the means around each cell, averaged over the colours."""
+def _variation(means: NDArray[np.uint8], hidden: Bools) -> Floats:
+    """(rows, columns) standard deviation of the means around each cell, a mean over colours, of what is shown."""
     import cv2
 
     variation = np.empty(means.shape[:2], dtype=np.float32)
-    margin, step = _AROUND // 2, 1024
+    around, margin, step = (_AROUND, _AROUND), _AROUND // 2, 1024
     for top in range(0, len(means), step):
         check()
         first = max(top - margin, 0)
-        values = means[first : top + step + margin].astype(np.float32)
-        mean, square = (cv2.blur(one, (_AROUND, _AROUND)) for one in (values, values * values))
+        shown = (~hidden[first : top + step + margin]).astype(np.float32)[..., None]
+        values = means[first : top + step + margin].astype(np.float32) * shown
+        share = np.maximum(cv2.blur(shown, around), 1e-6)[..., None]
+        mean, square = (cv2.blur(one, around) / share for one in (values, values * values))
         part = np.sqrt(np.maximum(square - mean * mean, 0)).mean(axis=2)
         variation[top : top + step] = part[top - first :][:step]
     return variation
@@ -202,11 +204,14 @@ def _structures(dry: Bools, cell_m: float) -> Bools:
     """What of the dry cells hangs together with more than a vessel, wakes left out, which are thin."""
     import cv2
 
-    count, labels, statistics, _ = cv2.connectedComponentsWithStats(dry.astype(np.uint8), connectivity=8)
+    shown = dry.astype(np.uint8)
+    count, labels, statistics, _ = cv2.connectedComponentsWithStats(shown, connectivity=8)
     side = max(round(BROADEST_M / cell_m) + _BLURRED, 1)
-    broad = cv2.erode(dry.astype(np.uint8), np.ones((side, side), np.uint8), borderValue=1) > 0
+    broad = cv2.erode(shown, np.ones((side, side), np.uint8), borderValue=1) > 0
+    thick = cv2.morphologyEx(shown, cv2.MORPH_OPEN, np.ones((_THICK, _THICK), np.uint8)) > 0
     longest = statistics[:, [cv2.CC_STAT_WIDTH, cv2.CC_STAT_HEIGHT]].max(axis=1)
-    is_long = (longest * cell_m > LONGEST_M) & (statistics[:, cv2.CC_STAT_AREA] > _THICK * longest)
-    found = is_long | (np.bincount(labels[broad], minlength=count) > 0)
+    thick_share = np.bincount(labels[thick], minlength=count) / np.maximum(statistics[:, cv2.CC_STAT_AREA], 1)
+    found = (longest * cell_m > LONGEST_M) & (thick_share > _THICK_SHARE)
+    found |= np.bincount(labels[broad], minlength=count) > 0
     found[0] = False
     return np.asarray(found[labels])
