@@ -33,7 +33,7 @@ _OWN_PX = 6  # of the brightest or darkest pixels near the place: the vessel's o
 _LEAST_M2 = 60.0
 _LONGER_HALF = 1.25
 _SLACK_M = 30.0
-_BEYOND = 2.0  # times the length that the network tells, at most, and at least one over it
+_BEYOND = 2.0  # times the length that the network tells, at most
 _BROAD = 3.0
 _RING_M = (9.0, 24.0)
 _RING_SHARE = 0.2  # of what is around a vessel that is no water where it lies alongside something
@@ -173,7 +173,7 @@ def _rectangle_of(offsets: NDArray[np.float64], gsd_m: float, told_m: float) -> 
     left, right = np.quantile(kept, [0.02, 0.98])
     along, aside = (low + high) / 2, (left + right) / 2
     length, beam = high - low + 1, right - left + 1
-    if told_m and not told_m / _BEYOND <= length * gsd_m <= _BEYOND * told_m:
+    if told_m and length * gsd_m > _BEYOND * told_m:
         along, aside, length = 0.0, 0.0, told_m / gsd_m
         beam = min(beam, 2 * length / _LENGTH_TO_BEAM)
     x, y = along * cos - aside * sin, along * sin + aside * cos
