@@ -31,6 +31,8 @@ _MOST_BYTES = 2**20
 """Of a file beside a raster: they are some lines long."""
 _MOST_STRETCHED = 1.05
 _MOST_OFF_PX = 2.0
+_SAME_PX, _SAME_SIZE = 1.0, 0.001
+"""How far two places may be from each other, and their pixels' sizes apart, to say the same."""
 """How far ground control points may lie from the plane that is laid through them."""
 _SQUARE = "Bring it to square pixels: gdalwarp -t_srs EPSG:3857 IN OUT."
 _OTHERS = (".tab", ".points", ".rpb", "_rpc.txt")
@@ -47,6 +49,7 @@ class Placement:
         gsd_m: metres a pixel at the raster's middle; None where nobody says so.
         source: which file says so; empty where none does.
         unused: what was found and not used, and why.
+        otherwise: what tells another place than the one that is used.
         crs, transform: as rasterio takes them, where it has a place.
     """
 
@@ -56,11 +59,14 @@ class Placement:
     unused: tuple[str, ...] = ()
     crs: CRS | None = field(default=None, repr=False)
     transform: Affine | None = field(default=None, repr=False)
+    otherwise: tuple[str, ...] = ()
 
     @property
     def said(self) -> str:
         """For an answer: the file that tells the place, or why none is used."""
-        return self.source or ("; ".join(self.unused) if self.unused else "none")
+        if self.source:
+            return self.source + "".join(f"; {name} tells another place and is not used" for name in self.otherwise)
+        return "; ".join(self.unused) if self.unused else "none"
 
 
 @dataclass
@@ -71,6 +77,7 @@ class _Found:
     transform: Affine | None = None
     names: list[str] = field(default_factory=list)
     unused: list[str] = field(default_factory=list)
+    otherwise: list[str] = field(default_factory=list)
 
     def take(self, name: str, crs: CRS | None, transform: Affine | None) -> None:
         taken = False
@@ -78,8 +85,22 @@ class _Found:
             self.crs, taken = crs, True
         if self.transform is None and transform is not None and not transform.is_identity:
             self.transform, taken = transform, True
+        elif transform is not None and not transform.is_identity and self.differs(crs, transform):
+            self.otherwise.append(name)
         if taken and name not in self.names:
             self.names.append(name)
+
+    def differs(self, crs: CRS | None, transform: Affine) -> bool:
+        """Whether the first pixel lies elsewhere, or is of another size, than by the transform that is used.
+
+        Nobody can tell for another system.
+        """
+        if self.transform is None or (crs and crs != self.crs):
+            return False
+        ours, theirs = np.array(self.transform[:6]), np.array(transform[:6])
+        pixel = float(np.abs(ours[[0, 1, 3, 4]]).max())
+        same = pixel * np.array([_SAME_SIZE, _SAME_SIZE, _SAME_PX, _SAME_SIZE, _SAME_SIZE, _SAME_PX])
+        return bool((np.abs(ours - theirs) > same).any())
 
 
 def placement_of(
@@ -261,10 +282,14 @@ def _take_described(found: _Found, path: Path, size: tuple[int, int]) -> None:
 def _take_world_file(found: _Found, path: Path, beside: dict[str, Path]) -> None:
     """Six numbers: the affine transform of the middles of pixels. The system is in the `.prj`, or nowhere."""
     names = [name for name in _world_files(path) if name in beside]
-    if not names or found.transform is not None:
+    if not names:
         return
     world = beside[names[0]]
     transform = _transform_of(_bytes_of(world) or b"")
+    if found.transform is not None:
+        if transform is not None and not any(name in beside for name in _systems(path)):
+            found.take(world.name, None, transform)
+        return
     if transform is None:
         found.unused.append(f"{world.name} is not used: it does not hold the six numbers of a world file")
         return
@@ -332,7 +357,9 @@ def _placed(found: _Found, size: tuple[int, int], where: str) -> Placement:
         ) from error
     _check_square(across, down, where)
     gsd_m = math.sqrt(across * down)
-    return Placement(place, gsd_m, " and ".join(found.names), tuple(found.unused), found.crs, found.transform)
+    return Placement(
+        place, gsd_m, " and ".join(found.names), tuple(found.unused), found.crs, found.transform, tuple(found.otherwise)
+    )
 
 
 def _local(found: _Found, where: str) -> Placement:

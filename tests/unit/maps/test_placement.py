@@ -232,3 +232,21 @@ def test_what_is_no_file_or_too_long_beside_a_raster_is_not_read(tmp_path):
     (tmp_path / "a.png.aux.xml").write_text(" " * (2**20 + 1))
     assert "a.pgw is not used" in found(path).said
     assert "a.png.aux.xml cannot be read" in found(path).said
+
+
+@pytest.mark.parametrize(
+    ("world", "said"),
+    [
+        (WORLD, "the file itself"),
+        (WORLD.replace("500000.75", "500100.75"), "the file itself; a.tfw tells another place and is not used"),
+        (WORLD.replace("1.5", "3.0"), "the file itself; a.tfw tells another place and is not used"),
+    ],
+)
+def test_a_file_and_its_neighbour_that_disagree_are_told(tmp_path, world, said):
+    path = raster(tmp_path / "a.tif", crs=UTM, transform=PIXEL)
+    (tmp_path / "a.tfw").write_text(world)
+    placement = found(path)
+    assert placement.said == said
+    assert placement.gsd_m == pytest.approx(1.5, rel=1e-3)
+    (tmp_path / "a.prj").write_text(ESRI)  # in a system of its own a world file cannot be compared
+    assert found(path).said == "the file itself"
