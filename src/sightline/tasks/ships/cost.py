@@ -19,8 +19,8 @@ SLACK = 1.02
 LOCAL = 8
 """How many times more may be scanned of a file on this machine than of an upload: nobody waits at a connection."""
 
-_PIXELS_A_LOGIT = 16
-"""At the finest step of the scan."""
+_PIXELS_A_CELL, _CELL_BYTES = 16, 40
+"""At the finest step of the scan; of its logit and length, and of what is reckoned of the water there."""
 _STRIP_BYTES, _TILE_BYTES, _PIXEL_BYTES = 256 * 2**20, 32 * 2**20, 12
 """Held of a raster that stays on disk (GDAL's cache, rows); of any other, and for each of its pixels besides."""
 
@@ -33,7 +33,7 @@ def scanned_px(size: tuple[int, int], gsd_m: float, wanted_gsd_m: float) -> int:
 def held_bytes_of(size: tuple[int, int], seen_px: int, stays_on_disk: bool) -> int:
     """Of a raster of (h, w): its pixels, what is hidden of them, a tile of the network, the scan's map of logits."""
     decoded = _STRIP_BYTES if stays_on_disk else _TILE_BYTES + _PIXEL_BYTES * size[0] * size[1]
-    return decoded + seen_px // _PIXELS_A_LOGIT * 4
+    return decoded + seen_px // _PIXELS_A_CELL * _CELL_BYTES
 
 
 def most_scanned_px(source: Path | bytes, limits: Limits) -> int:
