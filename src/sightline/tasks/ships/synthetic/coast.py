@@ -65,7 +65,7 @@ def _build_little(rng: np.random.Generator, ground: Ground, axes: Axes, reach_m:
 
 def _weather(rng: np.random.Generator, ground: Ground) -> None:
     """Nothing built is of one colour; the sun makes it warm."""
-    rough = rng.uniform(0.04, 0.1) * fractal(rng, ground.scene_shape, 0.5)
+    rough = rng.uniform(0.02, 0.07) * fractal(rng, ground.scene_shape, 0.5)
     rough += rng.uniform(0.03, 0.08) * fractal(rng, ground.scene_shape, 1.6)
     warm = np.array([1.04, 1.0, 0.93], dtype=np.float32)
     ground.colours[:] = np.clip(ground.colours * (1 + ground.spread(rough))[..., None] * warm, 0, 255)
@@ -77,7 +77,7 @@ def _lay_land(rng: np.random.Generator, ground: Ground, kind: Kind) -> tuple[Axe
     out_rad = float(rng.integers(4)) * math.pi / 2 + rng.normal(0, 0.3)
     out = np.array([math.cos(out_rad), math.sin(out_rad)])
     across = abs(out[0]) * width + abs(out[1]) * height
-    middle = np.array([width / 2, height / 2]) - out * across * rng.uniform(0.15, 0.42)
+    middle = np.array([width / 2, height / 2]) - out * across * rng.uniform(0.05, 0.42)
     axes = axes_of((float(middle[0]), float(middle[1])), out_rad)
     y, x = np.indices(ground.scene_shape, dtype=np.float32) * np.float32(ground.gsd_m * ground.fine)
     outward = (x - np.float32(middle[0])) * np.float32(out[0]) + (y - np.float32(middle[1])) * np.float32(out[1])
@@ -88,8 +88,8 @@ def _lay_land(rng: np.random.Generator, ground: Ground, kind: Kind) -> tuple[Axe
     _paint_land(rng, ground)
     _settle(rng, ground, axes, outward)
     beach_m = float(rng.choice((0, 12, 30, 60))) if kind == "coast" else 0.0
-    sand = outward > -np.float32(beach_m) * (1 + 0.3 * ground.spread(fractal(rng, ground.scene_shape, 1.4)))
     if beach_m:
+        sand = outward > -np.float32(beach_m) * (1 + 0.3 * ground.spread(fractal(rng, ground.scene_shape, 1.4)))
         ground.colours[sand] = np.clip(np.array([236, 216, 186]) + rng.normal(0, 6, 3), 0, 255)
     return axes, (abs(out[1]) * width + abs(out[0]) * height) / 2
 
@@ -158,7 +158,8 @@ def _paint_farm(rng: np.random.Generator, ground: Ground, place: NDArray[np.floa
     """A fish farm: rows of round cages."""
     axes = axes_of((float(place[0]), float(place[1])), rng.uniform(0, 2 * math.pi))
     area = axes.rectangle((0, rng.uniform(100, 500)), (0, rng.uniform(50, 160)))
-    paint_pattern(rng, ground, axes, area, fish_farm, built=True)
+    if all(ground.is_water(corner) for corner in area):
+        paint_pattern(rng, ground, axes, area, fish_farm, built=True)
 
 
 def _lay_breakwater(rng: np.random.Generator, ground: Ground, place: NDArray[np.float64]) -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,13 +66,13 @@ class Berth:
     """A straight edge to moor at: (x, y) of its ends in metres, and the unit vector from it to the water.
 
     Attributes:
-        large: whether ships lie there rather than boats.
+        lie: what lies there: anything, tankers, or rows of small vessels with their sterns to the edge.
     """
 
     start: NDArray[np.float64]
     end: NDArray[np.float64]
     out: NDArray[np.float64]
-    large: bool = True
+    lie: Literal["any", "tankers", "rows"] = "any"
 
 
 @dataclass

@@ -29,10 +29,10 @@ def build_harbour(rng: np.random.Generator, ground: Ground, axes: Axes, reach_m:
     room_m = min(ground.extent_m)
     at = -reach_m
     while at < reach_m:
-        wide = min(rng.uniform(180, 800), 0.8 * room_m)
+        wide = min(rng.uniform(180, 900), 0.8 * room_m)
         choice = rng.random()
         if choice < 0.45:
-            build_terminal(rng, ground, axes, (at, at + wide), min(rng.uniform(60, 600), 0.4 * room_m))
+            build_terminal(rng, ground, axes, (at, at + wide), min(rng.uniform(80, 900), 0.45 * room_m))
         elif choice < 0.62:
             deep, broad = rng.uniform(70, 330), rng.uniform(8, 34)
             for place in np.arange(at + 30, at + wide, broad + rng.uniform(50, 150)):
@@ -56,6 +56,12 @@ def build_terminal(rng: np.random.Generator, ground: Ground, axes: Axes, along: 
     ground.build(axes.rectangle((0, wide), (-140, reach_m)), tinted(rng, CONCRETE, 14))
     apron = min(rng.uniform(18, 60), 0.2 * reach_m)
     yard = (apron, wide - apron), (-100.0, reach_m - apron)
+    for inset in np.arange(0.15, 0.8, rng.uniform(0.2, 0.6)) * apron:  # rails and roads along the edges
+        strip = axes.rectangle((inset, wide - inset), (-100, reach_m - inset))
+        ground.fill(strip, tinted(rng, (150, 144, 136), 16))
+        ground.fill(
+            axes.rectangle((inset + 3, wide - inset - 3), (-100, reach_m - inset - 3)), tinted(rng, CONCRETE, 8)
+        )
     ground.fill(axes.rectangle(*yard), tinted(rng, (176, 168, 154), 18))
     boxes = _lay_yards(rng, ground, axes, yard)
     edge = Berth(axes.at(0, reach_m), axes.at(wide, reach_m), axes.out)
@@ -122,7 +128,7 @@ def build_pier(rng: np.random.Generator, ground: Ground, axes: Axes, along: floa
     reach, wide = size
     axes = axes.moved(along, 0, rng.normal(0, 0.03))
     half = wide / 2
-    ground.build(axes.rectangle((-half, half), (-180, reach)), tinted(rng, CONCRETE, 14))
+    ground.build(axes.rectangle((-half, half), (-40, reach)), tinted(rng, CONCRETE, 14))
     if wide > 20 and rng.random() < 0.7:
         ground.fill(axes.rectangle((-0.6 * half, 0.6 * half), (10, reach - 20)), tinted(rng, (170, 150, 135), 25))
     for side in (-1.0, 1.0):
@@ -133,7 +139,7 @@ def build_jetty(rng: np.random.Generator, ground: Ground, axes: Axes, along: flo
     """A trestle to a platform with dolphins on both sides of it, where tankers lie."""
     axes = axes.moved(along, 0, rng.normal(0, 0.1))
     colour = tinted(rng, CONCRETE, 12)
-    ground.build(axes.rectangle((-2.5, 2.5), (-180, reach_m)), colour)
+    ground.build(axes.rectangle((-2.5, 2.5), (-60, reach_m)), colour)
     half, deep = rng.uniform(14, 45), rng.uniform(12, 34)
     ground.build(axes.rectangle((-half, half), (reach_m - deep, reach_m)), colour)
     ground.fill(axes.rectangle((-0.5 * half, 0.5 * half), (reach_m - 0.7 * deep, reach_m - 0.3 * deep)), (96, 92, 88))
@@ -145,7 +151,7 @@ def build_jetty(rng: np.random.Generator, ground: Ground, axes: Axes, along: flo
             for piece in lane(link, 1.6):
                 ground.build(piece, colour)
     for out, side in ((reach_m, 1.0), (reach_m - deep, -1.0)):
-        ground.berths.append(Berth(axes.at(-far, out), axes.at(far, out), side * axes.out))
+        ground.berths.append(Berth(axes.at(-far, out), axes.at(far, out), side * axes.out, "tankers"))
 
 
 def build_mole(rng: np.random.Generator, ground: Ground, axes: Axes, along: float, room_m: float) -> None:
@@ -182,5 +188,5 @@ def build_marina(rng: np.random.Generator, ground: Ground, axes: Axes, along: Sp
         )
         for piece in lane(arm, 10):
             ground.build(piece, tinted(rng, ROCK, 14))
-    ground.berths.append(Berth(axes.at(0, 6), axes.at(wide, 6), axes.out, large=False))
+    ground.berths.append(Berth(axes.at(0, 6), axes.at(wide, 6), axes.out, "rows"))
     ground.build(disc(axes.at(wide / 2 - mouth / 2, reach_m + 10), 4), tinted(rng, CONCRETE))

@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 
 from sightline.tasks.ships.synthetic.ground import Pattern, Places
 
-_TILES = np.array([(196, 116, 88), (178, 104, 82), (206, 140, 108), (160, 98, 78)], dtype=np.float32)
+_TILES = np.array([(186, 128, 104), (168, 116, 96), (198, 148, 124), (152, 108, 92)], dtype=np.float32)
 _ROOFS = np.array(
     [(232, 228, 218), (206, 196, 182), (176, 150, 126), (150, 140, 132), (196, 176, 152), (120, 110, 104)],
     dtype=np.float32,
 )
-_SHEDS = np.array([(244, 243, 238), (222, 220, 214), (176, 178, 178), (120, 132, 140), (168, 110, 86)], np.float32)
+_SHEDS = np.array(
+    [(244, 243, 238), (232, 230, 224), (214, 212, 206), (184, 184, 182), (150, 154, 156), (164, 124, 106)],
+    dtype=np.float32,
+)
 _CONTAINERS = np.array(
     [(182, 84, 62), (150, 60, 52), (62, 86, 128), (52, 60, 78), (226, 222, 214), (208, 150, 84), (84, 110, 92)],
     dtype=np.float32,
@@ -74,27 +77,36 @@ def houses(rng: np.random.Generator, along: Places, out: Places) -> Drawn:
     homes = _Cells(rng, blocks.along + 997 * blocks.column, blocks.out + 499 * blocks.row, (rng.uniform(8, 15), 11.0))
     palette = np.concatenate([np.repeat(_TILES, int(rng.integers(0, 4)), axis=0), _ROOFS])
     colours = homes.colour(palette.astype(np.float32), 0, 0.2)
-    colours[homes.chance(2) < rng.uniform(0.05, 0.2)] = (74, 70, 64)
+    colours[homes.chance(2) < rng.uniform(0.08, 0.25)] = (78, 74, 68)
     gardens = (homes.chance(3) < rng.uniform(0.02, 0.25)) | (blocks.chance(0) < 0.06)
     colours[gardens] = homes.colour(_GREENS, 4, 0.2)[gardens]
     street = np.float32(rng.uniform(5, 9))
     lies, runs = blocks.out < street, blocks.along < street
-    colours[lies | runs] = (140, 134, 126)
+    colours[lies | runs] = (140, 136, 130)
     colours[(lies & (blocks.out > street * 0.35)) | (runs & ~lies & (blocks.along < street * 0.5))] = (62, 60, 58)
+    avenues = _Cells(rng, along, out + 40 * np.sin(along / 170), (rng.uniform(250, 600), rng.uniform(220, 450)))
+    colours[(avenues.along < 15) | (avenues.out < 17)] = (158, 152, 144)
+    parks = (avenues.chance(0) < 0.1) & (avenues.along > 100) & (avenues.out > 80)
+    colours[parks] = homes.colour(_GREENS, 6, 0.25)[parks]
     return colours, np.ones(along.shape, dtype=bool)
 
 
 def sheds(rng: np.random.Generator, along: Places, out: Places) -> Drawn:
     """Large roofs in yards, each with its shadow."""
-    cells = _Cells(rng, along, out, (rng.uniform(35, 110), rng.uniform(28, 60)))
-    deep, long = 4 + 6 * cells.chance(1), 5 + 14 * cells.chance(2)
-    roof = (cells.along > long) & (cells.out > deep) & (cells.chance(0) < 0.75)
-    shade = (cells.along > long - 4) & (cells.out > deep - 4) & (cells.chance(0) < 0.75) & ~roof
+    yards = _Cells(rng, along, out, (rng.uniform(90, 260), rng.uniform(60, 120)))
+    parts = np.array((rng.uniform(20, 70), rng.uniform(18, 45)), dtype=np.float32)
+    cells = _Cells(rng, yards.along + 997 * yards.column, yards.out + 499 * yards.row, (parts[0], parts[1]))
+    deep, long = 4 + 0.4 * parts[1] * cells.chance(1), 5 + 0.4 * parts[0] * cells.chance(2)
+    stands = (cells.chance(0) < 0.2 + 0.7 * yards.chance(0)) & (yards.along > 14) & (yards.out > 12)
+    roof = (cells.along > long) & (cells.out > deep) & stands
+    shade = (cells.along > long - 4) & (cells.out > deep - 4) & stands & ~roof
     colours = np.full((len(along), 3), (172, 166, 156), dtype=np.float32)
     colours[roof] = cells.colour(_SHEDS, 3, 0.12)[roof]
     colours[roof & (np.floor(cells.along / 6) % 2 == 0)] *= np.float32(rng.uniform(0.9, 1.0))
     colours[shade] = (58, 58, 60)
-    return colours, roof | shade | (cells.chance(5) < 0.6)
+    streets = (yards.along < 9) | (yards.out < 8)
+    colours[streets] = (146, 144, 140)
+    return colours, roof | shade | streets | (yards.chance(1) < 0.5)
 
 
 def containers(rng: np.random.Generator, along: Places, out: Places) -> Drawn:
@@ -107,7 +119,7 @@ def containers(rng: np.random.Generator, along: Places, out: Places) -> Drawn:
     colours[(bays.along > 12.1) | (bays.out > 2.5)] *= np.float32(0.45)
     lane = lanes.out < rng.uniform(5, 9)
     blocks = _Cells(rng, along, lanes.row.astype(np.float32), (rng.uniform(60, 160), 1.0))
-    empty = (blocks.chance(0) < rng.uniform(0.05, 0.4)) | (blocks.along < 9) | (bays.chance(2) < 0.12)
+    empty = (blocks.chance(0) < rng.uniform(0, 0.25)) | (blocks.along < 9) | (bays.chance(2) < 0.08)
     colours[lane & (lanes.out > 2)] = np.float32(rng.uniform(60, 120))
     return colours, (~lane | (lanes.out > 2)) & ~empty
 

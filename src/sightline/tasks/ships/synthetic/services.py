@@ -39,7 +39,7 @@ def draw_seam(rng: np.random.Generator, shape: tuple[int, int]) -> NDArray[np.bo
     other = (y / height if upright else x / width) - np.float32(rng.uniform(0.1, 0.9))
     style = rng.random()
     if style < 0.45:
-        level += np.float32(0.12) * fractal(rng, shape, 2.2)
+        level += np.float32(rng.uniform(0.04, 0.12)) * fractal(rng, shape, 2.7)
     elif style < 0.7:
         level += np.float32(rng.normal(0, 0.3)) * other
     beyond = level > 0
@@ -60,7 +60,8 @@ def develop(
     """
     toned = _tone(rng, _blur(rng, picture, gsd_m, sensor), sensor)
     if seam is not None:
-        toned[seam] = toned[seam] * rng.normal(1, 0.1, 3).astype(np.float32) + rng.normal(0, 5, 3).astype(np.float32)
+        gains = rng.normal(1, 0.08) * rng.normal(1, 0.04, 3)
+        toned[seam] = toned[seam] * gains.astype(np.float32) + rng.normal(0, 4, 3).astype(np.float32)
     if rng.random() < 0.3:
         veil = np.float32(rng.uniform(0.05, 0.35)) * (1 + np.float32(0.25) * fractal(rng, toned.shape[:2], 2.0))
         air = np.array([150, 160, 172]) * rng.uniform(0.8, 1.25)
@@ -89,7 +90,7 @@ def _tone(rng: np.random.Generator, picture: Picture, sensor: Sensor) -> Picture
     low, high = (0.85, 1.25) if sensor == "aerial" else (1.0, 1.6)
     gamma = math.exp(rng.uniform(math.log(low), math.log(high)))
     bright = 255 * (np.clip(picture / 255, 0, 1.2) ** np.float32(gamma))
-    saturation = np.float32(rng.uniform(0.8, 1.4) if sensor == "aerial" else rng.uniform(1.2, 1.9))
+    saturation = np.float32(rng.uniform(0.8, 1.35) if sensor == "aerial" else rng.uniform(1.1, 1.6))
     grey = (bright @ _GREY)[..., None]
     toned = grey + saturation * (bright - grey)
     cast = rng.normal(1, 0.04, 3) * rng.uniform(0.85, 1.1)

@@ -154,10 +154,10 @@ def moor(rng: np.random.Generator, roads: Roads, berths: Sequence[Berth], share:
     for berth in berths:
         length_m = float(np.linalg.norm(berth.end - berth.start))
         style = rng.random()
-        if not berth.large or (style < 0.15 and length_m > 60):
+        if berth.lie == "rows" or (berth.lie == "any" and style < 0.12 and length_m > 60):
             _moor_in_row(rng, roads, berth, share)
             continue
-        factor = 2.2 if style > 0.5 else 0.7
+        factor = 2.2 if style > 0.4 or berth.lie == "tankers" else 0.7
         at = rng.uniform(0, 30)
         while True:
             long_m = min(lengths.draw(rng, factor), 0.9 * length_m + 20)
@@ -174,12 +174,14 @@ def _moor_alongside(rng: np.random.Generator, roads: Roads, berth: Berth, at_m: 
     heading = math.degrees(math.atan2(along[0], -along[1])) + 180 * int(rng.integers(2))
     hull = replace(draw_hull(rng, length_m, (0.0, 0.0), heading, roads.gsd_m), where="alongside")
     x, y = (berth.start + along * at_m + berth.out * (hull.beam_m / 2 + rng.uniform(0.8, 2.5))) / roads.gsd_m
-    hull = replace(hull, x=float(x), y=float(y))
+    hull = replace(hull, x=float(x), y=float(y), build="tanker" if berth.lie == "tankers" else hull.build)
     if not roads.take(hull):
         return
     rafted = (0.7, 0.18, 0.08, 0.04) if length_m < 100 else (0.9, 0.1, 0.0, 0.0)
     for _ in range(rng.choice(4, p=rafted)):
-        outer = _lay_beside(rng, roads, hull, Lengths(length_m, 0.2, (0.4 * length_m, 1.1 * length_m)), berth.out)
+        outer = _lay_beside(
+            rng, roads, hull, Lengths(length_m, 0.2, (max(0.4 * length_m, VESSEL_M), 1.1 * length_m)), berth.out
+        )
         if outer is None:
             return
         hull = outer
@@ -204,7 +206,9 @@ def _moor_in_row(rng: np.random.Generator, roads: Roads, berth: Berth, share: fl
     """Vessels of one size side by side with their sterns to the edge: a raft of fishing boats, tugs or yachts."""
     along = (berth.end - berth.start) / np.linalg.norm(berth.end - berth.start)
     usual = Lengths(rng.uniform(20, 34), 0.12, (VESSEL_M, 60.0))
-    at, end = rng.uniform(3, 20), float(np.linalg.norm(berth.end - berth.start))
+    whole = float(np.linalg.norm(berth.end - berth.start))
+    at = rng.uniform(3, max(0.5 * whole, 4))
+    end = min(at + rng.uniform(30, 160), whole)
     while at < end - 5:
         length_m = usual.draw(rng)
         heading = math.degrees(math.atan2(berth.out[0], -berth.out[1])) + rng.normal(0, 1.5)
