@@ -89,12 +89,14 @@ def _tone(rng: np.random.Generator, picture: Picture, sensor: Sensor) -> Picture
     """Contrast, saturation and cast."""
     low, high = (0.85, 1.25) if sensor == "aerial" else (1.0, 1.6)
     gamma = math.exp(rng.uniform(math.log(low), math.log(high)))
-    bright = 255 * (np.clip(picture / 255, 0, 1.2) ** np.float32(gamma))
+    black, white = rng.uniform(-4, 24), rng.uniform(195, 250)  # stretched until land fills the range, water cut off
+    stretched = (picture - np.float32(black)) / np.float32(white - black)
+    bright = 255 * (np.clip(stretched, 0, 1.2) ** np.float32(gamma))
     saturation = np.float32(rng.uniform(0.8, 1.35) if sensor == "aerial" else rng.uniform(1.1, 1.6))
     grey = (bright @ _GREY)[..., None]
     toned = grey + saturation * (bright - grey)
     cast = rng.normal(1, 0.04, 3) * rng.uniform(0.85, 1.1)
-    lifted = rng.uniform(-4, 4) if rng.random() < 0.7 else rng.uniform(0, 18)
+    lifted = rng.uniform(-2, 3) if rng.random() < 0.7 else rng.uniform(0, 18)
     return np.asarray(toned * cast.astype(np.float32) + np.float32(lifted), dtype=np.float32)
 
 
