@@ -105,7 +105,10 @@ def calibrated(model: ShipModel, evaluated: Evaluated) -> ShipModel:
     middles = [float(value) for value in calibration(evaluated.chips[:, 0])]
     of_chips = [int(value) for value in evaluated.chips[:, 1]]
     # Around a chip there is nothing to see: the same ship has another logit there.
-    thresholds = {"ship": threshold, "chip": best_threshold(middles, of_chips, sum(of_chips), floor)}
+    chip = best_threshold(middles, of_chips, sum(of_chips), floor)
+    if middles and min(middles) >= chip:
+        chip = UNKNOWN  # a threshold that all chips exceed tells nothing
+    thresholds = {"ship": threshold, "chip": chip}
     # Quays are full of what looks like a vessel: there it takes more to be answered.
     berthed = precise_threshold(*told(ALONGSIDE), _PRECISION_ALONGSIDE, floor) if evaluated.alongside else threshold
     thresholds["alongside"] = max(threshold, berthed)
