@@ -206,7 +206,8 @@ def survey(
         found[name] = {key: said for key, said in prediction.document.items() if isinstance(said, int | float)}
         familiarity[name] = workspace.background.familiarity(prediction).document()
         seconds[f"detection in {name}"] = time.perf_counter() - began
-    _compare(rasters, {name: one.get("count") for name, one in found.items()}, upscaler, plan)
+    counts = {name: one.get("count") for name, one in found.items()}
+    replace_bytes(workspace.out / "comparison.png", encode_png(_compared(rasters, counts, upscaler, plan)))
     summary = _summary(plan, model, [str(one) for one in missing], found, seconds)
     summary["familiarity"] = familiarity
     if upscaler is not None:
@@ -307,9 +308,9 @@ def _survey_raster(
     return source, prediction
 
 
-def _compare(
+def _compared(
     rasters: Mapping[str, Path], counts: Mapping[str, Json], upscaler: Upscaler | None, plan: AreaPlan
-) -> None:
+) -> Picture:
     """A row a raster: as it is, and with what was found in it."""
     from sightline.maps.glance import glance
 
@@ -317,14 +318,10 @@ def _compare(
     if upscaler is not None:
         captions[ENLARGED] = f"enlarged {upscaler.factor} times ({upscaler.choice})"
     rows = [
-        (
-            Panel(glance(raster, _PANEL_PX), captions[name]),
-            Panel(_marked(raster), f"found in it: {counts[name]}"),
-        )
+        (Panel(glance(raster, _PANEL_PX), captions[name]), Panel(_marked(raster), f"found in it: {counts[name]}"))
         for name, raster in rasters.items()
     ]
-    target = next(iter(rasters.values())).parent / "comparison.png"
-    replace_bytes(target, encode_png(side_by_side(rows, _PANEL_PX)))
+    return side_by_side(rows, _PANEL_PX)
 
 
 def _marked(raster: Path) -> Picture:
