@@ -30,8 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sightline.files import write_json
+from sightline.maps.upscaling.choices import SECONDS_A_MEGAPIXEL, Choice
 from sightline.maps.upscaling.compact import FACTOR
-from sightline.maps.upscaling.upscale import Choice, Upscaler, open_upscaler
+from sightline.maps.upscaling.upscale import Upscaler, open_upscaler
 from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.resampling import Figure, figures
 from sightline.settings import load_settings
@@ -49,8 +50,6 @@ Statistics = Mapping[str, Json]
 
 CHOSEN: tuple[Choice, ...] = ("bicubic", "fast", "realesrgan")
 WAYS = ("none", *CHOSEN, *(f"{choice} twice" for choice in CHOSEN))
-SECONDS_A_MEGAPIXEL = {"bicubic": 0.1, "fast": 3.0, "realesrgan": 300.0}
-"""Of what is enlarged, on two cores; only to tell beforehand what would take too long."""
 
 BLUR_PX = 0.5
 NEARLY = 1.05

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -15,9 +16,10 @@ from sightline.errors import ModelMissing, ParamsError
 
 if TYPE_CHECKING:
     from sightline.drift.background import Background
+    from sightline.maps.order import Order
     from sightline.maps.tiles import AreaPlan
-    from sightline.maps.upscaling.upscale import Choice, Upscaler
-    from sightline.pipeline.survey import Order
+    from sightline.maps.upscaling.choices import Choice
+    from sightline.maps.upscaling.upscale import Upscaler
     from sightline.settings import Settings
     from sightline.task import Json, Model
 
@@ -30,7 +32,8 @@ ProviderName = Annotated[str, typer.Option("--provider", help="Provider of the t
 Tiles = Annotated[Path | None, typer.Option("--tiles", help="Folder with tiles z/x/y.png, for the provider `folder`.")]
 Zoom = Annotated[str, typer.Option(help="Zoom level of the tiles, or auto: the level that fits the model.")]
 Upscale = Annotated[
-    str, typer.Option(help="Enlarge 4 times before detection: none, bicubic, lanczos, fast or realesrgan.")
+    str,
+    typer.Option(help="Enlarge 4 times before detection: auto (as advised), none, bicubic, lanczos, fast, realesrgan."),
 ]
 UpscaleModel = Annotated[
     Path | None,
@@ -82,7 +85,7 @@ def plan(
     provider: ProviderName = "esri",
     tiles: Tiles = None,
     zoom: Zoom = "auto",
-    upscale: Upscale = "none",
+    upscale: Upscale = "auto",
     task: TaskRef = "ships",
     model: ModelFolder = None,
     gsd: Gsd = 0.0,
@@ -90,11 +93,10 @@ def plan(
 ) -> None:
     """Show an area's number of tiles, time, terms and best zoom level. Nothing is downloaded."""
     from sightline.maps.tiles import describe_plan
-    from sightline.maps.upscaling.upscale import factor_of
     from sightline.pipeline.survey import plan_survey
 
-    order = _order(bbox, geojson, wkt, provider, tiles, zoom)
-    made = plan_survey(order, gsd or _wanted_gsd_m(task, model), factor_of(upscale))
+    order = _enlarged(_order(bbox, geojson, wkt, provider, tiles, zoom), upscale)
+    made = plan_survey(order, gsd or _wanted_gsd_m(task, model))
     if as_json:
         print_json(describe_plan(made))
     else:
@@ -113,7 +115,7 @@ def detect(
     provider: ProviderName = "esri",
     tiles: Tiles = None,
     zoom: Zoom = "auto",
-    upscale: Upscale = "none",
+    upscale: Upscale = "auto",
     upscale_model: UpscaleModel = None,
     upscale_sha256: UpscaleSha256 = "",
     passes: Annotated[
@@ -137,13 +139,13 @@ def detect(
     settings, opened, background = _open(task, model)
     values = {} if threshold < 0 else {"threshold": threshold}
     surveyor = surveying(adjust(opened, values | _step(passes, stride)))
-    upscaler = _upscaler(upscale, upscale_model, upscale_sha256)
-    order = _order(bbox, geojson, wkt, provider, tiles, zoom)
-    made = plan_survey(order, surveyor.wanted_gsd_m, upscaler.factor if upscaler else 1)
+    order = _enlarged(_order(bbox, geojson, wkt, provider, tiles, zoom), upscale, upscale_model)
+    made = plan_survey(order, surveyor.wanted_gsd_m)
+    upscaler = _upscaler(made.upscale, upscale_model, upscale_sha256)
     if not as_json:
         _tell(made)
         if upscaler and upscaler.weights:
-            echo(f"Weights {', '.join(f'{name} {value}' for name, value in upscaler.weights.items())}")
+            echo(f"Weights {', '.join(f'{name} {value}' for name, value in upscaler.weights.items())}.")
     with Bars("aoi") as bars:
         workspace = Workspace(out, settings.tile_cache, settings.limits, background)
         summary = survey(made, upscaler, surveyor, workspace, bars)
@@ -202,8 +204,8 @@ def _open(ref: str, folder: Path | None) -> tuple[Settings, Model, Background]:
 
 def _order(bbox: str, geojson: Path | None, wkt: str, provider: str, tiles: Path | None, zoom: str) -> Order:
     from sightline.maps.area import read_area
+    from sightline.maps.order import Order
     from sightline.maps.providers import find_provider
-    from sightline.pipeline.survey import Order
 
     if zoom != "auto" and not zoom.isdecimal():
         raise ParamsError(
@@ -211,6 +213,17 @@ def _order(bbox: str, geojson: Path | None, wkt: str, provider: str, tiles: Path
         )
     area = read_area(bbox=bbox, geojson=geojson or "", wkt=wkt)
     return Order(area, find_provider(provider, tiles), None if zoom == "auto" else int(zoom))
+
+
+def _enlarged(order: Order, upscale: str, model: Path | None = None) -> Order:
+    """The order with the way of enlarging that was asked for, and those that can be had here."""
+    from sightline.maps.upscaling.choices import CHOICES
+    from sightline.maps.upscaling.published import find_installed
+
+    fast = model is not None and model.is_dir()
+    published = find_installed() is not None if model is None else model.is_file()
+    lacking = {name for name, there in (("fast", fast), ("realesrgan", published)) if not there}
+    return replace(order, upscale=upscale, offered=[one for one in CHOICES if one not in lacking])
 
 
 def _wanted_gsd_m(task: str, folder: Path | None) -> float:
@@ -253,7 +266,8 @@ def _step(passes: int, stride: int) -> dict[str, float]:
 
 def _upscaler(choice: str, model: Path | None, sha256: str) -> Upscaler | None:
     """The one that was chosen; None for none."""
-    from sightline.maps.upscaling.upscale import factor_of, open_upscaler
+    from sightline.maps.upscaling.choices import factor_of
+    from sightline.maps.upscaling.upscale import open_upscaler
 
     if factor_of(choice) == 1:
         return None

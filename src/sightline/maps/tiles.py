@@ -14,6 +14,7 @@ from sightline.errors import RequestError
 from sightline.maps.area import Area
 from sightline.maps.position import WEB_MERCATOR, Georeference
 from sightline.maps.providers import Provider
+from sightline.maps.upscaling.choices import SECONDS_A_MEGAPIXEL, Advice
 from sightline.maps.zoom import WORLD_M, gsd_m, nearest_zoom, zoom_for
 from sightline.task import Json
 
@@ -44,6 +45,8 @@ class AreaPlan:
         width_px: columns: the area's bounds exactly, rounded outwards to whole pixels.
         height_px: rows, likewise.
         wanted_gsd_m: metres a pixel that the pictures are wanted at; 0 where nobody said.
+        upscale: how the raster is enlarged before it is looked at.
+        advice: how it should be; None where nobody asked.
     """
 
     area: Area
@@ -54,6 +57,8 @@ class AreaPlan:
     width_px: int
     height_px: int
     wanted_gsd_m: float = 0.0
+    upscale: str = "none"
+    advice: Advice | None = None
 
     @property
     def columns(self) -> range:
@@ -117,6 +122,11 @@ class AreaPlan:
         per_s = min(self.provider.requests_per_s, self.provider.concurrency / _LATENCY_S)
         download_s = self.tile_count / per_s if self.provider.url else 0.0
         return download_s + self.megapixels * _STITCH_S_PER_MEGAPIXEL
+
+    @property
+    def enlarging_s(self) -> float:
+        """Expected for enlarging the raster, on two cores without a graphics card."""
+        return self.megapixels * SECONDS_A_MEGAPIXEL[self.upscale]
 
     def row_of_tiles(self, row: int) -> list[tuple[int, Tile]]:
         """The tiles of a row that touch the area, from the west: (column, tile)."""
@@ -223,6 +233,11 @@ def describe_plan(plan: AreaPlan) -> dict[str, Json]:
         "terms": provider.terms,
         "terms_url": provider.terms_url,
     }
+    if plan.advice is not None:
+        described["upscale"] = plan.upscale
+        described["enlarging_seconds"] = plan.enlarging_s
+        described["advised_upscale"] = plan.advice.choice
+        described["advice"] = plan.advice.reason
     if plan.wanted_gsd_m:
         described["wanted_gsd_m"] = plan.wanted_gsd_m
         described["wanted_zoom"] = zoom_for(plan.area.centre[1], plan.wanted_gsd_m, provider.tile_px)
@@ -236,12 +251,13 @@ def plan_text(plan: AreaPlan) -> str:
     longitude, latitude = plan.area.centre
     east, north = "E" if longitude >= 0 else "W", "N" if latitude >= 0 else "S"
     fetched = f", about {_bytes(plan.download_bytes)}" if provider.url else ", on this machine"
+    enlarged = f", and {_duration(plan.enlarging_s)} to enlarge it without a graphics card" if plan.enlarging_s else ""
     lines = [
         f"Area    {plan.area.area_km2:,.2f} km2 about {abs(latitude):.4f} {north}, {abs(longitude):.4f} {east}",
         f"Tiles   {plan.tile_count:,} of {provider.name} at zoom {plan.zoom}{fetched}",
         f"Raster  {plan.width_px:,} x {plan.height_px:,} px, {plan.megapixels:,.1f} megapixels, "
         f"{plan.gsd_m:.2f} m a pixel",
-        f"Time    about {_duration(plan.seconds)}; tiles in the cache are not downloaded again",
+        f"Time    about {_duration(plan.seconds)}{enlarged}; tiles in the cache are not downloaded again",
         f"Terms   {provider.terms}" + (f" ({provider.terms_url})" if provider.terms_url else ""),
         f"Credit  {provider.attribution}",
     ]
@@ -249,7 +265,7 @@ def plan_text(plan: AreaPlan) -> str:
 
 
 def _advice(plan: AreaPlan) -> list[str]:
-    """Lines on whether zoom and pictures fit what is wanted."""
+    """Lines on whether zoom, pictures and enlargement fit what is wanted."""
     if not plan.wanted_gsd_m:
         return []
     exact = zoom_for(plan.area.centre[1], plan.wanted_gsd_m, plan.provider.tile_px)
@@ -261,6 +277,9 @@ def _advice(plan: AreaPlan) -> list[str]:
             f"Note    {plan.provider.name}'s pictures have {plan.provider.native_gsd_m:g} m a pixel at best: "
             "a deeper zoom only enlarges them"
         )
+    if plan.advice is not None:
+        other = "" if plan.advice.choice == plan.upscale else f"; advised is {plan.advice.choice}"
+        lines.append(f"Enlarge {plan.upscale}{other}: {plan.advice.reason}")
     return lines
 
 

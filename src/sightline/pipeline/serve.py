@@ -6,11 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.capabilities import Surveying
 from sightline.drift.background import Background, read_background
 from sightline.errors import ModelError
 from sightline.pipeline.standing import Seat, is_trusted, no_champion, rule, seated, standing_of
-from sightline.pipeline.survey import Order, Workspace, plan_survey, survey
+from sightline.pipeline.survey import Workspace, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
@@ -19,11 +18,11 @@ from sightline.tasks import restore_model
 from sightline.tracking import Tracking
 
 if TYPE_CHECKING:
-    from sightline.maps.area import Area
-    from sightline.maps.providers import Provider
+    from sightline.maps.order import Order
     from sightline.maps.tiles import AreaPlan
     from sightline.maps.upscaling.upscale import Upscaler
     from sightline.serving.camera import FrameLog
+    from sightline.serving.orders import Prepared
     from sightline.serving.questions import Answered, Log
     from sightline.stores.database import Database
     from sightline.stores.events import Events
@@ -125,22 +124,22 @@ class MapSurveys:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
-    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> AreaPlan:
+    def plan(self, order: Order, wanted_gsd_m: float) -> AreaPlan:
         """See `plan_survey`."""
-        return plan_survey(Order(area, provider, zoom), wanted_gsd_m, factor)
+        return plan_survey(order, wanted_gsd_m)
 
     def run(
         self,
-        plan: AreaPlan,
+        prepared: Prepared,
+        background: Background,
         upscaler: Upscaler | None,
-        model: Surveying,
         out: Path,
         progress: Progress,
         on_answer: Callable[[Input, Prediction], None],
     ) -> dict[str, Json]:
         """See `survey`."""
-        workspace = Workspace(out, self._settings.tile_cache, self._settings.limits)
-        return survey(plan, upscaler, model, workspace, progress, on_answer)
+        workspace = Workspace(out, self._settings.tile_cache, self._settings.limits, background)
+        return survey(prepared.plan, upscaler, prepared.model, workspace, progress, on_answer)
 
 
 def areas_in(database: Database, settings: Settings) -> Areas:

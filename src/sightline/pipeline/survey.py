@@ -17,7 +17,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,9 +30,10 @@ from sightline.errors import BackendError, DataRejected, ParamsError, RequestErr
 from sightline.files import replace_bytes, sha256_file, sha256_files, write_json
 from sightline.limits import Limits
 from sightline.maps.area import Area
+from sightline.maps.order import Order
 from sightline.maps.pictures import MOST_PIXELS
-from sightline.maps.providers import Provider
 from sightline.maps.tiles import AreaPlan, choose_zoom, describe_plan, plan_area, refuse
+from sightline.maps.upscaling.choices import AUTO, advise, factor_of
 from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.pipeline.side_by_side import Panel, Picture, side_by_side
 from sightline.task import Input, InputT, Json, Model, Prediction, Progress
@@ -52,21 +53,6 @@ MOST_SCANNED_PX = 2**31
 
 _PANEL_PX = 1024
 """Height of a picture in the comparison."""
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is asked for.
-
-    Attributes:
-        area: where.
-        provider: of the tiles.
-        zoom: their level; None: the one that fits the model.
-    """
-
-    area: Area
-    provider: Provider
-    zoom: int | None = None
 
 
 class Familiar(BaseModel):
@@ -114,22 +100,26 @@ def surveying(model: Model) -> Surveying:
     return model
 
 
-def plan_survey(order: Order, wanted_gsd_m: float, factor: int = 1) -> AreaPlan:
-    """The raster and tiles of an order.
+def plan_survey(order: Order, wanted_gsd_m: float) -> AreaPlan:
+    """The raster and tiles of an order, and how the raster is enlarged before it is looked at.
 
     Args:
         order: what is asked for.
         wanted_gsd_m: metres a pixel that the model's pictures have.
-        factor: how many times the raster is enlarged before it is looked at.
 
     Raises:
+        ParamsError: there is no such way of enlarging.
         RequestError: a limit or the provider's terms forbid it; says how many tiles it would take.
     """
-    wanted = wanted_gsd_m * factor
-    zoom = choose_zoom(order.area, order.provider, wanted) if order.zoom is None else order.zoom
-    plan = plan_area(order.area, zoom, order.provider, wanted)
+    area, provider = order.area, order.provider
+    pixel_m = wanted_gsd_m if order.zoom is None else plan_area(area, order.zoom, provider).gsd_m
+    advice = advise(max(pixel_m, provider.native_gsd_m), order.offered)
+    choice = advice.choice if order.upscale == AUTO else order.upscale
+    wanted = wanted_gsd_m * factor_of(choice)
+    zoom = choose_zoom(area, provider, wanted) if order.zoom is None else order.zoom
+    plan = replace(plan_area(area, zoom, provider, wanted), upscale=choice, advice=advice)
     refuse(plan, detecting=True)
-    _refuse_work(plan, factor)
+    _refuse_work(plan, factor_of(choice))
     return plan
 
 
@@ -140,10 +130,10 @@ def _refuse_work(plan: AreaPlan, factor: int) -> None:
         RequestError: pixels that show nothing, or a raster too large once it is enlarged or scanned.
     """
     low, high = GSD_BOUNDS_M
-    gsd_m = plan.gsd_m / factor
-    if not low <= gsd_m <= high:
+    scanned_m = plan.gsd_m / factor
+    if not low <= scanned_m <= high:
         raise RequestError(
-            f"at zoom {plan.zoom}{f', enlarged {factor} times,' if factor > 1 else ''} a pixel is {gsd_m:.3g} m",
+            f"at zoom {plan.zoom}{f', enlarged {factor} times,' if factor > 1 else ''} a pixel is {scanned_m:.3g} m",
             where="zoom",
             way_out=f"Choose a zoom level that gives {low:g} to {high:g} m, or auto.",
         )

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field, JsonValue
 
-from sightline.serving.answers import Problem, Said
+from sightline.serving.answers import Familiarity, Problem, Said
 
 
 class AreaEstimate(Said):
@@ -30,6 +30,10 @@ class AreaEstimate(Said):
     wanted_gsd_m: float | None = Field(default=None, description="Metres a pixel of the pictures the model knows.")
     wanted_zoom: float | None = Field(default=None, description="The zoom that has them, also between two levels.")
     advised_zoom: int | None = Field(default=None, description="The zoom of the provider that comes nearest.")
+    upscale: str | None = Field(default=None, description="How the raster is enlarged before it is looked at.")
+    enlarging_seconds: float | None = Field(default=None, description="Estimated, without a graphics card.")
+    advised_upscale: str | None = Field(default=None, description="How it should be, by what was measured.")
+    advice: str | None = Field(default=None, description="What was measured.")
 
 
 class PlannedArea(Said):
@@ -55,6 +59,14 @@ class SurveyedModel(Said):
     files: dict[str, str] = Field(description="File name -> SHA-256.")
 
 
+class EnlargedBy(Said):
+    """What enlarged a raster before it was looked at."""
+
+    choice: str
+    factor: int
+    weights: dict[str, str] = Field(description="Of a network: file, SHA-256, and where they are from.")
+
+
 class AreaSummary(Said):
     """Of an area that is done."""
 
@@ -62,8 +74,12 @@ class AreaSummary(Said):
     tiles_missing: list[str] = Field(description="Tiles that lack; their place is masked.")
     model: SurveyedModel
     found: dict[str, dict[str, float]] = Field(description="By raster: `count`, and what else the answer counts.")
+    familiarity: dict[str, Familiarity] | None = Field(
+        default=None, description="By raster; null in areas from before it was told."
+    )
     seconds: dict[str, float] = Field(description="That each step took.")
     attribution: str
+    enlarged_by: EnlargedBy | None = Field(default=None, description="Null where the raster was not enlarged.")
 
 
 class Area(Said):

@@ -12,6 +12,7 @@ from sightline.capabilities import Surveying
 from sightline.errors import BackendError, RequestError
 from sightline.maps.providers import Provider
 from sightline.maps.tiles import describe_plan
+from sightline.maps.upscaling.choices import AUTO
 from sightline.serving.engine import Engine
 from sightline.serving.map_tiles import ground_of
 from sightline.serving.orders import (
@@ -92,7 +93,8 @@ class AreaJobs:
         task = self._engine.task
         asked = order.model_dump(mode="json", exclude={"wait_s"}, exclude_defaults=True)
         # Another champion may want another zoom: an attempt that goes on must want the tiles of the one before.
-        wanted = {"asked": {**asked, "zoom": prepared.plan.zoom}, "plan": describe_plan(prepared.plan)}
+        settled: dict[str, Json] = {"zoom": prepared.plan.zoom, "upscale": prepared.plan.upscale}
+        wanted = {"asked": {**asked, **settled}, "plan": describe_plan(prepared.plan)}
         async with self._adding:
             if await asyncio.to_thread(self._jobs.waiting, task) >= self._settings.max_jobs:
                 raise BackendError("too many areas are waiting", way_out="Try again later, or cancel one.")
@@ -138,7 +140,7 @@ class AreaJobs:
             "task": task,
             "jobs": [self.document(job) for job in self._jobs.recent(task, _RECENT)],
             "providers": self._providers,
-            "upscale": list(offered_upscales(settings)),
+            "upscale": [AUTO, *offered_upscales(settings)],
         }
 
     def plan_document(self, prepared: Prepared) -> dict[str, Json]:

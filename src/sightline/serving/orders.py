@@ -10,16 +10,19 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal, Protocol, cast
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from sightline.capabilities import Surveying, adjust
+from sightline.drift.background import Background
 from sightline.errors import BackendError, DataError, ParamsError, RequestError
 from sightline.maps.area import Area, read_area
+from sightline.maps.order import Order
 from sightline.maps.providers import PROVIDERS, Provider, find_provider, open_folder
 from sightline.maps.tiles import AreaPlan
-from sightline.maps.upscaling.upscale import CHOICES, Choice, Upscaler, factor_of, open_upscaler
+from sightline.maps.upscaling.choices import AUTO, CHOICES, Asked, Choice, factor_of
+from sightline.maps.upscaling.upscale import Upscaler, open_upscaler
 from sightline.settings import Settings
 from sightline.task import Input, Json, Prediction, Progress
 
@@ -52,7 +55,7 @@ class AreaOrder(BaseModel):
     wkt: str = Field(default="", description="a text POLYGON ((...)) in longitude and latitude")
     provider: str = Field(default="esri", max_length=100, description="the name of one of the listed providers")
     zoom: Literal["auto"] | int = Field(default="auto", description="auto, or a level from 0 to 24")
-    upscale: Choice = Field(default="none", description=f"one of {', '.join(CHOICES)}")
+    upscale: Asked = Field(default="auto", description=f"one of {', '.join((AUTO, *CHOICES))}")
     threshold: float | None = Field(default=None, ge=0, le=1, description="a probability from 0 to 1, or null")
     passes: int = Field(default=1, ge=1, le=2, description="1 or 2")
     stride: int = Field(default=0, ge=0, le=2**16, multiple_of=32, description="0, or a multiple of 32")
@@ -82,15 +85,15 @@ OnAnswer = Callable[[Input, Prediction], None]
 class Surveys(Protocol):
     """What plans and looks at areas; `pipeline.serve` wires it in."""
 
-    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> AreaPlan:
+    def plan(self, order: Order, wanted_gsd_m: float) -> AreaPlan:
         """See `pipeline.survey.plan_survey`."""
         ...
 
     def run(
         self,
-        plan: AreaPlan,
+        prepared: Prepared,
+        background: Background,
         upscaler: Upscaler | None,
-        model: Surveying,
         out: Path,
         progress: Progress,
         on_answer: OnAnswer,
@@ -149,16 +152,14 @@ def prepare(order: AreaOrder, model: Surveying, settings: Settings, surveys: Sur
         RequestError: 422: the outline, the provider, a limit, its terms, the threshold or the step.
         BackendError: the operator's folder of tiles is not usable.
     """
-    if order.upscale not in offered_upscales(settings):
-        raise _wrong(
-            f"{order.upscale} is not offered here", "upscale", f"Offered: {', '.join(offered_upscales(settings))}."
-        )
+    offered = offered_upscales(settings)
+    if order.upscale != AUTO and order.upscale not in offered:
+        raise _wrong(f"{order.upscale} is not offered here", "upscale", f"Offered: {', '.join((AUTO, *offered))}.")
     zoom = None if order.zoom == "auto" else order.zoom
     try:
         adjusted = adjust(model, order.adjusted)
-        plan = surveys.plan(
-            order.area(), provider_of(order.provider, settings), zoom, model.wanted_gsd_m, factor_of(order.upscale)
-        )
+        wanted = Order(order.area(), provider_of(order.provider, settings), zoom, order.upscale, offered)
+        plan = surveys.plan(wanted, model.wanted_gsd_m)
     except (ParamsError, RequestError) as error:
         raise _wrong(error.what, error.where, error.way_out) from error
     return Prepared(plan, adjusted)
@@ -194,7 +195,7 @@ def offered_upscales(settings: Settings) -> Sequence[str]:
     return [choice for choice in CHOICES if choice not in lacking]
 
 
-def open_chosen(choice: Choice, settings: Settings) -> Upscaler | None:
+def open_chosen(choice: str, settings: Settings) -> Upscaler | None:
     """The chosen enlargement; None for none.
 
     Raises:
@@ -205,7 +206,7 @@ def open_chosen(choice: Choice, settings: Settings) -> Upscaler | None:
     fast, weights = (settings.root / path if path else None for path in (settings.upscaler, settings.realesrgan))
     if settings.realesrgan == INSTALLED:
         weights = None
-    return open_upscaler(choice, fast=fast, weights=weights, sha256=settings.realesrgan_sha256)
+    return open_upscaler(cast("Choice", choice), fast=fast, weights=weights, sha256=settings.realesrgan_sha256)
 
 
 def _wrong(what: str, where: str, way_out: str) -> RequestError:

@@ -163,7 +163,7 @@ class Surveyor:
         """Carry out an order; its outcome."""
         order = AreaOrder.model_validate_json(json.dumps(job.order["asked"]))
         prepared = prepare(order, model, self._settings, self._surveys)
-        upscaler = open_chosen(order.upscale, self._settings)
+        upscaler = open_chosen(prepared.plan.upscale, self._settings)
         ids: list[str] = []
 
         def answered(source: Input, prediction: Prediction) -> None:
@@ -172,7 +172,7 @@ class Surveyor:
 
         out = self._settings.areas / job.id
         log.info("area %s: %d tiles of %s", job.id, prepared.plan.tile_count, prepared.plan.provider.name)
-        summary = self._surveys.run(prepared.plan, upscaler, prepared.model, out, held, answered)
+        summary = self._surveys.run(prepared, champion.background, upscaler, out, held, answered)
         return {"summary": finite(summary), "version": champion.number, "prediction_ids": ids}
 
     def _failed(self, held: _Held, error: Exception) -> None:

@@ -18,9 +18,11 @@ from sightline.errors import DataRejected, ParamsError, RequestError
 from sightline.files import sha256_file
 from sightline.limits import Limits
 from sightline.maps.area import read_area
-from sightline.maps.providers import ESRI, OSM, open_folder
+from sightline.maps.order import Order
+from sightline.maps.providers import EOX, ESRI, OSM, open_folder
+from sightline.maps.tiles import plan_text
 from sightline.maps.upscaling.upscale import open_upscaler
-from sightline.pipeline.survey import Order, Seen, Workspace, plan_survey, survey, surveying
+from sightline.pipeline.survey import Seen, Workspace, plan_survey, survey, surveying
 from sightline.task import Row
 from tests.toy import Silent
 from tests.unit.tasks.panel_defects.networks import tiny_model
@@ -57,8 +59,8 @@ def area(west=WEST, south=SOUTH, east=EAST, north=NORTH):
 
 
 def planned(tiles, where=None, factor=1, model=None):
-    order = Order(where or area(), open_folder(tiles))
-    return plan_survey(order, (model or network_model()).wanted_gsd_m, factor)
+    order = Order(where or area(), open_folder(tiles), upscale="bicubic" if factor > 1 else "none")
+    return plan_survey(order, (model or network_model()).wanted_gsd_m)
 
 
 def test_ships_have_the_coordinates_they_were_drawn_at(tiles, workspace):
@@ -191,8 +193,19 @@ def test_a_folder_of_another_survey_or_of_something_else_is_left_alone(tiles, wo
 
 def test_the_zoom_fits_the_model(tiles):
     assert planned(tiles).zoom == ZOOM
-    far = plan_survey(Order(area(), open_folder(tiles), zoom=None), 3.0, factor=4)
+    far = plan_survey(Order(area(), open_folder(tiles), upscale="bicubic"), 3.0)
     assert far.wanted_gsd_m == 12.0
+
+
+def test_zoom_and_enlargement_follow_what_is_advised():
+    """At 10 m a pixel, as at any size that was measured, nothing raised F1: so nothing is enlarged."""
+    auto, told = (plan_survey(Order(area(), EOX, upscale=upscale), 3.0) for upscale in ("auto", "realesrgan"))
+    assert (auto.upscale, auto.wanted_gsd_m, auto.enlarging_s) == ("none", 3.0, 0.0)
+    assert (told.upscale, told.wanted_gsd_m, told.zoom) == ("realesrgan", 12.0, auto.zoom - 2)
+    assert "realesrgan; advised is none: at 10 m a pixel" in plan_text(told)
+    assert "to enlarge it without a graphics card" in plan_text(told)
+    with pytest.raises(ParamsError, match="Choose one of: auto, none, bicubic"):
+        plan_survey(Order(area(), EOX, upscale="magic"), 3.0)
 
 
 def test_what_is_forbidden_is_refused_before_anything_is_fetched(tiles):
@@ -222,18 +235,18 @@ def test_a_threshold_is_taken(tiles, workspace):
 
 
 @pytest.mark.parametrize(
-    ("zoom", "factor", "degrees", "said"),
+    ("zoom", "upscale", "degrees", "said"),
     [
-        (10, 1, 0.1, r"zoom: at zoom 10 a pixel is 111 m.*0\.1 to 30 m"),
-        (19, 4, 0.001, r"zoom: at zoom 19, enlarged 4 times, a pixel is 0\.05"),
-        (13, 1, 2.4, r"area: at the network's scale the area has .* pixels; at most 2,147,483,648 are allowed"),
-        (17, 4, 0.1, r"area: enlarged 4 times the area has .* pixels; at most 1,073,741,824 are allowed"),
+        (10, "none", 0.1, r"zoom: at zoom 10 a pixel is 111 m.*0\.1 to 30 m"),
+        (19, "bicubic", 0.001, r"zoom: at zoom 19, enlarged 4 times, a pixel is 0\.05"),
+        (13, "none", 2.4, r"area: at the network's scale the area has .* pixels; at most 2,147,483,648 are allowed"),
+        (17, "bicubic", 0.1, r"area: enlarged 4 times the area has .* pixels; at most 1,073,741,824 are allowed"),
     ],
 )
-def test_what_would_never_end_is_refused_before_a_tile_is_asked_for(zoom, factor, degrees, said):
+def test_what_would_never_end_is_refused_before_a_tile_is_asked_for(zoom, upscale, degrees, said):
     where = area(WEST, NORTH - degrees, WEST + degrees, NORTH)
     with pytest.raises(RequestError, match=said):
-        plan_survey(Order(where, replace(ESRI, most_tiles=10**6), zoom), 3.0, factor)
+        plan_survey(Order(where, replace(ESRI, most_tiles=10**6), zoom, upscale), 3.0)
 
 
 def test_an_area_unlike_the_training_data_is_told(tiles, workspace):

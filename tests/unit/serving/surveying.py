@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from sightline.capabilities import OnProgress
+from sightline.drift.background import Background
 from sightline.errors import ParamsError
 from sightline.limits import Limits
-from sightline.maps.area import Area
-from sightline.maps.providers import Provider
+from sightline.maps.order import Order
 from sightline.maps.tiles import AreaPlan, describe_plan
 from sightline.pipeline.serve import MapSurveys
+from sightline.serving.orders import Prepared
 from sightline.settings import Settings
 from sightline.task import Json, Prediction, Progress
 from tests.toy import ToyInput
@@ -64,18 +65,20 @@ class ToySurveys:
         self.begun: list[str] = []
         self.thresholds: list[float | None] = []
 
-    def plan(self, area: Area, provider: Provider, zoom: int | None, wanted_gsd_m: float, factor: int) -> AreaPlan:
-        return self._real.plan(area, provider, zoom, wanted_gsd_m, factor)
+    def plan(self, order: Order, wanted_gsd_m: float) -> AreaPlan:
+        return self._real.plan(order, wanted_gsd_m)
 
     def run(
         self,
-        plan: AreaPlan,
+        prepared: Prepared,
+        background: Background,
         upscaler: Any,
-        model: Any,
         out: Path,
         progress: Progress,
         answered: Callable[[Any, Prediction], None],
     ) -> dict[str, Json]:
+        plan, model = prepared.plan, prepared.model
+        assert isinstance(model, SurveyingModel)
         self.begun.append(out.name)
         self.thresholds.append(model.threshold)
         out.mkdir(parents=True, exist_ok=True)
@@ -86,7 +89,8 @@ class ToySurveys:
         if self.failures:
             raise self.failures.pop(0)
         source = model.read(png(150), Limits())
-        answered(source, model.survey(source, lambda done, total: progress.advance(done, total, "looking")))
+        prediction = model.survey(source, lambda done, total: progress.advance(done, total, "looking"))
+        answered(source, prediction)
         if self.late_failures:
             raise self.late_failures.pop(0)
         (out / "raw.png").write_bytes(png(150))
@@ -97,6 +101,7 @@ class ToySurveys:
             "tiles_missing": [],
             "model": {"task": model.card.task, "candidate": model.card.candidate, "files": model.card.files},
             "found": {"raw": {"count": 1}},
+            "familiarity": {"raw": background.familiarity(prediction).document()},
             "seconds": {"tiles": 0.01},
             "attribution": plan.provider.attribution,
         }

@@ -98,7 +98,9 @@ def test_a_small_area_is_answered_at_once_and_its_answer_is_in_the_ledger(endpoi
     job = answer.json
     assert answer.headers["location"] == f"/v1/areas/{job['id']}"
     assert (job["state"], job["version"], job["summary"]["found"]) == ("done", 1, {"raw": {"count": 1}})
-    assert job["asked"] == {"threshold": 0.25, "zoom": job["plan"]["zoom"]}
+    assert job["asked"] == {"threshold": 0.25, "zoom": job["plan"]["zoom"], "upscale": "none"}
+    assert (job["plan"]["upscale"], job["plan"]["advised_upscale"]) == ("none", "none")
+    assert job["summary"]["familiarity"]["raw"]["word"] == "not known"
     assert job["plan"]["tiles"] > 1
     assert set(job["files"]) == {"raw.geojson", "raw.png", "plan.json"}
     assert endpoint.surveys.thresholds == [0.25]
@@ -148,7 +150,7 @@ def test_a_larger_area_is_a_job_to_come_back_for(endpoint: MapEndpoint) -> None:
         overview = (await endpoint.get("/v1/areas")).json
         assert [job["id"] for job in overview["jobs"]] == [endpoint.jobs.recent("toy", 5)[0].id]
         assert {"esri", "eox"} <= {one["name"] for one in overview["providers"]}
-        assert overview["upscale"] == ["none", "bicubic", "lanczos"]
+        assert overview["upscale"] == ["auto", "none", "bicubic", "lanczos"]
 
     endpoint.within(story)
 
@@ -211,8 +213,8 @@ def test_progress_is_written_while_it_runs(endpoint: MapEndpoint) -> None:
         ({"bbox": BBOX, "zoom": 10**30}, "zoom", "0 to 24"),
         ({"bbox": BBOX, "zoom": 22}, "zoom", "0 to 19"),
         ({"bbox": BBOX, "upscale": "magic"}, "upscale", "lanczos"),
-        ({"bbox": BBOX, "upscale": "fast"}, "upscale", "Offered: none"),
-        ({"bbox": BBOX, "upscale": "realesrgan"}, "upscale", "Offered: none"),
+        ({"bbox": BBOX, "upscale": "fast"}, "upscale", "Offered: auto, none"),
+        ({"bbox": BBOX, "upscale": "realesrgan"}, "upscale", "Offered: auto, none"),
         ({"bbox": BBOX, "threshold": 1.5}, "threshold", "0 to 1"),
         ({"bbox": BBOX, "threshold": "0.5"}, "threshold", "0 to 1"),
         (b'{"bbox": [1, 2, 3, 4], "threshold": NaN}', "threshold", "0 to 1"),
@@ -332,7 +334,7 @@ def test_weights_that_the_keeper_said_are_installed_and_are_not(tmp_path: Path) 
         return await endpoint.get("/v1/areas"), await endpoint.post({"bbox": BBOX, "upscale": "realesrgan"})
 
     overview, failed = endpoint.within(story)
-    assert overview.json["upscale"] == ["none", "bicubic", "lanczos", "realesrgan"]
+    assert overview.json["upscale"] == ["auto", "none", "bicubic", "lanczos", "realesrgan"]
     assert "make realesrgan" in failed.json["way_out"]
 
 

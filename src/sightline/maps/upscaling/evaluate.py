@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sightline.maps.upscaling.choices import Choice
 from sightline.maps.upscaling.compact import FACTOR
 from sightline.maps.upscaling.fidelity import Fidelity, fidelity
 from sightline.maps.upscaling.pairs import GroundScene, degrade
 from sightline.maps.upscaling.params import DegradeParams
-from sightline.maps.upscaling.upscale import Choice, Upscaler
+from sightline.maps.upscaling.upscale import Upscaler
 from sightline.task import Json
 
 BASELINES: tuple[Choice, ...] = ("bicubic", "lanczos")

@@ -1,10 +1,4 @@
-"""Enlarging pictures four times before they are scanned, by one of five choices.
-
-    none         the picture as it is
-    bicubic      Keys' kernel (1981), a = -0.5
-    lanczos      three lobes
-    fast         the project's own small network (`upscale_train`)
-    realesrgan   RRDBNet with published weights: those that are installed (`published`), or a file the user names
+"""Enlarging pictures four times before they are scanned, in one of the ways of `choices`.
 
 All are run on the same windows (`seams`), so that a chip, an array and a raster of any size get the same answer.
 """
@@ -15,13 +9,14 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
-from sightline.errors import ModelMissing, ModelRejected, ParamsError
+from sightline.errors import ModelMissing, ModelRejected
+from sightline.maps.upscaling.choices import Choice
 from sightline.maps.upscaling.compact import FACTOR, build_compact, reach_px
 from sightline.maps.upscaling.published import LICENCE, X4PLUS, is_wheel, open_installed, open_published, open_wheel
 from sightline.maps.upscaling.rrdb import open_rrdb
@@ -34,8 +29,6 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 
-Choice = Literal["none", "bicubic", "lanczos", "fast", "realesrgan"]
-CHOICES: tuple[str, ...] = get_args(Choice)
 Precision = Literal["auto", "float32", "bfloat16"]
 
 CARD_NAME = "fast"
@@ -84,19 +77,6 @@ class Upscaler:
             _, rows, columns = piece.pixels.shape
             whole[piece.top : piece.top + rows, piece.left : piece.left + columns] = np.moveaxis(piece.pixels, 0, 2)
         return whole
-
-
-def factor_of(choice: str) -> int:
-    """How many times a choice enlarges.
-
-    Raises:
-        ParamsError: there is no such choice.
-    """
-    if choice not in CHOICES:
-        raise ParamsError(
-            f"{choice!r} is not a way to enlarge", where="upscale", way_out=f"Choose one of: {', '.join(CHOICES)}."
-        )
-    return 1 if choice == "none" else FACTOR
 
 
 def open_upscaler(

@@ -58,7 +58,10 @@ async function doing(work) {
 
 const planText = (plan) =>
   `${plan.tiles.toLocaleString()} tiles of ${plan.provider} at zoom ${plan.zoom}, ${plan.megapixels.toFixed(1)} megapixels, ` +
-  `${plan.gsd_m.toFixed(2)} m a pixel, about ${Math.max(Math.round(plan.seconds), 1)} s to download. Terms: ${plan.terms}.`;
+  `${plan.gsd_m.toFixed(2)} m a pixel, about ${Math.max(Math.round(plan.seconds), 1)} s to download` +
+  `${plan.enlarging_seconds ? ` and ${Math.max(Math.round(plan.enlarging_seconds), 1)} s to enlarge it` : ""}. ` +
+  `Enlarging: ${plan.upscale}${plan.advised_upscale === plan.upscale ? "" : ` (advised: ${plan.advised_upscale})`}; ` +
+  `${plan.advice}. Terms: ${plan.terms}.`;
 
 function plan() {
   if (!at("order").reportValidity()) return;
@@ -82,7 +85,7 @@ function find(event) {
 
 async function follow(id) {
   followed = id;
-  at("found").hidden = true;
+  at("found").hidden = at("found-familiarity").hidden = true;
   at("files").replaceChildren();
   at("found-table").replaceChildren();
   try {
@@ -130,6 +133,10 @@ async function showFound(job) {
   at("found-caption").textContent =
     `${titleOf(job)}: ${geojson.features.length} ${task} by version ${job.version}` +
     (lacking ? `; ${lacking} tiles are missing; their area is masked` : "") + `. ${job.summary.attribution}`;
+  const { word = "familiar", reason } = job.summary.familiarity?.[best] ?? {};
+  at("found-familiarity").textContent =
+    `This area is ${word === "not known" ? "perhaps unusual" : word}: ${reason}. What is found, and what is not, may be wrong.`;
+  at("found-familiarity").hidden = word === "familiar";
   at("found").hidden = false;
   at("files").replaceChildren(...Object.entries(job.files).flatMap(([name, address]) => [fileLink(name, address), " "]));
   const rows = geojson.features.map(({ properties: { center, ...rest } }) => rest);
