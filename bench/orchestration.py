@@ -190,10 +190,10 @@ def bare() -> float:
             labels = read_labels(fit.train.path(sample, "labels"), level.shape[1], level.shape[0])
             frames.append(Frame(level, labels.polygons, labels.classes))
         start = states.get(fit.start)
-        schedule = params.train.scratch if start is None else params.train.continued
+        schedule = (params.train.scratch if start is None else params.train.continued).shortened(fit.share)
         windows = Windows(frames, schedule.windows, params.train.augment, params.train.input, params.seed)
         work = project.settings.build / "bare" / fit.name
-        states[fit.name] = yolo.train_detector(windows, params.train, start, work, Silent())
+        states[fit.name] = yolo.train_detector(windows, params.train, schedule, start, work, Silent())
     return time.perf_counter() - begun_s
 
 

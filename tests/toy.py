@@ -132,6 +132,7 @@ class ToyTask:
     def __init__(self, params: ToyParams = PARAMS) -> None:
         self.params = params
         self.trainings: list[str] = []
+        self.shares: list[float] = []
 
     def sample(self, root: Path, progress: Progress) -> None:
         write_set(root, groups=6, frames=4, seed=self.params.seed)
@@ -170,6 +171,7 @@ class ToyTask:
 
     def train(self, candidate: str, data: TrainingData, work: Path, progress: Progress) -> ToyModel:
         self.trainings.append(f"{work.name} {candidate}")
+        self.shares.append(data.share)
         level = 255.0
         if candidate == "threshold":
             peaks = {0.0: [0.0], 1.0: [255.0]}

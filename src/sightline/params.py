@@ -41,11 +41,13 @@ class DataParams(Frozen):
     """Which sets serve what.
 
     Training sets that are absent are left out; where none is there, the pre-training sets are trained on alone,
-    held out by split. Where they are there, a model is pre-trained once, then evaluated by `protocol`.
+    held out by split, for a share of the steps: that is a demonstration, and nobody shall wait long for it. Where they
+    are there, a model is pre-trained once, then evaluated by `protocol`.
     """
 
     pretrain: tuple[str, ...] = Field(description="sets for the first training")
     train: tuple[str, ...] = Field(description="sets that a model is for")
+    alone_share: float = Field(gt=0, le=1, description="of a training's steps, where only pre-training sets are there")
     protocol: Literal["folds", "holdout"] = Field(description="each sample is tested once, or a share is set aside")
     folds: int = Field(ge=2, le=20, description="parts of the training sets, each tested once")
     validation_share: float = Field(gt=0, lt=0.5, description="of the groups, for choices in training")

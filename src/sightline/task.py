@@ -126,12 +126,14 @@ class TrainingData(Generic[ModelT]):
     """What one fit may look at.
 
     `validation` may be empty: a task then trains for its fixed number of epochs. `start` is a model of the same
-    candidate to continue from (pre-training is nothing but an earlier fit).
+    candidate to continue from (pre-training is nothing but an earlier fit). `share` is how much of a schedule's steps
+    it takes, from 0 to 1: all of them but in a demonstration.
     """
 
     train: Manifest
     validation: Manifest
     start: ModelT | None = None
+    share: float = 1.0
 
 
 # ------------------------------------------------------------------------------------------------------ evaluating

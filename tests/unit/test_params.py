@@ -28,7 +28,8 @@ profile: cpu
 toy:
   seed: 20
   candidates: [a, b]
-  data: {pretrain: [sample], train: [real], protocol: folds, folds: 3, validation_share: 0.2, test_share: 0.2}
+  data: {pretrain: [sample], train: [real], alone_share: 1.0, protocol: folds, folds: 3, validation_share: 0.2,
+    test_share: 0.2}
   evaluate: {resamples: 1000, confidence: 0.95, pictures: 12}
   promotion: {metric: accuracy, floor: 0.5, margin: 0.02, confidence: 0.95, latency_ratio: 1.5}
   watch:

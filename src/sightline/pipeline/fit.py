@@ -29,12 +29,16 @@ Live = Callable[[int, dict[str, float]], None]
 
 @dataclass(frozen=True)
 class Fit:
-    """One training: `name` is final, pretrain or fold-<k>; `start` names the fit it goes on from."""
+    """One training: `name` is final, pretrain or fold-<k>; `start` names the fit it goes on from.
+
+    `share` is how much of the steps it takes.
+    """
 
     name: str
     train: Manifest
     validation: Manifest
     start: str = ""
+    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,7 @@ def plan_fits(project: Project) -> FitPlan:
     early = manifest.where(lambda s: s.set in data.pretrain and s.set not in data.train)
     late = manifest.where(lambda s: s.set in data.train)
     if not len(late):
-        return _checked(_holdout(early, None))
+        return _checked(_holdout(early, None, data.alone_share))
     if data.protocol == "holdout":
         return _checked(_holdout(late, early if len(early) else None))
     return _checked(_folds(late, early, data.folds))
@@ -78,8 +82,8 @@ def _sets(manifest: Manifest) -> tuple[str, ...]:
     return tuple(dict.fromkeys(s.set for s in manifest.samples))
 
 
-def _holdout(main: Manifest, early: Manifest | None) -> FitPlan:
-    fits = [Fit("final", _split(main, "train"), _split(main, "validation"), "pretrain" if early else "")]
+def _holdout(main: Manifest, early: Manifest | None, share: float = 1.0) -> FitPlan:
+    fits = [Fit("final", _split(main, "train"), _split(main, "validation"), "pretrain" if early else "", share)]
     test = _split(main, "test")
     if early:
         fits.insert(0, Fit("pretrain", _split(early, "train"), _split(early, "validation")))
@@ -140,6 +144,7 @@ def fit_keys(project: Project, plan: FitPlan) -> dict[str, str]:
             json.dumps(train, sort_keys=True),
             code,
             keys.get(fit.start, ""),
+            *([] if fit.share == 1 else [f"{fit.share:.6g} of the steps"]),
         )
         keys[fit.name] = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
     return keys
@@ -169,7 +174,7 @@ def fit(project: Project, candidate: str, bars: Bars, live: Live) -> None:
             work = project.settings.build / "checkpoints" / project.name / keys[one.name]
             title = f"{one.name} ({number}/{len(plan.fits)})"
             progress = Recording(bars, work / f"{candidate}.history.jsonl", title, live)
-            data = TrainingData(one.train, one.validation, done.get(one.start))
+            data = TrainingData(one.train, one.validation, done.get(one.start), one.share)
             done[one.name] = _train_once(project, candidate, data, work, progress)
             shutil.copytree(_finished(work, candidate), partial / one.name)
             _write_history(partial / one.name, read_history(work / f"{candidate}.history.jsonl"))

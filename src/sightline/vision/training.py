@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, Self, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,14 @@ class ScheduleParams(Frozen):
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         description="of the network's arithmetic; auto: bfloat16 where the processor has it"
     )
+
+    def shortened(self, share: float) -> Self:
+        """The same for a share of the steps, with as much of a warm-up in proportion; itself where that is all."""
+        if share == 1:
+            return self
+        steps = max(round(self.steps * share), 1)
+        fewer = {"steps": steps, "warmup_steps": round(self.warmup_steps * share)}
+        return self.model_copy(update={**fewer, "report_every": min(self.report_every, steps)})
 
 
 class Batches(Protocol):

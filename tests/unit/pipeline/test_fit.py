@@ -60,6 +60,20 @@ def test_holdout_can_be_asked_for(tmp_path: Path) -> None:
     assert {s.set for s in plan.validation.samples} == {"real"}
 
 
+def test_pretraining_sets_alone_are_trained_on_for_a_share_of_the_steps(tmp_path: Path) -> None:
+    """A demonstration shall not take long; where real data are there, nothing is left out."""
+    params = changed(PARAMS, data={"alone_share": 0.5})
+    for name in "abc":
+        (tmp_path / name).mkdir()
+    alone, whole = (toy_project(tmp_path / name, "sample", params=one) for name, one in (("a", params), ("b", PARAMS)))
+    assert [fit.share for fit in plan_fits(alone).fits] == [0.5]
+    assert fit_keys(alone, plan_fits(alone)) != fit_keys(whole, plan_fits(whole))
+    train(alone)
+    assert isinstance(alone.task, ToyTask)
+    assert alone.task.shares == [0.5]
+    assert {fit.share for fit in plan_fits(toy_project(tmp_path / "c", "sample", "real", params=params)).fits} == {1.0}
+
+
 def test_each_fit_is_done_once(tmp_path: Path) -> None:
     project = toy_project(tmp_path, "sample")
     seen = train(project)

@@ -23,6 +23,15 @@ def test_the_rate_warms_up_and_falls_to_its_last_share():
     assert shares[-1] == pytest.approx(0.1, abs=0.01)
 
 
+def test_a_shorter_schedule_is_the_same_in_fewer_steps():
+    schedule = changed(SCRATCH, steps=100, warmup_steps=10, report_every=50)
+    shorter = schedule.shortened(0.3)
+    assert (shorter.steps, shorter.warmup_steps, shorter.report_every) == (30, 3, 30)
+    assert share_of_rate(29, shorter) == pytest.approx(share_of_rate(99, schedule), abs=0.01)
+    assert schedule.shortened(1.0) == schedule
+    assert schedule.shortened(0.001).steps == 1
+
+
 def batches(step):
     """Bright pixels are class 1."""
     inputs = np.random.default_rng([5, step]).random((2, 1, 8, 8), dtype=np.float32)

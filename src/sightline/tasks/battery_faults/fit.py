@@ -66,6 +66,7 @@ def _trained(data: TrainingData[BatteryModel], params: TrainParams, seed: int, w
     held_out = _clips(data.validation, work / "clips" / "validation", progress)
     start = None if data.start is None else data.start.files.get(WEIGHTS)
     learned = params.learned if start is None else params.learned.continued_from
+    learned = learned.model_copy(update={"learning": learned.learning.shortened(data.share)})
     weights = train_stages(videos, held_out, learned, seed, work / "stages", progress, start)
     replace_bytes(done, weights)
     return weights

@@ -51,6 +51,7 @@ class Sets:
     channels: Channels
     params: TrainParams
     seed: int
+    share: float
 
 
 def train_model(
@@ -74,7 +75,8 @@ def train_model(
     else:
         # A network that goes on has learnt to see tiles normalised in its own way.
         channels = start.recipe.channels if start else measure_channels(examples, params.input.indices)
-        files = _fit_network(candidate, Sets(examples, validation, channels, params, seed), start, work, progress)
+        sets = Sets(examples, validation, channels, params, seed, data.share)
+        files = _fit_network(candidate, sets, start, work, progress)
         may_replace = {CLASSES.index(name) for name in params.rules_may_replace}
         offered = {index: rule for index, rule in rules.items() if index in may_replace}
         recipe = Recipe(method="network", input=params.input, mean=channels.mean, std=channels.std, rules={})
@@ -96,7 +98,7 @@ def _fit_network(
     candidate: str, sets: Sets, start: LandCoverModel | None, work: Path, progress: Progress
 ) -> dict[str, bytes]:
     params, recipe, bands = sets.params, sets.params.networks[candidate], len(sets.channels.mean)
-    schedule = recipe.scratch if start is None else recipe.continued
+    schedule = (recipe.scratch if start is None else recipe.continued).shortened(sets.share)
 
     def begin(network: Module) -> None:
         earlier = None if start is None else start.files[WEIGHTS]

@@ -52,6 +52,7 @@ class Fitted:
     input: InputParams
     params: TrainParams
     seed: int
+    share: float
 
 
 def train_model(
@@ -69,7 +70,7 @@ def train_model(
     stored = work / "examples" / f"{taken.scale:g}"
     examples = store_examples(domain, data.train, taken.scale, stored / "train", progress)
     normalisation = _normalisation(candidate, start, examples, params)
-    fitted = Fitted(domain, examples, normalisation, taken, params, seed)
+    fitted = Fitted(domain, examples, normalisation, taken, params, seed, data.share)
     recipe_of = partial(Recipe, input=taken, mean=normalisation.mean, std=normalisation.std)
     if candidate == PIXELS:
         graph, found = fit_pixels(fitted, progress)
@@ -183,7 +184,7 @@ def _fit_network(
     progress: Progress,
 ) -> dict[str, bytes]:
     params, recipe, domain = fitted.params, fitted.params.networks[candidate], fitted.domain
-    schedule = recipe.scratch if start is None else recipe.continued
+    schedule = (recipe.scratch if start is None else recipe.continued).shortened(fitted.share)
 
     def begin(network: Module) -> None:
         earlier = None if start is None else start.files[WEIGHTS]

@@ -61,6 +61,10 @@ class ScheduleParams(Frozen):
     learning_rate: float = Field(gt=0)
     freeze: int = Field(ge=0, le=22, description="first layers that stay as they are")
 
+    def shortened(self, share: float) -> ScheduleParams:
+        """The same for a share of the epochs."""
+        return self.model_copy(update={"epochs": max(round(self.epochs * share), 1)})
+
 
 class DetectionParams(Frozen):
     """Which of the network's boxes are kept."""

@@ -121,9 +121,9 @@ def _train_detector(
     from safetensors.torch import save_file
 
     start = _start_state(data, params, work)
-    schedule = params.scratch if start is None else params.continued
+    schedule = (params.scratch if start is None else params.continued).shortened(data.share)
     windows = Windows([example.frame for example in examples], schedule.windows, params.augment, params.input, seed)
-    state = yolo.train_detector(windows, params, start, work, progress)
+    state = yolo.train_detector(windows, params, schedule, start, work, progress)
     save_file(state, work / WEIGHTS)
     progress.advance(0, 1, "graphs")
     yolo.export_graph(state, params.input, work / GRAPHS["float32"])

@@ -84,6 +84,7 @@ def _quiet() -> Iterator[None]:
 def train_detector(
     windows: Windows,
     params: TrainParams,
+    schedule: ScheduleParams,
     start: State | None,
     work: Path,
     progress: Progress,
@@ -94,7 +95,6 @@ def train_detector(
         The moving average of the weights.
     """
     prepare_environment()
-    schedule = params.scratch if start is None else params.continued
     checkpoints = Checkpoints(work)
     newest = checkpoints.newest()
     with _quiet():

@@ -39,6 +39,7 @@ class Sets:
     validation: StoredExamples
     params: TrainParams
     seed: int
+    share: float
 
 
 def train_model(
@@ -59,7 +60,7 @@ def train_model(
     if candidate == BLOBS:
         made = fit_blobs(candidate, params, evaluated, progress)
     else:
-        files = _fit_network(candidate, Sets(examples, validation, params, seed), start, work, progress)
+        files = _fit_network(candidate, Sets(examples, validation, params, seed, data.share), start, work, progress)
         recipe = Recipe(method="network", input=params.input, scan=params.scan, blobs=params.blobs)
         model = uncalibrated(candidate, recipe, files)
         made = calibrated(model, look_at(model, evaluated, progress))
@@ -98,7 +99,7 @@ def _fit_network(
     from sightline.vision.training import Fitting, train_network
 
     params, recipe, windows = sets.params, sets.params.networks[candidate], sets.params.windows
-    schedule = recipe.scratch if start is None else recipe.continued
+    schedule = (recipe.scratch if start is None else recipe.continued).shortened(sets.share)
     torch.manual_seed(sets.seed)
     network = build_network(recipe.size, params.input.pooled_px, windows.stride_px)
     if start is not None:
