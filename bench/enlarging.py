@@ -37,7 +37,8 @@ from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.resampling import Figure, figures
 from sightline.settings import load_settings
 from sightline.task import Json, Row, Sample
-from sightline.tasks.ships.data import GSD_M, load_manifest
+from sightline.tasks.ships.chips import GSD_M
+from sightline.tasks.ships.data import load_manifest
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.examples import Example, read_example
 from sightline.tasks.ships.labels import Box

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from sightline.maps.pictures import read_scene_pixels
 from sightline.task import Json, Manifest, Progress, Sample
-from sightline.tasks.ships.data import CHIP_PX, GSD_M, gsd_of, read_boxes, read_chip
+from sightline.tasks.ships.chips import CHIP_PX, GSD_M
+from sightline.tasks.ships.data import gsd_of, read_boxes, read_chip
 from sightline.tasks.ships.labels import Box, Kind
 from sightline.vision.examples import Index, StoredArrays, store_once, usable_samples
 

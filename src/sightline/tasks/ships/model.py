@@ -17,12 +17,13 @@ from sightline.capabilities import OnProgress
 from sightline.conditions import check_gsd
 from sightline.errors import ParamsError, RequestError
 from sightline.limits import Cost, Limits
+from sightline.maps.pictures import FORMATS
 from sightline.maps.zoom import GSD_BOUNDS_M
 from sightline.task import Finding, Json, Prediction
 from sightline.tasks.ships.answer import Answer, Ship
 from sightline.tasks.ships.blobs import Rule
+from sightline.tasks.ships.chip_files import CLASSES
 from sightline.tasks.ships.cost import SLACK, check_work, held_bytes_of, most_scanned_px, scanned_px
-from sightline.tasks.ships.data import CLASSES, FORMATS
 from sightline.tasks.ships.detections import Detection
 from sightline.tasks.ships.finder import BlobFinder, Finder, Found, NetworkFinder
 from sightline.tasks.ships.labels import BOUNDS_M, LEAST_M, SIZE_CLASSES, SizeClass, size_class_of

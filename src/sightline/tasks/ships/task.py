@@ -12,7 +12,8 @@ from sightline.limits import USUAL, Limits
 from sightline.resampling import Pooled
 from sightline.task import Expectation, Json, Manifest, Plot, Progress, Rows, Sample, TrainingData
 from sightline.tasks.ships import metrics
-from sightline.tasks.ships.data import GSD_M, UPSTREAM, excerpt, gsd_of, load_manifest, read_boxes, source_of
+from sightline.tasks.ships.chips import GSD_M
+from sightline.tasks.ships.data import UPSTREAM, excerpt, gsd_of, load_manifest, read_boxes, source_of
 from sightline.tasks.ships.examples import is_chip, read_example
 from sightline.tasks.ships.finder import Found
 from sightline.tasks.ships.labels import Box

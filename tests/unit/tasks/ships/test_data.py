@@ -15,19 +15,10 @@ from PIL import Image
 
 from sightline.errors import DataMissing, DataRejected
 from sightline.limits import Limits
-from sightline.tasks.ships.chips import ChipName, document_text
-from sightline.tasks.ships.data import (
-    CHIP_PX,
-    Box,
-    excerpt,
-    gsd_of,
-    load_manifest,
-    read_boxes,
-    read_chip,
-    read_scene_pixels,
-    source_of,
-)
-from sightline.tasks.ships.labels import hull_length
+from sightline.maps.pictures import read_scene_pixels
+from sightline.tasks.ships.chips import CHIP_PX, ChipName, document_text
+from sightline.tasks.ships.data import excerpt, gsd_of, load_manifest, read_boxes, read_chip, source_of
+from sightline.tasks.ships.labels import Box, hull_length
 from sightline.vision.images import encode_png
 
 SHIP = {"kind": "ship", "bbox": [10, 12, 40, 30]}

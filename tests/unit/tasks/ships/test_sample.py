@@ -16,7 +16,9 @@ from rasterio.warp import transform
 from shapely.geometry import Polygon, shape
 
 from sightline.limits import Limits
-from sightline.tasks.ships.data import CHIP_PX, GSD_M, load_manifest, read_boxes, read_chip, read_scene_pixels
+from sightline.maps.pictures import read_scene_pixels
+from sightline.tasks.ships.chips import CHIP_PX, GSD_M
+from sightline.tasks.ships.data import load_manifest, read_boxes, read_chip
 from sightline.tasks.ships.params import Params
 from sightline.tasks.ships.synthetic.cutting import KINDS, cut_chips
 from sightline.tasks.ships.synthetic.decks import paint_hull

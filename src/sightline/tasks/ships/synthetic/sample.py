@@ -23,8 +23,7 @@ from pydantic import Field
 from sightline.files import replace_bytes, write_json, write_text
 from sightline.params import Frozen
 from sightline.task import Progress
-from sightline.tasks.ships.chips import DOCUMENT, ChipName, document_text
-from sightline.tasks.ships.data import GSD_M
+from sightline.tasks.ships.chips import DOCUMENT, GSD_M, ChipName, document_text
 from sightline.tasks.ships.synthetic.coast import COASTS, Kind
 from sightline.tasks.ships.synthetic.cutting import KINDS, ChipKind, Cut, cut_chips
 from sightline.tasks.ships.synthetic.georeference import Georeference, tiles, truth
