@@ -50,22 +50,24 @@ class RuleParams(Frozen):
     lasting: int = Field(ge=1, le=25, description="frames in which a place must have grown")
 
 
-@dataclass
 class Side:
     """What one side of a cell looked like: bounded, however long a video is."""
 
-    newest: deque[Surface]
-    grown: deque[Surface]
-    strayed: deque[Surface]
-    level: Surface | None = None
+    def __init__(self, params: RuleParams) -> None:
+        self._params = params
+        self.newest: deque[Surface] = deque(maxlen=params.smoothed)
+        self.grown: deque[Surface] = deque(maxlen=params.lasting)
+        self.strayed: deque[Surface] = deque(maxlen=params.smoothed)
+        self.level: Surface | None = None
 
-    def push(self, surface: Surface, params: RuleParams) -> float:
+    def push(self, surface: Surface) -> float:
         """Growth that has lasted, at the place where it is largest."""
+        params = self._params
         if self.level is not None:
             growth = levelled(surface - self.level)
             told = np.abs(growth[np.isfinite(growth)])
             if not told.size or float(np.median(told)) > params.misplaced_k:
-                self._stray(surface, params)
+                self._stray(surface)
                 return 0.0
             self.strayed.clear()
             self.grown.append(opened(growth, params.spot))
@@ -77,12 +79,13 @@ class Side:
             return 0.0
         return _highest(np.minimum.reduce(list(self.grown)), params.percentile)
 
-    def _stray(self, surface: Surface, params: RuleParams) -> None:
+    def _stray(self, surface: Surface) -> None:
         """Begin anew where surfaces stay another place's: then it was the level that had been cut wrong."""
         self.strayed.append(surface)
-        if len(self.strayed) == params.smoothed:
+        if len(self.strayed) == self._params.smoothed:
             self.level = _median(self.strayed)
-            self.newest, self.strayed = self.strayed, deque(maxlen=params.smoothed)
+            self.newest = self.strayed.copy()
+            self.strayed.clear()
             self.grown.clear()
 
 
@@ -133,7 +136,7 @@ class RuleMethod:
             return FrameView("pack_out_of_view", count=count)
         growths = over_siblings({cell: look.growth_k for cell, look in looks.items()})
         standing = over_siblings({cell: look.standing_k for cell, look in looks.items()})
-        if _well_divided(cells, count):
+        if cells.told >= count - 1:  # all borders were seen: else a warm spot may be counted to the wrong side of one
             for cell in looks:
                 evidence = max(growths[cell] - self.params.growth_k, standing[cell] - self.params.standing_k)
                 self._memories[cell].push(evidence, self._frame, self.params)
@@ -178,10 +181,8 @@ class RuleMethod:
             return 0.0, 0.0
         params, behind = self.params, self._sight.from_behind
         if behind not in memory.sides:
-            memory.sides[behind] = Side(
-                deque(maxlen=params.smoothed), deque(maxlen=params.lasting), deque(maxlen=params.smoothed)
-            )
-        growth = memory.sides[behind].push(surface, params)
+            memory.sides[behind] = Side(params)
+        growth = memory.sides[behind].push(surface)
         return growth, _highest(opened(levelled(surface), params.spot), params.percentile)
 
     def _told(self, cell: int, look: _Look) -> CellView:
@@ -191,11 +192,6 @@ class RuleMethod:
         probability = float(1 / (1 + ratio**-self.params.steepness))
         building = self._frame - memory.quiet if memory.total else 0
         return CellView(probability, look.kelvin, look.mask, building=building)
-
-
-def _well_divided(cells: Cells, count: int) -> bool:
-    """Whether all borders were seen: else a warm spot may be counted to the wrong side of one."""
-    return cells.told >= count - 1
 
 
 @dataclass(frozen=True)

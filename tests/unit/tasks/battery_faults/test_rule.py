@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -146,10 +145,10 @@ def test_the_published_videos_are_told_right_at_the_first_faulty_frame(real_data
 
 def test_a_level_that_was_cut_wrong_is_given_up() -> None:
     """Else every later surface would count as another place's, and a fault would never be told."""
-    side = Side(deque(maxlen=PARAMS.smoothed), deque(maxlen=PARAMS.lasting), deque(maxlen=PARAMS.smoothed))
+    side = Side(PARAMS)
     stripes = np.where(np.arange(24) // 3 % 2, 1.0, -1.0) * np.ones((32, 1))
     flat, spot = np.zeros((32, 24), np.float32), np.zeros((32, 24), np.float32)
     spot[10:20, 8:16] = 3.0
     for surface in (*[stripes.astype(np.float32)] * 3, *[flat] * 3):
-        assert side.push(surface, PARAMS) == 0
-    assert side.push(spot, PARAMS) == pytest.approx(3, abs=0.2)
+        assert side.push(surface) == 0
+    assert side.push(spot) == pytest.approx(3, abs=0.2)
