@@ -17,6 +17,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
@@ -24,7 +25,7 @@ import numpy as np
 
 from sightline.cli.show import table
 from sightline.files import write_json
-from sightline.serving.batching import Batcher, Batching
+from sightline.serving.batching import Batcher, Batching, Threads
 from sightline.settings import load_settings
 from sightline.stores.database import Database
 from sightline.stores.ids import new_id
@@ -86,13 +87,14 @@ def one_writer(log: Log, seconds: float) -> float:
 def clients(log: Log, seconds: float, count: int) -> float:
     """Answers a second of so many clients, each with one request at a time, through an endpoint's batcher."""
 
-    async def session() -> float:
+    async def session(calls: ThreadPoolExecutor, finishing: ThreadPoolExecutor) -> float:
         batcher: Batcher[int, str] = Batcher(
             lambda items: ["" for _ in items],
             lambda items, _: log([answer(item) for item in items]),
             lambda _: 0,
             lambda: 0,
             0.005,
+            Threads(calls, finishing),
         )
         batcher.use(BATCHING)
         start_s, done = time.perf_counter(), 0
@@ -104,10 +106,10 @@ def clients(log: Log, seconds: float, count: int) -> float:
                 done += 1
 
         await asyncio.gather(*(client() for _ in range(count)))
-        batcher.close()
         return done / (time.perf_counter() - start_s)
 
-    return asyncio.run(session())
+    with ThreadPoolExecutor(BATCHING.lanes) as calls, ThreadPoolExecutor(1) as finishing:
+        return asyncio.run(session(calls, finishing))
 
 
 def main() -> None:

@@ -13,6 +13,7 @@
     description.py  OpenAPI, from the routes and of the model that answers; docs_page.py shows it to people
     engine.py       bytes -> decoded input -> batch -> prediction -> ledger -> answer
     lanes.py        which lanes an input goes to, and whether it can be answered in time; admission.py: who waits
+    capacity.py     the threads and the room that all endpoints of a process share
     calls.py        the calls of the model, in threads; questions.py: what goes through them
     batching.py     the micro-batcher and the measuring of the best batch
     champion.py     which model answers, and how a new one takes over without a request being dropped

@@ -19,6 +19,7 @@ from sightline.serving.answers import answer_of
 from sightline.serving.area_jobs import AreaJobs
 from sightline.serving.camera import FrameLog, Seen
 from sightline.serving.cameras import Cameras
+from sightline.serving.capacity import Capacity
 from sightline.serving.champion import Champions
 from sightline.serving.description import Description
 from sightline.serving.engine import Engine
@@ -56,6 +57,7 @@ class Sources:
         check_log: raises BackendError where `log_answers` would.
         areas: where areas of the map are queued, and what looks at them, for models that can; None: no such routes.
         open_camera_log: what writes the answers to a new camera's frames.
+        capacity: threads and room that endpoints of one process share; None: of its own.
     """
 
     champions: Champions
@@ -63,6 +65,7 @@ class Sources:
     check_log: Callable[[], None] = lambda: None
     areas: Areas | None = None
     open_camera_log: Callable[[], FrameLog] = _Unlogged
+    capacity: Capacity | None = None
 
 
 def build_app(
@@ -84,13 +87,14 @@ def build_app(
     answering = predicting(answer_of(task, answer))
     of_streams = (streams.frames, streams.watching)
     rules = Rules(*(router.rules() for router in (answering, *of_streams, *on_map, *always)))
-    endpoint, surveyor = _parts(task, sources, settings)
+    capacity = sources.capacity or Capacity(settings)
+    endpoint, surveyor = _parts(task, sources, settings, capacity)
     description = Description(task, answer, settings, rules, _routes(always), _routes(on_map), _routes(of_streams))
     endpoint.describe = lambda: description.document(
         endpoint.engine.keeper.champion, endpoint.looks_at_areas, endpoint.watches_streams
     )
     app = FastAPI(
-        lifespan=_lifespan(endpoint, surveyor),
+        lifespan=_lifespan(endpoint, surveyor, None if sources.capacity else capacity),
         telemetry=_NO_TELEMETRY,
         exception_handlers={HTTPException: answer_unrouted},
         redirect_slashes=False,
@@ -111,18 +115,20 @@ def _routes(routers: Iterable[Router]) -> list[BaseRoute]:
     return [route for router in routers for route in router.routes]
 
 
-def _parts(task: str, sources: Sources, settings: Settings) -> tuple[Endpoint, Surveyor | None]:
+def _parts(task: str, sources: Sources, settings: Settings, capacity: Capacity) -> tuple[Endpoint, Surveyor | None]:
     metrics = Metrics(task)
-    engine = Engine(task, sources.champions, sources.log_answers, settings, metrics)
+    engine = Engine(task, sources.champions, sources.log_answers, settings, metrics, capacity)
     surveyor, jobs = None, None
     if sources.areas is not None:
         surveyor = Surveyor(task, lambda: engine.keeper.champion, sources.areas, sources.log_answers, settings)
         jobs = AreaJobs(engine, sources.areas, surveyor, settings)
-    cameras = Cameras(engine, settings, metrics, sources.open_camera_log)
+    cameras = Cameras(engine, settings, metrics, sources.open_camera_log, capacity.frames)
     return Endpoint(engine, settings, metrics, sources.check_log, MapTiles(settings), jobs, cameras, dict), surveyor
 
 
-def _lifespan(endpoint: Endpoint, surveyor: Surveyor | None) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _lifespan(
+    endpoint: Endpoint, surveyor: Surveyor | None, own: Capacity | None
+) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         endpoint.engine.start()
@@ -138,5 +144,7 @@ def _lifespan(endpoint: Endpoint, surveyor: Surveyor | None) -> Callable[[FastAP
                 await asyncio.to_thread(surveyor.stop)
             await asyncio.to_thread(endpoint.tiles.close)
             await asyncio.to_thread(endpoint.engine.stop)
+            if own is not None:
+                own.close()
 
     return lifespan

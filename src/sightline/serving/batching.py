@@ -7,7 +7,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Callable, Hashable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeAlias, TypeVar
 
@@ -67,6 +67,19 @@ def images_per_second(call: Callable[[int], None], batching: Batching) -> float:
     return batching.batch * batching.lanes / max(fastest_s, 1e-9)
 
 
+@dataclass(frozen=True)
+class Threads:
+    """Where batches are worked on; batchers may share them.
+
+    Attributes:
+        calls: at least as many as there are lanes.
+        finishing: one, so that the lane can go on with the next batch while one is written to disk.
+    """
+
+    calls: Executor
+    finishing: Executor
+
+
 class Batcher(Generic[Item, Outcome]):
     """Collects items into batches and runs `work` on them in threads, at most `lanes` batches at a time.
 
@@ -76,11 +89,11 @@ class Batcher(Generic[Item, Outcome]):
 
     Args:
         work: items -> an outcome each, or the exception of an item, in order; runs in one of the lanes' threads.
-        finish: the same items and their outcomes -> what the requests get; runs in one thread of its own, so that
-            the lane can go on with the next batch while this one is written to disk.
+        finish: the same items and their outcomes -> what the requests get; runs in the finishing thread.
         kind: items of different kinds never share a batch (two model versions during a change).
         on_the_way: how many items are about to be submitted.
         max_wait_s: longest a batch is held back.
+        threads: where both run; whoever made them ends them.
     """
 
     def __init__(
@@ -90,31 +103,23 @@ class Batcher(Generic[Item, Outcome]):
         kind: Callable[[Item], Hashable],
         on_the_way: Callable[[], int],
         max_wait_s: float,
+        threads: Threads,
     ) -> None:
         self._work = work
         self._finish = finish
         self._kind = kind
         self._on_the_way = on_the_way
         self._max_wait_s = max_wait_s
+        self._threads = threads
         self._batching = Batching()
         self._waiting: deque[tuple[Item, asyncio.Future[Outcome], float]] = deque()
         self._busy = 0
         self._alarm: asyncio.TimerHandle | None = None
         self._running: set[asyncio.Task[None]] = set()
-        self._lanes = ThreadPoolExecutor(1, thread_name_prefix="predict")
-        self._finisher = ThreadPoolExecutor(1, thread_name_prefix="finish")
 
     def use(self, batching: Batching) -> None:
         """Follow other sizes from the next batch on."""
-        if batching.lanes != self._batching.lanes:
-            self._lanes.shutdown(wait=False)
-            self._lanes = ThreadPoolExecutor(batching.lanes, thread_name_prefix="predict")
         self._batching = batching
-
-    def close(self) -> None:
-        """End the threads once they have finished what they do now."""
-        for threads in (self._lanes, self._finisher):
-            threads.shutdown(wait=False, cancel_futures=True)
 
     async def submit(self, item: Item) -> Outcome:
         """The outcome of one item. Cancelled while it waits, it is never worked on."""
@@ -161,10 +166,10 @@ class Batcher(Generic[Item, Outcome]):
 
     async def _run(self, batch: list[tuple[Item, asyncio.Future[Outcome]]]) -> None:
         items = [item for item, _ in batch]
-        outcomes = await self._guarded(self._lanes, self._work, items)
+        outcomes = await self._guarded(self._threads.calls, self._work, items)
         self._busy -= 1
         self._dispatch()
-        outcomes = await self._guarded(self._finisher, self._finish, items, outcomes)
+        outcomes = await self._guarded(self._threads.finishing, self._finish, items, outcomes)
         for (_, future), outcome in zip(batch, outcomes, strict=True):
             if future.done():
                 continue  # its client went away meanwhile
@@ -175,7 +180,7 @@ class Batcher(Generic[Item, Outcome]):
 
     async def _guarded(
         self,
-        threads: ThreadPoolExecutor,
+        threads: Executor,
         step: Callable[..., Outcomes[Outcome]],
         items: Sequence[Item],
         *more: Outcomes[Outcome],

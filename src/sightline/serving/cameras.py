@@ -12,12 +12,11 @@ import logging
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import contextmanager, suppress
 
 from sightline.capabilities import Frame, Streaming
 from sightline.errors import BackendError, DataRejected, RequestError, SightlineError
-from sightline.serving.calls import CORES
 from sightline.serving.camera import Camera, FrameLog, Seen, Sent
 from sightline.serving.champion import Champion
 from sightline.serving.engine import Engine
@@ -41,23 +40,30 @@ class Cameras:
         settings: limits.
         metrics: what is counted.
         open_log: what writes the answers of a new camera.
+        threads: where frames are answered; whoever made them ends them.
     """
 
-    def __init__(self, engine: Engine, settings: Settings, metrics: Metrics, open_log: Callable[[], FrameLog]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: Settings,
+        metrics: Metrics,
+        open_log: Callable[[], FrameLog],
+        threads: Executor,
+    ) -> None:
         self._engine = engine
         self._settings = settings
         self._metrics = metrics
         self._open_log = open_log
         self._cameras: dict[str, Camera] = {}
-        self._threads = ThreadPoolExecutor(CORES, thread_name_prefix="frame")
+        self._threads = threads
 
     def close_all(self) -> None:
-        """Let go of threads, and of all that is remembered; what was seen goes into the ledger."""
+        """Let go of all that is remembered; what was seen goes into the ledger."""
         for camera in self._cameras.values():
             with suppress(Exception):
                 self._end(camera)
         self._cameras.clear()
-        self._threads.shutdown(wait=False, cancel_futures=True)
 
     def overview(self) -> dict[str, Json]:
         """The cameras that are remembered. Raises RequestError (404) where the model answers no streams."""

@@ -11,28 +11,25 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sightline.conditions import put_under
 from sightline.errors import BackendError, ModelMissing, RequestError
-from sightline.serving.admission import Room
 from sightline.serving.batching import Batcher, Batching
-from sightline.serving.calls import CORES, Calls
-from sightline.serving.champion import Champion, ChampionKeeper, Champions
+from sightline.serving.calls import Calls
+from sightline.serving.capacity import Capacity, Share
+from sightline.serving.champion import Champion, ChampionKeeper, Champions, Warmed
 from sightline.serving.lanes import Lanes, TwoRooms, too_large
 from sightline.serving.metrics import Metrics
 from sightline.serving.questions import Answered, Log, Question, Work
 from sightline.settings import Settings
 from sightline.stopping import Stopped, stoppable
+from sightline.task import Model
 from sightline.vision.images import encode_png
 
 NO_CONDITIONS: Mapping[str, float] = {}
 GONE = 499  # the client closed the connection; nobody reads it but the metrics
-
-_SHORT_SHARE = 0.25
-"""Of the bytes that inputs may hold together: what is kept for short ones."""
 
 T = TypeVar("T")
 
@@ -46,48 +43,47 @@ class Engine:
         log: writes rows before their answers are returned.
         settings: limits, batching, polling.
         metrics: what is counted.
+        capacity: threads and room, which endpoints of one process share.
     """
 
     def __init__(
-        self,
-        task: str,
-        champions: Champions,
-        log: Log,
-        settings: Settings,
-        metrics: Metrics,
+        self, task: str, champions: Champions, log: Log, settings: Settings, metrics: Metrics, capacity: Capacity
     ) -> None:
         self.task = task
         self._calls = Calls(log, settings, metrics)
-        self.keeper = ChampionKeeper(task, champions, self._calls.warm, settings.poll_s, metrics)
+        self.keeper = ChampionKeeper(task, champions, self._warm, settings.poll_s, metrics)
         self._settings = settings
         self._metrics = metrics
         self._waiting = 0
         self._reading = 0
-        self._readers = ThreadPoolExecutor(CORES + 1, thread_name_prefix="read")
-        kept, long_lanes = int(settings.max_held_bytes * _SHORT_SHARE), max(CORES - 1, 1)
-        long = self._lanes(settings.max_held_bytes - kept, long_lanes)
-        long.batcher.use(Batching(1, long_lanes))
-        self._rooms = TwoRooms(self._lanes(kept, CORES), long, settings.answer_s)
+        self._capacity = capacity
+        self._readers = capacity.readers
+        long = self._lanes(capacity.long)
+        long.batcher.use(Batching(1, capacity.long.lanes))
+        self._rooms = TwoRooms(self._lanes(capacity.short), long, settings.answer_s)
 
-    def _lanes(self, room_bytes: int, lanes: int) -> Lanes:
+    def _lanes(self, share: Share) -> Lanes:
         batcher: Batcher[Question, Answered] = Batcher(
             self._calls.predict,
             self._calls.log,
             lambda question: question.champion.number,
             lambda: self._reading,
             self._settings.max_wait_ms / 1000,
+            share.threads,
         )
-        return Lanes(Room(lanes, room_bytes, lanes), batcher)
+        return Lanes(share.room, batcher)
+
+    def _warm(self, model: Model) -> Warmed:
+        with self._capacity.measuring():
+            return self._calls.warm(model)
 
     def start(self) -> None:
         """Load the champion, in the background."""
         self.keeper.start()
 
     def stop(self) -> None:
-        """End the threads."""
+        """Ask for champions no more."""
         self.keeper.stop()
-        self._rooms.close()
-        self._readers.shutdown(wait=False, cancel_futures=True)
 
     def champion(self) -> Champion:
         """The version that answers.

@@ -38,16 +38,12 @@ class TwoRooms:
     long: Lanes
     limit_s: float
 
-    def close(self) -> None:
-        """End the threads."""
-        for lanes in (self.short, self.long):
-            lanes.batcher.close()
-
     def chosen(self, champion: Champion, seconds: float, held_bytes: int) -> Lanes:
         """The lanes for an input, by the seconds and the memory that it takes."""
         self.short.batcher.use(champion.warmed.batching)
         # Decoded images are large: those of the batches that run and of the next are held, others wait as files.
-        self.short.room.inputs = 2 * champion.warmed.batching.batch * champion.warmed.batching.lanes
+        inputs = 2 * champion.warmed.batching.batch * champion.warmed.batching.lanes
+        self.short.room.inputs = max(self.short.room.inputs, inputs)  # other tasks' models may share it
         short_s = max(_SHORT_S, _SHORT_EXAMPLES * champion.warmed.example_s)
         small = held_bytes <= self.short.room.room_bytes
         return self.short if small and seconds <= short_s else self.long

@@ -21,6 +21,7 @@ from sightline.limits import Limits
 from sightline.pipeline.serve import log_into
 from sightline.serving.app import Sources, build_app
 from sightline.serving.camera import FrameLog
+from sightline.serving.capacity import Capacity
 from sightline.serving.guard import guard
 from sightline.serving.routing import Router
 from sightline.serving.surveyor import Areas
@@ -236,12 +237,15 @@ class Endpoint:
         areas: Areas | None = None,
         routers: Sequence[Router] = (),
         open_camera_log: Callable[[], FrameLog] | None = None,
+        capacity: Capacity | None = None,
         **options: Any,
     ) -> None:
         self.settings = Settings(root=root, poll_s=0.01, **options)
         self.database = Database(self.settings.database_url)
         self.predictions = Predictions(self.database)
-        sources = Sources(champions, log or log_into(self.predictions, "toy"), self.database.check, areas)
+        sources = Sources(
+            champions, log or log_into(self.predictions, "toy"), self.database.check, areas, capacity=capacity
+        )
         if open_camera_log is not None:
             sources = replace(sources, open_camera_log=open_camera_log)
         self.app = build_app("toy", ToyAnswer, sources, self.settings, routers)

@@ -3,10 +3,19 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from sightline.serving.batching import Batcher, Batching, Outcomes, choose_batch, images_per_second, measure_batching
+from sightline.serving.batching import (
+    Batcher,
+    Batching,
+    Outcomes,
+    Threads,
+    choose_batch,
+    images_per_second,
+    measure_batching,
+)
 
 
 class Work:
@@ -28,8 +37,13 @@ class Work:
         return outcomes
 
 
+def threads(calls: int = 4) -> Threads:
+    return Threads(ThreadPoolExecutor(calls), ThreadPoolExecutor(1))
+
+
 def make(work: Work, batching: Batching, on_the_way: int = 0, max_wait_s: float = 0.0) -> Batcher[int, int]:
-    batcher: Batcher[int, int] = Batcher(work.run, work.finish, lambda i: i // 1000, lambda: on_the_way, max_wait_s)
+    steps = (work.run, work.finish, lambda i: i // 1000, lambda: on_the_way)
+    batcher: Batcher[int, int] = Batcher(*steps, max_wait_s, threads())
     batcher.use(batching)
     return batcher
 
@@ -118,7 +132,7 @@ def test_lanes_run_side_by_side() -> None:
         return list(items)
 
     async def run() -> list[int]:
-        batcher: Batcher[int, int] = Batcher(work, lambda _, outcomes: outcomes, lambda _: 0, lambda: 0, 0.0)
+        batcher: Batcher[int, int] = Batcher(work, lambda _, outcomes: outcomes, lambda _: 0, lambda: 0, 0.0, threads())
         batcher.use(Batching(batch=1, lanes=2))
         return await asyncio.gather(batcher.submit(1), batcher.submit(2))
 
@@ -141,7 +155,7 @@ def test_a_step_that_raises_fails_its_batch_and_no_other(failing: str) -> None:
 
     async def run() -> None:
         steps = (maybe, fine) if failing == "work" else (fine, maybe)
-        batcher: Batcher[int, int] = Batcher(*steps, lambda _: 0, lambda: 0, 0.0)
+        batcher: Batcher[int, int] = Batcher(*steps, lambda _: 0, lambda: 0, 0.0, threads())
         with pytest.raises(OSError, match="disk"):
             await batcher.submit(1)
         assert await batcher.submit(2) == 2
