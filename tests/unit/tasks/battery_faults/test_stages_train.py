@@ -16,8 +16,8 @@ from tests.parameters import changed
 from tests.unit.tasks.battery_faults.packs import SIZE, TINY, look, stored
 
 LEARNING = {
-    "steps": 50,
-    "batch": 4,
+    "steps": 40,
+    "batch": 2,
     "report_every": 5,
     "learning_rate": 0.003,
     "backbone_learning_rate": 0.003,
@@ -135,7 +135,7 @@ def test_what_is_hidden_is_not_to_be_told(tmp_path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """Weights after some 50 steps on four videos, and what was told on the way."""
+    """Weights after some 40 steps on four videos, and what was told on the way."""
     folder = tmp_path_factory.mktemp("trained")
     videos = stored(folder / "set")
     progress = Listening()
@@ -147,9 +147,9 @@ def trained(tmp_path_factory):
 @pytest.mark.slow
 def test_a_tiny_set_is_learnt(trained):
     _, told = trained
-    assert told[50]["loss_total"] < 0.5 * told[5]["loss_total"]
-    assert told[50]["loss_fault"] < 0.5 * told[5]["loss_fault"]
-    assert told[50]["loss_box"] < 0.6 * told[5]["loss_box"]
+    assert told[40]["loss_total"] < 0.5 * told[5]["loss_total"]
+    assert told[40]["loss_fault"] < 0.5 * told[5]["loss_fault"]
+    assert told[40]["loss_box"] < 0.6 * told[5]["loss_box"]
 
 
 def test_killed_and_called_again_it_gives_the_same_bits(tmp_path):

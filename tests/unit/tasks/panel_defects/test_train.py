@@ -147,6 +147,7 @@ def test_the_answer_is_weighted_as_validation_likes_it_best(manifest, domain, tm
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("manifest", ["solar_farms"], indirect=True)  # both are trained by the same code
 def test_a_network_is_fitted_resumed_and_continued(manifest, domain, tmp_path):
     progress = Silent()
     first = train_model("unet", data_of(manifest), domain, PARAMS, 1, tmp_path / "whole", progress)
@@ -165,6 +166,7 @@ def test_a_network_is_fitted_resumed_and_continued(manifest, domain, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("manifest", ["solar_farms"], indirect=True)  # both are trained by the same code
 def test_validation_may_be_empty(manifest, domain, tmp_path):
     progress = Silent()
     data = TrainingData(manifest, manifest.where(lambda s: False))
@@ -173,6 +175,7 @@ def test_validation_may_be_empty(manifest, domain, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("manifest", ["solar_farms"], indirect=True)  # both are trained by the same code
 def test_weights_of_an_encoder_are_taken_if_they_are_the_named_ones(manifest, domain, tmp_path):
     from safetensors.torch import save_file
 

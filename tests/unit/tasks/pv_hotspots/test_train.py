@@ -191,8 +191,6 @@ def test_candidates_share_one_detector_and_a_later_fit_continues_it(tiny, tmp_pa
     feature = task.train("feature", data, tmp_path / "a", Silent())
     assert fused.files == feature.files
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "a" / "detector").iterdir()}
-    again = task.train("fused", data, tmp_path / "b", Silent())
-    assert again.files["detector.safetensors"] == fused.files["detector.safetensors"]
     later = task.train("fused", TrainingData(manifest, nothing(manifest), fused), tmp_path / "c", Silent())
     assert later.card.provenance["start"]["files"] == fused.card.files
     assert later.files["detector.safetensors"] != fused.files["detector.safetensors"]
