@@ -55,14 +55,14 @@ format: $(READY) ## let ruff mend what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-serve: $(READY) ## the HTTP endpoints of the champions (TASK=name: only that one)
+serve: $(READY) ## the champions over HTTP, all tasks behind one address (TASK=name: only that one)
 	$(BIN)/sightline serve $(TASK)
 
-bento: $(READY) ## package a task's endpoint with BentoML (TASK=name; without one: pv_hotspots)
+bento: $(READY) ## package a task's endpoint with BentoML (TASK=name; sightline: of all; without one: pv_hotspots)
 	@mkdir -p build && sed 's/pv_hotspots/$(or $(TASK),pv_hotspots)/g' bentofile.yaml >build/bentofile.yaml
 	PATH="$(abspath .tools/uv/bin):$$PATH" BENTOML_DO_NOT_TRACK=true $(BIN)/python -m bentoml build -f build/bentofile.yaml
 
-up: $(READY) ## one server: MLflow, Prefect with its schedules, the endpoints
+up: $(READY) ## one server: MLflow, Prefect with its schedules, the endpoint of all tasks
 	$(BIN)/sightline up
 
 lock: $(UV) ## resolve requirements.lock anew after a change of pyproject.toml (UPGRADE=1: newest versions)

@@ -1,4 +1,8 @@
-"""The BentoML service of each task, by its name: `bentoml serve services.endpoint:ships`."""
+"""The BentoML services: of each task by its name, of all behind one address by the name `sightline`.
+
+bentoml serve services.endpoint:ships
+bentoml serve services.endpoint:sightline
+"""
 
 from __future__ import annotations
 
@@ -8,24 +12,29 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib import resources
 from typing import Any
 
 import bentoml
+from fastapi import FastAPI
 from pydantic import BaseModel
+from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from sightline.errors import SightlineError
-from sightline.pipeline.serve import areas_in, camera_log, champions, log_into
+from sightline.pipeline.serve import areas_in, camera_log, champions, log_into, tasks_served
 from sightline.runtime.proxies import without_proxy
-from sightline.serving.about import get_openapi
+from sightline.serving import ALL_TASKS, about, overview
 from sightline.serving.app import Sources, build_app
+from sightline.serving.capacity import Capacity
 from sightline.serving.champion import Champions
 from sightline.serving.connections import bound_connections
-from sightline.serving.engine import Engine
+from sightline.serving.front_door import build_front_door
 from sightline.serving.guard import guard
-from sightline.serving.routing import Router
+from sightline.serving.routing import Handler, Router
 from sightline.serving.rules import Rule, Rules
 from sightline.settings import Settings, load_settings
 from sightline.stores.database import Database
@@ -42,13 +51,48 @@ OPTIONS: dict[str, Any] = {
 
 
 def __getattr__(name: str) -> Any:
-    """The service of a task, made when it is asked for: making it reads the settings and opens the ledger."""
-    if name not in TASKS:
+    """A service, made when it is asked for: making it reads the settings and opens the ledger."""
+    if name not in (*TASKS, ALL_TASKS):
         raise AttributeError(name)
-    made = bentoml.service(type(name, (), {"__doc__": f"The endpoint of {name}."}), name=name, **OPTIONS)
+    about_it = "All tasks behind one address." if name == ALL_TASKS else f"The endpoint of {name}."
+    made = bentoml.service(type(name, (), {"__doc__": about_it}), name=name, **OPTIONS)
     globals()[name] = made  # BentoML looks here for what it starts its workers with
-    mount(made, name)
+    if name == ALL_TASKS:
+        settings = load_settings()
+        mount_together(made, [Served(task) for task in tasks_served(settings)], settings)
+    else:
+        mount(made, name)
     return made
+
+
+@dataclass(frozen=True)
+class Served:
+    """A task that is served.
+
+    Attributes:
+        task: its name.
+        answer: what its models answer; what the task declares where not given.
+        source: who says which version answers; the registry, or SIGHTLINE_MODEL_DIR, where not given.
+    """
+
+    task: str
+    answer: type[BaseModel] | None = None
+    source: Champions | None = None
+
+    def app(
+        self, settings: Settings, database: Database, capacity: Capacity | None = None, routers: Sequence[Router] = ()
+    ) -> FastAPI:
+        """Its application."""
+        predictions = Predictions(database)
+        sources = Sources(
+            self.source or champions(self.task, settings, database),
+            log_into(predictions, self.task),
+            database.check,
+            areas_in(database, settings),
+            camera_log(predictions, self.task, settings.camera_every_s),
+            capacity,
+        )
+        return build_app(self.task, self.answer or answer_model(self.task), sources, settings, routers)
 
 
 def mount(
@@ -71,22 +115,38 @@ def mount(
         ParamsError: a setting is wrong.
     """
     settings = settings or load_settings()
+    database = Database(settings.database_url)
+    app = Served(task, answer, source).app(settings, database, routers=[bentomls_pages(about.get_openapi)])
+
+    def check() -> None:
+        app.state.engine.champion()
+        app.state.engine.check()
+        database.check()
+
+    _install(service, app, check, settings)
+
+
+def mount_together(service: Any, tasks: Sequence[Served], settings: Settings) -> None:
+    """Give a BentoML service the routes of several tasks, each below its name; all work in one process.
+
+    Args:
+        service: what `@bentoml.service` made; it needs no API of its own.
+        tasks: that are served.
+        settings: of all of them.
+    """
+    database, capacity = Database(settings.database_url), Capacity(settings)
+    apps = {one.task: one.app(settings, database, capacity) for one in tasks}
+    app = build_front_door(apps, capacity, settings, [bentomls_pages(overview.get_openapi)], others=[_ASSETS])
+    _install(service, app, app.state.door.ready, settings)
+
+
+def _install(service: Any, app: Starlette, check: Callable[[], object], settings: Settings) -> None:
+    """Let a BentoML service answer with an application; its own /readyz follows `check`."""
     os.environ.update(without_proxy(os.environ))
     _log_to_stderr()
     _end_with_supervisor()
     bound_connections()
-    database = Database(settings.database_url)
-    predictions = Predictions(database)
-    sources = Sources(
-        source or champions(task, settings),
-        log_into(predictions, task),
-        database.check,
-        areas_in(database, settings),
-        camera_log(predictions, task, settings.camera_every_s),
-    )
-    app = build_app(task, answer or answer_model(task), sources, settings, [bentomls_pages()])
-    # BentoML's own /readyz follows ours.
-    service.inner.__is_ready__ = lambda _: _is_ready(app.state.engine, database)
+    service.inner.__is_ready__ = lambda _: _passes(check)
     service.mount_asgi_app(app, path="/")
     service.add_asgi_middleware(
         guard,
@@ -97,11 +157,14 @@ def mount(
     )
 
 
-OF_BENTOML = dict.fromkeys(("/livez", "/readyz", "/healthz", "/static_content/{path:path}"), Rule(open=True))
+_ASSETS = "/static_content/"
+"""Where BentoML keeps what its own page shows."""
+
+OF_BENTOML = dict.fromkeys(("/livez", "/readyz", "/healthz", f"{_ASSETS}{{path:path}}"), Rule(open=True))
 """Routes of BentoML's own that need no token."""
 
 
-def bentomls_pages() -> Router:
+def bentomls_pages(get_openapi: Handler) -> Router:
     """BentoML's own page (Swagger), which `/` would show, of our description at /docs.json, where it looks for one."""
     router = Router(Rule(open=True, page=True), in_schema=False)
     router.get("/bentoml")(_bentoml_page)
@@ -109,11 +172,9 @@ def bentomls_pages() -> Router:
     return router
 
 
-def _is_ready(engine: Engine, database: Database) -> bool:
+def _passes(check: Callable[[], object]) -> bool:
     try:
-        engine.champion()
-        engine.check()
-        database.check()
+        check()
     except SightlineError:
         return False
     return True

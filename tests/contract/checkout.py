@@ -106,8 +106,8 @@ class Checkout:
         return json.loads(self.type(*words, "--json"))
 
     @contextmanager
-    def serving(self, task: str, **settings: str) -> Iterator[Running]:
-        """While `sightline serve` runs for a task; it leaves nothing behind."""
+    def serving(self, **settings: str) -> Iterator[Running]:
+        """While `sightline serve` runs, with at least one champion; it leaves nothing behind."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
@@ -115,7 +115,7 @@ class Checkout:
         environment = {**self.environment(), "SIGHTLINE_ENDPOINT_PORT": str(port), **settings}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [self.programs / "python", "-m", "sightline", "serve", task],
+                [self.programs / "python", "-m", "sightline", "serve"],
                 **{"cwd": self.folder, "env": environment, "start_new_session": True},
                 **{"stdout": output, "stderr": subprocess.STDOUT},
             )

@@ -45,7 +45,7 @@ RUN_ELSEWHERE = {
     "make realesrgan": "tests/architecture/test_makefile.py"
     "::test_the_weights_of_real_esrgan_come_alone_and_by_their_hash",
     "make serve": _CLI + "test_what_the_pages_tell_can_be_typed",
-    ".venv/bin/sightline serve pv_hotspots": _CLI + "test_what_the_pages_tell_can_be_typed",
+    ".venv/bin/sightline serve": _CLI + "test_what_the_pages_tell_can_be_typed",
     ".venv/bin/sightline up": _LOOP,
     ".venv/bin/sightline run pv_hotspots": _CLI + "test_a_second_run_finds_nothing_changed",
     ".venv/bin/sightline stream battery_faults clip.mp4": _STREAM
@@ -82,7 +82,7 @@ STANDS_FOR = {
     ".venv/bin/dvc": "{programs}/dvc",
     "curl ": "curl --fail-with-body -sS ",
     "http://127.0.0.1:3000": "{endpoint}",
-    "@thermogram.jpg": "@{picture}",
+    "@harbour.png": "@{picture}",
     "$ID": "{area}",
     "~/thermograms": "{labelled}",
     "~/export-week-32": "{labelled}",
@@ -178,8 +178,8 @@ class Reader:
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
-        """While `sightline serve TASK` runs; it leaves nothing behind."""
-        with self.checkout.serving(self.task, SIGHTLINE_TILES=self.places["tiles"]) as endpoint:
+        """While `sightline serve` runs; it leaves nothing behind."""
+        with self.checkout.serving(SIGHTLINE_TILES=self.places["tiles"]) as endpoint:
             self.places["endpoint"] = f"http://127.0.0.1:{endpoint.port}"
             yield
 

@@ -19,14 +19,13 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 import yaml
 
 from sightline.progress import Bars
 from sightline.runtime.processes import answers
-from sightline.runtime.servers import endpoints
+from sightline.runtime.servers import endpoint
 from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events
@@ -56,16 +55,16 @@ class Installation:
 
     def __init__(self, root: Path, programs: Path) -> None:
         self.programs = programs
-        mlflow, prefect, endpoint = free_ports(3)
-        self.settings = Settings(root=root, mlflow_port=mlflow, prefect_port=prefect, endpoint_port=endpoint)
-        self.endpoint = next(one.address for one in endpoints(self.settings) if one.name == TASK)
+        mlflow, prefect, port = free_ports(3)
+        self.settings = Settings(root=root, mlflow_port=mlflow, prefect_port=prefect, endpoint_port=port)
+        self.endpoint = f"{endpoint(self.settings).address}/v1/{TASK}"
         self.environment = {
             **{key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "SIGHTLINE_"))},
             "PATH": os.pathsep.join([str(programs), os.environ["PATH"]]),
             "SIGHTLINE_ROOT": str(root),
             "SIGHTLINE_MLFLOW_PORT": str(mlflow),
             "SIGHTLINE_PREFECT_PORT": str(prefect),
-            "SIGHTLINE_ENDPOINT_PORT": str(endpoint),
+            "SIGHTLINE_ENDPOINT_PORT": str(port),
             "PREFECT_RUNNER_POLL_FREQUENCY": "2",
         }
         subprocess.run(["git", "clone", "-q", str(CODE), str(root)], check=True)
@@ -107,7 +106,7 @@ class Installation:
     def ask(self, image: Path) -> dict[str, Any]:
         """The endpoint's answer to an image."""
         request = urllib.request.Request(
-            f"{self.endpoint}/v1/predict?source={image.name}",
+            f"{self.endpoint}/predict?source={image.name}",
             data=image.read_bytes(),
             headers={"Content-Type": "image/tiff"},
         )
@@ -174,7 +173,7 @@ def test_the_loop(installation: Installation, up: subprocess.Popen[str], tmp_pat
     # Traffic of a new kind, and what becomes of it without anybody's doing.
     images = installation.write_new_kind(tmp_path / "new")
     # An endpoint lives before its champion is loaded.
-    installation.wait_for("the champion", lambda: answers(f"{installation.endpoint}/v1/ready"))
+    installation.wait_for("the champion", lambda: answers(f"{installation.endpoint}/ready"))
     assert {installation.ask(image)["version"] for image in images} == {first}
 
     def asked(state: str) -> Callable[[], Any]:
@@ -213,8 +212,7 @@ def test_nothing_of_the_servers_is_left(installation: Installation, up: subproce
     up.wait(timeout=60)
     assert up.returncode == 0
     settings = installation.settings
-    served = [urlsplit(one.address).port for one in endpoints(settings)]
-    for port in (settings.mlflow_port, settings.prefect_port, *served):
+    for port in (settings.mlflow_port, settings.prefect_port, settings.endpoint_port):
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(("127.0.0.1", port))

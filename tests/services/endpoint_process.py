@@ -61,7 +61,7 @@ class Running:
 
     def wait_until_ready(self, version: int | None = None) -> None:
         """Until some version, or this one, answers."""
-        self.wait_until(lambda status, document: status == 200 and version in (None, document["version"]))
+        self.wait_until(lambda status, document: status == 200 and version in (None, document.get("version")))
 
     def wait_until(self, so: Callable[[int, Any], bool], timeout_s: float = 180) -> Any:
         """Until `so(status, document)` of /v1/ready holds; the document."""

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from sightline.serving import ALL_TASKS
 from sightline.tasks import TASKS
 from tests.services.endpoint_process import ROOT, serve
 from tests.unit.tasks.pv_hotspots.networks import MODULES, picture, png, tiny_model
@@ -62,7 +63,7 @@ def test_a_bento_holds_the_lock_and_no_data(bento: Path) -> None:
     assert sum(path.stat().st_size for path in (bento / "src").rglob("*") if path.is_file()) < 5_000_000
 
 
-@pytest.mark.parametrize("task", TASKS)
+@pytest.mark.parametrize("task", [*TASKS, ALL_TASKS])
 def test_every_task_has_a_service_under_its_name(task: str, tmp_path: Path) -> None:
     code = f"from bentoml import load; print(load('services.endpoint:{task}').name)"
     environment = {**os.environ, "SIGHTLINE_ROOT": str(tmp_path), "BENTOML_DO_NOT_TRACK": "true"}

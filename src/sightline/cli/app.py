@@ -325,24 +325,24 @@ def watch(
 
 @app.command(epilog="Example: `sightline serve pv_hotspots`")
 def serve(task: Annotated[str, typer.Argument(metavar="[TASK]", help="A task; without it, all tasks.")] = "") -> None:
-    """Serve champions over HTTP (BentoML) until Ctrl-C, each task on a port of its own. See docs/how-to/serve.md."""
-    from sightline.runtime.servers import serve_all, serve_one
-    from sightline.serving import serve_command
+    """Serve champions over HTTP (BentoML) until Ctrl-C, all tasks behind one address. See docs/how-to/serve.md."""
+    from sightline.runtime.servers import endpoint, run_endpoint
+    from sightline.serving import ALL_TASKS, serve_command
     from sightline.settings import load_settings
 
     settings = load_settings()
-    if not task:
-        serve_all(settings, echo)
-        return
-    open_task_project(task)  # a wrong name is told before a server starts
-    command, environment = serve_command(settings, task)
-    if code := serve_one(settings, task, command, environment):
+    if task:
+        open_task_project(task)  # a wrong name is told before a server starts
+    command, environment = serve_command(settings, task or ALL_TASKS)
+    address = endpoint(settings).address
+    echo(f"{task or 'All tasks'} at {address}, described at {address}/v1/docs. Ctrl-C ends it.", err=True)
+    if code := run_endpoint(settings, command, environment):
         sys.exit(code)
 
 
 @app.command(epilog="Example: `sightline up`, then open the addresses it prints")
 def up() -> None:
-    """Start the MLflow UI, the Prefect server with its schedules, and the endpoints, until Ctrl-C."""
+    """Start the MLflow UI, the Prefect server with its schedules, and the endpoint of all tasks, until Ctrl-C."""
     from sightline.runtime.servers import run_all
     from sightline.settings import load_settings
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.drift.background import Background, read_background
-from sightline.errors import ModelError
+from sightline.errors import ModelError, SightlineError
 from sightline.pipeline.standing import Seat, is_trusted, no_champion, rule, seated, standing_of
 from sightline.pipeline.survey import Workspace, plan_survey, survey
 from sightline.serving.champion import Champions, DirectoryChampion
 from sightline.serving.surveyor import Areas
 from sightline.settings import Settings
 from sightline.task import Input, Json, Model, Prediction, Progress
-from sightline.tasks import restore_model
+from sightline.tasks import TASKS, restore_model
 from sightline.tracking import Tracking
+from sightline.vision.saved import read_card
 
 if TYPE_CHECKING:
     from sightline.maps.order import Order
@@ -75,9 +77,20 @@ class RegistryChampions:
         return self._restore(self._tracking.directory(seated(self._tracking, self._task, seat)))
 
 
-def champions(task: str, settings: Settings) -> Champions:
+def tasks_served(settings: Settings) -> tuple[str, ...]:
+    """The tasks behind one address: all, or that of the model in SIGHTLINE_MODEL_DIR.
+
+    Where that cannot be read, all: each of them then says so.
+    """
+    if settings.model_dir:
+        with suppress(SightlineError):
+            task = read_card(settings.root / settings.model_dir).task
+            return (task,) if task in TASKS else tuple(TASKS)
+    return tuple(TASKS)
+
+
+def champions(task: str, settings: Settings, database: Database) -> Champions:
     """Who says which version of a task answers: the registry, or the directory that SIGHTLINE_MODEL_DIR names."""
-    from sightline.stores.database import Database
     from sightline.stores.events import Events
 
     def restore(directory: Path) -> Model:
@@ -85,8 +98,7 @@ def champions(task: str, settings: Settings) -> Champions:
 
     if settings.model_dir:
         return DirectoryChampion(settings.root / settings.model_dir, restore)
-    events = Events(Database(settings.database_url))
-    return RegistryChampions(task, Tracking(settings), events, restore, is_trusted(settings))
+    return RegistryChampions(task, Tracking(settings), Events(database), restore, is_trusted(settings))
 
 
 def log_into(predictions: Predictions, task: str) -> Log:

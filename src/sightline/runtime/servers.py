@@ -1,4 +1,4 @@
-"""The servers of an installation: the MLflow UI, Prefect and its flows, the endpoints. What to start, and how.
+"""The servers of an installation: the MLflow UI, Prefect and its flows, the endpoint. What to start, and how.
 
 No vendor is imported here: a server is a command, an environment and an address that answers once it is ready.
 `processes.py` runs them.
@@ -51,24 +51,15 @@ def _notice(settings: Settings) -> str:
     return "\n".join(lines)
 
 
-def serve_all(settings: Settings, say: Say) -> None:
-    """Start the endpoints alone, tell their addresses, and stay until interrupted.
-
-    Raises:
-        BackendError: see `processes.run_servers`.
-    """
-    processes.run_servers(settings.state, endpoints(settings), say)
-
-
-def serve_one(settings: Settings, task: str, command: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Run the command of one endpoint in the foreground until it ends or we are told to; its exit status.
+def run_endpoint(settings: Settings, command: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Run the command of an endpoint in the foreground until it ends or we are told to; its exit status.
 
     SIGINT, SIGTERM and SIGHUP stop it and wait for it; killed, we take it along.
 
     Raises:
         BackendError: its port is taken.
     """
-    processes.check_ports(settings.state, [_endpoint(settings, task, settings.endpoint_port)])
+    processes.check_ports(settings.state, [endpoint(settings)])
     with processes.interrupted_once():
         try:
             return run_tethered(command, settings.root, environment)
@@ -76,12 +67,7 @@ def serve_one(settings: Settings, task: str, command: Sequence[str], environment
             return 0
 
 
-def endpoints(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> tuple[Server, ...]:
-    """The endpoint of each task, on consecutive ports."""
-    return tuple(_endpoint(settings, task, settings.endpoint_port + number) for number, task in enumerate(tasks))
-
-
-def list_servers(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> tuple[Server, ...]:
+def list_servers(settings: Settings) -> tuple[Server, ...]:
     """All servers of a project folder.
 
     A server that the environment names elsewhere (`SIGHTLINE_MLFLOW_URI`, `PREFECT_API_URL`) is not started here.
@@ -92,7 +78,7 @@ def list_servers(settings: Settings, tasks: Collection[str] = tuple(TASKS)) -> t
     if not os.environ.get("PREFECT_API_URL"):
         servers.append(_prefect(settings))
     servers.append(_flows(settings))
-    return (*servers, *endpoints(settings, tasks))
+    return (*servers, endpoint(settings))
 
 
 def common_environment(settings: Settings) -> dict[str, str]:
@@ -258,16 +244,17 @@ def _flows(settings: Settings) -> Server:
     )
 
 
-def _endpoint(settings: Settings, task: str, port: int) -> Server:
+def endpoint(settings: Settings) -> Server:
+    """The endpoint of all tasks."""
     everywhere = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 (compared, not bound)
     host = everywhere.get(settings.host, settings.host)
-    address = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.endpoint_port}"
     return Server(
-        task,
-        (sys.executable, "-m", "sightline", "serve", task),
+        "endpoint",
+        (sys.executable, "-m", "sightline", "serve"),
         CODE,
         address=address,
         health=f"{address}/v1/live",  # alive without a champion: the first one may come while it runs
         setting="SIGHTLINE_ENDPOINT_PORT",
-        environment={**common_environment(settings), "SIGHTLINE_ENDPOINT_PORT": str(port)},
+        environment={**common_environment(settings), "SIGHTLINE_ENDPOINT_PORT": str(settings.endpoint_port)},
     )

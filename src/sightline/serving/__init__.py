@@ -1,9 +1,13 @@
-"""The endpoint of a task: one ASGI application, the same for every task.
+"""The endpoint of a task: one ASGI application, the same for every task; and one address for several of them.
 
     guard.py        what stands before every route; pure ASGI, before anything is parsed
       access.py     who may come in: hosts, origins, tokens; requests and websockets
       bodies.py     how much a body may weigh, and how long it may take
     app.py          the application, from its routers
+    front_door.py   several tasks behind one address: hands requests on to each task's application
+      overview.py   the routes that tell of all of them; overview_answers.py
+      merging.py    one OpenAPI document of theirs
+    prefixes.py     what stands in front of the routes of a task for its clients
     routing.py      what a route is: declared once, with its types and its rule (rules.py), failing in one form
     predicting.py   the routes that answer an image; uploads.py takes it out of a request
     about.py        the routes that tell of the model, and the pages
@@ -26,6 +30,6 @@
 BentoML runs it (`services/`); nothing here knows BentoML, MLflow or any task.
 """
 
-from sightline.serving.launch import serve_command
+from sightline.serving.launch import ALL_TASKS, serve_command
 
-__all__ = ["serve_command"]
+__all__ = ["ALL_TASKS", "serve_command"]

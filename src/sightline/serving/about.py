@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from sightline.errors import RequestError
 from sightline.serving.answers import Live, ModelInfo, Ready
 from sightline.serving.docs_page import docs_page
+from sightline.serving.prefixes import prefix_of
 from sightline.serving.routing import Router, problems
 from sightline.serving.rules import Rule
 from sightline.serving.state import endpoint_of
@@ -78,19 +79,22 @@ async def get_ready(request: Request) -> Response:
 @probes.get("/v1/openapi.json", summary="This description")
 async def get_openapi(request: Request) -> Response:
     """OpenAPI, for programs. It differs with the model that answers: what it reads and can be told."""
-    return JSONResponse(await asyncio.to_thread(endpoint_of(request).describe))
+    document = await asyncio.to_thread(endpoint_of(request).describe)
+    return JSONResponse(prefix_of(request.scope).description(document))
 
 
 @pages.get("/v1/docs", summary="This description as a page", response_class=HTMLResponse)
 async def get_docs(request: Request) -> Response:
     """For people; it needs no network."""
-    return HTMLResponse(docs_page(await asyncio.to_thread(endpoint_of(request).describe)))
+    prefix = prefix_of(request.scope)
+    return HTMLResponse(docs_page(prefix.description(await asyncio.to_thread(endpoint_of(request).describe)), prefix))
 
 
 @pages.get("/", summary="A page to try it: upload an image, see the answer", response_class=HTMLResponse)
-async def get_page(request: Request) -> Response:  # noqa: ARG001
+async def get_page(request: Request) -> Response:
     """It needs nothing from anywhere else."""
-    return await _file("index.html")
+    page = await asyncio.to_thread((_PAGES / "index.html").read_text, encoding="utf-8")
+    return HTMLResponse(prefix_of(request.scope).told(page))
 
 
 @files.get("/v1/static/{name}")

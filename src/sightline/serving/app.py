@@ -108,6 +108,7 @@ def build_app(
     # BentoML hands on what a route of ours is for, and would answer anything else by itself.
     app.add_route(f"{UNKNOWN}{{path:path}}", answer_unrouted, methods=list(METHODS), include_in_schema=False)
     app.state.endpoint, app.state.engine, app.state.rules = endpoint, endpoint.engine, rules
+    app.state.metrics, app.state.way_on = endpoint.metrics, "See /v1/docs."
     return app
 
 

@@ -25,6 +25,7 @@ from sightline.serving.orders import (
     provider_of,
     read_order,
 )
+from sightline.serving.prefixes import Prefix
 from sightline.serving.surveyor import Areas, Surveyor
 from sightline.settings import Settings
 from sightline.task import Json
@@ -131,14 +132,14 @@ class AreaJobs:
 
     # ------------------------------------------------------------------------------------------------- documents
 
-    def overview(self) -> dict[str, Json]:
+    def overview(self, prefix: Prefix) -> dict[str, Json]:
         """The newest areas, and who has tiles."""
         task, settings = self._engine.task, self._settings
         if not self._providers:  # once: to see how far the operator's tiles reach, all of the coarsest are listed
             self._providers = [_provider(provider_of(name, settings)) for name in provider_names(settings)]
         return {
             "task": task,
-            "jobs": [self.document(job) for job in self._jobs.recent(task, _RECENT)],
+            "jobs": [self.document(job, prefix) for job in self._jobs.recent(task, _RECENT)],
             "providers": self._providers,
             "upscale": [AUTO, *offered_upscales(settings)],
         }
@@ -147,8 +148,8 @@ class AreaJobs:
         """What an area would take."""
         return {"task": self._engine.task, "plan": describe_plan(prepared.plan)}
 
-    def document(self, job: Job) -> dict[str, Json]:
-        """A job as clients see it."""
+    def document(self, job: Job, prefix: Prefix) -> dict[str, Json]:
+        """A job as clients see it whose routes have this prefix."""
         outline = ("bbox", "geojson", "wkt")
         ordered = Ordered.model_validate(job.order)
         document: dict[str, Json] = {
@@ -161,7 +162,7 @@ class AreaJobs:
             "asked": {name: value for name, value in ordered.asked.items() if name not in outline},
             "plan": ordered.plan,
             "progress": dict(job.progress),
-            "files": {name: f"/v1/areas/{job.id}/{name}" for name in self.files(job)},
+            "files": {name: prefix.told(f"/v1/areas/{job.id}/{name}") for name in self.files(job)},
         }
         if job.state == "done":
             document |= job.outcome

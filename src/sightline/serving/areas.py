@@ -17,6 +17,7 @@ from sightline.maps.outlines import MOST_BYTES
 from sightline.serving.area_answers import Area, AreaOverview, PlannedArea
 from sightline.serving.area_jobs import RESULTS
 from sightline.serving.orders import AreaOrder, Failure
+from sightline.serving.prefixes import prefix_of
 from sightline.serving.problems import problem_response
 from sightline.serving.routing import Router, json_body, media, problems
 from sightline.serving.rules import Rule
@@ -59,13 +60,14 @@ async def create_area(request: Request) -> Response:
     order, prepared = await areas.prepare(await _order_in(request))
     key = await areas.add(order, prepared)
     job = await areas.ended(key, order.wait_s)
-    headers = {"Location": f"/v1/areas/{key}"}
+    prefix = prefix_of(request.scope)
+    headers = {"Location": prefix.told(f"/v1/areas/{key}")}
     if job.state == "failed":
         failure = Failure.model_validate(job.outcome)
         response = problem_response(failure.status, failure.error, failure.where, failure.way_out)
         response.headers.update(headers)
         return response
-    document = await asyncio.to_thread(areas.document, job)
+    document = await asyncio.to_thread(areas.document, job, prefix)
     return JSONResponse(document, 200 if job.ended else 202, headers)
 
 
@@ -116,7 +118,7 @@ async def _order_in(request: Request) -> bytes:
 @looks.get("/v1/areas", summary="The newest areas, and who has tiles", responses={200: {"model": AreaOverview}})
 async def list_areas(request: Request) -> Response:
     """Also the enlargements that are offered here."""
-    return JSONResponse(await asyncio.to_thread(endpoint_of(request).area_jobs().overview))
+    return JSONResponse(await asyncio.to_thread(endpoint_of(request).area_jobs().overview, prefix_of(request.scope)))
 
 
 @looks.get(
@@ -128,7 +130,7 @@ async def get_area(request: Request, key: AreaId) -> Response:
     """Ask again until `state` is done, failed or cancelled."""
     areas = endpoint_of(request).area_jobs()
     job = await areas.find(key)
-    return JSONResponse(await asyncio.to_thread(areas.document, job))
+    return JSONResponse(await asyncio.to_thread(areas.document, job, prefix_of(request.scope)))
 
 
 @looks.delete(
@@ -140,7 +142,7 @@ async def delete_area(request: Request, key: AreaId) -> Response:
     """One that runs stops at its next step."""
     areas = endpoint_of(request).area_jobs()
     job = await areas.cancel(await areas.find(key))
-    return JSONResponse(await asyncio.to_thread(areas.document, job))
+    return JSONResponse(await asyncio.to_thread(areas.document, job, prefix_of(request.scope)))
 
 
 @looks.get(

@@ -115,7 +115,9 @@ class Bodies:
 
 def _too_large(limit: int) -> RequestError:
     if limit == _SMALL_BYTES:
-        return RequestError("nothing is uploaded here", where="body", way_out="Send images to /v1/predict.", status=413)
+        return RequestError(
+            "nothing is uploaded here", where="body", way_out="See /v1/docs for what takes files.", status=413
+        )
     return RequestError(
         f"the upload is larger than {limit - ENVELOPE_BYTES} bytes",
         where="body",

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sightline.drift.background import UNKNOWN, Background
 from sightline.errors import BackendError, ModelError, ModelMissing, ModelRejected, SightlineError
@@ -83,6 +83,10 @@ class DirectoryChampion:
         return UNKNOWN
 
 
+State = Literal["ready", "loading", "no champion", "failed"]
+"""Of a task: its model answers; nobody has been asked yet; there is none; it cannot be loaded, or not be asked for."""
+
+
 @dataclass(frozen=True)
 class Champion:
     """A loaded and warmed model version.
@@ -127,8 +131,18 @@ class ChampionKeeper:
         self._poll_s = poll_s
         self._metrics = metrics
         self._failed: tuple[int, float, float] = (-1, 0.0, 0.0)  # number, pause before and time of the next try
+        self._asked = False
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="champion", daemon=True)
+
+    @property
+    def state(self) -> State:
+        """Whether a model answers, and whether one should."""
+        if self.champion is not None:
+            return "ready"
+        if not self._asked:
+            return "loading"
+        return "no champion" if isinstance(self.problem, ModelMissing) else "failed"
 
     def start(self) -> None:
         """Begin to ask for champions."""
@@ -146,6 +160,10 @@ class ChampionKeeper:
 
     def poll(self) -> None:
         """Ask once, and take a new champion in. Never raises: what is wrong is in `problem` and in the metrics."""
+        self._poll()
+        self._asked = True
+
+    def _poll(self) -> None:
         try:
             number, load = self._champions.current()
         except Exception as error:
@@ -179,21 +197,22 @@ class ChampionKeeper:
         self._warn()
         self._failed = (-1, 0.0, 0.0)
         self._metrics.champion(number)
-        log.info("version %d answers now (%s, %.1f s)", number, warmed.batching, time.monotonic() - start_s)
+        seconds = time.monotonic() - start_s
+        log.info("%s: version %d answers now (%s, %.1f s)", self._task, number, warmed.batching, seconds)
 
     def _background(self, number: int) -> Background:
         """A version whose evaluation cannot be read still answers, and says that nothing is known of it."""
         try:
             return self._champions.background(number)
         except SightlineError as error:
-            log.warning("what version %d was trained on is not known: %s", number, error)
+            log.warning("%s: what version %d was trained on is not known: %s", self._task, number, error)
             return UNKNOWN
 
     def _warn(self) -> None:
         """Keep what is odd about a champion that answers, and log it once."""
         warning = self._champions.warning
         if warning is not None and str(warning) != str(self.problem):
-            log.warning("%s", warning)
+            log.warning("%s: %s", self._task, warning)
         self.problem = warning
 
     def _postpone(self, number: int) -> None:
@@ -209,5 +228,5 @@ class ChampionKeeper:
         else:  # whatever it is, clients are told that the model is not there, not that their request is wrong
             known = ModelRejected(f"{what} ({error if expected else type(error).__name__})")
         if self.problem is None or str(known) != str(self.problem):  # once, not with every poll
-            log.warning("%s: %s", what, known, exc_info=None if expected else error)
+            log.warning("%s: %s: %s", self._task, what, known, exc_info=None if expected else error)
         self.problem = known

@@ -92,17 +92,19 @@ class Description:
             _leave_out_the_frameworks(operation)
         for name in _OF_FRAMEWORK:
             schemas.pop(name, None)
-        self._ask_for_token(document)
+        ask_for_token(document, self.rules, self.settings)
         return document
 
-    def _ask_for_token(self, document: dict[str, Any]) -> None:
-        if not self.settings.token.get_secret_value():
-            return
-        document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        document["security"] = [{"token": []}]
-        for path, operation in _operations(document):
-            if self.rules.of(path).open:
-                operation["security"] = []
+
+def ask_for_token(document: dict[str, Any], rules: Rules, settings: Settings) -> None:
+    """Say in a document which routes want a token, where the settings ask for one."""
+    if not settings.token.get_secret_value():
+        return
+    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["security"] = [{"token": []}]
+    for path, operation in _operations(document):
+        if rules.of(path).open:
+            operation["security"] = []
 
 
 def _operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:

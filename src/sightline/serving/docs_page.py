@@ -7,6 +7,7 @@ from html import escape
 
 from pydantic import BaseModel, Field
 
+from sightline.serving.prefixes import ALONE, Prefix
 from sightline.task import Json
 
 
@@ -41,8 +42,13 @@ class _OpenApi(BaseModel):
     paths: dict[str, dict[str, _Operation]]
 
 
-def docs_page(document: dict[str, Json]) -> str:
-    """An OpenAPI document as a plain page."""
+def docs_page(document: dict[str, Json], prefix: Prefix = ALONE) -> str:
+    """An OpenAPI document as a plain page.
+
+    Args:
+        document: with the addresses that clients know.
+        prefix: of the other pages.
+    """
     read = _OpenApi.model_validate(document)
     info = read.info
     routes = "".join(
@@ -50,9 +56,9 @@ def docs_page(document: dict[str, Json]) -> str:
     )
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(info.title)}</title>'
-        '<link rel="stylesheet" href="/v1/static/style.css"></head><body><main>'
+        f'<link rel="stylesheet" href="{prefix.api}static/style.css"></head><body><main>'
         f"<h1>{escape(info.title)}</h1><p>{escape(info.description)} "
-        'As <a href="/v1/openapi.json">OpenAPI</a>. <a href="/">Try it</a>.</p>'
+        f'As <a href="{prefix.api}openapi.json">OpenAPI</a>. <a href="{prefix.page}">Try it</a>.</p>'
         f"{routes}</main></body></html>"
     )
 

@@ -1,4 +1,4 @@
-"""The command that starts a task's endpoint as a process of its own."""
+"""The command that starts an endpoint as a process of its own."""
 
 from __future__ import annotations
 
@@ -18,17 +18,25 @@ ONE_THREAD_A_CALL = dict.fromkeys(THREAD_VARIABLES, "1")
 """
 
 
-def serve_command(settings: Settings, task: str) -> tuple[list[str], dict[str, str]]:
-    """Arguments and environment of the process that serves `task`; it runs until it gets SIGINT or SIGTERM.
+ALL_TASKS = "sightline"
+"""The service of all tasks behind one address."""
+
+
+def serve_command(settings: Settings, service: str = ALL_TASKS) -> tuple[list[str], dict[str, str]]:
+    """Arguments and environment of the process that serves; it runs until it gets SIGINT or SIGTERM.
+
+    Args:
+        settings: where it listens.
+        service: a task, or all of them.
 
     Raises:
         ParamsError: there is no such task.
     """
-    if task not in TASKS:
-        raise ParamsError(f"{task!r} has no endpoint", where="TASK", way_out=f"Choose one of: {', '.join(TASKS)}.")
+    if service not in (*TASKS, ALL_TASKS):
+        raise ParamsError(f"{service!r} has no endpoint", where="TASK", way_out=f"Choose one of: {', '.join(TASKS)}.")
     folder = _services(settings)
     host = "127.0.0.1" if settings.host == "localhost" else settings.host  # BentoML takes addresses only
-    command = [sys.executable, "-m", "bentoml", "serve", f"services.endpoint:{task}"]
+    command = [sys.executable, "-m", "bentoml", "serve", f"services.endpoint:{service}"]
     command += ["--working-dir", str(folder.parent), "--host", host, "--port", str(settings.endpoint_port)]
     environment = {
         **ONE_THREAD_A_CALL,

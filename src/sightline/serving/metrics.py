@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Metric, generate_latest
+from prometheus_client.registry import Collector
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-class Metrics:
-    """The figures of one endpoint, in a registry of their own."""
+class Requests:
+    """The requests to one application, in a registry of their own.
+
+    Args:
+        task: that answers them; empty for those that are for no task.
+    """
 
     def __init__(self, task: str) -> None:
-        self._registry = registry = CollectorRegistry()
+        self.registry = registry = CollectorRegistry()
         self._task = task
         self._requests = Counter(
             "sightline_requests",
@@ -28,6 +34,23 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count one request."""
+        self._requests.labels(self._task, route, str(status)).inc()
+        self._request_s.labels(self._task, route).observe(seconds)
+
+    def text(self) -> bytes:
+        """The exposition format of Prometheus."""
+        return exposition([self])
+
+
+class Metrics(Requests):
+    """The figures of one endpoint."""
+
+    def __init__(self, task: str) -> None:
+        super().__init__(task)
+        registry = self.registry
         self._stage_s = Histogram(
             "sightline_stage_seconds",
             "Time of a stage: read, predict, log, draw",
@@ -72,11 +95,6 @@ class Metrics:
         )
         self._number.labels(task).set(-1)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count one request."""
-        self._requests.labels(self._task, route, str(status)).inc()
-        self._request_s.labels(self._task, route).observe(seconds)
-
     def stage(self, name: str, start_s: float) -> None:
         """Count the time since `start_s` (`time.perf_counter`) as spent in a stage."""
         self._stage_s.labels(self._task, name).observe(time.perf_counter() - start_s)
@@ -91,6 +109,22 @@ class Metrics:
         self._since_s.labels(self._task).set(time.time())
         self._swaps.labels(self._task).inc()
 
-    def text(self) -> bytes:
-        """The exposition format of Prometheus."""
-        return generate_latest(self._registry)
+
+def exposition(several: Iterable[Requests]) -> bytes:
+    """The figures of several applications in the exposition format of Prometheus, each family once."""
+    return generate_latest(_Together([one.registry for one in several]))
+
+
+class _Together(Collector):
+    def __init__(self, registries: Sequence[CollectorRegistry]) -> None:
+        self._registries = registries
+
+    def collect(self) -> Iterable[Metric]:
+        """The families of all, each with the samples of all."""
+        families: dict[str, Metric] = {}
+        for registry in self._registries:
+            for family in registry.collect():
+                families.setdefault(family.name, family)
+                if families[family.name] is not family:
+                    families[family.name].samples.extend(family.samples)
+        return families.values()

@@ -7,12 +7,18 @@ from pathlib import PurePath
 from starlette.responses import JSONResponse
 
 from sightline.errors import BackendError, DataError, ModelError, RequestError, SightlineError
+from sightline.serving.prefixes import ALONE, Prefix
 
 _RETRY_AFTER_S = 1
 
 
-def problem(error: Exception) -> JSONResponse:
-    """The answer to a request that failed; never more of an unforeseen error than that it happened."""
+def problem(error: Exception, prefix: Prefix = ALONE) -> JSONResponse:
+    """The answer to a request that failed; never more of an unforeseen error than that it happened.
+
+    Args:
+        error: what went wrong.
+        prefix: of the routes that its way out names.
+    """
     if not isinstance(error, SightlineError):
         return problem_response(
             500, "the server failed", "", "Its log says why; tell its keeper the time of the request."
@@ -20,7 +26,7 @@ def problem(error: Exception) -> JSONResponse:
     status = status_of(error)
     # Clients need no paths of the server's disk.
     where = error.where if status < 500 else PurePath(error.where).name
-    response = problem_response(status, error.what, where, error.way_out)
+    response = problem_response(status, error.what, where, prefix.told(error.way_out))
     if isinstance(error, BackendError):
         response.headers["Retry-After"] = str(error.retry_after_s)
     return response

@@ -9,6 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from sightline.errors import SightlineError
+from sightline.serving.prefixes import prefix_of
 from sightline.serving.problems import problem
 
 _DRAIN_S = 2.0
@@ -31,7 +32,7 @@ async def refuse(error: SightlineError, scope: Scope, receive: Receive, send: Se
     waits = "100-continue" in Headers(scope=scope).get("expect", "").lower()
     if scope["type"] == "http" and not (waits or whole):
         await _drain(receive)
-    response = problem(error)
+    response = problem(error, prefix_of(scope))
     response.headers["Connection"] = "close"
     await response(scope, receive, send)
 

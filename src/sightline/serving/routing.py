@@ -31,9 +31,10 @@ from starlette.types import Receive, Scope, Send
 
 from sightline.errors import RequestError, SightlineError
 from sightline.serving.answers import Problem
+from sightline.serving.prefixes import API, prefix_of
 from sightline.serving.problems import problem, problem_response
 from sightline.serving.rules import Rule
-from sightline.serving.state import endpoint_of
+from sightline.serving.state import metrics_of
 from sightline.task import Json
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ PROBLEMS = {
 }
 """What a status means wherever a route does not say it better."""
 
-UNKNOWN = "/v1/"
+UNKNOWN = API
 """The route under which requests for nothing are counted."""
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
@@ -161,7 +162,7 @@ def _answering(path: str, handler: Handler) -> Handler:
             response = await handler(request)
         except Exception as error:
             response = _failed(request, path, error)
-        endpoint_of(request).metrics.answered(path, response.status_code, time.perf_counter() - start_s)
+        metrics_of(request).answered(path, response.status_code, time.perf_counter() - start_s)
         return response
 
     return answer
@@ -174,29 +175,33 @@ def _failed(request: Request, path: str, error: Exception) -> Response:
             422,
             f"the value cannot be taken: {first['msg']}",
             str(first["loc"][-1])[:100],
-            "See /v1/docs for what is taken here.",
+            prefix_of(request.scope).told("See /v1/docs for what is taken here."),
         )
     if not isinstance(error, SightlineError):
         log.error("%s %s failed", request.method, path, exc_info=error)
-    return problem(error)
+    return problem(error, prefix_of(request.scope))
 
 
 async def answer_unrouted(request: Request, error: Exception | None = None) -> Response:
     """A request that no route is for, or none with its method; also what else the framework refuses by itself."""
+    prefix = prefix_of(request.scope)
     path, methods = next(iter(_methods_of(request.app.routes, request.scope).items()), (UNKNOWN, ()))
     if methods:
         takes = " and ".join(methods)
         found = RequestError(
-            f"{path} takes {takes} only", where=request.method, way_out=f"Send {takes} instead.", status=405
+            f"{prefix.path(path)} takes {takes} only",
+            where=request.method,
+            way_out=f"Send {takes} instead.",
+            status=405,
         )
     else:
         status = error.status_code if isinstance(error, HTTPException) else 404
         what = "there is nothing here" if status == 404 else str(getattr(error, "detail", "this is refused"))
-        found = RequestError(what, where=request.url.path, way_out="See /v1/docs.", status=status)
-    response = problem(found)
+        found = RequestError(what, where=prefix.path(request.url.path), way_out=request.app.state.way_on, status=status)
+    response = problem(found, prefix)
     if methods:
         response.headers["Allow"] = ", ".join(sorted({*methods, *(["HEAD"] if "GET" in methods else [])}))
-    endpoint_of(request).metrics.answered(path, response.status_code, 0.0)
+    metrics_of(request).answered(path, response.status_code, 0.0)
     return response
 
 

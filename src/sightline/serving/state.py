@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from sightline.capabilities import Streaming, Surveying
 from sightline.errors import RequestError
 from sightline.serving.engine import Engine
-from sightline.serving.metrics import Metrics
+from sightline.serving.metrics import Metrics, Requests
 from sightline.settings import Settings
 from sightline.task import Json
 
@@ -68,6 +68,11 @@ class Endpoint:
                 status=404,
             )
         return self.areas
+
+
+def metrics_of(connection: HTTPConnection) -> Requests:
+    """Where the requests to an application are counted."""
+    return cast(Requests, connection.app.state.metrics)
 
 
 def endpoint_of(connection: HTTPConnection) -> Endpoint:

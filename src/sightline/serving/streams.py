@@ -20,6 +20,7 @@ from sightline.serving.access import OWN_PROTOCOL
 from sightline.serving.camera import Sent
 from sightline.serving.cameras import Cameras
 from sightline.serving.predicting import FORMATS
+from sightline.serving.prefixes import prefix_of
 from sightline.serving.problems import problem
 from sightline.serving.refusing import refuse
 from sightline.serving.routing import BINARY, Router, problems, query_parameters
@@ -194,7 +195,7 @@ class _Conversation:
         except Exception as error:
             if not isinstance(error, SightlineError):
                 log.exception("camera %s", self._name)
-            return bytes(problem(error).body)
+            return bytes(problem(error, prefix_of(self._websocket.scope)).body)
 
     async def _say(self, document: bytes) -> None:
         await self._websocket.send_text(document.decode())

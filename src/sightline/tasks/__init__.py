@@ -46,7 +46,7 @@ TASKS: dict[str, Declaration] = {
     "land_cover": Declaration("land_cover", "Params", "LandCover", minutes=2),
     "battery_faults": Declaration("battery_faults", "Params", "BatteryFaults", minutes=3),
 }
-"""The only list of tasks. Their endpoints' ports follow its order: a new one goes to the end."""
+"""The only list of tasks, in the order in which they are told of."""
 
 
 def longest_first(names: Iterable[str]) -> list[str]:

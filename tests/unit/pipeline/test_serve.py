@@ -9,7 +9,7 @@ import pytest
 
 from sightline.errors import ModelMissing, ParamsError
 from sightline.limits import Limits
-from sightline.pipeline.serve import RegistryChampions, camera_log, champions, log_into
+from sightline.pipeline.serve import RegistryChampions, camera_log, champions, log_into, tasks_served
 from sightline.serving.batching import Batching
 from sightline.serving.camera import Seen
 from sightline.serving.champion import Champion, DirectoryChampion
@@ -18,9 +18,14 @@ from sightline.settings import Settings
 from sightline.stores.database import Database
 from sightline.stores.events import Events
 from sightline.stores.predictions import Frame, Predictions
+from sightline.tasks import TASKS
 from tests.fake_tracking import FakeTracking
 from tests.toy import ToyTask
 from tests.unit.serving.harness import CountingModel, png
+
+
+def ledger(folder: Path) -> Database:
+    return Database(f"sqlite:///{folder}/ledger.sqlite")
 
 
 def saved(folder: Path) -> Path:
@@ -39,7 +44,7 @@ def test_the_registrys_champion_is_named_first_and_fetched_only_when_it_is_new(t
         restored.append(folder)
         return CountingModel()
 
-    events = Events(Database(f"sqlite:///{tmp_path}/ledger.sqlite"))
+    events = Events(ledger(tmp_path))
     source = RegistryChampions("toy", tracking, events, restore)
     with pytest.raises(ModelMissing, match="sightline run toy"):
         source.current()
@@ -52,15 +57,24 @@ def test_the_registrys_champion_is_named_first_and_fetched_only_when_it_is_new(t
 
 
 def test_a_directory_is_served_where_one_is_named(tmp_path: Path) -> None:
-    assert isinstance(champions("pv_hotspots", Settings(root=tmp_path)), RegistryChampions)
-    source = champions("pv_hotspots", Settings(root=tmp_path, model_dir="models/best"))
+    assert isinstance(champions("pv_hotspots", Settings(root=tmp_path), ledger(tmp_path)), RegistryChampions)
+    source = champions("pv_hotspots", Settings(root=tmp_path, model_dir="models/best"), ledger(tmp_path))
     assert isinstance(source, DirectoryChampion)
     with pytest.raises(ModelMissing, match=str(tmp_path / "models" / "best")):
         source.current()
 
 
+def test_behind_one_address_is_every_task_or_that_of_the_model_that_is_named(tmp_path: Path) -> None:
+    assert tasks_served(Settings(root=tmp_path)) == tuple(TASKS)
+    assert tasks_served(Settings(root=tmp_path, model_dir="nothing/here")) == tuple(TASKS)
+    (tmp_path / "m").mkdir()
+    CountingModel(task="ships").save(tmp_path / "m")
+    assert tasks_served(Settings(root=tmp_path, model_dir="m")) == ("ships",)
+
+
 def test_an_unknown_task_is_named_when_its_model_is_loaded(tmp_path: Path) -> None:
-    source = champions("pv_hotspot", Settings(root=tmp_path, model_dir=str(saved(tmp_path / "m"))))
+    settings = Settings(root=tmp_path, model_dir=str(saved(tmp_path / "m")))
+    source = champions("pv_hotspot", settings, ledger(tmp_path))
     _, load = source.current()
     with pytest.raises(ParamsError, match="Did you mean 'pv_hotspots'"):
         load()

@@ -17,7 +17,14 @@ import pytest
 from sightline.errors import BackendError
 from sightline.runtime.processes import Server, check_ports
 from sightline.runtime.secret import read_secret
-from sightline.runtime.servers import endpoints, list_servers, prefect_api, prefect_environment, report_pages, serve_one
+from sightline.runtime.servers import (
+    endpoint,
+    list_servers,
+    prefect_api,
+    prefect_environment,
+    report_pages,
+    run_endpoint,
+)
 from sightline.settings import Settings
 
 TASKS = ("one", "two")
@@ -36,23 +43,22 @@ def by_name(servers: tuple[Server, ...]) -> dict[str, Server]:
 
 
 def test_every_server_listens_on_its_port_of_this_machine_only(settings: Settings) -> None:
-    servers = by_name(list_servers(settings, TASKS))
+    servers = by_name(list_servers(settings))
     assert {name: server.address for name, server in servers.items()} == {
         "mlflow": "http://127.0.0.1:5901",
         "prefect": "http://127.0.0.1:5902",
         "flows": "",
-        "one": "http://127.0.0.1:5903",
-        "two": "http://127.0.0.1:5904",
+        "endpoint": "http://127.0.0.1:5903",
     }
-    assert servers["two"].environment["SIGHTLINE_ENDPOINT_PORT"] == "5904"
+    assert servers["endpoint"].environment["SIGHTLINE_ENDPOINT_PORT"] == "5903"
     for name in ("mlflow", "prefect"):
         assert "127.0.0.1" in servers[name].command
 
 
 def test_the_user_interfaces_stay_local_whatever_the_endpoint_does(settings: Settings) -> None:
-    servers = by_name(list_servers(settings.model_copy(update={"host": "0.0.0.0"}), TASKS))
+    servers = by_name(list_servers(settings.model_copy(update={"host": "0.0.0.0"})))
     assert "0.0.0.0" not in " ".join((*servers["mlflow"].command, *servers["prefect"].command))
-    assert servers["one"].address == "http://127.0.0.1:5903"  # what a person on this machine opens
+    assert servers["endpoint"].address == "http://127.0.0.1:5903"  # what a person on this machine opens
 
 
 @pytest.mark.parametrize(
@@ -60,7 +66,7 @@ def test_the_user_interfaces_stay_local_whatever_the_endpoint_does(settings: Set
     [("::1", "http://[::1]:5903"), ("::", "http://[::1]:5903"), ("localhost", "http://localhost:5903")],
 )
 def test_addresses_of_ipv6_are_addresses(settings: Settings, host: str, address: str) -> None:
-    server = by_name(list_servers(settings.model_copy(update={"host": host}), TASKS))["one"]
+    server = endpoint(settings.model_copy(update={"host": host}))
     assert server.address == address
     check_ports(settings.state, [server])
 
@@ -78,15 +84,15 @@ def test_an_endpoint_ends_with_the_command_that_serves_it(settings: Settings, nu
     )
     script = (
         "import os, sys; from pathlib import Path\n"
-        "from sightline.runtime.servers import serve_one; from sightline.settings import Settings\n"
+        "from sightline.runtime.servers import run_endpoint; from sightline.settings import Settings\n"
         f"settings = Settings(root=Path({str(tmp_path)!r}), endpoint_port={port})\n"
-        f"sys.exit(serve_one(settings, 'one', [sys.executable, '-c', {server!r}], os.environ))"
+        f"sys.exit(run_endpoint(settings, [sys.executable, '-c', {server!r}], os.environ))"
     )
     process = subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path)
     wait_for((tmp_path / "ready").exists)
     process.send_signal(number)
     assert process.wait(20) == (-9 if number == signal.SIGKILL else 0)
-    one = by_name(endpoints(settings.model_copy(update={"endpoint_port": port}), ("one",)))["one"]
+    one = endpoint(settings.model_copy(update={"endpoint_port": port}))
     wait_for(lambda: is_free(settings, one), 0.0 if number != signal.SIGKILL else 20.0)
 
 
@@ -105,13 +111,13 @@ def wait_for(so: Callable[[], bool], limit_s: float = 20.0) -> None:
         time.sleep(0.05)
 
 
-def test_a_taken_port_of_one_endpoint_is_told_before_anything_starts(settings: Settings) -> None:
+def test_a_taken_port_of_the_endpoint_is_told_before_anything_starts(settings: Settings) -> None:
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
         taken = settings.model_copy(update={"endpoint_port": other.getsockname()[1]})
-        with pytest.raises(BackendError, match=r"port of the one server is taken.*SIGHTLINE_ENDPOINT_PORT"):
-            serve_one(taken, "one", ["/no/such/program"], {})
+        with pytest.raises(BackendError, match=r"port of the endpoint server is taken.*SIGHTLINE_ENDPOINT_PORT"):
+            run_endpoint(taken, ["/no/such/program"], {})
 
 
 def test_up_names_the_pages_that_are_there(settings: Settings) -> None:
@@ -125,29 +131,29 @@ def test_up_names_the_pages_that_are_there(settings: Settings) -> None:
 
 
 def test_flows_wait_for_prefect_and_use_it(settings: Settings) -> None:
-    flows = by_name(list_servers(settings, TASKS))["flows"]
+    flows = by_name(list_servers(settings))["flows"]
     assert flows.after == "prefect"
     assert flows.environment["PREFECT_API_URL"] == "http://127.0.0.1:5902/api"
 
 
 def test_servers_that_run_elsewhere_are_not_started(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
-    servers = by_name(list_servers(settings.model_copy(update={"mlflow_uri": "http://mlflow.example"}), TASKS))
-    assert set(servers) == {"flows", "one", "two"}
+    servers = by_name(list_servers(settings.model_copy(update={"mlflow_uri": "http://mlflow.example"})))
+    assert set(servers) == {"flows", "endpoint"}
     assert "PREFECT_API_URL" not in servers["flows"].environment  # its own is kept
     assert prefect_api(settings) == "http://prefect.example/api"
 
 
 def test_every_server_works_on_this_project_and_tells_nobody(settings: Settings) -> None:
-    for server in list_servers(settings, TASKS):
+    for server in list_servers(settings):
         assert server.environment["SIGHTLINE_ROOT"] == str(settings.root)
         assert server.environment["DO_NOT_TRACK"] == "1"
-    assert by_name(list_servers(settings, TASKS))["prefect"].environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
+    assert by_name(list_servers(settings))["prefect"].environment["PREFECT_SERVER_ANALYTICS_ENABLED"] == "false"
 
 
 def test_prefect_and_its_clients_share_the_secret_of_the_installation(settings: Settings) -> None:
     secret = read_secret(settings.state)
-    servers = by_name(list_servers(settings, TASKS))
+    servers = by_name(list_servers(settings))
     prefect = servers["prefect"].environment
     assert prefect["PREFECT_SERVER_API_AUTH_STRING"] == secret
     assert prefect["PREFECT_SERVER_CORS_ALLOWED_ORIGINS"] == "http://127.0.0.1:5902,http://localhost:5902"
@@ -161,7 +167,7 @@ def test_prefect_and_its_clients_share_the_secret_of_the_installation(settings: 
 def test_a_prefect_elsewhere_is_not_told_the_secret(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFECT_API_URL", "http://prefect.example/api")
     assert "PREFECT_API_AUTH_STRING" not in prefect_environment(settings)
-    assert "PREFECT_API_AUTH_STRING" not in by_name(list_servers(settings, TASKS))["flows"].environment
+    assert "PREFECT_API_AUTH_STRING" not in by_name(list_servers(settings))["flows"].environment
     note_running(settings, "http://127.0.0.1:5902")
     monkeypatch.setenv("PREFECT_API_URL", "http://127.0.0.1:5902/api")
     assert prefect_environment(settings)["PREFECT_API_AUTH_STRING"] == read_secret(settings.state)

@@ -9,6 +9,7 @@ import pytest
 from starlette.responses import Response
 
 from services.endpoint import OF_BENTOML, bentomls_pages
+from sightline.serving.about import get_openapi
 from sightline.serving.access import Access
 from sightline.serving.bodies import ENVELOPE_BYTES, Bodies
 from sightline.serving.guard import with_headers
@@ -22,7 +23,7 @@ def rules_of_everything() -> Rules:
     """Those of an endpoint with all routes that there are, and with BentoML's."""
     with TemporaryDirectory() as folder:
         app = MapEndpoint(Path(folder)).app
-    return Rules(app.state.rules.table, bentomls_pages().rules(), OF_BENTOML)
+    return Rules(app.state.rules.table, bentomls_pages(get_openapi).rules(), OF_BENTOML)
 
 
 RULES = rules_of_everything()

@@ -6,9 +6,10 @@ import pytest
 import yaml
 
 from sightline.errors import ParamsError
-from sightline.serving import serve_command
+from sightline.serving import ALL_TASKS, serve_command
 from sightline.serving.launch import ONE_THREAD_A_CALL
 from sightline.settings import Settings
+from sightline.tasks import TASKS
 
 
 def test_the_command_binds_where_the_settings_say(tmp_path: Path) -> None:
@@ -18,6 +19,12 @@ def test_the_command_binds_where_the_settings_say(tmp_path: Path) -> None:
     assert command[command.index("--port") + 1] == "3456"
     assert environment["SIGHTLINE_ROOT"] == str(tmp_path)
     assert environment["BENTOML_DO_NOT_TRACK"] == "true"
+
+
+def test_all_tasks_are_served_where_none_is_named(tmp_path: Path) -> None:
+    command, _ = serve_command(Settings(root=tmp_path))
+    assert command[4] == "services.endpoint:sightline"
+    assert ALL_TASKS not in TASKS
 
 
 def test_a_projects_own_services_go_first(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ async function blobOf(address) {
   return response.blob();
 }
 
-const map = new SlippyMap(at("map"), (...place) => blobOf(`/v1/tiles/${place.join("/")}`), (box) => {
+const map = new SlippyMap(at("map"), (...place) => blobOf(`${API}tiles/${place.join("/")}`), (box) => {
   SIDES.forEach((side, number) => { at(side).value = box[number]; });
   takeBox();
 });
@@ -66,7 +66,7 @@ const planText = (plan) =>
 function plan() {
   if (!at("order").reportValidity()) return;
   doing(async () => {
-    const answer = await ask("/v1/areas/plan", order(0));
+    const answer = await ask(`${API}areas/plan`, order(0));
     const { terms_url: terms } = answer.plan;
     at("planned").replaceChildren(planText(answer.plan), " ", ...(terms ? [element("a", "Terms", { href: terms })] : []));
   });
@@ -75,7 +75,7 @@ function plan() {
 function find(event) {
   event.preventDefault();
   doing(async () => {
-    const job = await ask("/v1/areas", order(2));
+    const job = await ask(`${API}areas`, order(2));
     await list();
     follow(job.id);
   });
@@ -90,7 +90,7 @@ async function follow(id) {
   at("found-table").replaceChildren();
   try {
     for (;;) {
-      const job = await ask(`/v1/areas/${id}`);
+      const job = await ask(`${API}areas/${id}`);
       if (followed !== id) return;
       showProgress(job);
       if (!["queued", "running"].includes(job.state)) {
@@ -169,7 +169,7 @@ function fileLink(name, address) {
 // --------------------------------------------------------------------------------------------------- the list
 
 async function list() {
-  const answer = await ask("/v1/areas");
+  const answer = await ask(`${API}areas`);
   at("jobs").replaceChildren(...answer.jobs.filter((job) => job.state !== "cancelled").map(jobItem));
   return answer;
 }
@@ -183,7 +183,7 @@ function jobItem(job) {
   const remove = element("button", job.state === "done" || job.state === "failed" ? "Remove" : "Cancel", { type: "button" });
   remove.addEventListener("click", () => doing(async () => {
     if (followed === job.id) followed = 0;
-    await ask(`/v1/areas/${job.id}`, { method: "DELETE" });
+    await ask(`${API}areas/${job.id}`, { method: "DELETE" });
     at("working").hidden = true;
     await list();
   }));
@@ -230,7 +230,7 @@ function begin(answer) {
 
 async function showAreas() {
   try {
-    if ((await ask("/v1/ready")).areas) begin(await list());
+    if ((await ask(`${API}ready`)).areas) begin(await list());
   } catch (error) {
     if (at("secret").hidden) setTimeout(showAreas, 3000);  // not ready; else it waits for the token
   }

@@ -1,6 +1,7 @@
 // Upload an image, show the picture with the answer drawn on it, and tables of what the answer has.
 "use strict";
 const at = (id) => document.getElementById(id);
+const API = document.documentElement.dataset.api;  // what this task's routes begin with
 
 async function request(address, options = {}) {
   const token = at("token").value;
@@ -19,7 +20,7 @@ async function ask(address, options = {}) {
 
 async function showState() {
   try {
-    const ready = await ask("/v1/ready");
+    const ready = await ask(`${API}ready`);
     at("task").textContent = ready.task;
     at("state").textContent = `Version ${ready.version} is ready.` + (ready.warning ? ` Warning: ${ready.warning}.` : "");
     showConditions();
@@ -32,7 +33,7 @@ async function showState() {
 // What the model can be told of an image. Its card may ask for the token, which is asked for again when it is given.
 async function showConditions() {
   try {
-    const { card, background } = await ask("/v1/model");
+    const { card, background } = await ask(`${API}model`);
     at("background").textContent = sentence(background.summary);
     offerFormats(card.formats);
     at("conditions").replaceChildren(...Object.entries(card.conditions).map(conditionField));
@@ -66,7 +67,7 @@ function address() {
   for (const field of document.querySelectorAll("[data-condition]")) {
     if (field.value !== "") query.set(field.dataset.condition, field.value);
   }
-  return `/v1/predict?${query}`;
+  return `${API}predict?${query}`;
 }
 
 const shown = (value) =>
