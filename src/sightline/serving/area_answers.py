@@ -97,6 +97,9 @@ class Area(Said):
     files: dict[str, str] = Field(description="Name -> where to get it.")
     summary: AreaSummary | None = Field(default=None, description="Of an area that is done.")
     version: int | None = Field(default=None, description="The model version that looked.")
+    data_version: str | None = Field(
+        default=None, description="Of the data that it was trained on; empty where it is not known."
+    )
     prediction_ids: list[str] | None = Field(default=None, description="Rows in the ledger.")
     problem: Problem | None = Field(default=None, description="Why it failed, or is tried again.")
 

@@ -181,6 +181,7 @@ class Cameras:
         return {
             "task": self._engine.task,
             "version": camera.champion.number,
+            "data_version": camera.champion.background.data_version,
             "camera": camera.name,
             "sha256": sha256,
         }

@@ -72,9 +72,14 @@ def build_front_door(
 
 
 def _placed(task: str, app: FastAPI) -> dict[str, Rule]:
-    """The rules of a task's routes by their addresses behind the door."""
+    """The rules of a task's routes by their addresses behind the door.
+
+    A file that is sent without a task is read too: its client is then told where to send it.
+    """
     prefix, rules = below(task), app.state.rules.table
-    return {prefix.path(path): rule for path, rule in rules.items()} | {prefix.page.removesuffix("/"): rules["/"]}
+    without_task = {path: rule for path, rule in rules.items() if rule.upload}
+    placed = {prefix.path(path): rule for path, rule in rules.items()}
+    return {**without_task, **placed, prefix.page.removesuffix("/"): rules["/"]}
 
 
 class _Description:

@@ -86,6 +86,10 @@ def predicting(answer: type[BaseModel]) -> Router:
 
 _HEADERS: Json = {
     "X-Sightline-Version": {"description": "The model version that answered.", "schema": {"type": "integer"}},
+    "X-Sightline-Data-Version": {
+        "description": "Of the data that it was trained on; empty where it is not known.",
+        "schema": {"type": "string"},
+    },
     "X-Sightline-Prediction-Id": {"description": "Its row in the ledger.", "schema": {"type": "string"}},
 }
 
@@ -154,7 +158,11 @@ async def _answer(request: Request) -> AsyncIterator[Answered]:
 
 
 def _lineage(answered: Answered) -> dict[str, str]:
-    return {"X-Sightline-Version": str(answered.version), "X-Sightline-Prediction-Id": str(answered.id)}
+    return {
+        "X-Sightline-Version": str(answered.version),
+        "X-Sightline-Data-Version": answered.question.champion.background.data_version,
+        "X-Sightline-Prediction-Id": str(answered.id),
+    }
 
 
 def _data_address(png: bytes) -> str:

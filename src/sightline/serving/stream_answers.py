@@ -15,6 +15,7 @@ class _OfCamera(Said):
     verdict: str = Field(description="The model's word.")
     task: str
     version: int = Field(description="The model version that answered.")
+    data_version: str = Field(description="Of the data that it was trained on; empty where it is not known.")
     camera: str
     sha256: str = Field(description="Of the frame's bytes; of those of all frames in their order, for the whole.")
     prediction_id: str | None = Field(description="Of its row in the ledger; null where the rule does not keep it.")

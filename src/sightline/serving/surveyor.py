@@ -173,7 +173,8 @@ class Surveyor:
         out = self._settings.areas / job.id
         log.info("area %s: %d tiles of %s", job.id, prepared.plan.tile_count, prepared.plan.provider.name)
         summary = self._surveys.run(prepared, champion.background, upscaler, out, held, answered)
-        return {"summary": finite(summary), "version": champion.number, "prediction_ids": ids}
+        told: dict[str, Json] = {"version": champion.number, "data_version": champion.background.data_version}
+        return {"summary": finite(summary), **told, "prediction_ids": ids}
 
     def _failed(self, held: _Held, error: Exception) -> None:
         """What becomes of a job that did not come to its end."""

@@ -14,6 +14,7 @@ from fastapi.openapi.models import OpenAPI
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import BaseModel
 
+from sightline.drift.background import Background
 from sightline.errors import ModelRejected
 from sightline.pipeline.serve import log_into
 from sightline.serving.answers import Live
@@ -126,6 +127,24 @@ def test_each_task_answers_below_its_name_and_has_its_own_rows(door: FrontDoor) 
         assert door.post(f"/v1/{task}/picture", png(150)).headers["content-type"] == "image/png"
         assert door.get(f"/v1/{task}/model").json["card"]["task"] == task
         assert door.get(f"/v1/{task}/ready").json["version"] == 1
+
+
+def test_every_answer_names_the_version_of_the_model_and_of_its_data(tmp_path: Path) -> None:
+    toy, camera = SetChampions(SurveyingModel()), SetChampions(ToyWatcher(watcher_card("camera")))
+    toy.known = camera.known = Background(data_version="1a2b3c4d")
+    with FrontDoor(tmp_path, {"toy": toy, "camera": camera}) as up:
+        answers = [
+            up.post("/v1/toy/areas", json.dumps({"bbox": BBOX}).encode(), JSON),
+            up.post("/v1/camera/streams/quay/frames", png(150)),
+            up.get("/v1/camera/streams/quay", "DELETE"),
+            *up.get("/v1/tasks").json["tasks"],
+            *up.get("/v1/models").json["models"],
+        ]
+        told = [answer.json if isinstance(answer, Answer) else answer for answer in answers]
+        assert {(one["version"], one["data_version"]) for one in told} == {(1, "1a2b3c4d")}
+        assert up.post("/v1/toy/predict", png()).json["background"]["data_version"] == "1a2b3c4d"
+        headers = up.post("/v1/toy/picture", png()).headers
+        assert (headers["x-sightline-version"], headers["x-sightline-data-version"]) == ("1", "1a2b3c4d")
 
 
 def test_a_task_without_a_champion_says_so_and_the_others_do_not_notice(door: FrontDoor) -> None:
@@ -337,7 +356,8 @@ def test_what_is_not_there_is_told_in_the_one_form(door: FrontDoor, path: str) -
 
 
 def test_a_request_without_a_task_is_told_which_there_are(door: FrontDoor) -> None:
-    assert_problem(door.post("/v1/predict", png()), 404, "TASK is one of toy, camera, spare.")
+    for image in (png(), b"x" * 100_000):
+        assert_problem(door.post("/v1/predict", image), 404, "TASK is one of toy, camera, spare.")
     assert door.get("/v1/toy/nothing").json == {
         "error": "there is nothing here",
         "where": "/v1/toy/nothing",
