@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 import sightline
+from sightline.errors import RequestError
 from sightline.serving import about, overview
 from sightline.serving.capacity import Capacity
 from sightline.serving.description import ask_for_token
@@ -29,6 +30,7 @@ from sightline.serving.merging import Document, merge
 from sightline.serving.metrics import Requests
 from sightline.serving.overview import Door
 from sightline.serving.prefixes import API, below, put
+from sightline.serving.refusing import refuse
 from sightline.serving.routing import Router, answer_unrouted
 from sightline.serving.rules import Rule, Rules
 from sightline.serving.state import Endpoint
@@ -159,17 +161,21 @@ class _Tasks(BaseRoute):
 
 
 class _Unknown(BaseRoute):
-    """Requests that no route is for: refused in the one form, and counted."""
+    """Requests and websockets that no route is for: refused in the one form; requests are counted."""
 
     def __init__(self, others: Sequence[str]) -> None:
         self._others = tuple(others)
 
     def matches(self, scope: Scope) -> tuple[Match, Scope]:
         """Whether nobody else answers it."""
-        unknown = scope["type"] == "http" and not scope["path"].startswith(self._others)
+        unknown = scope["type"] in ("http", "websocket") and not scope["path"].startswith(self._others)
         return (Match.FULL if unknown else Match.NONE), {}
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Refuse it."""
+        if scope["type"] == "websocket":
+            what, way_out = "there is nothing here", scope["app"].state.way_on
+            await refuse(RequestError(what, where=scope["path"], way_out=way_out, status=404), scope, receive, send)
+            return
         response = await answer_unrouted(Request(scope, receive, send))
         await response(scope, receive, send)

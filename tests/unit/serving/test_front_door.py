@@ -181,8 +181,10 @@ def test_a_websocket_that_no_task_takes_is_refused(door: FrontDoor) -> None:
         door.run(converse(door.guarded, "/v1/toy/streams/quay", png(150)))
     assert refused.value.answer is not None
     assert_problem(refused.value.answer, 404, "Send an image to /v1/toy/predict.")
-    with pytest.raises(Refused):
+    with pytest.raises(Refused) as refused:
         door.run(converse(door.guarded, "/v1/nobody/streams/quay", png(150)))
+    assert refused.value.answer is not None
+    assert_problem(refused.value.answer, 404, "TASK is one of toy, camera, spare.")
 
 
 # ---------------------------------------------------------------------------------------------------- of all tasks
