@@ -10,16 +10,20 @@ from numpy.typing import NDArray
 
 from sightline.task import Progress
 from sightline.tasks.ships.calibration import UNKNOWN, best_threshold, precise_threshold
+from sightline.tasks.ships.colours import seen_otherwise
 from sightline.tasks.ships.examples import StoredExamples
 from sightline.tasks.ships.finder import Found
 from sightline.tasks.ships.metrics import ALONGSIDE, NEITHER, OPEN_WATER, Pool, Scene, match_scene
 from sightline.tasks.ships.model import KIND, Recipe, ShipModel
-from sightline.tasks.ships.params import TrainParams
+from sightline.tasks.ships.params import AugmentParams, TrainParams
 from sightline.tasks.ships.raster import raster_of
 from sightline.vision.calibration import Calibration, fit_calibration
 
 _MOST_CHIPS = 200
 """Most chips that are looked at."""
+
+_SIGHTS, _MOST_SIGHTS = 4, 24
+"""How often a scene that was learnt from is looked at, each time by another sensor; and all of them at most."""
 
 _PRECISION_ALONGSIDE = 0.8
 """Of what is answered to lie alongside, on the scenes that the threshold is fitted on."""
@@ -68,26 +72,48 @@ def _calibrated(scene: Scene, calibration: Calibration, thresholds: tuple[float,
     return scene.model_copy(update={**own, "detections": found})
 
 
-def look_at(model: ShipModel, examples: StoredExamples, progress: Progress) -> Evaluated:
-    """What a model finds in all scenes and in some chips of labelled examples."""
-    chips = examples.chips[:: max(-(-len(examples.chips) // _MOST_CHIPS), 1)]
-    chosen = [*examples.scenes, *chips]
+def look_at(
+    model: ShipModel, examples: StoredExamples, progress: Progress, sensors: AugmentParams | None = None
+) -> Evaluated:
+    """What a model finds in all scenes and in some chips of labelled examples.
 
-    def find(number: int) -> Found:
-        example = examples[chosen[number]]
-        found = model.finder(raster_of(example.pixels, example.gsd_m))
-        progress.advance(number + 1, len(chosen), f"calibration {number + 1}/{len(chosen)}")
+    Args:
+        model: with raw logits.
+        examples: that it is evaluated on.
+        progress: told how far it is.
+        sensors: how other sensors would show the scenes, where the model has learnt from these: what it knows by heart
+            it answers with more confidence than anything new, and a threshold between its own answers is too high.
+    """
+    scenes = [(index, sight) for index in examples.scenes for sight in range(_sights(examples, sensors))]
+    chips = [(index, 0) for index in examples.chips[:: max(-(-len(examples.chips) // _MOST_CHIPS), 1)]]
+    total = len(scenes) + len(chips)
+
+    def find(number: int, index: int, sight: int) -> Found:
+        example = examples[index]
+        pixels = example.pixels
+        if sensors is not None and not example.chip:
+            pixels, _ = seen_otherwise(pixels, sensors, np.random.default_rng([index, sight]))
+        found = model.finder(raster_of(pixels, example.gsd_m))
+        progress.advance(number, total, f"calibration {number}/{total}")
         return found
 
-    scenes = [
-        match_scene(find(number).detections, examples.boxes[index], examples.gsd_m[index])
-        for number, index in enumerate(examples.scenes)
+    found = [find(number, *one) for number, one in enumerate([*scenes, *chips], start=1)]
+    matched = [
+        match_scene(one.detections, examples.boxes[index], examples.gsd_m[index])
+        for (index, _), one in zip(scenes, found, strict=False)
     ]
     middles = [
-        (find(number).middle, float(bool(examples.boxes[index])))
-        for number, index in enumerate(chips, start=len(examples.scenes))
+        (one.middle, float(bool(examples.boxes[index])))
+        for (index, _), one in zip(chips, found[len(scenes) :], strict=True)
     ]
-    return Evaluated(scenes, np.array(middles, dtype=np.float64).reshape(-1, 2))
+    return Evaluated(matched, np.array(middles, dtype=np.float64).reshape(-1, 2))
+
+
+def _sights(examples: StoredExamples, sensors: AugmentParams | None) -> int:
+    """How often each scene is looked at."""
+    if sensors is None:
+        return 1
+    return max(min(_SIGHTS, _MOST_SIGHTS // max(len(examples.scenes), 1)), 1)
 
 
 def calibrated(model: ShipModel, evaluated: Evaluated) -> ShipModel:

@@ -63,7 +63,9 @@ def train_model(
         files = _fit_network(candidate, Sets(examples, validation, params, seed, data.share), start, work, progress)
         recipe = Recipe(method="network", input=params.input, scan=params.scan, blobs=params.blobs)
         model = uncalibrated(candidate, recipe, files)
-        made = calibrated(model, look_at(model, evaluated, progress))
+        # Pixels as they are: in coarser ones the shorter vessels cannot be told, and would be missed by no threshold.
+        sensors = None if evaluated is validation else params.augment.model_copy(update={"coarse_share": 0.0})
+        made = calibrated(model, look_at(model, evaluated, progress, sensors))
     provenance = provenance_of(
         data, params, seed, len(examples), {"calibrated_on": "validation" if evaluated is validation else "train"}
     )
