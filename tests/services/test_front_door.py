@@ -73,6 +73,9 @@ def test_a_visitor_finds_the_page_of_a_task_and_tries_it(browser: Any, server: R
     page.click("button")
     page.wait_for_selector("#answer")
     assert page.eval_on_selector("#picture", "image => image.decode().then(() => image.naturalWidth)") == 64
+    page.click("text=All tasks")
+    assert "spare" in page.inner_text("main")
+    page.go_back()
     page.click("text=API documentation")
     assert "/v1/toy/predict" in page.inner_text("main")
     assert (tab.errors, tab.outside, tab.refused) == ([], [], [])

@@ -11,7 +11,7 @@ from typing import cast
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 
-from sightline.errors import BackendError, ModelMissing
+from sightline.errors import BackendError, ModelMissing, SightlineError
 from sightline.serving import about
 from sightline.serving.answers import Live
 from sightline.serving.docs_page import docs_page
@@ -52,9 +52,8 @@ class Door:
         warnings: dict[str, Json] = {}
         for task, endpoint in self.endpoints.items():
             keeper = endpoint.engine.keeper
-            if keeper.state in ("loading", "failed") and keeper.problem is not None:
-                raise BackendError(f"{task} is not ready: {keeper.problem.what}", where=task, way_out="See /v1/tasks.")
-            endpoint.engine.check()
+            if (reason := _not_ready(endpoint)) is not None:
+                raise BackendError(f"{task} is not ready: {reason.what}", where=task, way_out="See /v1/tasks.")
             if keeper.state == "ready" and keeper.problem is not None:
                 warnings[task] = keeper.problem.what
         tasks = self._of_state("ready")
@@ -70,6 +69,18 @@ class Door:
     def tasks(self) -> list[dict[str, Json]]:
         """Each task, whether it answers or why not, and what it can do."""
         return [_told(task, endpoint) for task, endpoint in self.endpoints.items()]
+
+
+def _not_ready(endpoint: Endpoint) -> SightlineError | None:
+    """Why a task that has a champion does not answer; None where it does, or has none."""
+    keeper = endpoint.engine.keeper
+    if keeper.state in ("loading", "failed"):
+        return keeper.problem
+    try:
+        endpoint.engine.check()
+    except BackendError as error:
+        return error
+    return None
 
 
 def _told(task: str, endpoint: Endpoint) -> dict[str, Json]:

@@ -141,6 +141,7 @@ drop.addEventListener("drop", (event) => {
   drop.classList.remove("over");
   at("image").files = event.dataTransfer.files;
 });
+at("all").hidden = API === "/v1/";  // this task is alone
 at("token").addEventListener("change", showConditions);
 at("form").addEventListener("submit", predict);
 showState();
