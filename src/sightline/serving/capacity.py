@@ -7,11 +7,13 @@ what waits for them waits in the order in which it was handed over, so that no t
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from sightline.errors import BackendError
 from sightline.serving.admission import Room
 from sightline.serving.batching import Threads
 from sightline.serving.calls import CORES
@@ -20,8 +22,8 @@ from sightline.settings import Settings
 _SHORT_SHARE = 0.25
 """Of the bytes that inputs may hold together: what is kept for short ones."""
 
-_MEASURE_S = 30.0
-"""Longest wait for the measuring of another model: one that hangs must not keep the others away."""
+_MEASURE_S, _LOOK_S = 30.0, 0.2
+"""Longest wait for the measuring of another model (one that hangs must not keep the others away), and its steps."""
 
 
 @dataclass(frozen=True)
@@ -60,19 +62,31 @@ class Capacity:
         self.short = self._share(self._callers[0], kept, CORES)
         self.long = self._share(self._callers[1], settings.max_held_bytes - kept, long_lanes)
         self._measuring = threading.Lock()
+        self._ending = threading.Event()
 
     def _share(self, callers: ThreadPoolExecutor, room_bytes: int, lanes: int) -> Share:
         return Share(Room(lanes, room_bytes, lanes), lanes, Threads(callers, self._finisher))
 
     @contextmanager
     def measuring(self) -> Iterator[None]:
-        """Measure one model at a time: two side by side would both look slow."""
-        alone = self._measuring.acquire(timeout=_MEASURE_S)
+        """Measure one model at a time: two side by side would both look slow.
+
+        Raises:
+            BackendError: the process ends meanwhile.
+        """
+        end_s = time.monotonic() + _MEASURE_S
+        while not (alone := self._measuring.acquire(timeout=_LOOK_S)) and time.monotonic() < end_s:
+            if self._ending.is_set():
+                raise BackendError("the endpoint is ending", way_out="Start it again.")
         try:
             yield
         finally:
             if alone:
                 self._measuring.release()
+
+    def end_measuring(self) -> None:
+        """Let nobody wait for its turn any more."""
+        self._ending.set()
 
     def close(self) -> None:
         """End the threads once they have finished what they do now."""

@@ -127,6 +127,7 @@ def _lifespan(
             async with AsyncExitStack() as stack:
                 for app in apps.values():
                     await stack.enter_async_context(app.router.lifespan_context(app))
+                stack.callback(capacity.end_measuring)  # first of all: models that wait for their turn do so no more
                 yield
         finally:
             capacity.close()

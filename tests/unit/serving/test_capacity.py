@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+from sightline.errors import BackendError
 from sightline.serving.calls import CORES
 from sightline.serving.capacity import Capacity
 from sightline.settings import Settings
@@ -82,6 +83,32 @@ def test_calls_of_several_tasks_are_never_more_than_the_cores(tmp_path: Path) ->
 
     assert set(within(capacity, endpoints, story)) == {200}
     assert crowd.most == CORES
+
+
+def test_models_are_measured_one_after_the_other_and_none_waits_for_an_end(tmp_path: Path) -> None:
+    capacity = Capacity(Settings(root=tmp_path))
+    order: list[str] = []
+
+    def measure(name: str) -> None:
+        try:
+            with capacity.measuring():
+                order.append(name)
+        except BackendError:
+            order.append(f"{name} was let go")
+
+    with capacity.measuring():
+        second = threading.Thread(target=measure, args=("second",))
+        second.start()
+        second.join(0.3)
+        assert order == []
+    second.join(20)
+    with capacity.measuring():
+        third = threading.Thread(target=measure, args=("third",))
+        third.start()
+        capacity.end_measuring()
+        third.join(20)
+    assert order == ["second", "third was let go"]
+    capacity.close()
 
 
 def test_inputs_of_several_tasks_share_the_memory(tmp_path: Path) -> None:
