@@ -93,12 +93,12 @@ def test_a_set_that_nothing_can_be_evaluated_on_is_refused_before_it_is_trained(
 
 
 def test_new_data_keep_the_pretraining(tmp_path: Path) -> None:
-    project = toy_project(tmp_path, "sample")
+    project = toy_project(tmp_path, "sample", params=changed(PARAMS, data={"alone_share": 1.0}))
     train(project)
     write_set(project.data / "real", groups=6, frames=4, seed=9)
     split_again(project)
     train(project)
-    # The fit on the sample is the pre-training of the next run: trained once.
+    # The fit on the sample, where it took all steps, is the pre-training of the next run: trained once.
     assert len(trainings(project)) == 1 + 3 + 1
 
 
