@@ -51,6 +51,14 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     return ByFileOrTask(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
+_LONGEST_NAME = 20
+
+
+def pytest_make_parametrize_id(val: object) -> str | None:
+    """Files in memory give tests no names: some hold the time of day, on which workers would not agree."""
+    return "bytes" if isinstance(val, bytes) and len(val) > _LONGEST_NAME else None
+
+
 @cache
 def _marks_slow_tests(file: Path) -> bool:
     """Whether a test of the file may be slow, by its text: it marks one, or takes over the marks of `TRAINED`."""
