@@ -40,6 +40,9 @@ class Answer(Document):
     probability_middle: Probability = Field(description="that the middle of the image shows a ship, for small chips")
     count: int = Field(ge=0, description="vessels found")
     too_coarse: str = Field(description="what cannot be told in pixels of this size; empty where all can be")
+    alongside_told: bool = Field(
+        description="whether vessels alongside are answered: not by a model that is too often wrong there"
+    )
     ships: list[Ship]
 
     model_config = ConfigDict(
@@ -54,6 +57,7 @@ class Answer(Document):
                     "probability_middle": 0.01,
                     "count": 1,
                     "too_coarse": "",
+                    "alongside_told": True,
                     "ships": [
                         {
                             "box": [101.2, 64.0, 121.9, 150.4],

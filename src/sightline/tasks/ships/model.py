@@ -234,7 +234,8 @@ class ShipModel(SavedModel[Recipe]):
         inside = [ships[number] for number in kept]
         document = {**prediction.document, "ships": [_written(ship) for ship in inside], "count": len(inside)}
         exports = {"geojson": choose_features(prediction.exports["geojson"], kept)}
-        return replace(prediction, document=document, exports=exports, **in_words(inside))
+        words = _told(Answer.model_validate(document))
+        return replace(prediction, document=document, exports=exports, **words)
 
     # --------------------------------------------------------------------------------------------- predicting
 
@@ -262,6 +263,7 @@ class ShipModel(SavedModel[Recipe]):
             "probability_middle": round(found.middle, 6),
             "count": len(ships),
             "too_coarse": too_coarse(source.gsd_m),
+            "alongside_told": self.thresholds[1] < 1,
             "ships": [_written(ship) for ship in ships],
         }
         row: dict[str, float | int | str] = {f"input_{name}": value for name, value in source.statistics.items()}
@@ -272,12 +274,7 @@ class ShipModel(SavedModel[Recipe]):
             "output_middle": found.middle,
         }
         exports = {exported_as(source): features_of(taken, ships, source)}
-        words = in_words(ships)
-        if source.gsd_from == "assumed":
-            words["found"] += f" ({source.gsd_m:g} m a pixel assumed)"
-        if coarse := too_coarse(source.gsd_m):
-            words["found"] += f". {coarse}"
-        return Prediction(row, found.embedding, document, exports, **words)
+        return Prediction(row, found.embedding, document, exports, **_told(Answer.model_validate(document)))
 
     def _reported(self, detections: Sequence[Detection], source: Raster) -> tuple[list[Detection], list[Ship]]:
         """What is above its threshold, and of a class of lengths that the pixels can show."""
@@ -323,6 +320,16 @@ def outlined(
         corners = np.round(polygon / step - 0.5).astype(np.int32)
         cv2.polylines(drawn, [corners.reshape(-1, 1, 2)], True, _LABELLED if labelled else _FOUND, 1)
     return drawn
+
+
+def _told(answer: Answer) -> Words:
+    """What was found in words, and what was not looked for."""
+    words = in_words(answer.ships)
+    if answer.gsd_from == "assumed":
+        words["found"] += f" ({answer.gsd_m:g} m a pixel assumed)"
+    unsaid = "" if answer.alongside_told else "This model does not tell vessels that lie alongside."
+    words["found"] = ". ".join(filter(None, (words["found"], f"{answer.too_coarse} {unsaid}".strip())))
+    return words
 
 
 def in_words(ships: Sequence[Ship]) -> Words:

@@ -221,6 +221,15 @@ def test_what_the_pixels_cannot_show_is_not_answered():
     assert answers[10.0].document["count"] >= 1
 
 
+def test_a_model_that_does_not_tell_what_lies_alongside_says_so():
+    model = network_model()
+    card = model.card.model_copy(update={"thresholds": {**model.card.thresholds, "alongside": 1.0}})
+    source = model.read(png(sea(120, 160)), Limits())
+    plain, silent = (one.predict([source])[0] for one in (model, ShipModel(card, model.files, threads=1)))
+    assert (plain.document["alongside_told"], silent.document["alongside_told"]) == (True, False)
+    assert silent.found == f"{plain.found}. This model does not tell vessels that lie alongside."
+
+
 def test_land_cloud_and_night_are_answered_without_vessels():
     rng = np.random.default_rng(0)
     land = np.kron(rng.integers(40, 200, (25, 34, 3)), np.ones((12, 12, 1))).astype(np.uint8)
