@@ -66,8 +66,9 @@ def test_the_page_can_be_followed(checkout: Checkout, tmp_path: Path) -> None:
 
 def test_the_new_task_is_served_and_watched(checkout: Checkout) -> None:
     picture = min((checkout.folder / "data/bright_spots/sample/images").iterdir())
-    with checkout.serving("bright_spots") as endpoint:
-        status, answer = endpoint.predict(picture.read_bytes())
+    with checkout.serving() as endpoint:
+        content = {"Content-Type": "image/png"}
+        status, answer = endpoint.ask("POST", "/v1/bright_spots/predict", picture.read_bytes(), content)
     assert (status, answer["version"]) == (200, 1)
     assert checkout.ask("watch", "bright_spots")["rows"] == 1
 
