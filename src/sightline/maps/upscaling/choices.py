@@ -20,7 +20,7 @@ from sightline.errors import ParamsError
 from sightline.maps.upscaling.compact import FACTOR
 
 Choice = Literal["none", "bicubic", "lanczos", "fast", "realesrgan"]
-Asked = Literal["auto", "none", "bicubic", "lanczos", "fast", "realesrgan"]
+Asked = Literal["auto", Choice]
 CHOICES: tuple[Choice, ...] = get_args(Choice)
 AUTO = "auto"
 
